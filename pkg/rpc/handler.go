@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rpc is how mailpush's services speak Connect: one set of handler options,
+// one client, one mapping of errors. Invariant: a caller sees either an answer or a
+// Connect error with a public text; details of an unknown error stay in the log.
+package rpc
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"connectrpc.com/connect"
+)
+
+const (
+	// MaxPublicBytes bounds a request from outside.
+	MaxPublicBytes = 1 << 20
+	// MaxInternalBytes bounds a request between services; a page of a shard's
+	// mailboxes is the largest.
+	MaxInternalBytes = 16 << 20
+)
+
+// HandlerOptions are the options of every handler: panics are caught, requests are
+// bounded to maxBytes and validated, errors mapped. The given interceptors run
+// before validation, so that a stranger learns nothing of the fields.
+func HandlerOptions(log *slog.Logger, maxBytes int, interceptors ...connect.Interceptor) []connect.HandlerOption {
+	chain := append([]connect.Interceptor{publicErrors{log}}, interceptors...)
+	chain = append(chain, fieldErrors{})
+	return []connect.HandlerOption{
+		connect.WithReadMaxBytes(maxBytes),
+		connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ http.Header, cause any) error {
+			log.ErrorContext(ctx, "handler panicked", "procedure", spec.Procedure, "cause", cause, "stack", string(debug.Stack()))
+			return connect.NewError(connect.CodeInternal, errInternal)
+		}),
+		connect.WithInterceptors(chain...),
+	}
+}
+
+// publicErrors lets only public texts out of the process and logs the rest.
+type publicErrors struct{ log *slog.Logger }
+
+func (p publicErrors) public(ctx context.Context, procedure string, err error) error {
+	if err == nil {
+		return nil
+	}
+	out := ToConnect(err)
+	switch out.Code() {
+	case connect.CodeInternal, connect.CodeDataLoss, connect.CodeUnknown:
+		p.log.ErrorContext(ctx, "call could not be served", "procedure", procedure, "error", detail(err))
+	case connect.CodeUnavailable:
+		p.log.WarnContext(ctx, "call could not be served", "procedure", procedure, "error", detail(err))
+	default:
+	}
+	return out
+}
+
+// WrapUnary implements [connect.Interceptor].
+func (p publicErrors) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		response, err := next(ctx, request)
+		return response, p.public(ctx, request.Spec().Procedure, err)
+	}
+}
+
+// WrapStreamingClient implements [connect.Interceptor].
+func (publicErrors) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler implements [connect.Interceptor].
+func (p publicErrors) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		return p.public(ctx, conn.Spec().Procedure, next(ctx, conn))
+	}
+}

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package service is what every mailpush process has around its loop: listening,
+// graceful stop, health, metrics. Invariant: when the context ends, new requests
+// are refused, running ones finish within StopTimeout, and Serve returns only then.
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"mailpush.internal/pkg/identity"
+)
+
+// StopTimeout is how long running requests may take after a stop was asked for.
+const StopTimeout = 10 * time.Second
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+// Runtime is what a service gets from the process it runs in.
+type Runtime struct {
+	Log      *slog.Logger
+	Metrics  *prometheus.Registry
+	Identity *identity.Identity
+	Version  string
+}
+
+// Serve serves HTTP/1.1 and HTTP/2 on l until ctx ends, with TLS when config is not
+// nil and with prior-knowledge HTTP/2 in clear text when it is. It owns l.
+func Serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, config *tls.Config, h http.Handler) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(config == nil)
+	server := &http.Server{
+		Handler:           h,
+		TLSConfig:         config,
+		Protocols:         protocols,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	log.InfoContext(ctx, "listening", "what", what, "address", l.Addr().String(), "tls", config != nil)
+
+	served := make(chan error, 1)
+	go func() {
+		if config != nil {
+			served <- server.ServeTLS(l, "", "")
+			return
+		}
+		served <- server.Serve(l)
+	}()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving %s: %w", what, err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopTimeout)
+	defer cancel()
+	if err := server.Shutdown(stop); err != nil {
+		log.WarnContext(ctx, "requests were cut off at stop", "what", what, "error", err)
+		_ = server.Close() // the connections that would not end in time
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", what, err)
+	}
+	return nil
+}
+
+// Group runs the functions side by side; the first error ends the others. It
+// returns when all have returned.
+func Group(ctx context.Context, fns ...func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, fn := range fns {
+		group.Go(func() error { return fn(ctx) })
+	}
+	return group.Wait()
+}
