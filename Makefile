@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: The mailpush authors
+# SPDX-License-Identifier: Apache-2.0
+
+# Needs Go, git and, for make test, a Debian-like machine: scripts/install-test-deps
+# installs the rest. `make` alone lists the targets.
+
+SHELL         := bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+SERVICES := admin-api credential-vault listener-worker scheduler
+BINARIES := $(SERVICES) mailpush pushusers
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+
+# The lanes of `make lint`, quickest first; each is a target of its own.
+LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-vet lint-modules lint-go
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Running
+
+.PHONY: build
+build: ## build the static binaries into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(BINARIES:%=./cmd/%)
+
+.PHONY: bin/mailpush
+bin/mailpush:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mailpush
+
+.PHONY: demo
+demo: bin/mailpush ## show one mail arriving as one push, with everything in one process
+	bin/mailpush demo
+
+.PHONY: run
+run: bin/mailpush ## run everything in one process, with a data directory that survives restarts
+	bin/mailpush run
+
+##@ Checking
+
+.PHONY: test
+test: ## install what the tests need, then run all of them with the race detector
+	scripts/install-test-deps
+	go test -race -timeout 20m work
+
+.PHONY: test-short
+test-short: ## run the tests that need no external server, for the daily loop
+	go test -short -timeout 5m work
+
+.PHONY: lint
+lint: ## run every lint lane, and name each one that fails
+	@$(MAKE) --no-print-directory --keep-going $(LINT_LANES)
+
+.PHONY: lint-format
+lint-format: ## gofmt
+	scripts/check-format
+
+.PHONY: lint-layout
+lint-layout: ## import rules, go.mod in step, licence headers, deployment files
+	go test -count=1 ./cmd/internal/layout ./cmd/internal/deployments
+
+.PHONY: lint-shell
+lint-shell: ## shellcheck
+	scripts/check-shell
+
+.PHONY: lint-proto
+lint-proto: ## buf lint, and buf breaking against main
+	scripts/buf lint
+	scripts/check-breaking
+
+.PHONY: lint-generated
+lint-generated: ## generated code is what make generate makes
+	scripts/generate --check
+
+.PHONY: lint-vet
+lint-vet: ## go vet
+	go vet work
+
+.PHONY: lint-modules
+lint-modules: ## each module builds without the workspace and is tidy
+	scripts/check-modules
+
+.PHONY: lint-go
+lint-go: ## golangci-lint, module by module with one configuration
+	scripts/golangci-lint run
+
+.PHONY: bench
+bench: ## measure push latency and memory per idle listener
+	go run ./cmd/bench
+
+##@ Changing
+
+.PHONY: generate
+generate: ## generate proto/gen from the .proto files with pinned tools
+	scripts/generate
+
+.PHONY: format
+format: ## format the Go code and the .proto files
+	scripts/golangci-lint fmt
+	scripts/buf format -w
+
+.PHONY: tidy
+tidy: ## go mod tidy in each module, then go work sync
+	scripts/tidy
+
+.PHONY: clean
+clean: ## remove built binaries and installed tools
+	rm -rf bin .tools
