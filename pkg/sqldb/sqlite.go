@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/glebarez/sqlite"
+)
+
+// sqliteOptions hold for every connection. FULL, not NORMAL: in WAL mode NORMAL may
+// lose the last commits in a power cut, and a subscription is answered because it
+// is on disk. Transactions begin as writers (immediate), so that none has to be
+// upgraded, which SQLite refuses rather than waits for.
+const sqliteOptions = "?_txlock=immediate" +
+	"&_pragma=busy_timeout(10000)" +
+	"&_pragma=journal_mode(WAL)" +
+	"&_pragma=synchronous(FULL)" +
+	"&_pragma=foreign_keys(ON)"
+
+// openSQLite opens a file, or a database in memory. There is one connection: SQLite
+// has one writer, and with one connection waiting is a queue and not a race of retries.
+func openSQLite(ctx context.Context, where string) (opened, error) {
+	name := ":memory:"
+	if where != name {
+		path, err := sqlitePath(where)
+		if err != nil {
+			return opened{}, err
+		}
+		if err := makeFile(path); err != nil {
+			return opened{}, fmt.Errorf("opening the database file: %w", err)
+		}
+		name = (&url.URL{Path: path}).EscapedPath()
+	}
+	pool, err := sql.Open(sqlite.DriverName, "file:"+name+sqliteOptions)
+	if err != nil {
+		return opened{}, fmt.Errorf("opening the database file: %w", err)
+	}
+	pool.SetMaxOpenConns(1)
+	if err := pool.PingContext(ctx); err != nil {
+		_ = pool.Close() // the error that counts is the one above
+		return opened{}, fmt.Errorf("opening the database file %s: %w", where, err)
+	}
+	return opened{pool: pool, dialect: &sqlite.Dialector{Conn: pool}}, nil
+}
+
+func sqlitePath(where string) (string, error) {
+	path, rooted := strings.CutPrefix(where, "//")
+	switch {
+	case strings.ContainsRune(path, '?'):
+		return "", errors.New("a sqlite: address takes no parameters")
+	case path == "", rooted && !filepath.IsAbs(path):
+		return "", errors.New("a sqlite: address looks like sqlite:///var/lib/mailpush/name.db")
+	}
+	return path, nil
+}
+
+// makeFile makes the file, for SQLite would make it readable to all. The files
+// SQLite puts beside it take over its mode.
+func makeFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
