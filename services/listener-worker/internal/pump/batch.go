@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pump
+
+import (
+	"cmp"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// MaxMails bounds the mails of one batch.
+	MaxMails = 100
+	// MaxBytes bounds the weight of one batch. A single mail always fits.
+	MaxBytes = 20 << 10
+	// maxText bounds sender and subject of one mail.
+	maxText = 1000
+	// mailOverhead is what a mail weighs beside its texts: names, id, numbers, time.
+	mailOverhead = 160
+)
+
+// Mail is what a push says about one mail.
+type Mail struct {
+	UID           uint32
+	From, Subject string
+	ReceivedAt    time.Time
+	Size          int64
+}
+
+// Kind tells what a batch announces.
+type Kind int
+
+// The kinds.
+const (
+	// NewMail announces mails.
+	NewMail Kind = iota
+	// Reset announces that the mailbox was renumbered: all earlier UIDs are void.
+	Reset
+)
+
+// Batch is what one request carries.
+type Batch struct {
+	Kind        Kind
+	UIDValidity uint32
+	From, Upto  uint32 // the range of UIDs the batch covers, both ends included
+	Mails       []Mail // ascending by UID; empty for Reset
+	Unread      uint32
+	Noticed     time.Time // when the oldest of the mails was noticed
+	Attempt     int       // 1 for the first try
+}
+
+// cut takes from mails what lies in [from, upto] and fits into one batch. It
+// returns the mails and the last UID they speak for.
+func cut(mails []Mail, from, upto uint32) ([]Mail, uint32) {
+	var out []Mail
+	for _, mail := range mails {
+		if mail.UID >= from && mail.UID <= upto {
+			mail.From, mail.Subject = clip(mail.From), clip(mail.Subject)
+			out = append(out, mail)
+		}
+	}
+	slices.SortFunc(out, func(a, b Mail) int { return cmp.Compare(a.UID, b.UID) })
+	out = slices.CompactFunc(out, func(a, b Mail) bool { return a.UID == b.UID })
+	weight := 0
+	for i, mail := range out {
+		weight += mailOverhead + len(mail.From) + len(mail.Subject)
+		if i > 0 && (i == MaxMails || weight > MaxBytes) {
+			return out[:i:i], out[i-1].UID
+		}
+	}
+	return out, upto
+}
+
+// clip shortens a text without splitting a rune.
+func clip(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
+}
