@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltest
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// postgresPrograms is where Debian puts them, a directory for each version.
+const postgresPrograms = "/usr/lib/postgresql/*/bin"
+
+// NewPostgres starts a PostgreSQL server in a new directory inside dir, the system's
+// temporary directory when dir is empty. When root runs it, the system user postgres
+// must be able to reach that directory. It is for programs that are no tests, such as
+// benchmarks; call Stop.
+func NewPostgres(dir string) (*Server, error) {
+	programs, err := findPostgres()
+	if err != nil {
+		return nil, err
+	}
+	return engine{
+		user:     "postgres",
+		scheme:   "postgres",
+		dropping: "DROP DATABASE %s WITH (FORCE)",
+		prepare:  programs.prepare,
+		command:  programs.command,
+		open: func(address url.URL) (*sql.DB, error) {
+			config, err := pgx.ParseConfig(address.JoinPath("postgres").String())
+			if err != nil {
+				return nil, err
+			}
+			return stdlib.OpenDB(*config), nil
+		},
+	}.start(dir)
+}
+
+// postgres is the directory of one version's programs.
+type postgres string
+
+func findPostgres() (postgres, error) {
+	found, err := filepath.Glob(filepath.Join(postgresPrograms, "initdb"))
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "", missing("PostgreSQL", &fs.PathError{Op: "finding", Path: postgresPrograms + "/initdb", Err: fs.ErrNotExist})
+	}
+	return postgres(filepath.Dir(slices.Max(found))), nil
+}
+
+func (p postgres) program(name string) string { return filepath.Join(string(p), name) }
+
+func (p postgres) prepare(ctx context.Context, site site) error {
+	// The directory is private to the server's user and ours; the file is readable
+	// inside it because root may have written it.
+	file := filepath.Join(site.dir, "password")
+	if err := os.WriteFile(file, []byte(site.password+"\n"), 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	return site.run(ctx, p.program("initdb"),
+		"--pgdata=data", "--username="+superuser, "--pwfile="+file, "--auth=scram-sha-256",
+		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
+}
+
+func (p postgres) command(_ site, port int) *command {
+	return &command{
+		path: p.program("postgres"),
+		args: []string{
+			"-D", "data", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", "",
+			"-c", "max_connections=300", "-c", "shared_buffers=32MB",
+			"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
+		},
+		end: syscall.SIGQUIT, // at once, its helper processes too
+	}
+}

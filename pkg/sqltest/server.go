@@ -1,0 +1,150 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailpush.internal/pkg/secret"
+)
+
+const (
+	// startTimeout is generous: a start takes two seconds, on a machine that does
+	// nothing else.
+	startTimeout = time.Minute
+	// attempts bounds how often a start is tried again: the free port it was given
+	// may be taken by the time it listens.
+	attempts = 3
+
+	superuser = "mailpush"
+)
+
+// Server is a private database server on a random loopback port. It is safe for
+// concurrent use.
+type Server struct {
+	dir      string
+	process  *process
+	admin    *sql.DB
+	address  url.URL // without the database
+	dropping string  // the statement that drops a database, with %s for its name
+}
+
+// engine is what differs between the servers.
+type engine struct {
+	user     string // the system user who runs it when the tests run as root
+	scheme   string
+	dropping string
+	prepare  func(ctx context.Context, site site) error
+	command  func(site site, port int) *command
+	open     func(address url.URL) (*sql.DB, error)
+}
+
+// site is where a server lives before it runs.
+type site struct {
+	dir      string
+	password string
+	run      func(ctx context.Context, name string, args ...string) error
+}
+
+// start makes a server in a new directory inside dir, the system's temporary
+// directory when dir is empty.
+func (e engine) start(dir string) (_ *Server, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	owner, err := lookup(e.user)
+	if err != nil {
+		return nil, err
+	}
+	own, err := owner.directory(dir, "mailpush-"+e.scheme+"-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(own) // the error that counts is err
+		}
+	}()
+	site := site{dir: own, password: rand.Text(), run: owner.runner(own)}
+	if err := e.prepare(ctx, site); err != nil {
+		return nil, fmt.Errorf("preparing a %s server: %w", e.scheme, err)
+	}
+	var failures error
+	for range attempts {
+		server, err := e.launch(ctx, owner, site)
+		if err == nil {
+			return server, nil
+		}
+		failures = errors.Join(failures, err)
+	}
+	return nil, fmt.Errorf("starting a %s server: %w", e.scheme, failures)
+}
+
+func (e engine) launch(ctx context.Context, owner owner, site site) (*Server, error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	address := url.URL{
+		Scheme: e.scheme,
+		User:   url.UserPassword(superuser, site.password),
+		Host:   net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+	}
+	admin, err := e.open(address)
+	if err != nil {
+		return nil, err
+	}
+	running, err := owner.launch(site.dir, e.command(site, port))
+	if err != nil {
+		return nil, errors.Join(err, admin.Close())
+	}
+	if err := running.await(ctx, admin.PingContext); err != nil {
+		return nil, errors.Join(err, admin.Close(), running.stop())
+	}
+	return &Server{dir: site.dir, process: running, admin: admin, address: address, dropping: e.dropping}, nil
+}
+
+// NewDatabase makes an empty database and returns its address for sqldb.Open and a
+// function that drops it.
+func (s *Server) NewDatabase(ctx context.Context) (dsn secret.String, drop func() error, err error) {
+	name := "t_" + strings.ToLower(rand.Text())
+	if _, err := s.admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
+		return secret.String{}, nil, fmt.Errorf("making a database for a test: %w", err)
+	}
+	drop = func() error {
+		_, err := s.admin.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf(s.dropping, name))
+		if err != nil {
+			return fmt.Errorf("dropping the database of a test: %w", err)
+		}
+		return nil
+	}
+	return secret.New(s.address.JoinPath(name).String()), drop, nil
+}
+
+// Stop ends the server and removes its files.
+func (s *Server) Stop() error {
+	return errors.Join(s.admin.Close(), s.process.stop(), os.RemoveAll(s.dir))
+}
+
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
+}

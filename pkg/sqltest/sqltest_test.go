@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltest_test
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/sqldb"
+	"mailpush.internal/pkg/sqltest"
+)
+
+func TestMain(m *testing.M) { sqltest.Main(m) }
+
+func TestEachBodyGetsAnEmptyDatabase(t *testing.T) {
+	t.Parallel()
+	for range 2 { // the second time, the table must not be there
+		sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+			db, err := sqldb.Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sqldb.Close(db)
+			if err := db.Exec("CREATE TABLE here (id integer)").Error; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestServerIsGoneAfterStop(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Log("-short: on SQLite only")
+		return
+	}
+	for name, start := range map[string]func(string) (*sqltest.Server, error){
+		"postgres": sqltest.NewPostgres,
+		"mariadb":  sqltest.NewMariaDB,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, err := os.MkdirTemp("", "sqltest-") //nolint:usetesting // t.TempDir is closed to the server's user
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			server, err := start(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dsn, _, err := server.NewDatabase(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			left, err := os.ReadDir(dir)
+			if err != nil || len(left) != 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+			if db, err := sqldb.Open(t.Context(), dsn, slog.New(slog.DiscardHandler)); err == nil {
+				t.Error("it still answers")
+				_ = sqldb.Close(db)
+			} else if !strings.Contains(err.Error(), "refused") {
+				t.Errorf("refused was expected: %v", err)
+			}
+		})
+	}
+}
