@@ -1,0 +1,157 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry holds the words of the registry: who is registered for
+// pushes, where the pushes go and how far each has been served. It knows neither
+// SQL nor RPC, so that the decision, the flows and the store speak of the same
+// things.
+package registry
+
+import (
+	"time"
+
+	"mailpush.internal/pkg/shard"
+)
+
+// Cells is how finely users are spread: a user's cell is its shard at the
+// highest resolution. Shards of any coarser count are ranges of cells, which is
+// why doubling the shards rewrites no row and moves nobody.
+const Cells = 1 << 31
+
+// UserID names one mailbox owner.
+type UserID struct {
+	Context, User string
+}
+
+// String writes the user as user@context.
+func (u UserID) String() string { return u.User + "@" + u.Context }
+
+// Cell is the user's shard among Cells.
+func (u UserID) Cell() uint32 { return shard.Of(u.Context, u.User, Cells) }
+
+// CredentialState says whether the user's mailbox can be opened.
+type CredentialState string
+
+const (
+	// CredentialNone means that no login is stored.
+	CredentialNone CredentialState = "none"
+	// CredentialStored means that a login is stored and not known to be wrong.
+	CredentialStored CredentialState = "stored"
+	// CredentialSuspended means that the mail store refused the stored login; only
+	// a new one ends this.
+	CredentialSuspended CredentialState = "suspended"
+)
+
+// CredentialKind says what the stored login needs besides itself.
+type CredentialKind string
+
+const (
+	// KindPassword is a login with its own password.
+	KindPassword CredentialKind = "password"
+	// KindMaster is a login that the operator's master user opens.
+	KindMaster CredentialKind = "master"
+)
+
+// Credential is what the registry knows of a login; the login is in the vault.
+type Credential struct {
+	State  CredentialState
+	Kind   CredentialKind
+	Reason string // why it is suspended
+	// Version grows with each new login; it comes from the vault.
+	Version uint64
+}
+
+// User is one mailbox owner with at least one registration.
+type User struct {
+	UserID
+	Enabled    bool
+	Store      string // the mail store's name; empty when never said
+	Credential Credential
+	Clients    []string // the registered clients, ascending
+}
+
+// Registration is a client of a user with at least one subscription.
+type Registration struct {
+	UserID
+	Client    string
+	CreatedAt time.Time
+}
+
+// Subscription is one place pushes go to.
+type Subscription struct {
+	ID string
+	UserID
+	Client, Device string
+	Topics         []string
+	Content        int32 // mailpush.mail.v1.Content
+	WebhookURL     string
+	SecretVersion  uint64 // grows with each new signing secret
+	Cursors        []Cursor
+	CreatedAt      time.Time
+}
+
+// Cursor is how far a subscription has been served in one folder.
+type Cursor struct {
+	Folder      string
+	UIDValidity uint32
+	UID         uint32
+}
+
+// Claim is a worker's right to act for a shard.
+type Claim struct {
+	Backend string
+	Shard   uint32
+	Epoch   uint64
+}
+
+// ShardCursors are cursors of one shard, to be stored under its claim.
+type ShardCursors struct {
+	Claim   Claim
+	Cursors []SubscriptionCursor
+}
+
+// SubscriptionCursor is a cursor with the subscription it belongs to.
+type SubscriptionCursor struct {
+	Subscription string
+	Cursor
+}
+
+// Mailbox is a user with everything that is pushed to.
+type Mailbox struct {
+	User
+	Subscriptions []Subscription
+}
+
+// Group counts users of one shard that are alike in all the decision looks at.
+type Group struct {
+	Shard uint32
+	Like  User // without a name; Clients holds at most one, an allowed one
+	Users uint32
+}
+
+// Erasure is a credential that must leave the vault because nobody needs it.
+type Erasure struct {
+	UserID
+	Account string
+}
+
+// Removed is what an unsubscribe or unregister took away.
+type Removed struct {
+	User User // as it was before
+	Last bool // the user has no registration left and is gone
+	// Erasures are the credentials to delete from the vault; they are also stored,
+	// so that a vault that is down gets rid of them later.
+	Erasures []Erasure
+}
+
+// Position is a place in the listing of a shard.
+type Position struct {
+	Cell uint32
+	Key  string
+}
+
+// MailAccount is the vault account of the user's login at the mail store.
+const MailAccount = "mail"
+
+// WebhookAccount is the vault account of a subscription's signing secret.
+func WebhookAccount(subscription string) string { return "webhook/" + subscription }
