@@ -1,0 +1,189 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package decide answers one question: does a user get a permanent listener? It
+// is a pure function of the operator's policy and the registry's facts, and the
+// only place that answers it: scheduler loads, the listing of a shard, the answer
+// of Subscribe and Explain all ask here, so they cannot disagree.
+package decide
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// Capability says whether a live worker can run the user's backend.
+type Capability int
+
+const (
+	// NotAsked leaves workers out of the decision: the registry's own view.
+	NotAsked Capability = iota
+	// Capable means that a live worker is capable of the backend.
+	Capable
+	// Incapable means that no live worker is.
+	Incapable
+	// Unknown means that the scheduler could not be asked.
+	Unknown
+)
+
+// Step is one check of the decision.
+type Step struct {
+	Check  string
+	OK     bool
+	Detail string
+}
+
+// Decision is the checks in order, up to and including the first that says no.
+type Decision struct {
+	Steps   []Step
+	Backend string // the backend of the user's mail store; empty when not known
+}
+
+// OK says whether the user gets a permanent listener.
+func (d Decision) OK() bool { return d.Steps[len(d.Steps)-1].OK }
+
+// Reason is why the user gets none; empty when it gets one.
+func (d Decision) Reason() string {
+	if d.OK() {
+		return ""
+	}
+	return d.Steps[len(d.Steps)-1].Detail
+}
+
+// Verdict is the outcome in one sentence.
+func (d Decision) Verdict() string {
+	if d.OK() {
+		return "a permanent listener runs for the user"
+	}
+	return "no permanent listener: " + d.Reason()
+}
+
+// check is one question; it answers in words that a person can act upon.
+type check struct {
+	name string
+	ask  func(Policy, registry.User, Capability) (ok bool, detail string)
+}
+
+// Listener decides whether the user gets a permanent listener.
+func Listener(p Policy, u registry.User, workers Capability) Decision {
+	d := Decision{Backend: p.Stores[u.Store]}
+	for _, c := range checks() {
+		if c.name == "worker" && workers == NotAsked {
+			continue
+		}
+		ok, detail := c.ask(p, u, workers)
+		d.Steps = append(d.Steps, Step{Check: c.name, OK: ok, Detail: detail})
+		if !ok {
+			break
+		}
+	}
+	return d
+}
+
+func checks() []check {
+	return []check{
+		{"registration", registered},
+		{"client", clientAllowed},
+		{"user", enabled},
+		{"mail store", storeKnown},
+		{"permanent push", permanentAllowed},
+		{"backend", backendSupports},
+		{"login", loginAvailable},
+		{"credential", credentialGood},
+		{"worker", workerCapable},
+	}
+}
+
+func registered(_ Policy, u registry.User, _ Capability) (bool, string) {
+	if len(u.Clients) == 0 {
+		return false, "no client is registered"
+	}
+	return true, "registered: " + strings.Join(u.Clients, ", ")
+}
+
+func clientAllowed(p Policy, u registry.User, _ Capability) (bool, string) {
+	if i := slices.IndexFunc(u.Clients, p.AllowedClients.Allow); i >= 0 {
+		return true, u.Clients[i] + " is allowed"
+	}
+	return false, "push.allowedClients names none of: " + strings.Join(u.Clients, ", ")
+}
+
+func enabled(_ Policy, u registry.User, _ Capability) (bool, string) {
+	if !u.Enabled {
+		return false, "the user is disabled"
+	}
+	return true, "the user is enabled"
+}
+
+func storeKnown(p Policy, u registry.User, _ Capability) (bool, string) {
+	if u.Store == "" {
+		return false, "no mail store is known: no subscription has brought an account yet"
+	}
+	if _, ok := p.Stores[u.Store]; !ok {
+		return false, UnknownStore(p, u.Store)
+	}
+	return true, fmt.Sprintf("mail store %q", u.Store)
+}
+
+// UnknownStore says that there is no such mail store, and which there are.
+func UnknownStore(p Policy, name string) string {
+	known := strings.Join(p.StoreNames(), ", ")
+	if known == "" {
+		known = "none"
+	}
+	return fmt.Sprintf("no such mail store %q; known: %s", name, known)
+}
+
+func permanentAllowed(p Policy, _ registry.User, _ Capability) (bool, string) {
+	if !p.AllowPermanentPush {
+		return false, "push.allowPermanentPush is off"
+	}
+	return true, "push.allowPermanentPush is on"
+}
+
+func backendSupports(p Policy, u registry.User, _ Capability) (bool, string) {
+	backend := p.Stores[u.Store]
+	if !slices.Contains(p.PermanentBackends, backend) {
+		return false, backend + ".supportsPermanentListeners is off"
+	}
+	return true, "backend " + backend + " supports permanent listeners"
+}
+
+func loginAvailable(p Policy, u registry.User, _ Capability) (bool, string) {
+	switch {
+	case u.Credential.State == registry.CredentialNone && !p.MasterUser && !p.CredStorage:
+		return false, "no login: push.credstorage.enabled is off and mail.passwordSource is not global"
+	case u.Credential.State == registry.CredentialNone:
+		return false, "no login is stored: no subscription has brought an account yet"
+	case u.Credential.Kind == registry.KindMaster && p.MasterUser:
+		return true, "the master user opens the mailbox"
+	case u.Credential.Kind == registry.KindMaster:
+		return false, "the stored login needs a master user, but mail.passwordSource is not global"
+	case !p.CredStorage:
+		return false, "the stored login needs push.credstorage.enabled, which is off"
+	default:
+		return true, "a password is stored"
+	}
+}
+
+func credentialGood(_ Policy, u registry.User, _ Capability) (bool, string) {
+	if u.Credential.State == registry.CredentialSuspended {
+		return false, "credential suspended: " + u.Credential.Reason
+	}
+	return true, "the login is not suspended"
+}
+
+func workerCapable(p Policy, u registry.User, workers Capability) (bool, string) {
+	backend := p.Stores[u.Store]
+	switch workers {
+	case Capable:
+		return true, "a live worker is capable of " + backend
+	case Incapable:
+		return false, "no live worker is capable of " + backend
+	default:
+		return false, "the scheduler could not be asked for workers"
+	}
+}
