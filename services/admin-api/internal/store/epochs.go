@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// slot names a shard of a backend.
+type slot struct {
+	backend string
+	shard   uint32
+}
+
+// OpenEpochs makes each claim's epoch the newest of its shard. It returns the
+// claims refused because a higher epoch is open; an equal one is accepted again.
+func (s *Store) OpenEpochs(ctx context.Context, claims []registry.Claim) ([]registry.Claim, error) {
+	var refused []registry.Claim
+	err := s.write(ctx, func(tx *gorm.DB) error {
+		for part := range slices.Chunk(newest(claims), chunk) {
+			err := tx.Clauses(clause.OnConflict{
+				Columns:   []clause.Column{{Name: "backend"}, {Name: "shard"}},
+				DoUpdates: clause.Set{assign(tx, "epochs", "epoch", "CASE WHEN @new > @old THEN @new ELSE @old END")},
+			}).Create(&part).Error
+			if err != nil {
+				return fmt.Errorf("storing epochs: %w", err)
+			}
+		}
+		var err error
+		refused, err = stale(tx, claims)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening epochs: %w", err)
+	}
+	return refused, nil
+}
+
+// newest keeps the highest epoch of each shard, in the order in which rows are
+// always locked.
+func newest(claims []registry.Claim) []epochRow {
+	top := make(map[slot]uint64, len(claims))
+	for _, c := range claims {
+		at := slot{c.Backend, c.Shard}
+		top[at] = max(top[at], c.Epoch)
+	}
+	rows := make([]epochRow, 0, len(top))
+	for at, epoch := range top {
+		rows = append(rows, epochRow{Backend: at.backend, Shard: int64(at.shard), Epoch: signed(epoch)})
+	}
+	slices.SortFunc(rows, func(a, b epochRow) int {
+		return cmp.Or(cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Shard, b.Shard))
+	})
+	return rows
+}
+
+// stale returns the claims below the newest epoch of their shard. It locks the
+// epochs it reads, so that none of them grows before the transaction ends.
+func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
+	open := make(map[slot]uint64, len(claims))
+	for part := range slices.Chunk(newest(claims), chunk) {
+		byBackend := make(map[string][]int64)
+		for _, r := range part {
+			byBackend[r.Backend] = append(byBackend[r.Backend], r.Shard)
+		}
+		for backend, shards := range byBackend {
+			var rows []epochRow
+			err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+				Where("backend = ? AND shard IN ?", backend, shards).Order("shard").Find(&rows).Error
+			if err != nil {
+				return nil, fmt.Errorf("reading epochs: %w", err)
+			}
+			for _, r := range rows {
+				open[slot{r.Backend, uint32(r.Shard)}] = unsigned(r.Epoch) //nolint:gosec // only uint32 values are stored
+			}
+		}
+	}
+	var refused []registry.Claim
+	for _, c := range claims {
+		if c.Epoch < open[slot{c.Backend, c.Shard}] {
+			refused = append(refused, c)
+		}
+	}
+	return refused, nil
+}
+
+// Fenced says whether a higher epoch than the claim's is open.
+func (s *Store) Fenced(ctx context.Context, claim registry.Claim) (bool, error) {
+	var row epochRow
+	err := s.db.WithContext(ctx).Where("backend = ? AND shard = ?", claim.Backend, claim.Shard).Limit(1).Find(&row).Error
+	if err != nil {
+		return false, fmt.Errorf("reading the epoch of shard %d: %w", claim.Shard, err)
+	}
+	return claim.Epoch < unsigned(row.Epoch), nil
+}
+
+// MaxEpoch is the highest epoch ever opened, 0 when none was.
+func (s *Store) MaxEpoch(ctx context.Context) (uint64, error) {
+	var top int64
+	err := s.db.WithContext(ctx).Model(&epochRow{}).Select("COALESCE(MAX(epoch), 0)").Scan(&top).Error
+	if err != nil {
+		return 0, fmt.Errorf("reading the highest epoch: %w", err)
+	}
+	return unsigned(top), nil
+}

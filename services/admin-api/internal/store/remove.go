@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// Unsubscribe removes one subscription, with the client's last one its
+// registration, and with the last registration the user. NotFound when there is
+// no such subscription.
+func (s *Store) Unsubscribe(ctx context.Context, id string) (registry.Removed, error) {
+	var removed registry.Removed
+	err := s.write(ctx, func(tx *gorm.DB) error {
+		var sub subscriptionRow
+		err := tx.Where("id = ?", id).Take(&sub).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return noSubscription(id)
+		}
+		if err != nil {
+			return fmt.Errorf("reading the subscription: %w", err)
+		}
+		removed, err = remove(tx, sub.UserKey, "id = ?", id)
+		if err == nil && len(removed.Erasures) == 0 {
+			return noSubscription(id) // another call has removed it while this one waited
+		}
+		return err
+	})
+	if err != nil {
+		return registry.Removed{}, fmt.Errorf("removing subscription %s: %w", id, err)
+	}
+	return removed, nil
+}
+
+// Unregister removes a client's registration with all its subscriptions, and with
+// the last registration the user. NotFound when there is no such registration.
+func (s *Store) Unregister(ctx context.Context, user registry.UserID, client string) (registry.Removed, error) {
+	missing := fault.New(fault.NotFound, "no such push registration for user %s in context %s for client %q",
+		user.User, user.Context, client)
+	var removed registry.Removed
+	err := s.write(ctx, func(tx *gorm.DB) error {
+		err := tx.Where("user_key = ? AND client_id = ?", user.Key(), client).Take(&registrationRow{}).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return missing
+		}
+		if err != nil {
+			return fmt.Errorf("reading the registration: %w", err)
+		}
+		removed, err = remove(tx, user.Key(), "client_id = ?", client)
+		return err
+	})
+	if err != nil {
+		return registry.Removed{}, fmt.Errorf("removing the registration of client %q of user %s: %w", client, user, err)
+	}
+	return removed, nil
+}
+
+// remove takes away the user's subscriptions that match, then whatever has lost
+// its reason to be: registrations without subscriptions, a user without
+// registrations. The credentials set free are noted in the same transaction.
+func remove(tx *gorm.DB, userKey, where string, arg any) (registry.Removed, error) {
+	var user userRow
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("user_key = ?", userKey).Take(&user).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return registry.Removed{}, fault.New(fault.NotFound, "nothing is registered for the user any more")
+	}
+	if err != nil {
+		return registry.Removed{}, fmt.Errorf("reading the user: %w", err)
+	}
+	before, err := withClients(tx, []userRow{user})
+	if err != nil {
+		return registry.Removed{}, err
+	}
+	accounts, err := removeSubscriptions(tx, userKey, where, arg)
+	if err != nil {
+		return registry.Removed{}, err
+	}
+	last, err := removeEmpty(tx, userKey)
+	if err != nil {
+		return registry.Removed{}, err
+	}
+	if last {
+		accounts = append(accounts, registry.MailAccount)
+	}
+	removed := registry.Removed{User: before[0], Last: last}
+	for _, account := range accounts {
+		removed.Erasures = append(removed.Erasures, registry.Erasure{UserID: before[0].UserID, Account: account})
+	}
+	return removed, putErasures(tx, removed.Erasures)
+}
+
+// removeSubscriptions returns the vault accounts of what it removed.
+func removeSubscriptions(tx *gorm.DB, userKey, where string, arg any) ([]string, error) {
+	var ids []string
+	err := tx.Model(&subscriptionRow{}).Where("user_key = ?", userKey).Where(where, arg).Order("id").Pluck("id", &ids).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading the subscriptions to remove: %w", err)
+	}
+	accounts := make([]string, len(ids))
+	for i, id := range ids {
+		accounts[i] = registry.WebhookAccount(id)
+	}
+	for part := range slicesOf(ids) {
+		// The subscription goes first: who stores cursors locks it first as well.
+		if err := tx.Where("id IN ?", part).Delete(&subscriptionRow{}).Error; err != nil {
+			return nil, fmt.Errorf("removing subscriptions: %w", err)
+		}
+		if err := tx.Where("subscription_id IN ?", part).Delete(&cursorRow{}).Error; err != nil {
+			return nil, fmt.Errorf("removing cursors: %w", err)
+		}
+	}
+	return accounts, nil
+}
+
+func removeEmpty(tx *gorm.DB, userKey string) (last bool, err error) {
+	err = tx.Where("user_key = ? AND client_id NOT IN (?)", userKey,
+		tx.Model(&subscriptionRow{}).Select("client_id").Where("user_key = ?", userKey)).
+		Delete(&registrationRow{}).Error
+	if err != nil {
+		return false, fmt.Errorf("removing registrations: %w", err)
+	}
+	var left int64
+	if err := tx.Model(&registrationRow{}).Where("user_key = ?", userKey).Count(&left).Error; err != nil {
+		return false, fmt.Errorf("counting registrations: %w", err)
+	}
+	if left > 0 {
+		return false, nil
+	}
+	if err := tx.Where("user_key = ?", userKey).Delete(&userRow{}).Error; err != nil {
+		return false, fmt.Errorf("removing the user: %w", err)
+	}
+	return true, nil
+}

@@ -1,0 +1,120 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+
+	"gorm.io/gorm"
+
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// cellBits is how many low bits of a cell are below the resolution of shards.
+func cellBits(shards uint32) int {
+	return bits.TrailingZeros32(registry.Cells) - bits.TrailingZeros32(shards)
+}
+
+// ListShard returns up to limit mailboxes of the shard after a position, of users
+// in the given mail stores, with all their subscriptions and cursors. It takes
+// four statements, however many mailboxes.
+func (s *Store) ListShard(
+	ctx context.Context, stores []string, shard, shards uint32, after registry.Position, limit int,
+) ([]registry.Mailbox, error) {
+	low := int64(shard) << cellBits(shards)
+	high := int64(shard+1) << cellBits(shards)
+	var rows []userRow
+	db := s.db.WithContext(ctx)
+	err := db.Where("cell >= ? AND cell < ? AND (cell > ? OR user_key > ?)",
+		max(low, int64(after.Cell)), high, int64(after.Cell), after.Key).
+		Where("store IN ?", stores).Order("cell, user_key").Limit(limit).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("listing shard %d: %w", shard, err)
+	}
+	users, err := withClients(db, rows)
+	if err != nil {
+		return nil, err
+	}
+	return withSubscriptions(db, users)
+}
+
+func withSubscriptions(db *gorm.DB, users []registry.User) ([]registry.Mailbox, error) {
+	keys := make([]string, len(users))
+	boxes := make([]registry.Mailbox, len(users))
+	at := make(map[string]int, len(users))
+	for i, u := range users {
+		keys[i] = u.Key()
+		boxes[i].User = u
+		at[keys[i]] = i
+	}
+	for part := range slicesOf(keys) {
+		var rows []subscriptionRow
+		if err := db.Where("user_key IN ?", part).Order("created_at, id").Find(&rows).Error; err != nil {
+			return nil, fmt.Errorf("reading subscriptions: %w", err)
+		}
+		ids := make([]string, len(rows))
+		for i, r := range rows {
+			ids[i] = r.ID
+		}
+		cursors, err := cursorsOf(db, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			box := &boxes[at[r.UserKey]]
+			box.Subscriptions = append(box.Subscriptions, r.subscription(box.UserID, cursors[r.ID]))
+		}
+	}
+	return boxes, nil
+}
+
+// Groups counts the users of every shard, grouped by what the decision looks at,
+// in one pass of the database. Of the clients that allow accepts a user shows
+// one: for the decision one allowed client is as good as several.
+func (s *Store) Groups(ctx context.Context, shards uint32, allow func(client string) bool) ([]registry.Group, error) {
+	db := s.db.WithContext(ctx)
+	var clients []string
+	if err := db.Model(&registrationRow{}).Distinct("client_id").Pluck("client_id", &clients).Error; err != nil {
+		return nil, fmt.Errorf("reading the kinds of clients: %w", err)
+	}
+	allowed := clients[:0]
+	for _, c := range clients {
+		if allow(c) {
+			allowed = append(allowed, c)
+		}
+	}
+	one := db.Table("registrations r").Select("MIN(r.client_id)").
+		Where("r.user_key = u.user_key AND r.client_id IN ?", allowed)
+	each := db.Table("users u").Select(
+		"u.cell, u.store, u.credential_state, u.credential_kind, u.enabled, (?) AS client", one)
+	var rows []struct {
+		Shard                                  int64
+		Store, CredentialState, CredentialKind string
+		Enabled                                bool
+		Client                                 *string
+		Users                                  int64
+	}
+	err := db.Table("(?) t", each).
+		Select("(t.cell >> ?) AS shard, store, credential_state, credential_kind, enabled, client, COUNT(*) AS users", cellBits(shards)).
+		Group("shard, store, credential_state, credential_kind, enabled, client").Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("counting users per shard: %w", err)
+	}
+	groups := make([]registry.Group, len(rows))
+	for i, r := range rows {
+		like := userRow{Store: r.Store, CredentialState: r.CredentialState, CredentialKind: r.CredentialKind, Enabled: r.Enabled}
+		var clients []string
+		if r.Client != nil {
+			clients = []string{*r.Client}
+		}
+		groups[i] = registry.Group{
+			Shard: uint32(r.Shard), //nolint:gosec // a cell's top bits
+			Like:  like.user(clients),
+			Users: uint32(r.Users), //nolint:gosec // users of one shard
+		}
+	}
+	return groups, nil
+}

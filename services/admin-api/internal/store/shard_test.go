@@ -1,0 +1,227 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"mailpush.internal/pkg/shard"
+	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+const shards = 4
+
+func TestListShardHoldsEachUserOnce(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		const users = 60
+		for i := range users {
+			u := registry.UserID{Context: "1", User: fmt.Sprint(i)}
+			sub := subscription(fmt.Sprintf("sub_%d", i), u, "web", "")
+			store := "demo"
+			if i%10 == 0 {
+				store = "elsewhere"
+			}
+			if err := s.Subscribe(t.Context(), sub, store, login(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, n := range []uint32{1, shards, 2 * shards} {
+			seen := 0
+			for at := range n {
+				after := registry.Position{}
+				for {
+					page := must(s.ListShard(t.Context(), []string{"demo", "more"}, at, n, after, 3))(t)
+					for _, box := range page {
+						seen++
+						if shard.Of(box.Context, box.UserID.User, n) != at || len(box.Subscriptions) != 1 ||
+							len(box.Subscriptions[0].Cursors) != 1 || box.Subscriptions[0].UserID != box.UserID {
+							t.Errorf("shard %d of %d holds %+v", at, n, box)
+						}
+						after = registry.Position{Cell: box.Cell(), Key: box.Key()}
+					}
+					if len(page) < 3 {
+						break
+					}
+				}
+			}
+			if seen != users*9/10 {
+				t.Errorf("%d shards hold %d users, want %d", n, seen, users*9/10)
+			}
+		}
+	})
+}
+
+// TestGroupsDecideLikeUsers gives every combination of facts to some users and
+// compares the sums of the groups with one decision per user.
+func TestGroupsDecideLikeUsers(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		fill(t, s)
+		base := decide.Policy{
+			AllowPermanentPush: true, CredStorage: true, PermanentBackends: []string{"imapidle"},
+			Stores: map[string]string{"demo": "imapidle", "other": "dovecot"},
+		}
+		for name, change := range map[string]func(*decide.Policy){
+			"all clients":  func(*decide.Policy) {},
+			"some clients": func(p *decide.Policy) { p.AllowedClients = decide.Clients{"m*"} },
+			"no client":    func(p *decide.Policy) { p.AllowedClients = decide.Clients{"none"} },
+			"no storage":   func(p *decide.Policy) { p.CredStorage = false },
+			"master user":  func(p *decide.Policy) { p.MasterUser = true },
+			"push off":     func(p *decide.Policy) { p.AllowPermanentPush = false },
+		} {
+			p := base
+			change(&p)
+			want := make(map[uint32]uint32)
+			for _, u := range must(s.ListUsers(t.Context(), "", "", 1000))(t) {
+				if decide.Listener(p, u, decide.NotAsked).OK() {
+					want[shard.Of(u.Context, u.UserID.User, shards)]++
+				}
+			}
+			got := make(map[uint32]uint32)
+			for _, g := range must(s.Groups(t.Context(), shards, p.AllowedClients.Allow))(t) {
+				if decide.Listener(p, g.Like, decide.NotAsked).OK() {
+					got[g.Shard] += g.Users
+				}
+			}
+			same(t, name, want, got)
+		}
+	})
+}
+
+func fill(t *testing.T, s *Store) {
+	t.Helper()
+	n := 0
+	for _, store := range []string{"demo", "other", "gone", ""} {
+		for _, state := range []registry.CredentialState{registry.CredentialNone, registry.CredentialStored, registry.CredentialSuspended} {
+			for _, kind := range []registry.CredentialKind{registry.KindPassword, registry.KindMaster} {
+				for _, clients := range []string{"mobile", "web", "mobile web"} {
+					n++
+					u := registry.UserID{Context: fmt.Sprint(n % 3), User: fmt.Sprint(n)}
+					cred := &registry.Credential{State: state, Kind: kind, Reason: fmt.Sprint("reason ", n), Version: 1}
+					for _, c := range strings.Fields(clients) {
+						if err := s.Subscribe(t.Context(), subscription(fmt.Sprintf("sub_%d%s", n, c), u, c, ""), store, cred); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+			}
+		}
+	}
+	if err := s.db.Model(&userRow{}).Where("user_id LIKE ?", "%7").Update("enabled", false).Error; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEpochsOnlyGrow(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		claim := func(shard uint32, epoch uint64) registry.Claim {
+			return registry.Claim{Backend: "imapidle", Shard: shard, Epoch: epoch}
+		}
+		if got := must(s.MaxEpoch(ctx))(t); got != 0 {
+			t.Errorf("highest epoch of an empty registry: %d", got)
+		}
+		if refused := must(s.OpenEpochs(ctx, []registry.Claim{claim(1, 10), claim(2, 10), {Backend: "b", Shard: 1, Epoch: 99}}))(t); len(refused) != 0 {
+			t.Errorf("fresh epochs refused: %v", refused)
+		}
+		// One shard twice in one call, a lower one, an equal one, a higher one.
+		refused := must(s.OpenEpochs(ctx, []registry.Claim{claim(1, 9), claim(2, 10), claim(3, 5), claim(3, 6), claim(1, 11)}))(t)
+		same(t, "refused", []registry.Claim{claim(1, 9), claim(3, 5)}, refused)
+		for c, want := range map[registry.Claim]bool{claim(1, 10): true, claim(1, 11): false, claim(3, 6): false, claim(9, 1): false} {
+			if got := must(s.Fenced(ctx, c))(t); got != want {
+				t.Errorf("fenced %+v: %v", c, got)
+			}
+		}
+		if got := must(s.MaxEpoch(ctx))(t); got != 99 {
+			t.Errorf("highest epoch: %d", got)
+		}
+	})
+}
+
+func TestCommitCursors(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		subscribe(t, s, subscription("sub_a", anna, "mobile", ""), login(1))
+		subscribe(t, s, subscription("sub_b", bob, "mobile", ""), login(1))
+		claimOf := func(u registry.UserID, epoch uint64) registry.Claim {
+			return registry.Claim{Backend: "imapidle", Shard: shard.Of(u.Context, u.User, 1<<20), Epoch: epoch}
+		}
+		commit := func(c registry.Claim, cursors ...registry.SubscriptionCursor) []registry.Claim {
+			t.Helper()
+			return must(s.CommitCursors(ctx, 1<<20, []registry.ShardCursors{{Claim: c, Cursors: cursors}}))(t)
+		}
+		at := func(sub, folder string, validity, uid uint32) registry.SubscriptionCursor {
+			return registry.SubscriptionCursor{Subscription: sub, Cursor: registry.Cursor{Folder: folder, UIDValidity: validity, UID: uid}}
+		}
+		inbox := func(sub string) registry.Cursor {
+			t.Helper()
+			return must(s.Subscription(ctx, sub))(t).Cursors[0]
+		}
+		must(s.OpenEpochs(ctx, []registry.Claim{claimOf(anna, 5), claimOf(bob, 5)}))(t)
+
+		// Two shards in one batch, one of them fenced.
+		refused := must(s.CommitCursors(ctx, 1<<20, []registry.ShardCursors{
+			{Claim: claimOf(anna, 5), Cursors: []registry.SubscriptionCursor{at("sub_a", "INBOX", 7, 101), at("sub_a", "INBOX", 7, 105), at("sub_a", "INBOX", 7, 103)}},
+			{Claim: claimOf(bob, 4), Cursors: []registry.SubscriptionCursor{at("sub_b", "INBOX", 7, 200)}},
+		}))(t)
+		same(t, "refused", []registry.Claim{claimOf(bob, 4)}, refused)
+		same(t, "furthest of one batch", registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 105}, inbox("sub_a"))
+		same(t, "fenced", registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 100}, inbox("sub_b"))
+
+		commit(claimOf(anna, 5), at("sub_a", "INBOX", 7, 104))
+		same(t, "never backwards", registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 105}, inbox("sub_a"))
+		commit(claimOf(anna, 6), at("sub_a", "INBOX", 8, 3))
+		same(t, "new UIDVALIDITY", registry.Cursor{Folder: "INBOX", UIDValidity: 8, UID: 3}, inbox("sub_a"))
+
+		// A claim to one shard is no right to another, and the unknown is passed over.
+		commit(claimOf(anna, 5), at("sub_b", "INBOX", 7, 999), at("sub_gone", "INBOX", 7, 1), at("sub_a", "Ablage ", 1, 4294967295))
+		same(t, "foreign shard", registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 100}, inbox("sub_b"))
+		same(t, "second folder", 2, len(must(s.Subscription(ctx, "sub_a"))(t).Cursors))
+		var rows int64
+		if err := s.db.Model(&cursorRow{}).Where("subscription_id = ?", "sub_gone").Count(&rows).Error; err != nil || rows != 0 {
+			t.Errorf("cursors of an unknown subscription: %d, error %v", rows, err)
+		}
+	})
+}
+
+// TestWritersOfOneUser lets subscribing, removing and committing race: whatever
+// the order, no cursor or registration is left without its reason to be.
+func TestWritersOfOneUser(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				id := fmt.Sprintf("sub_%d", i)
+				for range 5 {
+					if err := s.Subscribe(t.Context(), subscription(id, anna, fmt.Sprintf("c%d", i%3), id), "demo", login(1)); err != nil {
+						t.Errorf("subscribing: %v", err)
+					}
+					_, err := s.CommitCursors(t.Context(), shards, []registry.ShardCursors{{
+						Claim: registry.Claim{Backend: "imapidle", Shard: shard.Of(anna.Context, anna.User, shards), Epoch: 1},
+						Cursors: []registry.SubscriptionCursor{
+							{Subscription: id, Cursor: registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 200}},
+							{Subscription: fmt.Sprintf("sub_%d", (i+1)%8), Cursor: registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 200}},
+						},
+					}})
+					if err != nil {
+						t.Errorf("committing: %v", err)
+					}
+					if _, err := s.Unsubscribe(t.Context(), id); err != nil {
+						t.Errorf("unsubscribing: %v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for _, table := range []string{"users", "registrations", "subscriptions", "cursors"} {
+			var rows int64
+			if err := s.db.Table(table).Count(&rows).Error; err != nil || rows != 0 {
+				t.Errorf("%d rows left in %s, error %v", rows, table, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,263 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/sqltest"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+func TestMain(m *testing.M) { sqltest.Main(m) }
+
+// each runs the test on a fresh registry in every database.
+func each(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Helper()
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		s, err := Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		test(t, s)
+	})
+}
+
+var (
+	anna = registry.UserID{Context: "1", User: "249"}
+	bob  = registry.UserID{Context: "1", User: "402"}
+)
+
+func subscription(id string, user registry.UserID, client, device string) registry.Subscription {
+	return registry.Subscription{
+		ID: id, UserID: user, Client: client, Device: device, Topics: []string{"mail:new"}, Content: 3,
+		WebhookURL: "https://hook.example/é?" + id, SecretVersion: 1, CreatedAt: time.UnixMicro(1_700_000_000_000_000).UTC(),
+		Cursors: []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}},
+	}
+}
+
+func login(version uint64) *registry.Credential {
+	return &registry.Credential{State: registry.CredentialStored, Kind: registry.KindPassword, Version: version}
+}
+
+func subscribe(t *testing.T, s *Store, sub registry.Subscription, cred *registry.Credential) {
+	t.Helper()
+	if err := s.Subscribe(t.Context(), sub, "demo", cred); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// must unwraps a result: must(f())(t).
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func same(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func wantKind(t *testing.T, kind fault.Kind, err error) {
+	t.Helper()
+	if err == nil || fault.KindOf(err) != kind {
+		t.Errorf("got error %v, want kind %v", err, kind)
+	}
+}
+
+func TestSubscribeStoresEverything(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		_, err := s.User(t.Context(), anna)
+		wantKind(t, fault.NotFound, err)
+
+		sub := subscription("sub_a", anna, "mobile", "d1")
+		subscribe(t, s, sub, login(4))
+		u := must(s.User(t.Context(), anna))(t)
+		same(t, "user", registry.User{
+			UserID: anna, Enabled: true, Store: "demo", Credential: *login(4), Clients: []string{"mobile"},
+		}, u)
+		same(t, "subscription", sub, must(s.Subscription(t.Context(), "sub_a"))(t))
+		_, err = s.Subscription(t.Context(), "sub_b")
+		wantKind(t, fault.NotFound, err)
+	})
+}
+
+func TestSubscribeAgainKeepsCursorAndReplacesTheRest(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		sub := subscription("sub_a", anna, "mobile", "d1")
+		subscribe(t, s, sub, &registry.Credential{State: registry.CredentialSuspended, Reason: "no", Version: 4})
+		again := sub
+		again.WebhookURL, again.SecretVersion, again.Content = "https://new.example/", 2, 1
+		again.CreatedAt = sub.CreatedAt.Add(time.Hour)
+		again.Cursors = []registry.Cursor{{Folder: "INBOX", UIDValidity: 8, UID: 900}, {Folder: "Später", UIDValidity: 1, UID: 1}}
+		if err := s.Subscribe(t.Context(), again, "", nil); err != nil {
+			t.Fatal(err)
+		}
+		u := must(s.User(t.Context(), anna))(t)
+		if u.Store != "demo" || u.Credential.State != registry.CredentialSuspended {
+			t.Errorf("without an account store and credential are kept, got %+v", u)
+		}
+		subscribe(t, s, again, login(5))
+		u = must(s.User(t.Context(), anna))(t)
+		same(t, "credential", *login(5), u.Credential)
+
+		want := again
+		want.CreatedAt = sub.CreatedAt
+		want.Cursors = []registry.Cursor{sub.Cursors[0], again.Cursors[1]}
+		same(t, "subscription", want, must(s.Subscription(t.Context(), "sub_a"))(t))
+
+		other := again
+		other.ID = "sub_b"
+		wantKind(t, fault.Unavailable, s.Subscribe(t.Context(), other, "", nil))
+	})
+}
+
+func TestRemoveTakesAwayWhatHasLostItsReason(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		subscribe(t, s, subscription("sub_a", anna, "mobile", "d1"), login(1))
+		subscribe(t, s, subscription("sub_b", anna, "mobile", "d2"), nil)
+		subscribe(t, s, subscription("sub_c", anna, "web", ""), nil)
+
+		removed := must(s.Unsubscribe(ctx, "sub_a"))(t)
+		same(t, "erasures", []registry.Erasure{{UserID: anna, Account: "webhook/sub_a"}}, removed.Erasures)
+		same(t, "clients", []string{"mobile", "web"}, must(s.User(ctx, anna))(t).Clients)
+		_, err := s.Unsubscribe(ctx, "sub_a")
+		wantKind(t, fault.NotFound, err)
+
+		removed = must(s.Unregister(ctx, anna, "mobile"))(t)
+		if removed.Last {
+			t.Error("the web client is still registered")
+		}
+		same(t, "clients", []string{"web"}, must(s.User(ctx, anna))(t).Clients)
+		_, err = s.Unregister(ctx, anna, "mobile")
+		wantKind(t, fault.NotFound, err)
+		_, err = s.Unregister(ctx, bob, "mobile")
+		wantKind(t, fault.NotFound, err)
+
+		removed = must(s.Unregister(ctx, anna, "web"))(t)
+		if !removed.Last || removed.User.Store != "demo" {
+			t.Errorf("the last registration took %+v", removed)
+		}
+		_, err = s.User(ctx, anna)
+		wantKind(t, fault.NotFound, err)
+		var rows int64
+		if err := s.db.Model(&cursorRow{}).Count(&rows).Error; err != nil || rows != 0 {
+			t.Errorf("cursors left: %d, error %v", rows, err)
+		}
+
+		all := must(s.Erasures(ctx, 10))(t)
+		same(t, "all erasures", []registry.Erasure{
+			{UserID: anna, Account: "mail"}, {UserID: anna, Account: "webhook/sub_a"},
+			{UserID: anna, Account: "webhook/sub_b"}, {UserID: anna, Account: "webhook/sub_c"},
+		}, all)
+		for _, want := range []bool{true, false} {
+			if got := must(s.Erased(ctx, all[0]))(t); got != want {
+				t.Errorf("erased: %v, want %v", got, want)
+			}
+		}
+	})
+}
+
+func TestListsPageInNaturalOrder(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		users := []registry.UserID{
+			{Context: "1", User: "2"}, {Context: "1", User: "10"}, {Context: "1", User: "Anna"},
+			{Context: "1", User: "anna"}, {Context: "2", User: "1"}, {Context: "10", User: "1"},
+		}
+		for i := range users {
+			u := users[len(users)-1-i]
+			subscribe(t, s, subscription(fmt.Sprintf("sub_%da", i), u, "web", ""), nil)
+			subscribe(t, s, subscription(fmt.Sprintf("sub_%db", i), u, "app", ""), nil)
+		}
+		var listed []registry.UserID
+		after := ""
+		for {
+			page := must(s.ListUsers(ctx, "", after, 4))(t)
+			for _, u := range page {
+				listed = append(listed, u.UserID)
+				same(t, "clients", []string{"app", "web"}, u.Clients)
+			}
+			if len(page) < 4 {
+				break
+			}
+			after = page[3].Key()
+		}
+		same(t, "users", users, listed)
+		if got := must(s.ListUsers(ctx, "10", "", 9))(t); len(got) != 1 || got[0].UserID != users[5] {
+			t.Errorf("users of context 10: %+v", got)
+		}
+
+		var names []string
+		key, client := "", ""
+		for {
+			page := must(s.ListRegistrations(ctx, "1", key, client, 3))(t)
+			for _, r := range page {
+				names = append(names, r.String()+" "+r.Client)
+				key, client = r.Key(), r.Client
+			}
+			if len(page) < 3 {
+				break
+			}
+		}
+		same(t, "registrations", []string{
+			"2@1 app", "2@1 web", "10@1 app", "10@1 web", "Anna@1 app", "Anna@1 web", "anna@1 app", "anna@1 web",
+		}, names)
+	})
+}
+
+func TestSuspendNeedsTheCurrentCredential(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		subscribe(t, s, subscription("sub_a", anna, "mobile", ""), login(3))
+		if must(s.SuspendCredential(ctx, anna, 2, "old"))(t) {
+			t.Error("an old version suspended the new credential")
+		}
+		if !must(s.SuspendCredential(ctx, anna, 3, "wrong password"))(t) {
+			t.Error("the current version did not suspend the credential")
+		}
+		if must(s.SuspendCredential(ctx, anna, 3, "again"))(t) || must(s.SuspendCredential(ctx, bob, 3, "nobody"))(t) {
+			t.Error("suspended twice, or for an unknown user")
+		}
+		got := must(s.User(ctx, anna))(t).Credential
+		same(t, "credential", registry.Credential{
+			State: registry.CredentialSuspended, Kind: registry.KindPassword, Reason: "wrong password", Version: 3,
+		}, got)
+	})
+}
+
+func TestPing(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Ping(ctx); err == nil {
+			t.Error("a cancelled ping succeeded")
+		}
+	})
+}
