@@ -45,13 +45,13 @@ func (l statementLog) Error(ctx context.Context, _ string, _ ...any) {
 
 // Trace implements [logger.Interface].
 func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), _ error) {
-	elapsed, level, text := time.Since(begin), slog.LevelDebug, "database statement"
+	elapsed, level := time.Since(begin), slog.LevelDebug
 	if elapsed > slow {
-		level, text = slog.LevelWarn, "slow database statement"
+		level = slog.LevelWarn
 	}
 	if !l.log.Enabled(ctx, level) {
-		return
+		return // building the text is not free
 	}
 	sql, rows := statement()
-	l.log.Log(ctx, level, text, "sql", sql, "rows", rows, "elapsed", elapsed)
+	l.log.Log(ctx, level, "database statement", "sql", sql, "rows", rows, "elapsed", elapsed)
 }

@@ -78,13 +78,11 @@ func lockMigrations(conn *gorm.DB, table string) (unlock func() error, err error
 // lockPostgres takes an advisory lock, which is one of the current database.
 func lockPostgres(ctx context.Context, conn *gorm.DB, table string) (func() error, error) {
 	sum := sha256.Sum256([]byte("mailpush migrations " + table))
-	key := int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // any 64 bits will do
+	key := int64(binary.BigEndian.Uint64(sum[:]))
 	if err := conn.WithContext(ctx).Exec("SELECT pg_advisory_lock(?)", key).Error; err != nil {
 		return nil, err
 	}
-	return func() error {
-		return detached(conn).Exec("SELECT pg_advisory_unlock(?)", key).Error
-	}, nil
+	return unlocker(ctx, conn, "SELECT pg_advisory_unlock(?)", key), nil
 }
 
 // lockMySQL takes a named lock, which is one of the whole server, hence the
@@ -100,12 +98,11 @@ func lockMySQL(ctx context.Context, conn *gorm.DB, table string) (func() error, 
 	if got == nil || *got != 1 {
 		return nil, fmt.Errorf("another process has held it for %s", lockPatience)
 	}
-	return func() error {
-		return detached(conn).Exec("DO RELEASE_LOCK(?)", name).Error
-	}, nil
+	return unlocker(ctx, conn, "DO RELEASE_LOCK(?)", name), nil
 }
 
-// detached is conn for cleaning up after the context has ended.
-func detached(conn *gorm.DB) *gorm.DB {
-	return conn.WithContext(context.WithoutCancel(conn.Statement.Context))
+// unlocker frees a lock, also after the context of the migration has ended.
+func unlocker(ctx context.Context, conn *gorm.DB, statement string, lock any) func() error {
+	conn = conn.WithContext(context.WithoutCancel(ctx))
+	return func() error { return conn.Exec(statement, lock).Error }
 }

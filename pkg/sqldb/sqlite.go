@@ -66,7 +66,7 @@ func sqlitePath(where string) (string, error) {
 // makeFile makes the file, for SQLite would make it readable to all. The files
 // SQLite puts beside it take over its mode.
 func makeFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}

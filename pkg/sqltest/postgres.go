@@ -69,7 +69,7 @@ func (p postgres) prepare(ctx context.Context, site site) error {
 	if err := os.WriteFile(file, []byte(site.password+"\n"), 0o644); err != nil {
 		return err
 	}
-	defer os.Remove(file)
+	defer func() { _ = os.Remove(file) }() // it goes with the directory at the latest
 	return site.run(ctx, p.program("initdb"),
 		"--pgdata=data", "--username="+superuser, "--pwfile="+file, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")

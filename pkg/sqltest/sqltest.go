@@ -134,20 +134,20 @@ func database(t *testing.T, l *lazy) secret.String {
 
 // StartPostgres starts a PostgreSQL server for one test and returns the address of
 // a fresh database on it. The server is gone when the test ends.
-func StartPostgres(t testing.TB) secret.String {
-	t.Helper()
+func StartPostgres(tb testing.TB) secret.String {
+	tb.Helper()
 	server, err := NewPostgres("")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := server.Stop(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
-	dsn, _, err := server.NewDatabase(t.Context())
+	dsn, _, err := server.NewDatabase(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dsn
 }

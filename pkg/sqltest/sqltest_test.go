@@ -24,7 +24,7 @@ func TestEachBodyGetsAnEmptyDatabase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer sqldb.Close(db)
+			defer func() { _ = sqldb.Close(db) }()
 			if err := db.Exec("CREATE TABLE here (id integer)").Error; err != nil {
 				t.Error(err)
 			}
@@ -48,7 +48,7 @@ func TestServerIsGoneAfterStop(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer os.RemoveAll(dir)
+			defer func() { _ = os.RemoveAll(dir) }()
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}

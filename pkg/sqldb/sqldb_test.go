@@ -1,0 +1,209 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqldb_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/sqldb"
+	"mailpush.internal/pkg/sqltest"
+)
+
+func TestMain(m *testing.M) { sqltest.Main(m) }
+
+// password has what URLs and messages trip over.
+const password = "s3cr/t #50%&x"
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func open(t *testing.T, dsn secret.String, log *slog.Logger) *gorm.DB {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), dsn, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sqldb.Close(db); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestBadAddressIsRefusedWithoutItsPassword(t *testing.T) {
+	t.Parallel()
+	const encoded = "s3cr%2Ft%20%2350%25&x"
+	closed := closedPort(t)
+	tests := map[string]struct{ dsn, want string }{
+		"empty":                  {"", "starts with"},
+		"unknown scheme":         {"oracle://me:" + encoded + "@db/x", "starts with"},
+		"no scheme":              {"me:" + password + "@db/x", "starts with"},
+		"password not encoded":   {"postgres://me:" + password + "@db/x", "written as %XX"},
+		"mysql not encoded":      {"mysql://me:" + password + "@db/x", "written as %XX"},
+		"no database":            {"postgres://me:" + encoded + "@db", "looks like postgres://"},
+		"two names":              {"mysql://me:" + encoded + "@db/x/y", "looks like mysql://"},
+		"opaque":                 {"mysql:me:" + encoded, "looks like mysql://"},
+		"bad libpq parameter":    {"postgres://me:" + encoded + "@db/x?sslmode=perhaps", "sslmode"},
+		"unknown parameter":      {"mysql://me:" + encoded + "@db/x?multiStatements=true", "parameter tls only"},
+		"bad tls":                {"mysql://me:" + encoded + "@db/x?tls=perhaps", "true, false"},
+		"postgres not there":     {"postgres://me:" + encoded + "@" + closed + "/x", "refused"},
+		"mysql not there":        {"mysql://me:" + encoded + "@" + closed + "/x", "refused"},
+		"sqlite without a path":  {"sqlite:", "looks like sqlite:///"},
+		"sqlite with a host":     {"sqlite://var/x.db", "looks like sqlite:///"},
+		"sqlite with parameters": {"sqlite:///x.db?mode=ro", "no parameters"},
+		"sqlite, no directory":   {"sqlite:///nowhere/at/all.db", "no such file or directory"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, err := sqldb.Open(t.Context(), secret.New(tt.dsn), quiet())
+			if err == nil {
+				_ = sqldb.Close(db)
+				t.Fatal("it opened")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %q, want it to say %q", err, tt.want)
+			}
+			checkHidden(t, err.Error(), password)
+		})
+	}
+}
+
+// checkHidden looks for the secret in text, and for the tell-tale start of it.
+func checkHidden(t *testing.T, text, secret string) {
+	t.Helper()
+	for _, form := range []string{secret, url.PathEscape(secret), url.QueryEscape(secret), secret[:4]} {
+		if strings.Contains(text, form) {
+			t.Errorf("%q shows %q", text, form)
+		}
+	}
+}
+
+// closedPort is an address where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestServerRefusesAWrongPasswordWithoutRepeatingIt(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		u, err := url.Parse(dsn.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.User == nil {
+			return // SQLite has no users
+		}
+		u.User = url.UserPassword(u.User.Username(), password)
+		db, err := sqldb.Open(t.Context(), secret.New(u.String()), quiet())
+		if err == nil {
+			_ = sqldb.Close(db)
+			t.Fatal("it opened")
+		}
+		for _, want := range []string{"connecting to", u.Host, u.User.Username()} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q does not say %q", err, want)
+			}
+		}
+		checkHidden(t, err.Error(), password)
+	})
+}
+
+func TestSQLiteIsDurableAndPrivate(t *testing.T) {
+	t.Parallel()
+	// The name holds what a URI gives a meaning to.
+	path := filepath.Join(t.TempDir(), "a %41#b.db")
+	db := open(t, secret.New("sqlite://"+path), quiet())
+	got := map[string]string{}
+	for _, pragma := range []string{"journal_mode", "synchronous", "foreign_keys", "busy_timeout"} {
+		var value string
+		if err := db.Raw("PRAGMA " + pragma).Scan(&value).Error; err != nil {
+			t.Fatal(err)
+		}
+		got[pragma] = value
+	}
+	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := db.Exec("CREATE TABLE x (y integer)").Error; err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", info.Name(), info.Mode())
+		}
+	}
+}
+
+func TestSQLiteInMemoryIsOneDatabase(t *testing.T) {
+	t.Parallel()
+	db := open(t, secret.New("sqlite::memory:"), quiet())
+	for _, statement := range []string{"CREATE TABLE x (y integer)", "INSERT INTO x VALUES (1)"} {
+		if err := db.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestParametersStayOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		db := open(t, dsn, log)
+		if err := db.AutoMigrate(&named{}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second is refused, and refusals like to quote
+			_ = db.Create(&named{Name: password}).Error
+		}
+		_ = db.Where("name = ?", password).Find(&[]named{}).Error
+		_ = db.Exec("no such statement ?", password).Error
+		if !strings.Contains(out.String(), "INSERT INTO") {
+			t.Errorf("statements were to be logged: %s", out.String())
+		}
+		checkHidden(t, out.String(), password)
+	})
+}
+
+func TestPing(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		db, err := sqldb.Open(t.Context(), dsn, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sqldb.Ping(t.Context(), db); err != nil {
+			t.Error(err)
+		}
+		if err := sqldb.Close(db); err != nil {
+			t.Error(err)
+		}
+		if err := sqldb.Ping(t.Context(), db); err == nil {
+			t.Error("a closed database answers")
+		}
+	})
+}
