@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushusers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+)
+
+// listPushUsers prints the listeners of the cluster, or of one context.
+func (a *app) listPushUsers(ctx context.Context, contextID string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	users, err := collect(c, func(token string) ([]*adminv1.PushUser, string, error) {
+		page, err := call(ctx, c, c.admin.ListPushUsers, &adminv1.ListPushUsersRequest{PageToken: token, ContextId: contextID})
+		return page.GetPushUsers(), page.GetNextPageToken(), err
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(users, func(x, y *adminv1.PushUser) int {
+		return cmp.Or(naturalCompare(x.GetContextId(), y.GetContextId()), naturalCompare(x.GetUserId(), y.GetUserId()))
+	})
+	switch a.output {
+	case outputJSON:
+		return writeJSON(a.stdout, &adminv1.ListPushUsersResponse{PushUsers: users})
+	case outputWide:
+		a.writeWide(users)
+	default:
+		a.writeRunning(users)
+	}
+	return nil
+}
+
+// writeRunning prints the table of the original: only what is running.
+func (a *app) writeRunning(users []*adminv1.PushUser) {
+	var rows [][]string
+	suspended := 0
+	for _, user := range users {
+		switch {
+		case isRunning(user.GetState()):
+			rows = append(rows, []string{user.GetContextId(), user.GetUserId(), strconv.FormatBool(user.GetPermanent())})
+		case user.GetState() == mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
+			suspended++
+		}
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(a.stdout, "No running push users.")
+	} else {
+		writeTable(a.stdout, []column{{"Context", true}, {"User", false}, {"Permanent", false}}, rows)
+	}
+	switch suspended {
+	case 0:
+	case 1:
+		fmt.Fprintln(a.stderr, "1 listener is suspended; --output wide shows why")
+	default:
+		fmt.Fprintf(a.stderr, "%d listeners are suspended; --output wide shows why\n", suspended)
+	}
+}
+
+// writeWide prints every push user with what its listener is doing.
+func (a *app) writeWide(users []*adminv1.PushUser) {
+	if len(users) == 0 {
+		fmt.Fprintln(a.stdout, "No running push users.")
+		return
+	}
+	columns := []column{
+		{"Context", true}, {"User", false}, {"Permanent", false}, {"Backend", false}, {"State", false},
+		{"Worker", false}, {"Since", false}, {"Last event", false}, {"Last error", false},
+	}
+	var rows [][]string
+	for _, user := range users {
+		rows = append(rows, []string{
+			user.GetContextId(), user.GetUserId(), strconv.FormatBool(user.GetPermanent()),
+			orDash(user.GetBackend()), stateText(user.GetState()), orDash(user.GetWorker()),
+			timeText(user.GetSince()), timeText(user.GetLastEvent()), orDash(user.GetLastError()),
+		})
+	}
+	writeTable(a.stdout, columns, rows)
+}
+
+// isRunning tells whether a listener exists and is trying.
+func isRunning(state mailv1.ListenerState) bool {
+	switch state {
+	case mailv1.ListenerState_LISTENER_STATE_CONNECTING, mailv1.ListenerState_LISTENER_STATE_IDLE,
+		mailv1.ListenerState_LISTENER_STATE_POLLING, mailv1.ListenerState_LISTENER_STATE_BACKOFF:
+		return true
+	default:
+		return false
+	}
+}
+
+func stateText(state mailv1.ListenerState) string {
+	if state == mailv1.ListenerState_LISTENER_STATE_UNSPECIFIED {
+		return "unknown"
+	}
+	return strings.ToLower(strings.TrimPrefix(state.String(), "LISTENER_STATE_"))
+}

@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushusers
+
+import "github.com/spf13/cobra"
+
+const about = `pushusers lists and unregisters the push users of a mailpush cluster.
+
+Without a mode, or with --list, it prints the running listeners of the whole cluster.
+A listener that is connecting, idle, polling or backing off counts as running; one
+that is suspended, because its mail store refused the password, appears only in the
+wide and JSON output.
+
+The administrator's password is better kept out of the command line, where every user
+of this machine can read it in the process list: put it into a file and name the file
+with --adminpass-file, or set MAILPUSH_ADMIN_PASSWORD.
+
+Environment:
+  MAILPUSH_ADMIN_USER      the administrator, where --adminuser is not given
+  MAILPUSH_ADMIN_PASSWORD  the password, where neither --adminpass nor
+                           --adminpass-file is given
+
+Exit codes:
+  0  done; a list may be empty
+  1  the command line is wrong
+  2  no such push registration, or no such user
+  3  the administrator's name or password is wrong, or not allowed to do this
+  4  the server cannot be reached, or did not answer in time
+  5  the server answered with an error`
+
+const examples = `  List the running listeners, with the password from a file:
+    pushusers -A admin --adminpass-file /etc/mailpush/adminpass
+
+  The same from another machine, and what each listener is doing:
+    pushusers -A admin -s https://push.example.com --output wide
+
+  List which client of which user is registered:
+    pushusers -A admin -l
+
+  Unregister a client; with the user's last one, the listener stops and the stored
+  password is deleted:
+    pushusers -A admin -r -c 1 -u 249 -i open-xchange-mobile-api-facade
+
+  Say why a user has, or has no, permanent listener:
+    pushusers -A admin explain 249@1
+
+  Count the suspended listeners in a script:
+    pushusers -A admin --output json |
+      jq '[.pushUsers[] | select(.state == "LISTENER_STATE_SUSPENDED")] | length'`
+
+// rootCommand is the command without a subcommand: the modes of the original, which
+// are options.
+func (a *app) rootCommand() *cobra.Command {
+	var m modes
+	root := &cobra.Command{
+		Use:           "pushusers",
+		Short:         "List and unregister the push users of a mailpush cluster",
+		Long:          about,
+		Example:       examples,
+		Args:          noArguments,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := m.check(); err != nil {
+				return err
+			}
+			switch {
+			case m.registrations:
+				return a.listRegistrations(cmd.Context(), m.context)
+			case m.unregister:
+				return a.unregister(cmd.Context(), m.context, m.user, m.client)
+			default:
+				return a.listPushUsers(cmd.Context(), m.context)
+			}
+		},
+	}
+	root.Flags().SortFlags = false
+	root.PersistentFlags().SortFlags = false
+	m.register(root.Flags())
+	a.connection.register(root.PersistentFlags())
+	root.PersistentFlags().Var(&a.output, "output", "table, wide or json")
+	root.PersistentFlags().BoolP("help", "h", false, "print this help")
+	// The only error is a flag of another name.
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputFormats(), cobra.ShellCompDirectiveNoFileComp))
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
+	root.AddCommand(a.explainCommand(), a.workersCommand())
+	return root
+}

@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushusers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+)
+
+func (a *app) workersCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "workers",
+		Short:             "List the live workers and the scheduler that leads",
+		Example:           "  pushusers -A admin workers",
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return a.listWorkers(cmd.Context()) },
+	}
+}
+
+func (a *app) listWorkers(ctx context.Context) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	answer, err := call(ctx, c, c.admin.ListWorkers, &adminv1.ListWorkersRequest{})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(answer.GetWorkers(), func(x, y *adminv1.Worker) int { return naturalCompare(x.GetId(), y.GetId()) })
+	if a.output == outputJSON {
+		return writeJSON(a.stdout, answer)
+	}
+	a.writeWorkers(answer.GetWorkers())
+	leader := answer.GetLeader()
+	if leader == "" {
+		leader = "none"
+	}
+	fmt.Fprintf(a.stdout, "\nLeader: %s\n", printable(leader))
+	return nil
+}
+
+func (a *app) writeWorkers(workers []*adminv1.Worker) {
+	if len(workers) == 0 {
+		fmt.Fprintln(a.stdout, "No live workers.")
+		return
+	}
+	columns := []column{
+		{"Worker", false}, {"State", false}, {"Capacity", true}, {"Listeners", true}, {"Shards", true},
+		{"Address", false}, {"Backends", false}, {"Version", false}, {"Started", false},
+	}
+	if a.output != outputWide {
+		columns = columns[:5]
+	}
+	var rows [][]string
+	for _, w := range workers {
+		state := "active"
+		if w.GetDraining() {
+			state = "draining"
+		}
+		row := []string{
+			w.GetId(), state, count(w.GetCapacity()), count(w.GetListeners()), count(w.GetShards()),
+			w.GetAddress(), strings.Join(w.GetBackends(), ","), orDash(w.GetVersion()), timeText(w.GetStartedAt()),
+		}
+		rows = append(rows, row[:len(columns)])
+	}
+	writeTable(a.stdout, columns, rows)
+}
+
+func count(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
