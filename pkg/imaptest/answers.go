@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imaptest
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Answer answers a command honestly.
+func (p *Peer) Answer(tag, command, args string) {
+	folder := p.Server.Folder
+	validity, next, count := folder.ends()
+	switch command {
+	case "CAPABILITY":
+		p.Send("* CAPABILITY " + p.Server.capabilities() + "\r\n")
+	case "AUTHENTICATE":
+		if !strings.Contains(args, " ") { // no initial response
+			p.Send("+ \r\n")
+			p.Line()
+		}
+	case "EXAMINE", "SELECT":
+		p.Send(fmt.Sprintf("* %d EXISTS\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n", count, validity, next))
+	case "STATUS":
+		p.Send(fmt.Sprintf("* STATUS INBOX (UIDNEXT %d UIDVALIDITY %d UNSEEN %d)\r\n", next, validity, count))
+	case "IDLE":
+		p.Send("+ idling\r\n")
+		if !p.Idle() {
+			return
+		}
+	case "UID":
+		p.uid(args)
+	case "LOGOUT":
+		p.Send("* BYE bye\r\n" + tag + " OK done\r\n")
+		p.Close()
+		return
+	case "NOOP", "LOGIN":
+	default:
+		p.Send(tag + " BAD unknown command\r\n")
+		return
+	}
+	p.Send(tag + " OK done\r\n")
+}
+
+// Idle tells of announced mails until DONE comes; it returns false when the
+// connection ends instead.
+func (p *Peer) Idle() bool {
+	ended := make(chan struct{})
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		for word := p.Server.Folder.word(); ; word = p.Server.Folder.word() {
+			select {
+			case <-word:
+				_, _, count := p.Server.Folder.ends()
+				p.Send(fmt.Sprintf("* %d EXISTS\r\n", count))
+			case <-ended:
+				return
+			}
+		}
+	}()
+	line, ok := p.Line()
+	close(ended)
+	<-told
+	return ok && strings.EqualFold(line, "DONE")
+}
+
+// uid answers UID FETCH and UID SEARCH of one range.
+func (p *Peer) uid(args string) {
+	words := strings.Fields(strings.ReplaceAll(args, "UID UID", "UID"))
+	var from, upto uint32
+	for _, word := range words {
+		if n, _ := fmt.Sscanf(word, "%d:%d", &from, &upto); n == 2 {
+			break
+		}
+		if n, _ := fmt.Sscanf(word, "%d", &from); n == 1 {
+			upto = from
+			break
+		}
+	}
+	uids, seq := p.Server.Folder.between(from, upto)
+	if strings.EqualFold(words[0], "SEARCH") {
+		p.Send("* SEARCH " + strings.Trim(fmt.Sprint(uids), "[]") + "\r\n")
+		return
+	}
+	for i, uid := range uids {
+		p.Send(Envelope(seq+i, uid, fmt.Sprintf("mail %d", uid)))
+	}
+}
+
+// Envelope is the FETCH answer of a mail.
+func Envelope(seq int, uid uint32, subject string) string {
+	const from = `(("Anna" NIL "anna" "example.org"))`
+	return fmt.Sprintf("* %d FETCH (UID %d FLAGS () INTERNALDATE \"01-Mar-2026 10:00:00 +0000\" RFC822.SIZE 100 "+
+		"ENVELOPE (\"Sun, 01 Mar 2026 10:00:00 +0000\" %q %s %s %s NIL NIL NIL NIL \"<%d@example.org>\"))\r\n",
+		seq, uid, subject, from, from, from, uid)
+}
