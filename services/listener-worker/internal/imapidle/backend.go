@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"sync"
+	"time"
+
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+// Name is how configuration and listings call this backend.
+const Name = "imapidle"
+
+const (
+	defaultResponseTimeout = 30 * time.Second
+	logoutTimeout          = 2 * time.Second
+)
+
+// Backend opens mailboxes over IMAP. It is safe for concurrent use.
+type Backend struct {
+	mu  sync.Mutex
+	tls map[tlsKey]*tls.Config // one per store, so that all its connections share tickets
+}
+
+type tlsKey struct{ name, address, serverName, ca string }
+
+// New makes a backend.
+func New() *Backend { return &Backend{tls: make(map[tlsKey]*tls.Config)} }
+
+// Open implements [listener.Backend].
+func (b *Backend) Open(ctx context.Context, store *mailv1.MailStore, login listener.LoginFunc, notify listener.Notify) (listener.Conn, listener.Opening, error) {
+	c, opening, err := b.open(ctx, store, login, notify)
+	if err != nil {
+		return nil, opening, err
+	}
+	return c, opening, nil
+}
+
+// Look opens a mailbox once, tells where it ends, and logs out.
+func (b *Backend) Look(ctx context.Context, store *mailv1.MailStore, login listener.LoginFunc) (listener.Box, error) {
+	c, opening, err := b.open(ctx, store, login, nobody{})
+	if err != nil {
+		return listener.Box{}, err
+	}
+	defer c.Close()
+	c.wire.begin(stepLogout, min(c.timeout, logoutTimeout), smallAnswer)
+	_ = c.client.Logout().Wait() // a courtesy; the answer is known already
+	return opening.Box, nil
+}
+
+type nobody struct{}
+
+func (nobody) Noticed(time.Time)      {}
+func (nobody) Lost(*listener.Failure) {}
+
+func (b *Backend) open(ctx context.Context, store *mailv1.MailStore, login listener.LoginFunc, notify listener.Notify) (*conn, listener.Opening, error) {
+	timeout := store.GetResponseTimeout().AsDuration()
+	if timeout <= 0 {
+		timeout = defaultResponseTimeout
+	}
+	raw, err := b.dial(ctx, store, timeout)
+	if err != nil {
+		return nil, listener.Opening{}, err
+	}
+	c := newConn(raw, timeout, store.GetIdleRefresh().AsDuration(), notify)
+	stop := context.AfterFunc(ctx, c.wire.shut)
+	defer stop()
+	opening, failure := c.open(ctx, login, store.GetTlsMode())
+	if failure != nil {
+		c.Close()
+		return nil, opening, failure
+	}
+	return c, opening, nil
+}
+
+// tlsConfig returns the store's TLS configuration.
+func (b *Backend) tlsConfig(store *mailv1.MailStore) (*tls.Config, error) {
+	name := store.GetServerName()
+	if name == "" {
+		host, _, err := net.SplitHostPort(store.GetAddress())
+		if err != nil {
+			return nil, &listener.Failure{Class: listener.ClassUnavailable, Reason: "mail store's address is not host:port", Err: err}
+		}
+		name = host
+	}
+	key := tlsKey{store.GetName(), store.GetAddress(), name, string(store.GetCaPem())}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if cfg := b.tls[key]; cfg != nil {
+		return cfg, nil
+	}
+	cfg := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         name,
+		ClientSessionCache: tls.NewLRUClientSessionCache(4),
+	}
+	if pem := store.GetCaPem(); len(pem) > 0 {
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, &listener.Failure{Class: listener.ClassTLS, Reason: "mail store's CA holds no certificate"}
+		}
+	}
+	b.tls[key] = cfg
+	return cfg, nil
+}

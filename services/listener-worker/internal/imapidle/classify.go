@@ -1,0 +1,194 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+// Steps of a session, as people call them.
+const (
+	stepGreeting   = "greeting"
+	stepHandshake  = "TLS handshake"
+	stepStartTLS   = "STARTTLS"
+	stepCapability = "CAPABILITY"
+	stepLogin      = "LOGIN"
+	stepExamine    = "EXAMINE"
+	stepStatus     = "STATUS"
+	stepNoop       = "NOOP"
+	stepIdle       = "IDLE"
+	stepSearch     = "SEARCH"
+	stepFetch      = "FETCH"
+	stepLogout     = "LOGOUT"
+	stepWaiting    = "waiting"
+)
+
+// classify turns the error of a command into what it means. A status response
+// speaks for itself; else the first error of the wire is the cause, because the
+// client's own error mostly is a consequence in words.
+func (w *wire) classify(err error) *listener.Failure {
+	w.mu.Lock()
+	step, limit, cause, bye := w.step, w.limit, w.err, w.bye
+	w.mu.Unlock()
+
+	var status *imap.Error
+	if errors.As(err, &status) {
+		return classifyStatus(step, status)
+	}
+	if cause == nil {
+		cause = errNotIMAP
+	}
+	return classifyWire(step, limit, bye, cause)
+}
+
+// classifyWire says what the end of a connection means.
+func classifyWire(step string, limit time.Duration, bye string, err error) *listener.Failure {
+	fail := func(class listener.Class, format string, args ...any) *listener.Failure {
+		return &listener.Failure{Class: class, Reason: fmt.Sprintf(format, args...), Err: err}
+	}
+	var timeout net.Error
+	switch {
+	case errors.Is(err, errFlood):
+		return fail(listener.ClassGarbage, "mail store sent more than any honest answer has%s", during(step))
+	case errors.Is(err, errNotIMAP):
+		return fail(listener.ClassGarbage, "mail store sent something that is not IMAP%s", during(step))
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fail(listener.ClassTimeout, "%s within %s", missing(step), limit)
+	case bye != "" && speaksOfLimit(bye):
+		return fail(listener.ClassLimit, "mail store said goodbye%s: %s", during(step), bye)
+	case bye != "":
+		return fail(listener.ClassLost, "mail store said goodbye%s: %s", during(step), bye)
+	case step == stepGreeting || step == stepHandshake:
+		return fail(listener.ClassClosed, "mail store closed the connection at once, before its greeting")
+	default:
+		return fail(listener.ClassLost, "mail store closed the connection%s", during(step))
+	}
+}
+
+func during(step string) string {
+	switch step {
+	case stepGreeting:
+		return " instead of a greeting"
+	case stepWaiting:
+		return ""
+	default:
+		return " during " + step
+	}
+}
+
+func missing(step string) string {
+	switch step {
+	case stepGreeting:
+		return "no greeting"
+	case stepHandshake:
+		return "no end of the TLS handshake"
+	case stepWaiting:
+		return "no word from the mail store"
+	default:
+		return "no answer to " + step
+	}
+}
+
+// classifyStatus reads a NO, BAD or BYE by its response code (RFC 9051 section
+// 7.1, RFC 5530).
+func classifyStatus(step string, e *imap.Error) *listener.Failure {
+	class, verb := listener.ClassUnavailable, "refused "+step
+	switch code := strings.ToUpper(string(e.Code)); code {
+	case "LIMIT", "INUSE", "THROTTLED", "OVERQUOTA", "TOOMANY":
+		class, verb = listener.ClassLimit, "limits us at "+step
+	case "UNAVAILABLE", "SERVERBUG", "CONTACTADMIN":
+	case "PRIVACYREQUIRED":
+		class = listener.ClassTLS
+	case "AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED":
+		class, verb = listener.ClassRefused, "refused the credential"
+		if speaksOfLimit(e.Text) { // some providers say so (FAILURES: never on first sight)
+			class, verb = listener.ClassLimit, "limits us at "+step
+		}
+	default:
+		switch {
+		case e.Type == imap.StatusResponseTypeBad:
+			class, verb = listener.ClassGarbage, "does not understand "+step
+		case speaksOfLimit(e.Text):
+			class, verb = listener.ClassLimit, "limits us at "+step
+		case step == stepLogin:
+			class, verb = listener.ClassDoubtful, "refused the login without a reason code"
+		}
+	}
+	return &listener.Failure{Class: class, Reason: withText("mail store "+verb, e), Err: e}
+}
+
+func withText(reason string, e *imap.Error) string {
+	text := plain(e.Text)
+	if e.Code != "" {
+		text = strings.TrimSpace("[" + plain(string(e.Code)) + "] " + text)
+	}
+	if text == "" {
+		return reason
+	}
+	return reason + ": " + text
+}
+
+// speaksOfLimit looks for the words servers use for "later" where they have sent
+// no code, or one that hides it; there is nothing else to go by.
+func speaksOfLimit(text string) bool {
+	text = strings.ToLower(text)
+	for _, word := range []string{
+		"too many", "connection limit", "maximum number of conn", "rate limit", "throttl",
+		"temporar", "try again later", "unavailable", "internal error", "overload", "queue full",
+	} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// classifyDial says why there is no connection.
+func classifyDial(limit time.Duration, err error) *listener.Failure {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return &listener.Failure{Class: listener.ClassTimeout, Reason: fmt.Sprintf("no connection to the mail store within %s", limit), Err: err}
+	}
+	return &listener.Failure{Class: listener.ClassUnavailable, Reason: "mail store cannot be reached: " + plain(rootCause(err)), Err: err}
+}
+
+// rootCause is the shortest honest text: "connection refused" without addresses.
+func rootCause(err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return dns.Err
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
+}
+
+// classifyTLS says why a connection could not be protected. What is no TLS
+// matter, such as a peer that went away, is the wire's.
+func classifyTLS(limit time.Duration, err error) *listener.Failure {
+	var timeout net.Error
+	var header tls.RecordHeaderError
+	switch {
+	case errors.As(err, &header):
+		return &listener.Failure{Class: listener.ClassTLS, Reason: "mail store does not speak TLS where it should", Err: err}
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, io.EOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
+		return classifyWire(stepHandshake, limit, "", err)
+	default:
+		return &listener.Failure{Class: listener.ClassTLS, Reason: "TLS with the mail store failed: " + plain(err.Error()), Err: err}
+	}
+}

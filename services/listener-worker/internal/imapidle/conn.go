@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+const (
+	smallAnswer = 1 << 20 // bytes of any answer that is no list of mails
+	// idleChatter is what may come while IDLE stands, such as flag changes of a
+	// whole folder; it is read and forgotten.
+	idleChatter = 64 << 20
+
+	defaultIdleRefresh = 28 * time.Minute
+)
+
+// conn is one open mailbox. Between operations only the client's reader lives.
+type conn struct {
+	wire    *wire
+	client  *imapclient.Client
+	timeout time.Duration // for each answer
+	silence time.Duration // allowed between operations
+	notify  listener.Notify
+
+	idle      *imapclient.IdleCommand // standing, nil when not
+	noStatus  bool                    // the mail store refuses STATUS of an open folder
+	announced atomic.Bool             // Noticed was called since the last look
+	hushed    atomic.Bool             // a look is about to begin: remember, do not call
+	heard     atomic.Int64            // when the mail store spoke while hushed
+}
+
+func newConn(g *greeted, timeout, idleRefresh time.Duration, notify listener.Notify) *conn {
+	if idleRefresh <= 0 {
+		idleRefresh = defaultIdleRefresh
+	}
+	c := &conn{timeout: timeout, silence: idleRefresh + timeout, notify: notify}
+	c.wire = &wire{Conn: g.conn, tcp: g.tcp, ahead: g.ahead}
+	c.wire.lost = func() { notify.Lost(c.wire.classify(nil)) }
+	c.wire.begin(stepCapability, timeout, smallAnswer)
+	c.client = imapclient.New(c.wire, &imapclient.Options{
+		WordDecoder:           wordDecoder(),
+		UnilateralDataHandler: &imapclient.UnilateralDataHandler{Mailbox: c.unilateral},
+	})
+	return c
+}
+
+// unilateral is called by the client's reader for data nobody asked for.
+func (c *conn) unilateral(data *imapclient.UnilateralDataMailbox) {
+	if data.NumMessages == nil {
+		return
+	}
+	now := time.Now()
+	switch {
+	case c.hushed.Load():
+		c.heard.CompareAndSwap(0, now.UnixNano())
+	case !c.announced.Swap(true): // a flood of words is one word
+		c.notify.Noticed(now)
+	}
+}
+
+// Idle implements [listener.Conn].
+func (c *conn) Idle() error {
+	c.wire.begin(stepIdle, c.timeout, smallAnswer)
+	idle, err := c.client.Idle()
+	var status *imap.Error
+	switch {
+	case errors.As(err, &status):
+		c.rest()
+		return fmt.Errorf("%w: %s", listener.ErrIdleRefused, withText("asking at intervals", status))
+	case err != nil:
+		return c.wire.classify(err)
+	}
+	c.idle = idle
+	c.rest()
+	return nil
+}
+
+// Check implements [listener.Conn].
+func (c *conn) Check(sync bool) (listener.Box, time.Time, error) {
+	c.wire.begin(stepStatus, c.timeout, smallAnswer)
+	ended := c.endIdle()
+	if sync {
+		if failure := c.noop(ended); failure != nil {
+			return listener.Box{}, time.Time{}, failure
+		}
+	}
+	c.announced.Store(false) // what comes from here on may be too late for this look
+	c.hushed.Store(false)
+	box, failure := c.status(ended)
+	if failure != nil {
+		return listener.Box{}, time.Time{}, failure
+	}
+	var heard time.Time
+	if nano := c.heard.Swap(0); nano != 0 {
+		heard = time.Unix(0, nano)
+	}
+	c.rest()
+	return box, heard, nil
+}
+
+// noop makes the mail store look at the folder. Its word of changes needs no
+// look of its own, since one is under way.
+func (c *conn) noop(ended func() error) *listener.Failure {
+	c.hushed.Store(true)
+	c.wire.begin(stepNoop, c.timeout, smallAnswer)
+	cmd := c.client.Noop()
+	if err := ended(); err != nil {
+		return c.wire.classify(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return c.wire.classify(err)
+	}
+	return nil
+}
+
+// endIdle says DONE where IDLE stands, and returns what waits for its end: the
+// next command can be sent before that, which saves a round trip.
+func (c *conn) endIdle() (wait func() error) {
+	idle := c.idle
+	c.idle = nil
+	if idle == nil {
+		return func() error { return nil }
+	}
+	closing := idle.Close()
+	waited := false
+	return func() error {
+		if closing != nil || waited {
+			return closing
+		}
+		waited = true
+		var status *imap.Error
+		if err := idle.Wait(); err != nil && !errors.As(err, &status) {
+			return err
+		}
+		return nil // a server that grumbles at DONE has ended IDLE all the same
+	}
+}
+
+func (c *conn) rest() { c.wire.rest(stepWaiting, c.silence, idleChatter) }
+
+// Close implements [listener.Conn].
+func (c *conn) Close() { c.wire.shut() }

@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"cmp"
+	"mime"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-message/charset"
+
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+const (
+	maxMails = 100 // of one fetch
+	// mailBytes is a generous envelope; a fetch may get so much for each of its mails.
+	mailBytes = 64 << 10
+	// searchWindow bounds how many UIDs one SEARCH answers for: 11 bytes each.
+	searchWindow = 50_000
+)
+
+// Fetch implements [listener.Conn].
+func (c *conn) Fetch(from, upto uint32) ([]listener.Mail, uint32, error) {
+	c.wire.begin(stepFetch, c.timeout, smallAnswer)
+	if err := c.endIdle()(); err != nil {
+		return nil, 0, c.wire.classify(err)
+	}
+	if upto-from >= maxMails {
+		first, last, failure := c.firstOf(from, min(upto, from+searchWindow-1))
+		if failure != nil {
+			return nil, 0, failure
+		}
+		if first == 0 { // nothing but expunged mails
+			c.rest()
+			return nil, last, nil
+		}
+		from, upto = first, last
+	}
+	mails, failure := c.envelopes(from, upto)
+	if failure != nil {
+		return nil, 0, failure
+	}
+	c.rest()
+	return mails, upto, nil
+}
+
+// firstOf finds the first maxMails mails in a range wider than that: UIDs have
+// gaps, and asking for the whole range could bring all of a large folder. first
+// is 0 when there is none; last is how far the answer reaches.
+func (c *conn) firstOf(from, upto uint32) (first, last uint32, failure *listener.Failure) {
+	c.wire.begin(stepSearch, c.timeout, searchWindow*11+smallAnswer/4)
+	data, err := c.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{uidRange(from, upto)}}, nil).Wait()
+	if err != nil {
+		return 0, 0, c.wire.classify(err)
+	}
+	all, _ := data.All.(imap.UIDSet)
+	slices.SortFunc(all, func(a, b imap.UIDRange) int { return cmp.Compare(a.Start, b.Start) })
+	count := uint32(0)
+	for _, r := range all {
+		start, stop := max(uint32(r.Start), from), min(uint32(r.Stop), upto)
+		if start > stop {
+			continue
+		}
+		if first == 0 {
+			first = start
+		}
+		if stop-start >= maxMails-count-1 {
+			return first, start + (maxMails - count - 1), nil
+		}
+		count += stop - start + 1
+	}
+	return first, upto, nil
+}
+
+// envelopes reads what pushes may say. Neither ENVELOPE nor anything else here
+// sets \Seen.
+func (c *conn) envelopes(from, upto uint32) ([]listener.Mail, *listener.Failure) {
+	c.wire.begin(stepFetch, c.timeout, smallAnswer+maxMails*mailBytes)
+	cmd := c.client.Fetch(uidRange(from, upto), &imap.FetchOptions{
+		UID: true, Envelope: true, InternalDate: true, RFC822Size: true, Flags: true,
+	})
+	var mails []listener.Mail
+	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
+		if mail := readMail(msg); mail.UID >= from && mail.UID <= upto && len(mails) < 2*maxMails {
+			mails = append(mails, mail)
+		}
+	}
+	if err := cmd.Close(); err != nil {
+		return nil, c.wire.classify(err)
+	}
+	slices.SortFunc(mails, func(a, b listener.Mail) int { return cmp.Compare(a.UID, b.UID) })
+	return mails, nil
+}
+
+func uidRange(from, upto uint32) imap.UIDSet {
+	var set imap.UIDSet
+	set.AddRange(imap.UID(from), imap.UID(upto))
+	return set
+}
+
+func readMail(msg *imapclient.FetchMessageData) listener.Mail {
+	var mail listener.Mail
+	for item := msg.Next(); item != nil; item = msg.Next() {
+		switch item := item.(type) {
+		case imapclient.FetchItemDataUID:
+			mail.UID = uint32(item.UID)
+		case imapclient.FetchItemDataRFC822Size:
+			mail.Size = item.Size
+		case imapclient.FetchItemDataInternalDate:
+			mail.ReceivedAt = item.Time
+		case imapclient.FetchItemDataEnvelope:
+			mail.Subject = headerText(item.Envelope.Subject)
+			if len(item.Envelope.From) > 0 {
+				mail.From = sender(item.Envelope.From[0])
+			}
+		}
+	}
+	return mail
+}
+
+// sender prints an address for people: `Name <local@host>`.
+func sender(a imap.Address) string {
+	name, addr := headerText(a.Name), headerText(a.Addr())
+	if name == "" {
+		return addr
+	}
+	if addr == "" {
+		return name
+	}
+	return name + " <" + addr + ">"
+}
+
+func headerText(s string) string { return clip(strings.ToValidUTF8(s, "\uFFFD"), maxHeaderText) }
+
+func wordDecoder() *mime.WordDecoder { return &mime.WordDecoder{CharsetReader: charset.Reader} }

@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-sasl"
+
+	"mailpush.internal/pkg/fault"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+// open logs in and opens the folder read-only.
+func (c *conn) open(ctx context.Context, login listener.LoginFunc, mode mailv1.TlsMode) (listener.Opening, *listener.Failure) {
+	var opening listener.Opening
+	caps := c.client.Caps()
+	if caps == nil {
+		return opening, c.wire.classify(nil)
+	}
+	way, failure := loginWay(caps, mode)
+	if failure != nil {
+		return opening, failure
+	}
+	credential, err := login(ctx)
+	if err != nil {
+		return opening, classifyCredential(err)
+	}
+	opening.Version = credential.Version
+	if failure := c.login(way, credential); failure != nil {
+		return opening, failure
+	}
+	opening.CanIdle, opening.Box, failure = c.openFolder()
+	if failure != nil {
+		return opening, failure
+	}
+	c.rest()
+	return opening, nil
+}
+
+type way int
+
+const (
+	bySASLPlain way = iota
+	byLogin
+)
+
+// loginWay picks PLAIN, which can act for another user, before LOGIN.
+func loginWay(caps imap.CapSet, mode mailv1.TlsMode) (way, *listener.Failure) {
+	switch {
+	case caps.Has("AUTH=PLAIN"):
+		return bySASLPlain, nil
+	case !caps.Has("LOGINDISABLED"):
+		return byLogin, nil
+	case mode == mailv1.TlsMode_TLS_MODE_PLAIN:
+		return 0, &listener.Failure{Class: listener.ClassTLS, Reason: "mail store allows no login without TLS"}
+	default:
+		return 0, &listener.Failure{Class: listener.ClassUnavailable, Reason: "mail store offers neither PLAIN nor LOGIN"}
+	}
+}
+
+func classifyCredential(err error) *listener.Failure {
+	class := listener.ClassCredentials
+	reason := "credential cannot be asked for"
+	if fault.KindOf(err) == fault.NotFound {
+		class, reason = listener.ClassNoCredential, "no credential is stored"
+	}
+	var public *fault.Error
+	if errors.As(err, &public) {
+		reason += ": " + public.Message
+	}
+	return &listener.Failure{Class: class, Reason: reason, Err: err}
+}
+
+// login sends the credential; nothing of it is left in what it returns, even
+// where a server echoes it.
+func (c *conn) login(by way, credential listener.Login) *listener.Failure {
+	c.wire.begin(stepLogin, c.timeout, smallAnswer)
+	password := credential.Password.Reveal()
+	var err error
+	switch {
+	case by == bySASLPlain:
+		err = c.client.Authenticate(sasl.NewPlainClient(credential.AuthorizationID, credential.Username, password))
+	case credential.AuthorizationID != "" && credential.AuthorizationID != credential.Username:
+		return &listener.Failure{Class: listener.ClassUnavailable, Reason: "mail store offers no PLAIN, which a master user needs"}
+	default:
+		err = c.client.Login(credential.Username, password).Wait()
+	}
+	if err == nil {
+		return nil
+	}
+	var status *imap.Error
+	if errors.As(err, &status) && password != "" {
+		status.Text = strings.ReplaceAll(status.Text, password, "[redacted]")
+	}
+	return c.wire.classify(err)
+}
+
+// openFolder opens the folder with EXAMINE, which changes nothing in it, not even
+// \Recent. Capabilities are asked for along with it: those of before the login
+// may be fewer, and the client cannot tell which ones it has.
+func (c *conn) openFolder() (canIdle bool, box listener.Box, failure *listener.Failure) {
+	c.wire.begin(stepExamine, c.timeout, smallAnswer)
+	asked := c.client.Capability()
+	if _, failure = c.examine(); failure != nil {
+		return false, box, failure
+	}
+	caps, err := asked.Wait()
+	if err != nil {
+		return false, box, c.wire.classify(err)
+	}
+	c.wire.begin(stepStatus, c.timeout, smallAnswer)
+	box, failure = c.status(func() error { return nil })
+	return caps.Has(imap.CapIdle), box, failure // RFC 9051 makes it part of IMAP4rev2, which Has knows
+}
+
+func (c *conn) examine() (listener.Box, *listener.Failure) {
+	c.wire.begin(stepExamine, c.timeout, smallAnswer)
+	data, err := c.client.Select(listener.Folder, &imap.SelectOptions{ReadOnly: true}).Wait()
+	if err != nil {
+		return listener.Box{}, c.wire.classify(err)
+	}
+	return listener.Box{Folder: listener.Folder, UIDValidity: data.UIDValidity, UIDNext: uint32(data.UIDNext)}, nil
+}
+
+// status asks where the folder ends. STATUS of the open folder is discouraged
+// (RFC 9051 section 6.3.11) but is the one cheap command that tells; where it is
+// refused the folder is opened again.
+func (c *conn) status(ended func() error) (listener.Box, *listener.Failure) {
+	if c.noStatus {
+		if err := ended(); err != nil {
+			return listener.Box{}, c.wire.classify(err)
+		}
+		box, failure := c.examine()
+		return checked(box, failure)
+	}
+	cmd := c.client.Status(listener.Folder, &imap.StatusOptions{UIDNext: true, UIDValidity: true, NumUnseen: true})
+	if err := ended(); err != nil {
+		return listener.Box{}, c.wire.classify(err)
+	}
+	data, err := cmd.Wait()
+	var refused *imap.Error
+	if errors.As(err, &refused) {
+		c.noStatus = true
+		return c.status(ended)
+	}
+	if err != nil {
+		return listener.Box{}, c.wire.classify(err)
+	}
+	box := listener.Box{Folder: listener.Folder, UIDValidity: data.UIDValidity, UIDNext: uint32(data.UIDNext)}
+	if data.NumUnseen != nil {
+		box.Unseen = *data.NumUnseen
+	}
+	return checked(box, nil)
+}
+
+// checked refuses a folder whose end cannot be compared.
+func checked(box listener.Box, failure *listener.Failure) (listener.Box, *listener.Failure) {
+	if failure == nil && (box.UIDNext == 0 || box.UIDValidity == 0) {
+		failure = &listener.Failure{Class: listener.ClassGarbage, Reason: "mail store does not tell UIDNEXT and UIDVALIDITY of the folder"}
+	}
+	return box, failure
+}
