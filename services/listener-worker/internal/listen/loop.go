@@ -5,56 +5,139 @@ package listen
 
 import (
 	"context"
-	"log/slog"
+	"sync"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listener"
 )
 
-// Config sets up a Loop. The zero value is usable.
-type Config struct {
-	// Log receives what happens; nothing is logged when it is nil.
-	Log *slog.Logger
-	// Metrics registers the loop's metrics; none are kept when it is nil.
-	Metrics prometheus.Registerer
-	// Connects bounds how many connections are being opened at once, 64 when zero.
-	// One mail store gets at most half of them.
-	Connects int
+// Loop runs listeners. Its methods may be called from any goroutine, the sink's
+// included; those that change something take effect in the order of their calls,
+// soon after they return.
+type Loop struct {
+	cfg     Config
+	creds   Credentials
+	sink    Sink
+	metrics *metrics
+	inbox   *inbox
+
+	// Of the loop's goroutine alone.
+	timers     timers
+	connects   *pool
+	operations *pool
+	ctx        context.Context //nolint:containedctx // ends with Run, for the tasks of the loop
+	tasks      sync.WaitGroup
+
+	mu      sync.RWMutex // guards listed and the machines in it; only the loop writes
+	listed  map[User]*running
+	stopped bool
 }
 
-// Loop runs listeners. Its methods may be called from any goroutine.
-type Loop struct{}
-
 // New makes a loop that does nothing until Run.
-func New(cfg Config, creds Credentials, sink Sink) *Loop { return &Loop{} }
+func New(cfg Config, creds Credentials, sink Sink) *Loop {
+	cfg = cfg.withDefaults()
+	l := &Loop{
+		cfg: cfg, creds: creds, sink: sink,
+		metrics: newMetrics(cfg.Metrics),
+		inbox:   newInbox(),
+		listed:  make(map[User]*running),
+	}
+	l.connects = newPool(cfg.Connects, &l.tasks, l.inbox.post)
+	l.operations = newPool(operationsPerLoop, &l.tasks, l.inbox.post)
+	return l
+}
 
-// Run runs the listeners until ctx ends, then closes all connections.
-func (l *Loop) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// Run runs the listeners until ctx ends, then closes all connections and waits
+// until nothing of them is left. It may be called once.
+func (l *Loop) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.ctx = ctx
+	alarm := time.NewTimer(0)
+	defer alarm.Stop()
+	for ctx.Err() == nil {
+		l.inbox.drain()
+		l.fire(time.Now())
+		l.metrics.waiting.Set(float64(l.connects.waiting))
+		if len(l.timers) > 0 {
+			alarm.Reset(time.Until(l.timers[0].wakeAt))
+		} else {
+			alarm.Stop()
+		}
+		select {
+		case <-ctx.Done():
+		case <-l.inbox.wake:
+		case <-alarm.C:
+		}
+	}
+	l.stop()
+	return nil
+}
+
+func (l *Loop) fire(now time.Time) {
+	for r := l.timers.due(now); r != nil; r = l.timers.due(now) {
+		l.step(r, listener.Timer{})
+	}
+}
+
+// stop gives up all listeners and waits for their tasks; what those still bring
+// is taken in, so that no connection stays open.
+func (l *Loop) stop() {
+	l.mu.Lock()
+	l.stopped = true
+	l.mu.Unlock()
+	l.connects.abandon()
+	l.operations.abandon()
+	l.removeAll()
+	l.tasks.Wait()
+	l.inbox.drain()
+}
 
 // Put adds a mailbox or updates it: a changed store reconnects, a grown
 // credential version resumes a suspended listener.
-func (l *Loop) Put(m Mailbox) {}
+func (l *Loop) Put(m Mailbox) { l.inbox.post(func() { l.put(m) }) }
 
-// Remove stops a user's listener.
-func (l *Loop) Remove(u User) {}
+// Remove stops a user's listener. The sink may hear of the user until then.
+func (l *Loop) Remove(u User) {
+	l.inbox.post(func() {
+		if r := l.listed[u]; r != nil {
+			l.remove(r)
+		}
+	})
+}
 
 // RemoveAll stops all listeners.
-func (l *Loop) RemoveAll() {}
+func (l *Loop) RemoveAll() { l.inbox.post(l.removeAll) }
 
-// Fetch asks for the mails from a UID on; Sink.Fetched answers. Calls that come
-// before the answer are one, from the lowest UID asked for.
-func (l *Loop) Fetch(u User, from uint32) {}
+// Fetch asks for the mails from a UID on; Sink.Fetched answers, with an error at
+// once where the mailbox is not open. Calls that come before the answer are
+// one, from the lowest UID asked for. A listener that is removed never answers.
+func (l *Loop) Fetch(u User, from uint32) {
+	l.inbox.post(func() {
+		if r := l.listed[u]; r != nil {
+			l.step(r, listener.FetchWanted{From: from})
+			return
+		}
+		l.sink.Fetched(Batch{User: u, From: from, Err: errNoListener})
+	})
+}
 
 // Status reports the listeners of the users that have one.
-func (l *Loop) Status(users []User) []Status { return nil }
+func (l *Loop) Status(users []User) []Status {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var all []Status
+	for _, u := range users {
+		if r := l.listed[u]; r != nil {
+			all = append(all, r.status())
+		}
+	}
+	return all
+}
 
 // Len counts the listeners.
-func (l *Loop) Len() int { return 0 }
-
-// Baseline opens a mailbox once and tells where it ends. Error kinds:
-// fault.Unauthenticated when the credential was refused, fault.Unavailable for
-// anything else; the message says which.
-func Baseline(ctx context.Context, store *mailv1.MailStore, login Login) (Box, error) {
-	return Box{}, nil
+func (l *Loop) Len() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.listed)
 }

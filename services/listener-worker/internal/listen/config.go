@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+const (
+	defaultConnects   = 64
+	operationsPerLoop = 256
+)
+
+// Config sets up a Loop. The zero value is usable.
+type Config struct {
+	// Log receives what happens; nothing is logged when it is nil.
+	Log *slog.Logger
+	// Metrics registers the loop's metrics; none are exported when it is nil.
+	Metrics prometheus.Registerer
+	// Connects bounds how many connections are being opened at once, 64 when zero.
+	// One mail store gets at most half of them, so that a hanging one leaves room.
+	Connects int
+	// Tuning overrides the listeners' times. IdleRefresh and PollInterval count only
+	// for mail stores that do not say their own.
+	Tuning listener.Settings
+	// Backend opens mailboxes; the IMAP one when nil.
+	Backend listener.Backend
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Connects <= 0 {
+		c.Connects = defaultConnects
+	}
+	if c.Backend == nil {
+		c.Backend = imapidle.New()
+	}
+	if c.Tuning.Jitter == nil {
+		c.Tuning.Jitter = jitter
+	}
+	return c
+}

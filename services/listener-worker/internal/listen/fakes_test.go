@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listen_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+// patience is how long a test waits for something that must happen.
+const patience = 20 * time.Second
+
+type head struct {
+	user    listen.User
+	box     listen.Box
+	noticed time.Time
+}
+
+type suspension struct {
+	user    listen.User
+	version uint64
+	reason  string
+}
+
+// fakeSink hands on what the loop reports, without ever blocking it.
+type fakeSink struct {
+	heads      chan head
+	batches    chan listen.Batch
+	suspended  chan suspension
+	overflowed chan struct{}
+}
+
+func newFakeSink() *fakeSink {
+	return &fakeSink{
+		heads: make(chan head, 1000), batches: make(chan listen.Batch, 1000), suspended: make(chan suspension, 1000),
+	}
+}
+
+func (s *fakeSink) Head(u listen.User, b listen.Box, noticed time.Time) {
+	s.heads <- head{u, b, noticed}
+}
+func (s *fakeSink) Fetched(b listen.Batch) { s.batches <- b }
+func (s *fakeSink) Suspended(u listen.User, version uint64, reason string) {
+	s.suspended <- suspension{u, version, reason}
+}
+
+// fakeCredentials is a vault in a map.
+type fakeCredentials struct {
+	mu     sync.Mutex
+	logins map[listen.User]listen.Login
+	err    error
+	asked  map[listen.User]int
+}
+
+func newFakeCredentials() *fakeCredentials {
+	return &fakeCredentials{logins: make(map[listen.User]listen.Login), asked: make(map[listen.User]int)}
+}
+
+func (c *fakeCredentials) set(u listen.User, name, password string, version uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logins[u] = listen.Login{Username: name, Password: secret.New(password), Version: version}
+}
+
+func (c *fakeCredentials) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+func (c *fakeCredentials) Login(_ context.Context, u listen.User) (listen.Login, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked[u]++
+	if c.err != nil {
+		return listen.Login{}, c.err
+	}
+	login, ok := c.logins[u]
+	if !ok {
+		return listen.Login{}, fault.New(fault.NotFound, "no credential for %s@%s", u.ID, u.Context)
+	}
+	return login, nil
+}
+
+// rig is a running loop with its fakes.
+type rig struct {
+	loop  *listen.Loop
+	creds *fakeCredentials
+	sink  *fakeSink
+}
+
+// quick are times for tests: as short as they can be without changing what is tested.
+func quick() listener.Settings {
+	return listener.Settings{
+		Settle: 50 * time.Millisecond, MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
+		PollInterval: 50 * time.Millisecond,
+	}
+}
+
+func start(t *testing.T, tuning listener.Settings) *rig {
+	t.Helper()
+	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
+	r.loop = listen.New(listen.Config{Tuning: tuning}, r.creds, r.sink)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- r.loop.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return r
+}
+
+func plainStore(address string) *mailv1.MailStore {
+	return &mailv1.MailStore{
+		Name: "test", Address: address, TlsMode: mailv1.TlsMode_TLS_MODE_PLAIN, Backend: "imapidle",
+		ResponseTimeout: durationpb.New(10 * time.Second),
+	}
+}
+
+func receive[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %s within %s", what, patience)
+		panic("unreachable")
+	}
+}
+
+// until waits for a condition that no channel tells of.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	giveUp := time.After(patience)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-giveUp:
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+func (r *rig) status(u listen.User) listen.Status {
+	if all := r.loop.Status([]listen.User{u}); len(all) == 1 {
+		return all[0]
+	}
+	return listen.Status{}
+}
+
+func (r *rig) untilState(t *testing.T, u listen.User, state mailv1.ListenerState) listen.Status {
+	t.Helper()
+	until(t, "state "+state.String(), func() bool { return r.status(u).State == state })
+	return r.status(u)
+}

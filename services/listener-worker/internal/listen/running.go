@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/listener"
+
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+)
+
+//nolint:gochecknoglobals // a constant that Go cannot express
+var errNoListener = fault.New(fault.NotFound, "the worker has no listener for this user")
+
+// running is one listener and what it holds. All of it belongs to the loop.
+type running struct {
+	mailbox Mailbox
+	machine *listener.Machine
+
+	conn   uint64             // the machine's number of the connection, 0 for none
+	cancel context.CancelFunc // ends its opening
+	link   listener.Conn      // nil until it is open
+
+	wakeAt     time.Time
+	timerIndex int // in the loop's timers, -1 outside
+}
+
+func (r *running) status() Status {
+	s := r.machine.Status()
+	backend := r.mailbox.Store.GetBackend()
+	if backend == "" {
+		backend = imapidle.Name
+	}
+	return Status{
+		User: r.mailbox.User, Permanent: r.mailbox.Permanent, Backend: backend,
+		State: s.State, Since: s.Since, LastEvent: s.LastEvent, LastError: s.LastError,
+		CredentialVersion: s.CredentialVersion,
+	}
+}
+
+// lane is what operations on the mailbox share a limit with.
+func (r *running) lane() string {
+	return r.mailbox.Store.GetName() + "\x00" + r.mailbox.Store.GetAddress()
+}
+
+func (l *Loop) put(m Mailbox) {
+	if l.stopped {
+		return
+	}
+	r := l.listed[m.User]
+	if r == nil {
+		r = &running{mailbox: m, timerIndex: -1}
+		r.machine = listener.NewMachine(l.settings(m.Store), m.CredentialVersion)
+		l.mu.Lock()
+		l.listed[m.User] = r
+		l.mu.Unlock()
+		l.step(r, listener.Start{})
+		return
+	}
+	moved := !proto.Equal(r.mailbox.Store, m.Store)
+	l.mu.Lock()
+	r.mailbox = m
+	l.mu.Unlock()
+	if moved {
+		l.step(r, listener.Moved{Settings: l.settings(m.Store)})
+	}
+	l.step(r, listener.Renewed{Version: m.CredentialVersion})
+}
+
+// settings are a listener's times at a mail store.
+func (l *Loop) settings(store *mailv1.MailStore) listener.Settings {
+	s := l.cfg.Tuning
+	if d := store.GetIdleRefresh().AsDuration(); d > 0 {
+		s.IdleRefresh = d
+	}
+	if d := store.GetPollInterval().AsDuration(); d > 0 {
+		s.PollInterval = d
+	}
+	return s
+}
+
+func (l *Loop) remove(r *running) {
+	l.step(r, listener.Stop{})
+	l.timers.set(r, time.Time{})
+	l.metrics.entered(r.machine.Status().State, 0)
+	l.mu.Lock()
+	delete(l.listed, r.mailbox.User)
+	l.mu.Unlock()
+}
+
+func (l *Loop) removeAll() {
+	for _, r := range l.listed {
+		l.remove(r)
+	}
+}
+
+// step gives the machine an event and does what it says.
+func (l *Loop) step(r *running, ev listener.Event) {
+	l.mu.Lock()
+	before := r.machine.Status()
+	effects := r.machine.Step(ev, time.Now())
+	after := r.machine.Status()
+	l.mu.Unlock()
+	l.metrics.entered(before.State, after.State)
+	l.log(r, before, after)
+	for _, effect := range effects {
+		l.do(r, effect)
+	}
+}
+
+// log tells of a listener that is unwell, once per reason, and of its recovery.
+func (l *Loop) log(r *running, before, after listener.Status) {
+	if before.LastError == after.LastError && before.State == after.State {
+		return
+	}
+	level := slog.LevelDebug
+	switch {
+	case after.State == mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
+		level = slog.LevelWarn
+	case before.LastError != after.LastError:
+		level = slog.LevelInfo
+	}
+	l.cfg.Log.Log(l.ctx, level, "listener changed",
+		"context_id", r.mailbox.User.Context, "user_id", r.mailbox.User.ID,
+		"mail_store", r.mailbox.Store.GetName(), "state", stateLabel(after.State), "reason", after.LastError)
+}
