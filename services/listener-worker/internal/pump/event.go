@@ -35,7 +35,9 @@ type Sent struct{ Result Result }
 // Result is the answer of an endpoint.
 type Result struct {
 	Class Class
-	After time.Duration // for Retry: no earlier than this; zero when not said
+	After time.Duration // no earlier than this; zero when not said
+	// Detail is what was answered, for people; it holds no secret and no URL.
+	Detail string
 }
 
 // Tick says that the time of the last Wait has come.

@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"slices"
+	"time"
+
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// box is one user's mailbox with the subscriptions it is pushed to.
+type box struct {
+	user          listen.User
+	claim         Claim
+	subscriptions []*registryv1.Subscription
+	folders       []folder
+	lanes         []*lane
+
+	fetchFrom uint32    // of the fetch that is open; zero without one
+	fetchAt   time.Time // when it was asked for
+}
+
+// folder is a folder that has shown itself, with its last end.
+type folder struct {
+	name string
+	head pump.Head
+}
+
+// Put adds a mailbox, or replaces its subscriptions and the claim it is held by. A
+// subscription that stays goes on where it is, whatever cursor the registry shows.
+func (l *Loop) Put(claim Claim, user listen.User, subscriptions []*registryv1.Subscription) {
+	l.post(func() { l.put(claim, user, subscriptions) })
+}
+
+// Remove takes a mailbox out, with what is in flight for it.
+func (l *Loop) Remove(user listen.User) {
+	l.post(func() {
+		if b := l.boxes[user]; b != nil {
+			l.removeBox(b)
+		}
+	})
+}
+
+// Drop takes all mailboxes of the claims out at once; nothing more is sent or stored
+// for them.
+func (l *Loop) Drop(claims []Claim) { l.post(func() { l.drop(claims) }) }
+
+// Head takes in where a user's folder ends; see [listen.Sink].
+func (l *Loop) Head(user listen.User, end listen.Box, noticed time.Time) {
+	l.post(func() {
+		if b := l.boxes[user]; b != nil {
+			l.head(b, end.Folder, headOf(end, noticed))
+		}
+	})
+}
+
+// Fetched takes in what a mailbox held; see [listen.Sink].
+func (l *Loop) Fetched(batch listen.Batch) {
+	l.post(func() {
+		if b := l.boxes[batch.User]; b != nil {
+			l.fetched(b, batch)
+		}
+	})
+}
+
+func headOf(end listen.Box, noticed time.Time) pump.Head {
+	return pump.Head{UIDValidity: end.UIDValidity, UIDNext: end.UIDNext, Unread: end.Unseen, Noticed: noticed}
+}
+
+func (l *Loop) put(claim Claim, user listen.User, subscriptions []*registryv1.Subscription) {
+	b := l.boxes[user]
+	if b == nil {
+		b = &box{user: user}
+		l.boxes[user] = b
+	}
+	b.claim, b.subscriptions = claim, subscriptions
+	byID := make(map[string]*registryv1.Subscription, len(subscriptions))
+	for _, subscription := range subscriptions {
+		byID[subscription.GetId()] = subscription
+	}
+	b.lanes = slices.DeleteFunc(b.lanes, func(lane *lane) bool {
+		subscription := byID[lane.subscription.GetId()]
+		if subscription == nil {
+			l.remove(lane)
+			return true
+		}
+		l.replace(lane, subscription)
+		return false
+	})
+	for _, folder := range b.folders {
+		l.addLanes(b, folder)
+	}
+}
+
+// head is the end of a folder: known ones move on, a new one gets its lanes.
+func (l *Loop) head(b *box, name string, head pump.Head) {
+	at := slices.IndexFunc(b.folders, func(f folder) bool { return f.name == name })
+	if at < 0 {
+		b.folders = append(b.folders, folder{name, head})
+		l.addLanes(b, folder{name, head})
+		return
+	}
+	b.folders[at].head = head
+	for _, lane := range b.lanes {
+		if lane.folder == name {
+			l.step(lane, head)
+		}
+	}
+}
+
+// addLanes makes the lanes that a folder lacks.
+func (l *Loop) addLanes(b *box, folder folder) {
+	for _, subscription := range b.subscriptions {
+		if slices.ContainsFunc(b.lanes, func(lane *lane) bool {
+			return lane.folder == folder.name && lane.subscription.GetId() == subscription.GetId()
+		}) {
+			continue
+		}
+		cursor := l.commit.latest(b.claim, subscription.GetId(), folder.name, storedCursor(subscription, folder.name))
+		lane := newLane(b, folder.name, subscription, pump.New(l.policy, cursor))
+		b.lanes = append(b.lanes, lane)
+		l.step(lane, folder.head)
+	}
+}
+
+func storedCursor(subscription *registryv1.Subscription, folder string) pump.Cursor {
+	for _, cursor := range subscription.GetCursors() {
+		if cursor.GetFolder() == folder {
+			return pump.Cursor{UIDValidity: cursor.GetUidValidity(), UID: cursor.GetUid()}
+		}
+	}
+	return pump.Cursor{}
+}
+
+// fetch asks for mails, once for all lanes that wait for the same.
+func (l *Loop) fetch(b *box, from uint32) {
+	open := b.fetchFrom != 0 && time.Since(b.fetchAt) < l.policy.FetchTimeout
+	if open && b.fetchFrom <= from {
+		return // its answer either covers from or makes the pump ask again
+	}
+	b.fetchFrom, b.fetchAt = from, time.Now()
+	l.mailboxes.Fetch(b.user, from)
+}
+
+func (l *Loop) fetched(b *box, batch listen.Batch) {
+	b.fetchFrom = 0
+	event := pump.Fetched{
+		From: batch.From, Upto: batch.Upto, Failed: batch.Err != nil,
+		Mails: make([]pump.Mail, len(batch.Mails)),
+	}
+	for i, mail := range batch.Mails {
+		event.Mails[i] = pump.Mail(mail)
+	}
+	for _, lane := range b.lanes {
+		if event.Failed || lane.folder == batch.Box.Folder {
+			event.Head = headOf(batch.Box, time.Now())
+			l.step(lane, event)
+		}
+	}
+}
+
+func (l *Loop) removeBox(b *box) {
+	for _, lane := range b.lanes {
+		l.remove(lane)
+	}
+	b.lanes = nil
+	delete(l.boxes, b.user)
+}
+
+func (l *Loop) drop(claims []Claim) {
+	for _, b := range l.boxes {
+		if slices.Contains(claims, b.claim) {
+			l.removeBox(b)
+		}
+	}
+	for _, d := range l.drains {
+		d.cut(func(lane *lane) bool { return slices.Contains(claims, lane.box.claim) })
+	}
+	l.commit.forget(claims)
+	l.settleDrains()
+}

@@ -1,0 +1,201 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package deliver carries out what the pumps decide: it reads mailboxes, sends
+// pushes and stores cursors, for all subscriptions of a worker.
+//
+// One goroutine steps all pumps. What can block, an endpoint, the vault, the
+// registry, runs beside it in bounded number and comes back as an event. A pump needs
+// a turn to hold mails in memory; turns are bounded in all and per origin and go round
+// the origins, so that an endpoint that hangs holds up its own origin only.
+//
+// Invariants: a cursor is stored only under the claim its mailbox is held by; once a
+// claim is refused or dropped nothing more is sent for it; a fetch serves all
+// subscriptions of the user that wait for the same mails.
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// Config sets up a Loop. What is zero gets the default named.
+type Config struct {
+	Log     *slog.Logger          // nil: no log
+	Metrics prometheus.Registerer // nil: no metrics
+	Policy  pump.Policy
+	// Turns bounds the batches in memory (1,024), OriginTurns those of one origin (64).
+	Turns, OriginTurns int
+	// Cursors are committed CommitEvery (100 ms) or at CommitRows (500).
+	CommitEvery time.Duration
+	CommitRows  int
+	// MaxUncommitted is how long to go on delivering while the registry takes no
+	// cursors (30 s): it bounds what is sent again after a crash.
+	MaxUncommitted time.Duration
+	// Refused is told, on a goroutine of its own, of claims that the registry has
+	// refused. They have been dropped.
+	Refused func([]Claim)
+}
+
+const (
+	defaultTurns          = 1024
+	defaultOriginTurns    = 64
+	defaultCommitEvery    = 100 * time.Millisecond
+	defaultCommitRows     = 500
+	defaultMaxUncommitted = 30 * time.Second
+)
+
+// Loop runs pumps. Its methods may be called from any goroutine and do not block,
+// Drain excepted.
+type Loop struct {
+	cfg       Config
+	policy    *pump.Policy
+	transport Transport
+	secrets   Secrets
+	mailboxes Mailboxes
+	metrics   *metrics
+
+	mu      sync.Mutex
+	queue   []func()
+	wake    chan struct{}
+	stopped chan struct{}
+	work    sync.WaitGroup // sends and commits
+
+	// Only the loop's goroutine touches what follows.
+	ctx    context.Context //nolint:containedctx // the life of Run, for what it starts
+	boxes  map[listen.User]*box
+	turns  *turns
+	timers timers
+	commit *committer
+	drains []*drain
+}
+
+var _ interface {
+	Head(listen.User, listen.Box, time.Time)
+	Fetched(listen.Batch)
+} = (*Loop)(nil)
+
+// New makes a loop that does nothing until Run.
+func New(cfg Config, transport Transport, secrets Secrets, cursors Cursors, mailboxes Mailboxes) *Loop {
+	setDefault(&cfg.Turns, defaultTurns)
+	setDefault(&cfg.OriginTurns, defaultOriginTurns)
+	setDefault(&cfg.CommitEvery, defaultCommitEvery)
+	setDefault(&cfg.CommitRows, defaultCommitRows)
+	setDefault(&cfg.MaxUncommitted, defaultMaxUncommitted)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Refused == nil {
+		cfg.Refused = func([]Claim) {}
+	}
+	return &Loop{
+		cfg:       cfg,
+		policy:    pump.NewPolicy(cfg.Policy),
+		transport: transport,
+		secrets:   secrets,
+		mailboxes: mailboxes,
+		metrics:   newMetrics(cfg.Metrics),
+		wake:      make(chan struct{}, 1),
+		stopped:   make(chan struct{}),
+		boxes:     make(map[listen.User]*box),
+		turns:     newTurns(cfg.Turns, cfg.OriginTurns),
+		commit:    newCommitter(cursors),
+	}
+}
+
+func setDefault[T comparable](value *T, fallback T) {
+	var zero T
+	if *value == zero {
+		*value = fallback
+	}
+}
+
+// Run delivers until ctx ends, then cuts off what is in flight and returns. Call Drain
+// before for an orderly end. It is called once.
+func (l *Loop) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer l.work.Wait()
+	defer cancel()
+	defer close(l.stopped)
+	l.ctx = ctx
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.wake:
+		case <-timer.C:
+		}
+		for _, event := range l.taken() {
+			event()
+		}
+		l.onTime(time.Now())
+		l.giveTurns()
+		if at, ok := l.nextTime(); ok {
+			timer.Reset(time.Until(at))
+		}
+	}
+}
+
+// post hands an event to the loop. The queue is bounded by what can be open: turns,
+// commits, and the heads of mailboxes, which the listeners coalesce.
+func (l *Loop) post(event func()) {
+	l.mu.Lock()
+	l.queue = append(l.queue, event)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default: // the loop has yet to see the last one
+	}
+}
+
+func (l *Loop) taken() []func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := l.queue
+	l.queue = nil
+	return out
+}
+
+// onTime does what is due.
+func (l *Loop) onTime(now time.Time) {
+	for {
+		due := l.timers.popDue(now)
+		if due == nil {
+			break
+		}
+		l.step(due, pump.Tick{})
+	}
+	if l.commit.due(now) {
+		l.startCommit()
+	}
+}
+
+// nextTime is when onTime is needed next.
+func (l *Loop) nextTime() (time.Time, bool) {
+	at, ok := l.timers.next()
+	if commitAt, waits := l.commit.next(); waits && (!ok || commitAt.Before(at)) {
+		return commitAt, true
+	}
+	return at, ok
+}
+
+// giveTurns starts what may start. While cursors have not been taken for too long,
+// nothing new is begun.
+func (l *Loop) giveTurns() {
+	for !l.commit.stalled(time.Now(), l.cfg.MaxUncommitted) {
+		lane := l.turns.pop()
+		if lane == nil {
+			return
+		}
+		l.step(lane, pump.Turn{})
+	}
+}

@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// drain is a call of Drain that waits for its claims to come to rest.
+type drain struct {
+	claims   []Claim
+	inFlight int // requests to wait for
+	lanes    []*lane
+	done     chan struct{}
+}
+
+// Drain takes the mailboxes of the claims out gently: nothing new is begun, requests in
+// flight may end until ctx does, and the cursors are stored. After an error some may
+// not be; the next owner then sends those mails again.
+func (l *Loop) Drain(ctx context.Context, claims []Claim) error {
+	d := &drain{claims: slices.Clone(claims), done: make(chan struct{})}
+	l.post(func() { l.startDrain(d) })
+	select {
+	case <-d.done:
+		return nil
+	case <-l.stopped:
+		return context.Canceled
+	case <-ctx.Done():
+		l.post(func() { l.endDrain(d) })
+		return context.Cause(ctx)
+	}
+}
+
+func (l *Loop) startDrain(d *drain) {
+	l.drains = append(l.drains, d)
+	for _, b := range l.boxes {
+		if !slices.Contains(d.claims, b.claim) {
+			continue
+		}
+		for _, lane := range b.lanes {
+			if lane.pump.InFlight() {
+				lane.drain = d
+				d.inFlight++
+				d.lanes = append(d.lanes, lane)
+			}
+		}
+		l.removeBox(b)
+	}
+	l.hurry(d)
+}
+
+// drained notes that a request has come back.
+func (l *Loop) drained(lane *lane) {
+	d := lane.drain
+	lane.drain = nil
+	d.inFlight--
+	l.hurry(d)
+}
+
+// hurry stores the cursors at once when nothing more can come.
+func (l *Loop) hurry(d *drain) {
+	if d.inFlight == 0 && len(l.commit.waiting) > 0 && l.commit.failures == 0 {
+		l.commit.at = time.Now()
+	}
+	l.settleDrains()
+}
+
+// settleDrains ends the drains that have come to rest.
+func (l *Loop) settleDrains() {
+	l.drains = slices.DeleteFunc(l.drains, func(d *drain) bool {
+		rest := d.inFlight == 0 && !l.commit.holds(d.claims)
+		if rest {
+			close(d.done)
+		}
+		return rest
+	})
+}
+
+// endDrain stops waiting and cuts off what is still in flight.
+func (l *Loop) endDrain(d *drain) {
+	l.drains = slices.DeleteFunc(l.drains, func(other *drain) bool { return other == d })
+	d.cut(func(lane *lane) bool {
+		waits := lane.drain == d
+		lane.drain = nil // what comes back late is not stored
+		return waits
+	})
+}
+
+// cut cuts off the requests of some of the lanes that the drain waits for.
+func (d *drain) cut(which func(*lane) bool) {
+	for _, lane := range d.lanes {
+		if lane.cancel != nil && lane.drain == d && which(lane) {
+			lane.cancel()
+		}
+	}
+}

@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// slow takes d to accept a push.
+func slow(d time.Duration) func(context.Context, deliver.Push) pump.Result {
+	return func(ctx context.Context, _ deliver.Push) pump.Result {
+		select {
+		case <-time.After(d):
+			return pump.Result{}
+		case <-ctx.Done():
+			return pump.Result{Class: pump.Retry}
+		}
+	}
+}
+
+func TestDrainFinishesAndStoresWhatIsInFlight(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{CommitEvery: time.Hour}, func(t *testing.T, w *fakeWorld) {
+		w.answer = slow(3 * time.Second)
+		w.put(user(1), subscribed("a", "https://a.example/"))
+		w.deliverMail(user(1), 1)
+		pass(time.Second)
+		w.deliverMail(user(1), 1)
+		began := time.Now()
+		if err := w.loop.Drain(t.Context(), []deliver.Claim{claim}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 2100*time.Millisecond {
+			t.Errorf("the drain took %v", took)
+		}
+		if w.stored("a") != 11 || len(w.pushes) != 1 {
+			t.Errorf("cursor %d after %d pushes, want 11 after 1", w.stored("a"), len(w.pushes))
+		}
+	})
+}
+
+func TestDrainOfNothingIsAtOnce(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(t *testing.T, w *fakeWorld) {
+		if err := w.loop.Drain(t.Context(), []deliver.Claim{claim}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestDrainIsBounded(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{Turns: 1}, func(t *testing.T, w *fakeWorld) {
+		w.answer = slow(time.Hour)
+		w.put(user(1), subscribed("a", "https://a.example/"))
+		w.deliverMail(user(1), 1)
+		pass(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := w.loop.Drain(ctx, []deliver.Claim{claim}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain = %v", err)
+		}
+		pass(time.Second)
+		w.set(func(w *fakeWorld) { w.answer = nil })
+		w.put(user(2), subscribed("b", "https://a.example/"))
+		w.deliverMail(user(2), 1)
+		pass(time.Second)
+		if w.stored("a") != 0 || w.stored("b") != 11 {
+			t.Errorf("cursors %d and %d: the one turn must be free again", w.stored("a"), w.stored("b"))
+		}
+	})
+}
+
+func TestDropCutsOff(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{Turns: 1}, func(t *testing.T, w *fakeWorld) {
+		w.answer = slow(time.Hour)
+		w.put(user(1), subscribed("a", "https://a.example/"))
+		w.deliverMail(user(1), 1)
+		pass(time.Second)
+		w.loop.Drop([]deliver.Claim{claim})
+		w.deliverMail(user(1), 1)
+		pass(time.Hour)
+		if len(w.pushes) != 1 || len(w.commits) != 0 {
+			t.Errorf("%d pushes, %d commits, want 1 and 0", len(w.pushes), len(w.commits))
+		}
+	})
+}
+
+func TestDrainEndsWithTheLoop(t *testing.T) {
+	t.Parallel()
+	w := &fakeWorld{}
+	w.loop = deliver.New(deliver.Config{}, w, w, w, w)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.loop.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.loop.Drain(t.Context(), []deliver.Claim{claim}); err == nil {
+		t.Error("a drain without a loop succeeded")
+	}
+}

@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"context"
+
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// Claim is the right to act for a shard.
+type Claim struct {
+	Backend string
+	Shard   uint32
+	Epoch   uint64
+}
+
+// Cursor is how far one subscription has been served in one folder.
+type Cursor struct {
+	Subscription string
+	Folder       string
+	pump.Cursor
+}
+
+// Push is one request to one endpoint.
+type Push struct {
+	Subscription string
+	URL          string
+	Secret       secret.String
+	Content      mailv1.Content
+	User         listen.User
+	Folder       string
+	Batch        pump.Batch
+}
+
+// Transport carries pushes. Send blocks until the endpoint has answered, the
+// transport's own time-out has passed or ctx ends; it is called concurrently.
+type Transport interface {
+	Send(ctx context.Context, push Push) pump.Result
+}
+
+// Secrets gives out the keys that sign pushes. An error of kind fault.NotFound means
+// that there is none; any other may mend.
+type Secrets interface {
+	SigningSecret(ctx context.Context, user listen.User, subscription string) (secret.String, error)
+}
+
+// Cursors stores cursors. It returns the claims that a newer epoch has fenced; their
+// cursors are not stored.
+type Cursors interface {
+	CommitCursors(ctx context.Context, cursors map[Claim][]Cursor) (refused []Claim, err error)
+}
+
+// Mailboxes reads mail; the answer comes as Loop.Fetched.
+type Mailboxes interface {
+	Fetch(user listen.User, from uint32)
+}

@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+var errDown = errors.New("down")
+
+// fakeWorld is everything around a loop. Its fields are guarded by mu.
+type fakeWorld struct {
+	mu       sync.Mutex
+	loop     *deliver.Loop
+	next     map[listen.User]uint32 // where the mailboxes end
+	pushes   []deliver.Push         // as they arrived at the endpoints
+	answer   func(ctx context.Context, push deliver.Push) pump.Result
+	fetches  int
+	opened   int
+	commits  []map[deliver.Claim][]deliver.Cursor
+	storeErr error
+	refuse   []deliver.Claim
+	refused  []deliver.Claim
+}
+
+func (w *fakeWorld) Send(ctx context.Context, push deliver.Push) pump.Result {
+	w.mu.Lock()
+	w.pushes = append(w.pushes, push)
+	answer := w.answer
+	w.mu.Unlock()
+	if answer == nil {
+		return pump.Result{}
+	}
+	return answer(ctx, push)
+}
+
+func (w *fakeWorld) SigningSecret(context.Context, listen.User, string) (secret.String, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.opened++
+	return secret.New(fmt.Sprintf("key %d", w.opened)), nil
+}
+
+func (w *fakeWorld) CommitCursors(_ context.Context, cursors map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.storeErr != nil {
+		return nil, w.storeErr
+	}
+	w.commits = append(w.commits, cursors)
+	return slices.DeleteFunc(slices.Collect(maps.Keys(cursors)), func(claim deliver.Claim) bool {
+		return !slices.Contains(w.refuse, claim)
+	}), nil
+}
+
+// Fetch answers from a mailbox in which every UID below next is there.
+func (w *fakeWorld) Fetch(user listen.User, from uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fetches++
+	batch := listen.Batch{User: user, Box: w.box(user), From: from, Upto: w.next[user] - 1}
+	for uid := from; uid < w.next[user]; uid++ {
+		batch.Mails = append(batch.Mails, listen.Mail{UID: uid, ReceivedAt: time.Now()})
+	}
+	go func() {
+		time.Sleep(time.Millisecond)
+		w.loop.Fetched(batch)
+	}()
+}
+
+func (w *fakeWorld) box(user listen.User) listen.Box {
+	return listen.Box{Folder: "INBOX", UIDValidity: 7, UIDNext: w.next[user], Unseen: 1}
+}
+
+// deliverMail lets mails arrive.
+func (w *fakeWorld) deliverMail(user listen.User, count uint32) {
+	w.mu.Lock()
+	w.next[user] += count
+	box := w.box(user)
+	w.mu.Unlock()
+	w.loop.Head(user, box, time.Now())
+}
+
+func (w *fakeWorld) set(change func(w *fakeWorld)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w)
+}
+
+// sent is the UIDs each subscription was pushed, in order.
+func (w *fakeWorld) sent() map[string][]uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make(map[string][]uint32)
+	for _, push := range w.pushes {
+		for _, mail := range push.Batch.Mails {
+			out[push.Subscription] = append(out[push.Subscription], mail.UID)
+		}
+	}
+	return out
+}
+
+// stored is the newest stored cursor of a subscription.
+func (w *fakeWorld) stored(subscription string) uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	uid := uint32(0)
+	for _, commit := range w.commits {
+		for _, cursors := range commit {
+			for _, cursor := range cursors {
+				if cursor.Subscription == subscription {
+					uid = cursor.UID
+				}
+			}
+		}
+	}
+	return uid
+}
+
+var claim = deliver.Claim{Backend: "imapidle", Shard: 3, Epoch: 9}
+
+func user(n int) listen.User { return listen.User{Context: "1", ID: fmt.Sprint(n)} }
+
+// subscribed is a subscription whose cursor is at UID 10.
+func subscribed(id, url string) *registryv1.Subscription {
+	return &registryv1.Subscription{
+		Id: id, WebhookUrl: url, SecretVersion: 1,
+		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
+	}
+}
+
+// put adds a mailbox that holds nothing new.
+func (w *fakeWorld) put(u listen.User, subscriptions ...*registryv1.Subscription) {
+	w.mu.Lock()
+	w.next[u] = max(w.next[u], 11)
+	box := w.box(u)
+	w.mu.Unlock()
+	w.loop.Put(claim, u, subscriptions)
+	w.loop.Head(u, box, time.Now())
+}
+
+// inWorld runs a test with a running loop, in simulated time.
+func inWorld(t *testing.T, cfg deliver.Config, test func(t *testing.T, w *fakeWorld)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &fakeWorld{next: make(map[listen.User]uint32)}
+		cfg.Refused = func(claims []deliver.Claim) {
+			w.set(func(w *fakeWorld) { w.refused = append(w.refused, claims...) })
+		}
+		cfg.Policy.Random = func() float64 { return 1 }
+		w.loop = deliver.New(cfg, w, w, w, w)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- w.loop.Run(ctx) }()
+		test(t, w)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		synctest.Wait()
+	})
+}
+
+// pass lets time go by and everything come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d) // simulated
+	synctest.Wait()
+}
