@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package webhook is the transport that posts pushes to HTTP endpoints, signed as
+// Standard Webhooks v1.
+//
+// Invariants: no redirect is followed; an answer costs bounded time and memory,
+// whatever its size; neither a secret nor an endpoint's URL, which may hold one,
+// appears in a result.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// Config sets up a Client.
+type Config struct {
+	// Instance names the installation in the ids of events.
+	Instance string
+	// Version is told to endpoints.
+	Version string
+	// AllowHTTP also allows endpoints without TLS.
+	AllowHTTP bool
+	// Timeout bounds one request from dialing to the answer. Zero means 15 s.
+	Timeout time.Duration
+	// RootCAs are who may vouch for endpoints; nil means the system's.
+	RootCAs *x509.CertPool
+}
+
+const (
+	defaultTimeout  = 15 * time.Second
+	dialTimeout     = 5 * time.Second
+	maxAnswerBytes  = 64 << 10 // of a body; what is more is not read
+	maxHeaderBytes  = 64 << 10
+	maxIdle         = 1024
+	maxIdlePerHost  = 16
+	maxConnsPerHost = 64
+	idleTimeout     = 90 * time.Second
+)
+
+// Client sends webhooks. It is safe for concurrent use.
+type Client struct {
+	cfg  Config
+	http *http.Client
+}
+
+var _ deliver.Transport = (*Client)(nil)
+
+// New makes a client with one pool of connections for all endpoints.
+func New(cfg Config) *Client {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	transport := &http.Transport{
+		// No proxy from the environment: where a push goes is for the operator's
+		// configuration to say.
+		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // an answer that swells when read is no use
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		MaxConnsPerHost:        maxConnsPerHost,
+		IdleConnTimeout:        idleTimeout,
+	}
+	return &Client{cfg: cfg, http: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Close drops the idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Send implements [deliver.Transport]. The same batch is sent under the same
+// webhook-id on every try, with a timestamp and signature of the try.
+func (c *Client) Send(ctx context.Context, push deliver.Push) pump.Result {
+	if err := CheckURL(push.URL, c.cfg.AllowHTTP); err != nil {
+		return pump.Result{Class: pump.Misconfigured, Detail: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	request, err := c.request(ctx, push)
+	if err != nil {
+		return pump.Result{Class: pump.Misconfigured, Detail: err.Error()}
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return unanswered(err)
+	}
+	// A short body is read to its end so that the connection can be used again; a
+	// long one is cut off together with its connection.
+	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswerBytes)
+	_ = answer.Body.Close()
+	return classify(answer.StatusCode, answer.Header, time.Now())
+}
+
+func (c *Client) request(ctx context.Context, push deliver.Push) (*http.Request, error) {
+	body, err := encode(c.cfg.Instance, push)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, push.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, errURL // err would quote the URL
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "mailpush/"+c.cfg.Version)
+	id := push.Batch.ID(push.Subscription, push.Folder)
+	return request, sign(request.Header, push.Secret, id, time.Now(), body)
+}
+
+var (
+	errURL      = errors.New("the endpoint's URL is not valid")
+	errScheme   = errors.New("the endpoint's URL is not https")
+	errUserInfo = errors.New("the endpoint's URL carries user info")
+)
+
+// CheckURL tells whether an endpoint's URL may be used: https, or http where
+// allowed, with a host and without user info. Errors do not quote the URL.
+func CheckURL(raw string, allowHTTP bool) error {
+	target, err := url.Parse(raw)
+	switch {
+	case err != nil || target.Host == "" || target.Hostname() == "":
+		return errURL
+	case target.Scheme != "https" && (target.Scheme != "http" || !allowHTTP):
+		return errScheme
+	case target.User != nil:
+		return errUserInfo
+	}
+	return nil
+}
+
+// unanswered classifies a request that got no answer. Certificates do not mend by
+// themselves; everything else may.
+func unanswered(err error) pump.Result {
+	if wrapped := new(url.Error); errors.As(err, &wrapped) {
+		err = wrapped.Err // without the URL
+	}
+	class := pump.Retry
+	if certificate := new(tls.CertificateVerificationError); errors.As(err, &certificate) {
+		class = pump.Misconfigured
+	}
+	detail := "no answer: " + err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		detail = "no answer in time"
+	}
+	return pump.Result{Class: class, Detail: detail}
+}
