@@ -29,6 +29,13 @@ const (
 	Unknown
 )
 
+// The names of checks that callers look for.
+const (
+	// CheckCredential asks whether the login has been refused.
+	CheckCredential = "credential"
+	checkWorker     = "worker"
+)
+
 // Step is one check of the decision.
 type Step struct {
 	Check  string
@@ -45,6 +52,9 @@ type Decision struct {
 // OK says whether the user gets a permanent listener.
 func (d Decision) OK() bool { return d.Steps[len(d.Steps)-1].OK }
 
+// Last is the name of the check that decided.
+func (d Decision) Last() string { return d.Steps[len(d.Steps)-1].Check }
+
 // Reason is why the user gets none; empty when it gets one.
 func (d Decision) Reason() string {
 	if d.OK() {
@@ -56,7 +66,7 @@ func (d Decision) Reason() string {
 // Verdict is the outcome in one sentence.
 func (d Decision) Verdict() string {
 	if d.OK() {
-		return "a permanent listener runs for the user"
+		return "the user gets a permanent listener"
 	}
 	return "no permanent listener: " + d.Reason()
 }
@@ -71,7 +81,7 @@ type check struct {
 func Listener(p Policy, u registry.User, workers Capability) Decision {
 	d := Decision{Backend: p.Stores[u.Store]}
 	for _, c := range checks() {
-		if c.name == "worker" && workers == NotAsked {
+		if c.name == checkWorker && workers == NotAsked {
 			continue
 		}
 		ok, detail := c.ask(p, u, workers)
@@ -92,8 +102,8 @@ func checks() []check {
 		{"permanent push", permanentAllowed},
 		{"backend", backendSupports},
 		{"login", loginAvailable},
-		{"credential", credentialGood},
-		{"worker", workerCapable},
+		{CheckCredential, credentialGood},
+		{checkWorker, workerCapable},
 	}
 }
 

@@ -29,6 +29,9 @@ func (u UserID) String() string { return u.User + "@" + u.Context }
 // Cell is the user's shard among Cells.
 func (u UserID) Cell() uint32 { return shard.Of(u.Context, u.User, Cells) }
 
+// ShardOf is the user's shard among shards, a power of two.
+func ShardOf(u UserID, shards uint32) uint32 { return shard.Of(u.Context, u.User, shards) }
+
 // CredentialState says whether the user's mailbox can be opened.
 type CredentialState string
 

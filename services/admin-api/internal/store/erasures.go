@@ -45,12 +45,23 @@ func (s *Store) Erasures(ctx context.Context, limit int) ([]registry.Erasure, er
 	return out, nil
 }
 
-// Erased forgets the note, because the credential has left the vault or is about
-// to be stored anew. It says whether there was one.
-func (s *Store) Erased(ctx context.Context, e registry.Erasure) (bool, error) {
-	done := s.db.WithContext(ctx).Where("user_key = ? AND account = ?", e.Key(), e.Account).Delete(&erasureRow{})
-	if done.Error != nil {
-		return false, fmt.Errorf("forgetting an erased credential: %w", done.Error)
+// Noted says whether the credential must still leave the vault.
+func (s *Store) Noted(ctx context.Context, e registry.Erasure) (bool, error) {
+	var count int64
+	err := s.db.WithContext(ctx).Model(&erasureRow{}).
+		Where("user_key = ? AND account = ?", e.Key(), e.Account).Count(&count).Error
+	if err != nil {
+		return false, fmt.Errorf("reading a credential to erase: %w", err)
 	}
-	return done.RowsAffected > 0, nil
+	return count > 0, nil
+}
+
+// Erased forgets the note, because the credential has left the vault or is about
+// to be stored anew. Forgetting what was never noted is no error.
+func (s *Store) Erased(ctx context.Context, e registry.Erasure) error {
+	err := s.db.WithContext(ctx).Where("user_key = ? AND account = ?", e.Key(), e.Account).Delete(&erasureRow{}).Error
+	if err != nil {
+		return fmt.Errorf("forgetting an erased credential: %w", err)
+	}
+	return nil
 }

@@ -174,8 +174,11 @@ func TestRemoveTakesAwayWhatHasLostItsReason(t *testing.T) {
 			{UserID: anna, Account: "webhook/sub_b"}, {UserID: anna, Account: "webhook/sub_c"},
 		}, all)
 		for _, want := range []bool{true, false} {
-			if got := must(s.Erased(ctx, all[0]))(t); got != want {
-				t.Errorf("erased: %v, want %v", got, want)
+			if got := must(s.Noted(ctx, all[0]))(t); got != want {
+				t.Errorf("noted: %v, want %v", got, want)
+			}
+			if err := s.Erased(ctx, all[0]); err != nil {
+				t.Error(err)
 			}
 		}
 	})

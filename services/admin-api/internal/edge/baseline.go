@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+const (
+	// baselineTime bounds the whole search for a baseline.
+	baselineTime = 45 * time.Second
+	// baselineWorkers is how many workers are asked when one does not answer.
+	baselineWorkers = 3
+)
+
+// baseline has a worker log in and say where the mailbox ends. A refused login is
+// no error here: it is stored as suspended, and the decision tells the caller.
+func (n *enrolment) baseline(ctx context.Context, backend string) error {
+	ctx, cancel := context.WithTimeout(ctx, baselineTime)
+	defer cancel()
+	cursors, err := n.askBaseline(ctx, backend)
+	c := n.after.Credential
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated:
+		c.State, c.Reason = registry.CredentialSuspended, clip(err.Error())
+		n.credential(c)
+		return nil
+	case fault.NotFound: // a vault that keeps nothing on disk has been restarted
+		n.credential(registry.Credential{State: registry.CredentialNone, Version: c.Version})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !n.known || len(n.sub.Cursors) == 0 {
+		n.sub.Cursors = cursors
+	}
+	return nil
+}
+
+func (n *enrolment) askBaseline(ctx context.Context, backend string) ([]registry.Cursor, error) {
+	members, err := n.Scheduler.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	capable := candidates(members.Workers, backend)
+	if len(capable) == 0 {
+		return nil, fault.New(fault.Unavailable, "no live worker is capable of %s; try again", backend)
+	}
+	for _, w := range capable {
+		var cursors []registry.Cursor
+		cursors, err = n.Workers.Baseline(ctx, w.Address, n.User, n.Stores[n.after.Store])
+		if !errors.Is(err, ErrNoAnswer) {
+			return cursors, err
+		}
+		n.Log.WarnContext(ctx, "worker did not answer", "worker", w.ID, "error", err)
+	}
+	return nil, fault.Wrap(fault.Unavailable, err, "no worker answers; try again")
+}
+
+// candidates are the capable workers in random order, those that stay before those
+// that are about to leave.
+func candidates(workers []Worker, backend string) []Worker {
+	var stay, leave []Worker
+	for _, w := range workers {
+		switch {
+		case !slices.Contains(w.Backends, backend):
+		case w.Draining:
+			leave = append(leave, w)
+		default:
+			stay = append(stay, w)
+		}
+	}
+	for _, l := range [][]Worker{stay, leave} {
+		rand.Shuffle(len(l), func(i, j int) { l[i], l[j] = l[j], l[i] })
+	}
+	all := append(stay, leave...)
+	return all[:min(len(all), baselineWorkers)]
+}
+
+// clip keeps a mail store's words within what the registry stores.
+func clip(s string) string {
+	const limit = 500
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit])
+	}
+	return s
+}
+
+// touch tells the owners of the user's shard, under the backends of both mail
+// stores when the user has moved, that the registry has changed.
+func (e *Edge) touch(ctx context.Context, user registry.UserID, stores ...string) error {
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
+	var told []string
+	for _, s := range stores {
+		backend := e.Policy.Stores[s]
+		if backend == "" || slices.Contains(told, backend) {
+			continue
+		}
+		if err := e.Cluster.Touch(ctx, backend, registry.ShardOf(user, e.Shards)); err != nil {
+			return fault.Wrap(fault.Unavailable, fmt.Errorf("telling the owner of user %s: %w", user, err),
+				"the change is stored, but the worker could not be told of it; try again")
+		}
+		told = append(told, backend)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package edge is what admin-api does when it is called: subscribe, remove, list,
+// explain, and show a shard to its worker. It joins the registry, the vault, the
+// scheduler and the workers, and knows of each only the few verbs below.
+//
+// It keeps two invariants. A subscription is answered only after its login, its
+// cursor baseline and its registration are stored, and when one of these cannot be
+// stored nothing new is left behind. And a listener is shown as running only when
+// a worker has just said so.
+package edge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// Users reads and writes who is subscribed.
+type Users interface {
+	User(ctx context.Context, id registry.UserID) (registry.User, error)
+	Subscriptions(ctx context.Context, user registry.UserID) ([]registry.Subscription, error)
+	Subscription(ctx context.Context, id string) (registry.Subscription, error)
+	Subscribe(ctx context.Context, sub registry.Subscription, store string, cred *registry.Credential) error
+}
+
+// Removals takes subscriptions away.
+type Removals interface {
+	Unsubscribe(ctx context.Context, id string) (registry.Removed, error)
+	Unregister(ctx context.Context, user registry.UserID, client string) (registry.Removed, error)
+}
+
+// Erasures remembers which credentials must still leave the vault.
+type Erasures interface {
+	Erase(ctx context.Context, erasures []registry.Erasure) error
+	Erasures(ctx context.Context, limit int) ([]registry.Erasure, error)
+	Noted(ctx context.Context, e registry.Erasure) (bool, error)
+	Erased(ctx context.Context, e registry.Erasure) error
+}
+
+// Listings reads the registry page by page.
+type Listings interface {
+	ListUsers(ctx context.Context, contextID, after string, limit int) ([]registry.User, error)
+	ListRegistrations(ctx context.Context, contextID, afterKey, afterClient string, limit int) ([]registry.Registration, error)
+}
+
+// Store is the registry.
+type Store interface {
+	Users
+	Removals
+	Erasures
+	Listings
+}
+
+// Vault keeps the secrets. A password is sealed, never kept or returned.
+type Vault interface {
+	SealPassword(ctx context.Context, user registry.UserID, login string, password secret.String) (version uint64, err error)
+	SealMaster(ctx context.Context, user registry.UserID, login string) (version uint64, err error)
+	SealWebhook(ctx context.Context, user registry.UserID, subscription string, key secret.String) (version uint64, err error)
+	Delete(ctx context.Context, user registry.UserID, account string) error
+}
+
+// Cluster tells the owner of a shard that its registry rows have changed.
+type Cluster interface {
+	Touch(ctx context.Context, backend string, shard uint32) error
+}
+
+// Scheduler knows the live workers.
+type Scheduler interface {
+	Members(ctx context.Context) (Members, error)
+}
+
+// Members is the cluster at one moment.
+type Members struct {
+	Workers []Worker
+	Leader  string // the leading scheduler; empty when none leads
+}
+
+// Worker is one live worker.
+type Worker struct {
+	ID, Address, Version string
+	Backends             []string
+	Capacity, Listeners  uint32
+	Draining             bool
+	StartedAt            time.Time
+	Held                 []registry.Claim // the shards it reports to run
+}
+
+// Workers asks one worker, by its address.
+type Workers interface {
+	// Baseline opens the user's mailbox and says where it ends. Unauthenticated when
+	// the mail store refuses the login, NotFound when the vault has none, Unavailable
+	// when the mail store cannot be reached; ErrNoAnswer when the worker cannot.
+	Baseline(ctx context.Context, address string, user registry.UserID, store *mailv1.MailStore) ([]registry.Cursor, error)
+	// Listeners reports the worker's listeners of the given users.
+	Listeners(ctx context.Context, address string, users []registry.UserID) ([]Listener, error)
+}
+
+// ErrNoAnswer marks the error of a call that never reached its service.
+var ErrNoAnswer = errors.New("no answer")
+
+// Listener is what a worker reports of one listener.
+type Listener struct {
+	registry.UserID
+	Permanent        bool
+	Backend          string
+	State            mailv1.ListenerState
+	Worker           string // empty when none runs it
+	Since, LastEvent time.Time
+	LastError        string
+}
+
+// Config is what the edge works with.
+type Config struct {
+	Policy            decide.Policy
+	Stores            map[string]*mailv1.MailStore
+	Shards            uint32 // shards per backend
+	AllowHTTPWebhooks bool
+	Store             Store
+	Vault             Vault
+	Cluster           Cluster
+	Scheduler         Scheduler
+	Workers           Workers
+	Log               *slog.Logger
+}
+
+// Edge does the work of PushService and AdminService. It is safe for concurrent use.
+type Edge struct {
+	Config
+	locks locks
+}
+
+// New makes an Edge.
+func New(c Config) *Edge { return &Edge{Config: c, locks: newLocks()} }
+
+// cleanupTime bounds what is done after the caller has gone away.
+const cleanupTime = 10 * time.Second
+
+// unhurried is ctx without its end: work that has begun must not be left half done
+// because the caller has hung up.
+func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+}
+
+// locks serialise the changes of one user within this process. They only keep
+// calls out of each other's way: between replicas the database decides.
+type locks []chan struct{}
+
+const lockCount = 1 << 10
+
+func newLocks() locks {
+	l := make(locks, lockCount)
+	for i := range l {
+		l[i] = make(chan struct{}, 1)
+	}
+	return l
+}
+
+func (l locks) lock(ctx context.Context, user registry.UserID) (unlock func(), err error) {
+	c := l[user.Cell()%lockCount]
+	select {
+	case c <- struct{}{}:
+		return func() { <-c }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,173 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"mailpush.internal/pkg/fault"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// put stores users of the given names in context 1, in one shard owned by w1.
+func put(w *world, state registry.CredentialState, names ...string) {
+	for _, name := range names {
+		id := registry.UserID{Context: "1", User: name}
+		w.store.users[id] = registry.User{
+			UserID: id, Enabled: true, Store: "demo",
+			Credential: registry.Credential{State: state, Kind: registry.KindPassword, Reason: "wrong password"},
+		}
+		w.store.subs = append(w.store.subs, registry.Subscription{ID: name, UserID: id, Client: "mobile"})
+		w.scheduler.members.Workers[0].Held = append(w.scheduler.members.Workers[0].Held,
+			registry.Claim{Backend: "imapidle", Shard: registry.ShardOf(id, w.Shards), Epoch: 2})
+	}
+}
+
+func TestPushUsersShowsWhatOwnersReport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	put(w, registry.CredentialStored, "2", "10", "11")
+	put(w, registry.CredentialSuspended, "3")
+	// A former owner that still claims a shard under a lower epoch is not asked.
+	w.scheduler.members.Workers[1].Held = []registry.Claim{{Backend: "imapidle", Shard: registry.ShardOf(registry.UserID{Context: "1", User: "11"}, 4), Epoch: 1}}
+	w.workers.listeners["a2"] = []Listener{{UserID: registry.UserID{Context: "1", User: "11"}}}
+	idle := mailv1.ListenerState_LISTENER_STATE_IDLE
+	for _, name := range []string{"10", "2"} {
+		w.workers.listeners["a1"] = append(w.workers.listeners["a1"],
+			Listener{UserID: registry.UserID{Context: "1", User: name}, Permanent: true, Backend: "imapidle", State: idle})
+	}
+	page, next, err := w.PushUsers(t.Context(), "", "", 10)
+	if err != nil || next != "" {
+		t.Fatal(err, next)
+	}
+	want := []Listener{
+		{UserID: registry.UserID{Context: "1", User: "2"}, Permanent: true, Backend: "imapidle", State: idle, Worker: "w1"},
+		{UserID: registry.UserID{Context: "1", User: "3"}, Permanent: true, Backend: "imapidle",
+			State: mailv1.ListenerState_LISTENER_STATE_SUSPENDED, LastError: "wrong password"},
+		{UserID: registry.UserID{Context: "1", User: "10"}, Permanent: true, Backend: "imapidle", State: idle, Worker: "w1"},
+	}
+	if diff := cmp.Diff(want, page); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestPushUsersNeverClaimsWhatWasNotReported(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	put(w, registry.CredentialStored, "2", "10")
+	put(w, registry.CredentialNone, "5")
+	w.workers.silent["a1"] = errors.New("connection refused")
+	page, next, err := w.PushUsers(t.Context(), "", "", 2)
+	if err != nil || next == "" {
+		t.Fatal(err, next)
+	}
+	rest, next, err := w.PushUsers(t.Context(), "", next, 2)
+	if err != nil || next != "" {
+		t.Fatal(err, next)
+	}
+	page = append(page, rest...)
+	want := []Listener{
+		{UserID: registry.UserID{Context: "1", User: "2"}, Permanent: true, Backend: "imapidle", Worker: "w1", LastError: "worker w1 did not answer"},
+		{UserID: registry.UserID{Context: "1", User: "10"}, Permanent: true, Backend: "imapidle", Worker: "w1", LastError: "worker w1 did not answer"},
+	}
+	if diff := cmp.Diff(want, page); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	w.scheduler.err = fault.New(fault.Unavailable, "down")
+	if _, _, err := w.PushUsers(t.Context(), "", "", 2); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("without a scheduler: %v", err)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	explain := func(u registry.UserID) string {
+		d, err := w.Explain(t.Context(), u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Last() + ": " + d.Verdict()
+	}
+	put(w, registry.CredentialStored, anna.User)
+	steps := []struct {
+		change func()
+		want   string
+	}{
+		{func() {}, "worker: the user gets a permanent listener"},
+		{func() { w.scheduler.members.Workers = nil }, "worker: no permanent listener: no live worker is capable of imapidle"},
+		{func() { w.scheduler.err = errors.New("down") }, "worker: no permanent listener: the scheduler could not be asked for workers"},
+	}
+	for _, s := range steps {
+		s.change()
+		if got := explain(anna); got != s.want {
+			t.Errorf("got %q, want %q", got, s.want)
+		}
+	}
+	if got := explain(bob); got != "registration: no permanent listener: no client is registered" {
+		t.Errorf("an unknown user: %q", got)
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckURL(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"https://h/":           "",
+		"https://h:8443/p?q=1": "",
+		"https://[::1]:1/":     "",
+		"":                     "must be an absolute https URL",
+		"/path":                "must be an absolute https URL",
+		"ftp://h/":             "must be an absolute https URL",
+		"http://h/":            "must be https; http is not allowed here",
+		"https:///p":           "has no host",
+		"https:h":              "has no host",
+		"https://:443/":        "has no host",
+		"https://h:/":          "has no valid port",
+		"https://h:0/":         "has no valid port",
+		"https://h:65536/":     "has no valid port",
+		"https://u:p@h/":       "must not carry user info",
+		"https://h/#f":         "must not carry a fragment",
+		"https://h/#":          "must not carry a fragment",
+		"https://h/%zz":        "not a URL",
+		"https://h/\nx":        "not a URL",
+	} {
+		err := CheckURL(raw, false)
+		if (want == "") != (err == nil) || err != nil && err.Error() != "webhook.url: "+want {
+			t.Errorf("CheckURL(%q) = %v, want %q", raw, err, want)
+		}
+	}
+	if err := CheckURL("http://h/", true); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzCheckURL(f *testing.F) {
+	f.Add("https://u@h:1/#")
+	f.Fuzz(func(t *testing.T, raw string) {
+		if CheckURL(raw, false) == nil && !strings.HasPrefix(strings.ToLower(raw), "https://") {
+			t.Errorf("accepted %q", raw)
+		}
+	})
+}

@@ -1,0 +1,164 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// Epochs fences: a claim below the newest epoch of its shard does nothing.
+type Epochs interface {
+	OpenEpochs(ctx context.Context, claims []registry.Claim) (refused []registry.Claim, err error)
+	Fenced(ctx context.Context, claim registry.Claim) (bool, error)
+	MaxEpoch(ctx context.Context) (uint64, error)
+	CommitCursors(ctx context.Context, shards uint32, batch []registry.ShardCursors) (refused []registry.Claim, err error)
+}
+
+// Mailboxes are the users as workers and the scheduler see them.
+type Mailboxes interface {
+	ListShard(ctx context.Context, stores []string, shard, shards uint32, after registry.Position, limit int) ([]registry.Mailbox, error)
+	Groups(ctx context.Context, shards uint32, allow func(client string) bool) ([]registry.Group, error)
+	SuspendCredential(ctx context.Context, user registry.UserID, version uint64, reason string) (bool, error)
+}
+
+// Shards shows the registry to workers and the scheduler, shard by shard, and
+// takes back what workers have found out. It is safe for concurrent use.
+type Shards struct {
+	Policy    decide.Policy
+	Shards    uint32 // shards per backend
+	Epochs    Epochs
+	Mailboxes Mailboxes
+}
+
+// Load is how many listeners a shard needs.
+type Load struct {
+	Backend   string
+	Shard     uint32
+	Listeners uint32
+}
+
+// Loads counts, per shard, the users that get a permanent listener. The database
+// groups users that are alike; one decision answers for each group.
+func (s Shards) Loads(ctx context.Context) (loads []Load, maxEpoch uint64, err error) {
+	groups, err := s.Mailboxes.Groups(ctx, s.Shards, s.Policy.AllowedClients.Allow)
+	if err != nil {
+		return nil, 0, err
+	}
+	type slot struct {
+		backend string
+		shard   uint32
+	}
+	sums := make(map[slot]uint32)
+	for _, g := range groups {
+		if d := decide.Listener(s.Policy, g.Like, decide.NotAsked); d.OK() {
+			sums[slot{d.Backend, g.Shard}] += g.Users
+		}
+	}
+	for at, n := range sums {
+		loads = append(loads, Load{at.backend, at.shard, n})
+	}
+	slices.SortFunc(loads, func(a, b Load) int {
+		return cmp.Or(cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Shard, b.Shard))
+	})
+	maxEpoch, err = s.Epochs.MaxEpoch(ctx)
+	return loads, maxEpoch, err
+}
+
+// Open makes the claims' epochs the newest of their shards.
+func (s Shards) Open(ctx context.Context, claims []registry.Claim) (refused []registry.Claim, err error) {
+	for _, c := range claims {
+		if err := s.valid("claims", c); err != nil {
+			return nil, err
+		}
+	}
+	return s.Epochs.OpenEpochs(ctx, claims)
+}
+
+// ShardPage is how many users one page of a shard looks at.
+const ShardPage = 500
+
+// List returns the mailboxes of one page of a shard that get a listener, each
+// with the subscriptions whose client is allowed. more says whether the listing
+// goes on after next.
+func (s Shards) List(
+	ctx context.Context, claim registry.Claim, after registry.Position,
+) (boxes []registry.Mailbox, next registry.Position, more bool, err error) {
+	if err := s.holds(ctx, claim); err != nil {
+		return nil, next, false, err
+	}
+	all, err := s.Mailboxes.ListShard(ctx, s.Policy.StoresOf(claim.Backend), claim.Shard, s.Shards, after, ShardPage)
+	if err != nil {
+		return nil, next, false, err
+	}
+	for _, b := range all {
+		if !decide.Listener(s.Policy, b.User, decide.NotAsked).OK() {
+			continue
+		}
+		b.Subscriptions = slices.DeleteFunc(b.Subscriptions, func(sub registry.Subscription) bool {
+			return !s.Policy.AllowedClients.Allow(sub.Client)
+		})
+		boxes = append(boxes, b)
+	}
+	if len(all) < ShardPage {
+		return boxes, next, false, nil
+	}
+	last := all[len(all)-1]
+	return boxes, registry.Position{Cell: last.Cell(), Key: last.Key()}, true, nil
+}
+
+// Commit stores how far subscriptions have been served.
+func (s Shards) Commit(ctx context.Context, batch []registry.ShardCursors) (refused []registry.Claim, err error) {
+	for _, b := range batch {
+		if err := s.valid("shards.claim", b.Claim); err != nil {
+			return nil, err
+		}
+	}
+	return s.Epochs.CommitCursors(ctx, s.Shards, batch)
+}
+
+// Suspend marks a credential as refused by the mail store; it says whether that
+// changed anything.
+func (s Shards) Suspend(
+	ctx context.Context, claim registry.Claim, user registry.UserID, version uint64, reason string,
+) (bool, error) {
+	if registry.ShardOf(user, s.Shards) != claim.Shard {
+		return false, fault.Field("claim.shard", "user %s is not in shard %d", user, claim.Shard)
+	}
+	if err := s.holds(ctx, claim); err != nil {
+		return false, err
+	}
+	return s.Mailboxes.SuspendCredential(ctx, user, version, reason)
+}
+
+func (s Shards) holds(ctx context.Context, claim registry.Claim) error {
+	if err := s.valid("claim", claim); err != nil {
+		return err
+	}
+	fenced, err := s.Epochs.Fenced(ctx, claim)
+	if err != nil {
+		return err
+	}
+	if fenced {
+		return fault.New(fault.Precondition, "a higher epoch than %d is open for shard %d of %s",
+			claim.Epoch, claim.Shard, claim.Backend)
+	}
+	return nil
+}
+
+func (s Shards) valid(field string, c registry.Claim) error {
+	if c.Shard >= s.Shards {
+		return fault.Field(field+".shard", "there are %d shards, got %d", s.Shards, c.Shard)
+	}
+	if c.Epoch > math.MaxInt64 {
+		return fault.Field(field+".epoch", "is no etcd revision")
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// Request asks for pushes of a user's new mail to one device of a client.
+type Request struct {
+	User           registry.UserID
+	Client, Device string
+	Topics         []string
+	Content        int32
+	Account        *Account // nil keeps what an earlier call has said
+	Webhook        Webhook
+}
+
+// Account is the user's login at a mail store.
+type Account struct {
+	Store, Login string
+	Password     secret.String // zero where a master user opens the mailboxes
+}
+
+// Answer is what became of a Request.
+type Answer struct {
+	ID        string
+	Permanent bool
+	Reason    string        // why there is no permanent listener
+	Secret    secret.String // the signing secret, when this call made it
+}
+
+// Subscribe stores a subscription: login and signing secret in the vault, the
+// mailbox's end as its cursor, the rest in the registry, and tells the shard's
+// owner. A wrong password is stored as suspended; what cannot be reached is
+// Unavailable and leaves nothing new behind.
+func (e *Edge) Subscribe(ctx context.Context, r Request) (Answer, error) {
+	kind, err := e.check(r)
+	if err != nil {
+		return Answer{}, err
+	}
+	unlock, err := e.locks.lock(ctx, r.User)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer unlock()
+	n, err := e.begin(ctx, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := n.store(ctx, kind); err != nil {
+		n.undo(ctx)
+		return Answer{}, err
+	}
+	if err := e.touch(ctx, r.User, n.before.Store, n.after.Store); err != nil {
+		return Answer{}, err
+	}
+	d := decide.Listener(e.Policy, n.after, decide.NotAsked)
+	return Answer{ID: n.sub.ID, Permanent: d.OK(), Reason: d.Reason(), Secret: n.made}, nil
+}
+
+// check refuses a request that can never succeed, and says what kind of login it
+// brings; none when there is nothing to store.
+func (e *Edge) check(r Request) (registry.CredentialKind, error) {
+	if !e.Policy.AllowedClients.Allow(r.Client) {
+		return "", fault.New(fault.Denied, "clientId: client %q is not allowed by push.allowedClients", r.Client)
+	}
+	if err := CheckURL(r.Webhook.URL, e.AllowHTTPWebhooks); err != nil {
+		return "", err
+	}
+	if !r.Webhook.Secret.IsZero() {
+		if err := CheckSecret(r.Webhook.Secret); err != nil {
+			return "", err
+		}
+	}
+	if r.Account == nil {
+		return "", nil
+	}
+	if _, ok := e.Policy.Stores[r.Account.Store]; !ok {
+		return "", fault.Field("account.mailStore", "%s", decide.UnknownStore(e.Policy, r.Account.Store))
+	}
+	switch {
+	case e.Policy.CredStorage && !r.Account.Password.IsZero():
+		return registry.KindPassword, nil
+	case e.Policy.MasterUser:
+		return registry.KindMaster, nil
+	case e.Policy.CredStorage:
+		return "", fault.Field("account.password", "is required, for mail.passwordSource is not global")
+	default:
+		return "", nil
+	}
+}
+
+// enrolment is one Subscribe under way.
+type enrolment struct {
+	*Edge
+	Request
+	sub           registry.Subscription // what will be stored
+	known         bool                  // the subscription existed before
+	before, after registry.User
+	cred          *registry.Credential // nil keeps the stored one
+	made          secret.String        // the signing secret, when the caller brought none
+	sealed        []string             // accounts that were not in the vault before
+}
+
+// begin reads what is there.
+func (e *Edge) begin(ctx context.Context, r Request) (*enrolment, error) {
+	n := &enrolment{Edge: e, Request: r}
+	n.sub = registry.Subscription{
+		ID: newID(), UserID: r.User, Client: r.Client, Device: r.Device, Topics: r.Topics,
+		Content: r.Content, WebhookURL: r.Webhook.URL, CreatedAt: time.Now(),
+	}
+	var err error
+	n.before, err = e.Store.User(ctx, r.User)
+	if fault.KindOf(err) == fault.NotFound {
+		n.before = registry.User{
+			UserID: r.User, Enabled: true, Credential: registry.Credential{State: registry.CredentialNone},
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	subs, err := e.Store.Subscriptions(ctx, r.User)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range subs {
+		if s.Client == r.Client && s.Device == r.Device {
+			n.sub.ID, n.sub.Cursors, n.known = s.ID, s.Cursors, true
+		}
+	}
+	n.after = n.before
+	if !slices.Contains(n.after.Clients, r.Client) {
+		n.after.Clients = append(slices.Clone(n.before.Clients), r.Client)
+	}
+	if r.Account != nil {
+		n.after.Store = r.Account.Store
+	}
+	return n, nil
+}
+
+// store does the work in the order in which a failure costs least: the login,
+// which the baseline needs; the baseline; the signing secret; the registry.
+func (n *enrolment) store(ctx context.Context, kind registry.CredentialKind) error {
+	if kind != "" {
+		if err := n.sealLogin(ctx, kind); err != nil {
+			return err
+		}
+	}
+	wanted := decide.Listener(n.Policy, n.after, decide.NotAsked)
+	if wanted.OK() && (n.cred != nil || len(n.sub.Cursors) == 0) {
+		if err := n.baseline(ctx, wanted.Backend); err != nil {
+			return err
+		}
+	}
+	if err := n.sealWebhook(ctx); err != nil {
+		return err
+	}
+	storeName := ""
+	if n.Account != nil {
+		storeName = n.Account.Store
+	}
+	return n.Store.Subscribe(ctx, n.sub, storeName, n.cred)
+}
+
+func (n *enrolment) sealLogin(ctx context.Context, kind registry.CredentialKind) error {
+	// The user may have left a moment ago and its old login still be due to go.
+	err := n.Store.Erased(ctx, registry.Erasure{UserID: n.User, Account: registry.MailAccount})
+	if err != nil {
+		return err
+	}
+	if n.before.Credential.State == registry.CredentialNone {
+		n.sealed = append(n.sealed, registry.MailAccount)
+	}
+	var version uint64
+	if kind == registry.KindPassword {
+		version, err = n.Vault.SealPassword(ctx, n.User, n.Account.Login, n.Account.Password)
+	} else {
+		version, err = n.Vault.SealMaster(ctx, n.User, n.Account.Login)
+	}
+	if err != nil {
+		return err
+	}
+	n.credential(registry.Credential{State: registry.CredentialStored, Kind: kind, Version: version})
+	return nil
+}
+
+func (n *enrolment) credential(c registry.Credential) {
+	n.cred = &c
+	n.after.Credential = c
+}
+
+func (n *enrolment) sealWebhook(ctx context.Context) error {
+	key := n.Webhook.Secret
+	if key.IsZero() {
+		key = newSecret()
+		n.made = key
+	}
+	if !n.known {
+		n.sealed = append(n.sealed, registry.WebhookAccount(n.sub.ID))
+	}
+	var err error
+	n.sub.SecretVersion, err = n.Vault.SealWebhook(ctx, n.User, n.sub.ID, key)
+	return err
+}
