@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package credential is what the vault is for: it keeps each user's secrets sealed
+// and opens them for those who need them. Invariants: what is stored is sealed or it is
+// not stored; nothing is opened without an audit entry; a credential's version grows
+// with each Seal, so that a late report about an old one can be told apart.
+package credential
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
+
+	"mailpush.internal/services/credential-vault/internal/seal"
+)
+
+// Record is a stored credential. The zero Record stands for none.
+type Record struct {
+	Sealed   seal.Sealed
+	Version  uint64
+	SealedAt time.Time // to the millisecond
+}
+
+// Records keeps sealed credentials, one for each owner.
+type Records interface {
+	// Put stores or replaces the owner's credential. The version it returns is greater
+	// than that of the credential it replaces, and at least at in microseconds of
+	// Unix time: so it grows across Delete as well, as far as the clock does.
+	Put(ctx context.Context, owner seal.Owner, sealed seal.Sealed, at time.Time) (version uint64, err error)
+	// Get returns the owner's credential, or a zero Record when there is none.
+	Get(ctx context.Context, owner seal.Owner) (Record, error)
+	// Delete removes the owner's credential, all of the user's when Account is empty,
+	// and returns how many there were.
+	Delete(ctx context.Context, owner seal.Owner) (int, error)
+}
+
+// Rules are the operator's decisions about what may be stored.
+type Rules struct {
+	StorePasswords bool          // push.credstorage.enabled
+	MasterUser     string        // mail.passwordSource is global
+	MasterPassword secret.String // of MasterUser
+}
+
+// Vault seals and opens credentials. It is safe for concurrent use.
+type Vault struct {
+	ring    *seal.Keyring
+	records Records
+	audit   Audit
+	rules   Rules
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// New makes a vault of an unlocked keyring.
+func New(ring *seal.Keyring, records Records, audit Audit, rules Rules, log *slog.Logger) *Vault {
+	return &Vault{ring: ring, records: records, audit: audit, rules: rules, log: log, now: time.Now}
+}
+
+// Seal stores a credential, replacing the owner's last one, and returns its version.
+// It is a Precondition when the operator's rules have no place for its kind.
+func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential) (uint64, error) {
+	if err := checkOwner(owner); err != nil {
+		return 0, err
+	}
+	if err := v.rules.check(c); err != nil {
+		return 0, err
+	}
+	plain, err := proto.Marshal(c)
+	if err != nil {
+		return 0, fmt.Errorf("encoding a credential: %w", err)
+	}
+	version, err := v.records.Put(ctx, owner, v.ring.Seal(owner, plain), v.now())
+	if err != nil {
+		return 0, fmt.Errorf("storing a credential: %w", err)
+	}
+	v.log.InfoContext(ctx, "credential sealed", "context", owner.Context, "user", owner.User,
+		"account", owner.Account, "version", version)
+	return version, nil
+}
+
+// Open returns the owner's credential in clear, after it has been written down who
+// asked and why: NotFound when there is none, DataLoss when it does not open,
+// Precondition when the rules no longer allow its kind.
+func (v *Vault) Open(ctx context.Context, owner seal.Owner, why Purpose) (*vaultv1.OpenResponse, error) {
+	if err := checkOwner(owner); err != nil {
+		return nil, err
+	}
+	if err := checkText("reason", why.Reason); err != nil {
+		return nil, err
+	}
+	record, err := v.records.Get(ctx, owner)
+	if err != nil {
+		return nil, fmt.Errorf("reading a credential: %w", err)
+	}
+	opened, refusal := v.open(owner, record)
+	entry := Entry{At: v.now(), Owner: owner, Purpose: why, Version: record.Version, Outcome: outcome(refusal)}
+	if err := v.audit.Write(ctx, entry); err != nil {
+		return nil, fmt.Errorf("auditing the opening of a credential: %w", err)
+	}
+	return opened, refusal
+}
+
+func (v *Vault) open(owner seal.Owner, record Record) (*vaultv1.OpenResponse, error) {
+	if record.Version == 0 {
+		return nil, fault.New(fault.NotFound, "%s@%s has no credential %q", owner.User, owner.Context, owner.Account)
+	}
+	plain, err := v.ring.Open(owner, record.Sealed)
+	if err != nil {
+		return nil, fault.Wrap(fault.DataLoss, err, "the credential %q of %s@%s does not open: seal it again",
+			owner.Account, owner.User, owner.Context)
+	}
+	c := new(vaultv1.Credential)
+	if err := proto.Unmarshal(plain, c); err != nil {
+		// The cause may quote what it could not read.
+		return nil, fault.New(fault.DataLoss, "the credential %q of %s@%s has an unknown form: seal it again",
+			owner.Account, owner.User, owner.Context)
+	}
+	return v.rules.reveal(c, record.Version)
+}
+
+// Delete removes the owner's credential, all of the user's when Account is empty, and
+// returns how many there were.
+func (v *Vault) Delete(ctx context.Context, owner seal.Owner) (int, error) {
+	if owner.Account != "" {
+		if err := checkOwner(owner); err != nil {
+			return 0, err
+		}
+	}
+	deleted, err := v.records.Delete(ctx, owner)
+	if err != nil {
+		return 0, fmt.Errorf("deleting credentials: %w", err)
+	}
+	v.log.InfoContext(ctx, "credentials deleted", "context", owner.Context, "user", owner.User,
+		"account", owner.Account, "count", deleted)
+	return deleted, nil
+}
+
+// Status returns the version and age of the owner's credential, still sealed; the zero
+// Record when there is none.
+func (v *Vault) Status(ctx context.Context, owner seal.Owner) (Record, error) {
+	if err := checkOwner(owner); err != nil {
+		return Record{}, err
+	}
+	record, err := v.records.Get(ctx, owner)
+	if err != nil {
+		return Record{}, fmt.Errorf("reading a credential: %w", err)
+	}
+	return record, nil
+}
+
+// checkOwner refuses account names that the SQL engines would not store alike.
+// Users are checked where requests are.
+func checkOwner(owner seal.Owner) error { return checkText("account", owner.Account) }
+
+func checkText(field, text string) error {
+	if text == "" {
+		return fault.Field(field, "must not be empty")
+	}
+	for _, r := range text {
+		if r < ' ' || r > '~' {
+			return fault.Field(field, "must be printable ASCII")
+		}
+	}
+	if text[0] == ' ' || text[len(text)-1] == ' ' {
+		return fault.Field(field, "must not begin or end with a space")
+	}
+	return nil
+}
