@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package store keeps what the vault has sealed: in SQL, or in memory and gone with
+// the process. Invariants: it sees boxes and wrapped keys only, never a secret; versions
+// grow with each Put even when several replicas write at once.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/sqldb"
+	"mailpush.internal/services/credential-vault/internal/credential"
+	"mailpush.internal/services/credential-vault/internal/seal"
+)
+
+// SQL keeps everything in a SQL database. It is safe for concurrent use and for
+// several replicas on one database.
+type SQL struct{ db *gorm.DB }
+
+// OpenSQL connects to the database and brings its schema up to date.
+func OpenSQL(ctx context.Context, dsn secret.String, log *slog.Logger) (*SQL, error) {
+	db, err := sqldb.Open(ctx, dsn, log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the vault's database: %w", err)
+	}
+	if err := sqldb.Migrate(db.WithContext(ctx), "vault_migrations", migrations()); err != nil {
+		return nil, errors.Join(err, sqldb.Close(db))
+	}
+	return &SQL{db: db}, nil
+}
+
+// Close closes the database.
+func (s *SQL) Close() error { return sqldb.Close(s.db) }
+
+// Ping tells whether the database answers.
+func (s *SQL) Ping(ctx context.Context) error { return sqldb.Ping(ctx, s.db) }
+
+// Keys implements [credential.Keys].
+func (s *SQL) Keys(ctx context.Context) ([]seal.WrappedKey, error) {
+	var rows []keyRow
+	if err := s.db.WithContext(ctx).Order("id").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("reading keys: %w", err)
+	}
+	keys := make([]seal.WrappedKey, len(rows))
+	for i, row := range rows {
+		kdf, err := seal.ParseKDF(row.KDF)
+		if err != nil {
+			return nil, fmt.Errorf("reading key %d: %w", row.ID, err)
+		}
+		keys[i] = seal.WrappedKey{ID: row.ID, Active: row.Active, KDF: kdf, Box: row.Box}
+	}
+	return keys, nil
+}
+
+// AddKey implements [credential.Keys].
+func (s *SQL) AddKey(ctx context.Context, key seal.WrappedKey) error {
+	row := keyRow{ID: key.ID, Active: key.Active, KDF: key.KDF.String(), Box: key.Box, CreatedAt: time.Now().UnixMilli()}
+	err := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
+	if err != nil {
+		return fmt.Errorf("storing key %d: %w", key.ID, err)
+	}
+	return nil
+}
+
+// Put implements [credential.Records]. The row is locked by the write, so that the
+// version read after it is the one written.
+func (s *SQL) Put(ctx context.Context, owner seal.Owner, sealed seal.Sealed, at time.Time) (uint64, error) {
+	row := credentialRow{
+		ContextID: owner.Context, UserID: owner.User, Account: owner.Account,
+		KeyID: sealed.Key, Box: sealed.Box, Version: uint64(at.UnixMicro()), SealedAt: at.UnixMilli(),
+	}
+	upsert := clause.OnConflict{
+		Columns: []clause.Column{{Name: "context_id"}, {Name: "user_id"}, {Name: "account"}},
+		DoUpdates: clause.Assignments(map[string]any{
+			"key_id": row.KeyID, "box": row.Box, "sealed_at": row.SealedAt,
+			"version": gorm.Expr("CASE WHEN vault_credentials.version >= ? "+
+				"THEN vault_credentials.version + 1 ELSE ? END", row.Version, row.Version),
+		}),
+	}
+	var stored credentialRow
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Clauses(upsert).Create(&row).Error; err != nil {
+			return err
+		}
+		return tx.Scopes(ownedBy(owner)).Select("version").Take(&stored).Error
+	})
+	if err != nil {
+		return 0, fmt.Errorf("writing a credential: %w", err)
+	}
+	return stored.Version, nil
+}
+
+// Get implements [credential.Records].
+func (s *SQL) Get(ctx context.Context, owner seal.Owner) (credential.Record, error) {
+	var row credentialRow
+	err := s.db.WithContext(ctx).Scopes(ownedBy(owner)).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return credential.Record{}, nil
+	}
+	if err != nil {
+		return credential.Record{}, fmt.Errorf("reading a credential: %w", err)
+	}
+	return credential.Record{
+		Sealed:   seal.Sealed{Key: row.KeyID, Box: row.Box},
+		Version:  row.Version,
+		SealedAt: time.UnixMilli(row.SealedAt).UTC(),
+	}, nil
+}
+
+// Delete implements [credential.Records].
+func (s *SQL) Delete(ctx context.Context, owner seal.Owner) (int, error) {
+	done := s.db.WithContext(ctx).Scopes(ownedBy(owner)).Delete(&credentialRow{})
+	if done.Error != nil {
+		return 0, fmt.Errorf("deleting credentials: %w", done.Error)
+	}
+	return int(done.RowsAffected), nil
+}
+
+// ownedBy selects the owner's row, all of the user's when Account is empty.
+func ownedBy(owner seal.Owner) func(*gorm.DB) *gorm.DB {
+	return func(db *gorm.DB) *gorm.DB {
+		db = db.Where("context_id = ? AND user_id = ?", owner.Context, owner.User)
+		if owner.Account != "" {
+			db = db.Where("account = ?", owner.Account)
+		}
+		return db
+	}
+}
+
+// Write implements [credential.Audit].
+func (s *SQL) Write(ctx context.Context, entry credential.Entry) error {
+	row := auditRow{
+		At: entry.At.UnixMilli(), Caller: entry.Purpose.Caller, Reason: entry.Purpose.Reason,
+		ContextID: entry.Owner.Context, UserID: entry.Owner.User, Account: entry.Owner.Account,
+		Version: entry.Version, Outcome: entry.Outcome,
+	}
+	if err := s.db.WithContext(ctx).Create(&row).Error; err != nil {
+		return fmt.Errorf("writing an audit entry: %w", err)
+	}
+	return nil
+}
+
+// Prune implements [credential.Audit].
+func (s *SQL) Prune(ctx context.Context, before time.Time) error {
+	err := s.db.WithContext(ctx).Where("at < ?", before.UnixMilli()).Delete(&auditRow{}).Error
+	if err != nil {
+		return fmt.Errorf("deleting old audit entries: %w", err)
+	}
+	return nil
+}

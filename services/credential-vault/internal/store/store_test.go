@@ -1,0 +1,277 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/sqltest"
+	"mailpush.internal/services/credential-vault/internal/credential"
+	"mailpush.internal/services/credential-vault/internal/seal"
+)
+
+func TestMain(m *testing.M) { sqltest.Main(m) }
+
+// store is what both implementations do.
+type store interface {
+	credential.Keys
+	credential.Records
+	credential.Audit
+	io.Closer
+	Ping(ctx context.Context) error
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// each runs body on every store. A second call of open gives a second replica of the
+// same database; there is but one memory.
+func each(t *testing.T, body func(t *testing.T, open func() store)) {
+	t.Helper()
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		m := NewMemory(quiet())
+		body(t, func() store { return m })
+	})
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		body(t, func() store { return openSQL(t, dsn) })
+	})
+}
+
+func openSQL(t *testing.T, dsn secret.String) *SQL {
+	t.Helper()
+	s, err := OpenSQL(t.Context(), dsn, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func owner(user, account string) seal.Owner {
+	return seal.Owner{Context: "1", User: user, Account: account}
+}
+
+func put(t *testing.T, s store, o seal.Owner, box string, at time.Time) uint64 {
+	t.Helper()
+	version, err := s.Put(t.Context(), o, seal.Sealed{Key: 1, Box: []byte(box)}, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
+func get(t *testing.T, s store, o seal.Owner) credential.Record {
+	t.Helper()
+	record, err := s.Get(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+func TestPutReplacesAndGetReturns(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func() store) {
+		s, at := open(), time.Now()
+		first := put(t, s, owner("a", "mail"), "first", at)
+		put(t, s, owner("A", "mail"), "another user", at)
+		put(t, s, owner("a", "webhook/1"), "another account", at)
+		later := at.Add(time.Second)
+		second := put(t, s, owner("a", "mail"), "\x00\xff second", later)
+		want := credential.Record{
+			Sealed:   seal.Sealed{Key: 1, Box: []byte("\x00\xff second")},
+			Version:  second,
+			SealedAt: later.UTC().Truncate(time.Millisecond),
+		}
+		if diff := cmp.Diff(want, get(t, s, owner("a", "mail"))); diff != "" {
+			t.Error(diff)
+		}
+		if second <= first {
+			t.Errorf("version %d follows %d", second, first)
+		}
+		if diff := cmp.Diff(credential.Record{}, get(t, s, owner("b", "mail"))); diff != "" {
+			t.Errorf("there is none: %s", diff)
+		}
+	})
+}
+
+func TestVersionGrows(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func() store) {
+		s, o, now := open(), owner("a", "mail"), time.Now()
+		last := put(t, s, o, "x", now)
+		for name, at := range map[string]time.Time{"the same moment": now, "a clock set back": now.Add(-time.Hour)} {
+			if next := put(t, s, o, "x", at); next <= last {
+				t.Errorf("%s: %d follows %d", name, next, last)
+			} else {
+				last = next
+			}
+		}
+		if _, err := s.Delete(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if next := put(t, s, o, "x", now.Add(time.Millisecond)); next <= last {
+			t.Errorf("after a deletion: %d follows %d", next, last)
+		}
+	})
+}
+
+func TestReplicasWriteAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func() store) {
+		const each = 20
+		now, versions := time.Now(), make([][]uint64, 4)
+		var replicas errgroup.Group
+		for i := range versions {
+			s := open()
+			replicas.Go(func() error {
+				for range each {
+					version, err := s.Put(t.Context(), owner("a", "mail"), seal.Sealed{Key: 1, Box: []byte("x")}, now)
+					if err != nil {
+						return err
+					}
+					versions[i] = append(versions[i], version)
+				}
+				return nil
+			})
+		}
+		if err := replicas.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		all := slices.Concat(versions...)
+		slices.Sort(all)
+		if len(slices.Compact(all)) != len(versions)*each {
+			t.Error("a version was given twice")
+		}
+		if got := get(t, open(), owner("a", "mail")).Version; got != all[len(all)-1] {
+			t.Errorf("stored version %d, the last one given was %d", got, all[len(all)-1])
+		}
+	})
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func() store) {
+		s, now := open(), time.Now()
+		for _, o := range []seal.Owner{owner("a", "mail"), owner("a", "webhook/1"), owner("a", "webhook/2"), owner("b", "mail")} {
+			put(t, s, o, "x", now)
+		}
+		for _, step := range []struct {
+			owner seal.Owner
+			want  int
+		}{
+			{owner("a", "mail"), 1},
+			{owner("a", "mail"), 0},
+			{owner("a", ""), 2},
+			{owner("nobody", ""), 0},
+		} {
+			got, err := s.Delete(t.Context(), step.owner)
+			if err != nil || got != step.want {
+				t.Errorf("deleting %v: got %d, %v, want %d", step.owner, got, err, step.want)
+			}
+		}
+		if get(t, s, owner("b", "mail")).Version == 0 {
+			t.Error("another user's credential has gone too")
+		}
+	})
+}
+
+func TestReplicasThatStartTogetherShareOneKey(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func() store) {
+		rings := make([]*seal.Keyring, 4)
+		var replicas errgroup.Group
+		for i := range rings {
+			s := open()
+			replicas.Go(func() (err error) {
+				cost := seal.Cost{MemoryKiB: 16, Passes: 1, Lanes: 1}
+				rings[i], err = credential.Unlock(t.Context(), s, secret.New("pass"), cost)
+				return err
+			})
+		}
+		if err := replicas.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		sealed := rings[0].Seal(owner("a", "mail"), []byte("text"))
+		for _, ring := range rings {
+			if _, err := ring.Open(owner("a", "mail"), sealed); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := credential.Unlock(t.Context(), open(), secret.New("word"), seal.DefaultCost()); !errors.Is(err, seal.ErrPassphrase) {
+			t.Errorf("another passphrase: %v", err)
+		}
+	})
+}
+
+func TestAuditIsKeptForAWhile(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		s, now := openSQL(t, dsn), time.Now()
+		for _, age := range []time.Duration{credential.AuditLife + time.Hour, time.Hour, 0} {
+			entry := credential.Entry{
+				At:      now.Add(-age),
+				Owner:   owner("a", "mail"),
+				Purpose: credential.Purpose{Caller: "listener-worker", Reason: "login"},
+				Version: 7,
+				Outcome: "opened",
+			}
+			if err := s.Write(t.Context(), entry); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Prune(t.Context(), now.Add(-credential.AuditLife)); err != nil {
+			t.Fatal(err)
+		}
+		var rows []auditRow
+		if err := s.db.Order("at").Find(&rows).Error; err != nil {
+			t.Fatal(err)
+		}
+		if len(rows) != 2 {
+			t.Fatalf("kept %d", len(rows))
+		}
+		rows[1].ID = 0
+		want := auditRow{
+			At: now.UnixMilli(), Caller: "listener-worker", Reason: "login",
+			ContextID: "1", UserID: "a", Account: "mail", Version: 7, Outcome: "opened",
+		}
+		if diff := cmp.Diff(want, rows[1]); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestSecondOpenFindsEverything(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		first, err := OpenSQL(t.Context(), dsn, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		version := put(t, first, owner("a", "mail"), "x", time.Now())
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Ping(t.Context()); err == nil {
+			t.Error("a closed store says it is well")
+		}
+		if got := get(t, openSQL(t, dsn), owner("a", "mail")); got.Version != version {
+			t.Errorf("got %+v, want version %d", got, version)
+		}
+	})
+}
