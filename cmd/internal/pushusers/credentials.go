@@ -19,6 +19,8 @@ import (
 const (
 	envUser     = "MAILPUSH_ADMIN_USER"
 	envPassword = "MAILPUSH_ADMIN_PASSWORD" //nolint:gosec // the name of a variable, not a password
+	// Who asks when only a password is given.
+	defaultUser = "admin"
 	// A password file longer than this is not a password file.
 	maxPassword = 4096
 )
@@ -29,7 +31,7 @@ type credentials struct {
 }
 
 func (c *credentials) register(flags *pflag.FlagSet) {
-	flags.StringVarP(&c.user, "adminuser", "A", "", "the administrator's `name`")
+	flags.StringVarP(&c.user, "adminuser", "A", "", "the administrator's `name` (default "+defaultUser+", where a password is given)")
 	flags.StringVarP(&c.password, "adminpass", "P", "", "the administrator's `password`; shows in the process list, see above")
 	flags.StringVar(&c.passwordFile, "adminpass-file", "", "`file` with the password in its first line; - reads standard input")
 }
@@ -59,13 +61,14 @@ func (c *credentials) resolve(stdin io.Reader) (login, error) {
 	default:
 		l.password = secret.New(os.Getenv(envPassword))
 	}
+	if l.user == "" && !l.password.IsZero() {
+		l.user = defaultUser
+	}
 	return l, l.check()
 }
 
 func (l login) check() error {
 	switch {
-	case l.user == "" && !l.password.IsZero():
-		return usagef("a password needs an administrator's name: --adminuser or %s", envUser)
 	case l.user != "" && l.password.IsZero():
 		return usagef("administrator %s needs a password: --adminpass-file or %s", l.user, envPassword)
 	case strings.Contains(l.user, ":"):

@@ -18,7 +18,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Use:     "explain USER@CONTEXT",
 		Short:   "Say why a user has, or has no, permanent listener",
 		Long:    "explain walks the decision whether a user gets a permanent listener, check by\ncheck, up to the first that says no.",
-		Example: "  pushusers -A admin explain 249@1",
+		Example: "  pushusers explain 249@1",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("explain needs one USER@CONTEXT, for example 249@1")

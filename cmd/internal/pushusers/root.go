@@ -29,24 +29,25 @@ Exit codes:
   4  the server cannot be reached, or did not answer in time
   5  the server answered with an error`
 
-const examples = `  List the running listeners, with the password from a file:
-    pushusers -A admin --adminpass-file /etc/mailpush/adminpass
+const examples = `  List the running listeners, with the password from a file or, in all that follow,
+  from the environment:
+    pushusers --adminpass-file /etc/mailpush/adminpass
 
   The same from another machine, and what each listener is doing:
-    pushusers -A admin -s https://push.example.com --output wide
+    pushusers -A alice -s https://push.example.com --output wide
 
   List which client of which user is registered:
-    pushusers -A admin -l
+    pushusers -l
 
   Unregister a client; with the user's last one, the listener stops and the stored
   password is deleted:
-    pushusers -A admin -r -c 1 -u 249 -i open-xchange-mobile-api-facade
+    pushusers -r -c 1 -u 249 -i open-xchange-mobile-api-facade
 
   Say why a user has, or has no, permanent listener:
-    pushusers -A admin explain 249@1
+    pushusers explain 249@1
 
   Count the suspended listeners in a script:
-    pushusers -A admin --output json |
+    pushusers --output json |
       jq '[.pushUsers[] | select(.state == "LISTENER_STATE_SUSPENDED")] | length'`
 
 // rootCommand is the command without a subcommand: the modes of the original, which

@@ -19,7 +19,7 @@ func (a *app) workersCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "workers",
 		Short:             "List the live workers and the scheduler that leads",
-		Example:           "  pushusers -A admin workers",
+		Example:           "  pushusers workers",
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return a.listWorkers(cmd.Context()) },
