@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package embedded runs etcd inside the process: the default of cmd/mailpush, and
+// the real thing in tests. It is a package of its own so that only those who start
+// a server link one. Invariant: a started server answers, and after Close it holds
+// no port, file or goroutine.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+const (
+	// readyTimeout bounds a start: a healthy server is ready in a fraction of a second.
+	readyTimeout = 20 * time.Second
+	// quotaBytes bounds the database. The whole plan of a million users is under a
+	// hundredth of it; what fills it is history, which compaction removes.
+	quotaBytes = 512 << 20
+	// compactionRetention is how much history is kept for watchers that fell behind.
+	compactionRetention = "5m"
+	// maxSocketPath is what fits into sockaddr_un.
+	maxSocketPath = 100
+)
+
+// Config says how to run a server. Only Dir is needed.
+type Config struct {
+	// Dir holds the data; it is created with mode 0700 when missing.
+	Dir string
+	// ClientListen is the URL clients connect to, such as http://127.0.0.1:2379; a
+	// port of 0 takes a free one. Empty means a unix socket in Dir, which the file
+	// system guards: the server asks clients for no password.
+	ClientListen string
+	// Log gets the server's warnings and errors. Nil drops them.
+	Log *slog.Logger
+
+	// member is set by StartCluster only.
+	member *member
+}
+
+// member is a server's place in a cluster of several.
+type member struct {
+	name, peerURL, cluster string
+}
+
+// Server is a running etcd.
+type Server struct {
+	etcd     *embed.Etcd
+	endpoint string
+	once     sync.Once
+}
+
+// Start runs a server until Close. It returns when the server answers, when ctx
+// ends or after 20 seconds, whichever comes first.
+func Start(ctx context.Context, config Config) (*Server, error) {
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating etcd's directory: %w", err)
+	}
+	server, err := launch(config)
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd in %s: %w", config.Dir, err)
+	}
+	if err := server.ready(ctx); err != nil {
+		server.Close()
+		return nil, fmt.Errorf("starting etcd in %s: %w", config.Dir, err)
+	}
+	return server, nil
+}
+
+// launch starts the server without waiting for it.
+func launch(config Config) (*Server, error) {
+	settings, err := settings(config)
+	if err != nil {
+		return nil, err
+	}
+	etcd, err := embed.StartEtcd(settings)
+	if err != nil {
+		return nil, err
+	}
+	endpoint := settings.ListenClientUrls[0]
+	if endpoint.Scheme != "unix" {
+		endpoint.Host = etcd.Clients[0].Addr().String()
+	}
+	return &Server{etcd: etcd, endpoint: endpoint.String()}, nil
+}
+
+func (s *Server) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("the server is not ready in time"))
+	defer cancel()
+	select {
+	case <-s.etcd.Server.ReadyNotify():
+		return nil
+	case err := <-s.etcd.Err():
+		return err
+	case <-s.etcd.Server.StopNotify():
+		return errors.New("the server stopped by itself")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Endpoints returns what a client connects to.
+func (s *Server) Endpoints() []string { return []string{s.endpoint} }
+
+// Close stops the server and waits for it. A second call does nothing.
+func (s *Server) Close() { s.once.Do(s.etcd.Close) }
+
+// settings translates Config into etcd's own.
+func settings(config Config) (*embed.Config, error) {
+	if config.Log == nil {
+		config.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	client, err := clientURL(config)
+	if err != nil {
+		return nil, err
+	}
+	place := config.member
+	if place == nil {
+		// A single member never dials its peers, so any free port will do.
+		const alone = "http://127.0.0.1:0"
+		place = &member{name: "mailpush", peerURL: alone, cluster: "mailpush=" + alone}
+	}
+	peer, err := url.Parse(place.peerURL)
+	if err != nil {
+		return nil, fmt.Errorf("reading the peer URL: %w", err)
+	}
+	out := embed.NewConfig()
+	out.Name, out.Dir = place.name, filepath.Join(config.Dir, "etcd")
+	out.ListenClientUrls, out.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
+	out.ListenPeerUrls, out.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
+	out.InitialCluster = place.cluster
+	out.AutoCompactionMode, out.AutoCompactionRetention = embed.CompactorModePeriodic, compactionRetention
+	out.QuotaBackendBytes = quotaBytes
+	out.LogLevel = "warn"
+	out.ZapLoggerBuilder = embed.NewZapLoggerBuilder(bridge(config.Log))
+	return out, nil
+}
+
+func clientURL(config Config) (*url.URL, error) {
+	if config.ClientListen != "" {
+		out, err := url.Parse(config.ClientListen)
+		if err != nil {
+			return nil, fmt.Errorf("reading the client URL: %w", err)
+		}
+		return out, nil
+	}
+	socket, err := filepath.Abs(filepath.Join(config.Dir, "etcd.sock"))
+	if err != nil {
+		return nil, fmt.Errorf("finding the socket's place: %w", err)
+	}
+	if len(socket) > maxSocketPath {
+		return nil, fmt.Errorf("the path %s is too long for a socket: choose a shorter data directory", socket)
+	}
+	// A socket left behind by a killed process would be in the way. Two servers never
+	// share a directory: the database file in it is locked.
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("removing the old socket: %w", err)
+	}
+	return &url.URL{Scheme: "unix", Path: socket}, nil
+}

@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package embedded
+
+import (
+	"context"
+	"log/slog"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// bridge is a zap logger that writes to log what is worth an operator's time.
+func bridge(log *slog.Logger) *zap.Logger {
+	return zap.New(core{log.With("component", "etcd")})
+}
+
+// core implements [zapcore.Core] over slog.
+type core struct{ log *slog.Logger }
+
+// Enabled implements [zapcore.LevelEnabler]: warnings and worse.
+func (core) Enabled(level zapcore.Level) bool { return level >= zapcore.WarnLevel }
+
+// With implements [zapcore.Core].
+func (c core) With(fields []zapcore.Field) zapcore.Core {
+	return core{c.log.With(attributes(fields)...)}
+}
+
+// Check implements [zapcore.Core].
+func (c core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+// Write implements [zapcore.Core].
+func (c core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	level := slog.LevelWarn
+	if entry.Level > zapcore.WarnLevel {
+		level = slog.LevelError
+	}
+	c.log.With("text", entry.Message).Log(context.Background(), level, "etcd says", attributes(fields)...)
+	return nil
+}
+
+// Sync implements [zapcore.Core].
+func (core) Sync() error { return nil }
+
+func attributes(fields []zapcore.Field) []any {
+	encoder := zapcore.NewMapObjectEncoder()
+	for _, field := range fields {
+		field.AddTo(encoder)
+	}
+	out := make([]any, 0, len(encoder.Fields))
+	for key, value := range encoder.Fields {
+		out = append(out, slog.Any(key, value))
+	}
+	return out
+}
