@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mailpush.internal/cmd/internal/config"
+	"mailpush.internal/pkg/identity"
+)
+
+// Explain writes what the settings mean for the named service, for --check: the
+// consequences a reader of the file would want to know, no secrets.
+func (s *Settings) Explain(w io.Writer, service string) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("cluster", "%s, %d shards per backend, lease %s, etcd %s below %s",
+		s.Cluster.Name, s.Cluster.Shards, s.Cluster.LeaseTTL, strings.Join(s.Cluster.Etcd.Endpoints, " "), s.Cluster.Etcd.Prefix)
+	switch service {
+	case identity.Admin:
+		s.explainAdmin(line)
+	case identity.Vault:
+		line("listens", "%s, health and metrics on %s", s.Vault.Listen, s.Vault.OpsListen)
+		line("passwords", "%s", s.storageWords())
+	case identity.Scheduler:
+		line("listens", "%s, health and metrics on %s", s.Scheduler.Listen, s.Scheduler.OpsListen)
+		line("registry", "asked at %s", strings.Join(s.AdminAddresses(), ", "))
+	case identity.Worker:
+		line("listens", "%s, known to others as %s, health and metrics on %s", s.Worker.Listen, s.WorkerAdvertise(), s.Worker.OpsListen)
+		line("capacity", "%d listeners, backends %s", s.Worker.Capacity, strings.Join(s.Worker.Backends, ", "))
+		line("webhooks", "%s", map[bool]string{true: "https and http", false: "https only"}[s.Push.Webhook.AllowHTTP])
+	}
+	for _, file := range s.identityFiles(service) {
+		if _, err := os.Stat(file); err != nil {
+			line("note", "%s cannot be read here: %s will not start without it", file, service)
+		}
+	}
+}
+
+func (s *Settings) explainAdmin(line func(name, format string, args ...any)) {
+	line("listens", "%s for clients, %s for services, health and metrics on %s", s.Admin.Listen, s.Admin.InternalListen, s.Admin.OpsListen)
+	clients := "every client"
+	if len(s.Push.AllowedClients) > 0 {
+		clients = "the clients " + strings.Join(s.Push.AllowedClients, ", ")
+	}
+	switch {
+	case !s.Push.AllowPermanentPush:
+		line("permanent", "nobody gets a permanent listener: push.allowPermanentPush is false")
+	case !s.IMAPIdle.SupportsPermanentListeners:
+		line("permanent", "nobody gets a permanent listener: imapidle.supportsPermanentListeners is false")
+	case s.Mail.PasswordSource == PasswordSession && !s.Push.CredStorage.Enabled:
+		line("permanent", "nobody gets a permanent listener: push.credstorage.enabled is false and there is no master user")
+	default:
+		line("permanent", "users of %s get a permanent listener", clients)
+	}
+	line("passwords", "%s", s.storageWords())
+	for _, name := range s.storeNames() {
+		store := s.Mail.Stores[name]
+		line("mail store", "%s at %s, %s", name, store.Address, tlsWords(store.TLS))
+	}
+	line("callers", "%d administrators, %d applications", len(s.Admin.Administrators), len(s.Admin.Applications))
+}
+
+func (s *Settings) storageWords() string {
+	where := "in memory only, gone with the vault"
+	if s.Push.CredStorage.RDB {
+		where = "in SQL"
+	}
+	switch {
+	case s.Mail.PasswordSource == PasswordGlobal:
+		return "the master user opens every mailbox; signing secrets sealed " + where
+	case s.Push.CredStorage.Enabled:
+		return "sealed and kept " + where
+	default:
+		return "users' passwords are refused: push.credstorage.enabled is false"
+	}
+}
+
+func (s *Settings) storeNames() []string {
+	names := make([]string, 0, len(s.Mail.Stores))
+	for name := range s.Mail.Stores {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func tlsWords(mode string) string {
+	switch mode {
+	case TLSNone:
+		return "in CLEAR TEXT, passwords included"
+	case TLSStart:
+		return "STARTTLS"
+	default:
+		return "TLS"
+	}
+}
+
+func (s *Settings) identityFiles(service string) []string {
+	return []string{
+		filepath.Join(s.Identity.Dir, "ca.crt"),
+		filepath.Join(s.Identity.Dir, service+".crt"),
+		filepath.Join(s.Identity.Dir, service+".key"),
+	}
+}
+
+// Table writes every setting with its default and meaning as a Markdown table.
+func Table(w io.Writer) {
+	fmt.Fprintln(w, "| setting | default | meaning |")
+	fmt.Fprintln(w, "|---|---|---|")
+	for _, leaf := range config.Leaves(Default()) {
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", leaf.Key, defaultWords(leaf), leaf.Doc)
+	}
+}
+
+func defaultWords(leaf config.Leaf) string {
+	switch value := leaf.Value.Interface().(type) {
+	case []string:
+		return strings.Join(value, ", ")
+	case interface{ Reveal() string }:
+		// Defaults hold no secrets, only places.
+		return value.Reveal()
+	case string, bool, uint32, fmt.Stringer:
+		return fmt.Sprint(value)
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"mailpush.internal/cmd/internal/config"
+	"mailpush.internal/pkg/secret"
+)
+
+// Load reads the file at path, the environment and key=value flags over the
+// defaults. An empty path means no file.
+func Load(path string, environ, set []string) (*Settings, error) {
+	source := config.Source{Name: path, Env: environ, Set: set}
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading the configuration: %w", err)
+		}
+		source.YAML = text
+	}
+	s := Default()
+	if err := config.Load(s, source); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Secret returns a secret given in place or, when file is set, the file's first
+// line: files win over defaults.
+func Secret(inline secret.String, file string) (secret.String, error) {
+	if file == "" {
+		return inline, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return secret.String{}, fmt.Errorf("reading a secret: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	line = strings.TrimRight(line, "\r")
+	if line == "" {
+		return secret.String{}, fmt.Errorf("reading a secret: the first line of %s is empty", file)
+	}
+	return secret.New(line), nil
+}
+
+// EtcdTLS returns the TLS configuration for etcd, nil when none is asked for.
+func (e Etcd) EtcdTLS() (*tls.Config, error) {
+	if e.CAFile == "" && e.CertFile == "" {
+		return nil, nil //nolint:nilnil // no TLS is an answer
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if e.CAFile != "" {
+		text, err := os.ReadFile(e.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading cluster.etcd.caFile: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return nil, errors.New("reading cluster.etcd.caFile: it holds no PEM certificate")
+		}
+	}
+	if e.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading cluster.etcd.certFile: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+// AdminAddresses is where RegistryService is reached.
+func (s *Settings) AdminAddresses() []string {
+	return orOwn(s.Admin.InternalAddress, s.Admin.InternalListen)
+}
+
+// VaultAddresses is where VaultService is reached.
+func (s *Settings) VaultAddresses() []string { return orOwn(s.Vault.Address, s.Vault.Listen) }
+
+// SchedulerAddresses is where SchedulerService is reached.
+func (s *Settings) SchedulerAddresses() []string {
+	return orOwn(s.Scheduler.Address, s.Scheduler.Listen)
+}
+
+// WorkerAdvertise is where this worker is reached.
+func (s *Settings) WorkerAdvertise() string {
+	if s.Worker.Advertise != "" {
+		return s.Worker.Advertise
+	}
+	return s.Worker.Listen
+}
+
+func orOwn(addresses []string, own string) []string {
+	if len(addresses) > 0 {
+		return addresses
+	}
+	return []string{own}
+}
+
+// Logger makes the logger the settings ask for, on standard error.
+func (l Log) Logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level)) // Validate has refused other words
+	options := &slog.HandlerOptions{Level: level}
+	if l.Format == "text" {
+		return slog.New(slog.NewTextHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+}

@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package settings_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mailpush.internal/cmd/internal/config"
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/secret"
+)
+
+// The example files are what operators copy: each must load as it is, and pass
+// for every service.
+func TestExamplesAreValid(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../../deployments/config/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no example configuration found: %v", err)
+	}
+	for _, file := range files {
+		s, err := settings.Load(file, nil, nil)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		for _, service := range identity.Services() {
+			if err := s.Validate(service); err != nil {
+				t.Errorf("%s for %s: %v", file, service, err)
+			}
+		}
+	}
+}
+
+// A value set in the example must be a documented one, and what the full example
+// shows as a default must be the default.
+func TestEverySettingIsDocumentedAndInTheFullExample(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../deployments/config/mailpush.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range config.Leaves(settings.Default()) {
+		if leaf.Doc == "" {
+			t.Errorf("%s has no doc tag", leaf.Key)
+		}
+		last := leaf.Key[strings.LastIndex(leaf.Key, ".")+1:]
+		if !bytes.Contains(text, []byte(last+":")) {
+			t.Errorf("%s does not appear in the full example", leaf.Key)
+		}
+	}
+}
+
+func TestREADMETableIsCurrent(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	settings.Table(&table)
+	if !bytes.Contains(readme, table.Bytes()) {
+		t.Errorf("README.md lacks the current table; `bin/mailpush settings` prints it:\n%s", &table)
+	}
+}
+
+func TestValidateNamesTheKey(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, service string
+		set           []string
+		want          string
+	}{
+		{"lease below etcd's floor", identity.Worker, []string{"cluster.leaseTTL=1s"}, "cluster.leaseTTL: 1s"},
+		{"shards not a power of two", identity.Scheduler, []string{"cluster.shards=1000"}, "cluster.shards: 1000"},
+		{"no etcd", identity.Scheduler, []string{"cluster.etcd.endpoints=[]"}, "cluster.etcd.endpoints"},
+		{"no administrator", identity.Admin, nil, "admin.administrators"},
+		{"no store", identity.Admin, nil, "mail.stores"},
+		{"public without TLS", identity.Admin, []string{"admin.listen=0.0.0.0:8080"}, "admin.tls: is needed"},
+		{"global without master", identity.Admin, []string{"mail.passwordSource=global"}, "mail.passwordSource: global needs"},
+		{"password source", identity.Vault, []string{"mail.passwordSource=mail"}, `mail.passwordSource: "mail"`},
+		{"rdb without passphrase", identity.Vault, []string{"push.credstorage.rdb=true"}, "push.credstorage.passcrypt: is needed"},
+		{"secret twice", identity.Vault, []string{"push.credstorage.passcrypt=x", "push.credstorage.passcryptFile=/x"}, "push.credstorage.passcrypt: is given"},
+		{"IDLE too long", identity.Admin, []string{"mail.stores={main: {address: 'h:143', idleRefresh: 30m}}"}, "mail.stores.main.idleRefresh"},
+		{"TLS mode", identity.Admin, []string{"mail.stores={main: {address: 'h:143', tls: maybe}}"}, "mail.stores.main.tls"},
+		{"backend", identity.Worker, []string{"worker.backends=[carrierpigeon]"}, "worker.backends"},
+		{"unreachable worker", identity.Worker, []string{"worker.listen=0.0.0.0:8104"}, "worker.advertise"},
+		{"log level", identity.Worker, []string{"log.level=loud"}, "log.level"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := settings.Load("", nil, c.set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Validate(c.service); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestSecretComesFromTheFirstLineOfItsFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "passcrypt")
+	if err := os.WriteFile(file, []byte("correct horse\nbattery\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := settings.Secret(secret.New("inline"), file)
+	if err != nil || got.Reveal() != "correct horse" {
+		t.Errorf("Secret = %q, %v", got.Reveal(), err)
+	}
+	if err := os.WriteFile(file, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := settings.Secret(secret.String{}, file); err == nil || strings.Contains(err.Error(), "correct") {
+		t.Errorf("an empty file: %v", err)
+	}
+}
+
+func TestExplainHidesSecrets(t *testing.T) {
+	t.Parallel()
+	s, err := settings.Load("../../../deployments/config/mailpush.yaml", nil, []string{"push.credstorage.passcryptFile=", "push.credstorage.passcrypt=hunter2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range identity.Services() {
+		var out bytes.Buffer
+		s.Explain(&out, service)
+		if out.Len() == 0 || strings.Contains(out.String(), "hunter2") {
+			t.Errorf("%s:\n%s", service, &out)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"mailpush.internal/pkg/identity"
+)
+
+// The values settings may take where they are words.
+const (
+	PasswordSession = "session"
+	PasswordGlobal  = "global"
+	BackendIMAPIdle = "imapidle"
+	TLSImplicit     = "implicit"
+	TLSStart        = "starttls"
+	TLSNone         = "none"
+)
+
+const (
+	minLease = 2 * time.Second
+	// maxIdle is where servers may log an idle client out (RFC 2177).
+	maxIdle   = 29 * time.Minute
+	maxShards = 1 << 16
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+
+// problems collects what is wrong, each with its key.
+type problems struct{ errs []error }
+
+func (p *problems) add(key, format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+}
+
+// Validate tells everything that keeps the named service from being built. It
+// opens no file and no connection.
+func (s *Settings) Validate(service string) error {
+	p := new(problems)
+	s.validateCluster(p)
+	switch service {
+	case identity.Admin:
+		s.validateAdmin(p)
+		s.validateMail(p)
+	case identity.Vault:
+		s.validateVault(p)
+	case identity.Scheduler:
+		p.address("scheduler.listen", s.Scheduler.Listen)
+		p.address("scheduler.opsListen", s.Scheduler.OpsListen)
+	case identity.Worker:
+		s.validateWorker(p)
+	}
+	return errors.Join(p.errs...)
+}
+
+func (s *Settings) validateCluster(p *problems) {
+	if !namePattern.MatchString(s.Cluster.Name) {
+		p.add("cluster.name", "%q: want lower-case letters, digits, dots and hyphens, at most 63", s.Cluster.Name)
+	}
+	if len(s.Cluster.Etcd.Endpoints) == 0 {
+		p.add("cluster.etcd.endpoints", "want at least one, like http://127.0.0.1:2379")
+	}
+	for _, endpoint := range s.Cluster.Etcd.Endpoints {
+		if u, err := url.Parse(endpoint); err != nil || u.Host == "" && u.Scheme != "unix" {
+			p.add("cluster.etcd.endpoints", "%q: want http://host:port or https://host:port", endpoint)
+		}
+	}
+	if s.Cluster.Etcd.Prefix == "" {
+		p.add("cluster.etcd.prefix", "must not be empty: mailpush writes below it only")
+	}
+	p.either("cluster.etcd.password", !s.Cluster.Etcd.Password.IsZero(), s.Cluster.Etcd.PasswordFile)
+	if (s.Cluster.Etcd.CertFile == "") != (s.Cluster.Etcd.KeyFile == "") {
+		p.add("cluster.etcd.certFile", "certFile and keyFile go together")
+	}
+	if n := s.Cluster.Shards; n == 0 || n > maxShards || bits.OnesCount32(n) != 1 {
+		p.add("cluster.shards", "%d: want a power of two up to %d", n, maxShards)
+	}
+	if s.Cluster.LeaseTTL < minLease {
+		p.add("cluster.leaseTTL", "%s: want at least %s, etcd's floor", s.Cluster.LeaseTTL, minLease)
+	}
+	if s.Identity.Dir == "" {
+		p.add("identity.dir", "must name the directory with the services' certificates")
+	}
+	var level slog.Level
+	if level.UnmarshalText([]byte(s.Log.Level)) != nil {
+		p.add("log.level", "%q: want debug, info, warn or error", s.Log.Level)
+	}
+	if s.Log.Format != "json" && s.Log.Format != "text" {
+		p.add("log.format", "%q: want json or text", s.Log.Format)
+	}
+}
+
+func (s *Settings) validateAdmin(p *problems) {
+	a := s.Admin
+	p.address("admin.listen", a.Listen)
+	p.address("admin.internalListen", a.InternalListen)
+	p.address("admin.opsListen", a.OpsListen)
+	p.either("admin.database", !a.Database.IsZero(), a.DatabaseFile)
+	if (a.TLS.CertFile == "") != (a.TLS.KeyFile == "") {
+		p.add("admin.tls", "certFile and keyFile go together")
+	}
+	if host, _, err := net.SplitHostPort(a.Listen); err == nil && a.TLS.CertFile == "" && !isLoopback(host) {
+		p.add("admin.tls", "is needed: admin.listen %q is not on loopback, and passwords must not cross a network in clear", a.Listen)
+	}
+	if len(a.Administrators) == 0 {
+		p.add("admin.administrators", "want at least one {name, passwordHash}; mailpush hash-password makes the hash")
+	}
+	for i, account := range a.Administrators {
+		if account.Name == "" || !strings.HasPrefix(account.PasswordHash, "$argon2id$") {
+			p.add(fmt.Sprintf("admin.administrators[%d]", i), "want a name and a passwordHash that starts with $argon2id$")
+		}
+	}
+	for i, app := range a.Applications {
+		if app.Name == "" || len(app.TokenHash) != 64 || len(app.Contexts) == 0 {
+			p.add(fmt.Sprintf("admin.applications[%d]", i), "want a name, a tokenHash of 64 hex digits and at least one context")
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (s *Settings) validateMail(p *problems) {
+	s.validatePasswordSource(p)
+	if len(s.Mail.Stores) == 0 {
+		p.add("mail.stores", "want at least one mail store")
+	}
+	for name, store := range s.Mail.Stores {
+		key := "mail.stores." + name
+		if !namePattern.MatchString(name) {
+			p.add(key, "want a name of lower-case letters, digits, dots and hyphens")
+		}
+		p.address(key+".address", store.Address)
+		if !slices.Contains([]string{"", TLSImplicit, TLSStart, TLSNone}, store.TLS) {
+			p.add(key+".tls", "%q: want implicit, starttls or none", store.TLS)
+		}
+		if store.Backend != "" && store.Backend != BackendIMAPIdle {
+			p.add(key+".backend", "%q: want imapidle", store.Backend)
+		}
+		if store.IdleRefresh < 0 || store.IdleRefresh >= maxIdle {
+			p.add(key+".idleRefresh", "%s: want less than %s (RFC 2177)", store.IdleRefresh, maxIdle)
+		}
+		if store.PollInterval < 0 || store.ResponseTimeout < 0 {
+			p.add(key, "durations must not be negative")
+		}
+	}
+}
+
+func (s *Settings) validatePasswordSource(p *problems) {
+	m := s.Mail
+	p.either("mail.masterPassword", !m.MasterPassword.IsZero(), m.MasterPasswordFile)
+	switch m.PasswordSource {
+	case PasswordSession:
+	case PasswordGlobal:
+		if m.MasterUser == "" || m.MasterPassword.IsZero() && m.MasterPasswordFile == "" {
+			p.add("mail.passwordSource", "global needs mail.masterUser and mail.masterPasswordFile")
+		}
+	default:
+		p.add("mail.passwordSource", "%q: want session or global", m.PasswordSource)
+	}
+}
+
+func (s *Settings) validateVault(p *problems) {
+	p.address("vault.listen", s.Vault.Listen)
+	p.address("vault.opsListen", s.Vault.OpsListen)
+	p.either("vault.database", !s.Vault.Database.IsZero(), s.Vault.DatabaseFile)
+	s.validatePasswordSource(p)
+	c := s.Push.CredStorage
+	p.either("push.credstorage.passcrypt", !c.Passcrypt.IsZero(), c.PasscryptFile)
+	if c.RDB && c.Passcrypt.IsZero() && c.PasscryptFile == "" {
+		p.add("push.credstorage.passcrypt", "is needed when push.credstorage.rdb is true: nothing is stored without being sealed")
+	}
+}
+
+func (s *Settings) validateWorker(p *problems) {
+	p.address("worker.listen", s.Worker.Listen)
+	p.address("worker.opsListen", s.Worker.OpsListen)
+	if s.Worker.Advertise != "" {
+		p.address("worker.advertise", s.Worker.Advertise)
+	}
+	if host, _, err := net.SplitHostPort(s.WorkerAdvertise()); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			p.add("worker.advertise", "is needed: others cannot reach this worker at %q", s.Worker.Listen)
+		}
+	}
+	if len(s.Worker.Backends) == 0 {
+		p.add("worker.backends", "want at least one: imapidle")
+	}
+	for _, backend := range s.Worker.Backends {
+		if backend != BackendIMAPIdle {
+			p.add("worker.backends", "%q: want imapidle", backend)
+		}
+	}
+	if s.Worker.Capacity == 0 {
+		p.add("worker.capacity", "want at least 1")
+	}
+}
+
+func (p *problems) address(key, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		p.add(key, "%q: want host:port", address)
+	}
+}
+
+// either refuses a secret that is given both in place and as a file.
+func (p *problems) either(key string, inline bool, file string) {
+	if inline && file != "" && !strings.HasSuffix(key, "database") {
+		p.add(key, "is given in place and as %sFile; want one", key)
+	}
+}
