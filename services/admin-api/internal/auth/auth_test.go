@@ -1,0 +1,211 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+)
+
+func newAuth(t *testing.T) *Authenticator {
+	t.Helper()
+	a, err := New(
+		[]Admin{{Name: "root", PasswordHash: HashPassword(secret.New("right"))}},
+		[]Application{{Name: "app", TokenHash: HashToken(secret.New("token")), Contexts: []string{"1", "acme-*"}}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestPasswordHash(t *testing.T) {
+	t.Parallel()
+	phc := HashPassword(secret.New("right"))
+	if phc == HashPassword(secret.New("right")) || strings.Contains(phc, "right") {
+		t.Errorf("no fresh salt in %q", phc)
+	}
+	h, err := ParsePasswordHash(phc)
+	if err != nil || !h.matches(secret.New("right")) || h.matches(secret.New("wrong")) || h.matches(secret.String{}) {
+		t.Errorf("hash %q does not tell right from wrong: %v", phc, err)
+	}
+	for _, bad := range []string{
+		"", "right", strings.Replace(phc, "argon2id", "argon2i", 1), strings.Replace(phc, "v=19", "v=18", 1),
+		strings.Replace(phc, "m=19456", "m=9999999", 1), strings.Replace(phc, "t=2", "t=0", 1), strings.Replace(phc, "t=2", "t=99", 1),
+		strings.Replace(phc, "p=1", "p=0", 1), strings.Replace(phc, "m=19456", "m=+19456", 1), strings.Replace(phc, "p=1", "p=1x", 1),
+		phc + "$", phc[:strings.LastIndex(phc, "$")+1], phc + "=",
+	} {
+		if _, err := ParsePasswordHash(bad); err == nil {
+			t.Errorf("accepted %q", bad)
+		} else if bad != "" && strings.Contains(err.Error(), bad) {
+			t.Errorf("the error shows the hash: %v", err)
+		}
+	}
+}
+
+func FuzzParsePasswordHash(f *testing.F) {
+	f.Add("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g")
+	f.Fuzz(func(t *testing.T, phc string) {
+		h, err := ParsePasswordHash(phc)
+		if err == nil && (h.memory > maxMemory || h.time > maxTime || len(h.key) == 0) {
+			t.Errorf("accepted %q", phc)
+		}
+	})
+}
+
+func TestNewNamesTheEntryAtFault(t *testing.T) {
+	t.Parallel()
+	good, token := HashPassword(secret.New("x")), HashToken(secret.New("x"))
+	for want, try := range map[string]func() (*Authenticator, error){
+		`admin "a"`:       func() (*Authenticator, error) { return New([]Admin{{"a", "plain"}}, nil) },
+		`admin "b"`:       func() (*Authenticator, error) { return New([]Admin{{"b", good}, {"b", good}}, nil) },
+		`application "c"`: func() (*Authenticator, error) { return New(nil, []Application{{"c", "plain", []string{"*"}}}) },
+		`application "d"`: func() (*Authenticator, error) { return New(nil, []Application{{"d", token, nil}}) },
+	} {
+		if _, err := try(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "plain") {
+			t.Errorf("got %v, want it to name %s", err, want)
+		}
+	}
+}
+
+func TestCovers(t *testing.T) {
+	t.Parallel()
+	a := newAuth(t)
+	c, err := a.Bearer("ip", "token")
+	if err != nil || c.Admin || c.Name != "app" {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	for contextID, want := range map[string]bool{"1": true, "11": false, "acme-x": true, "xacme-": false, "": false} {
+		if c.Covers(contextID) != want {
+			t.Errorf("covers %q: %v", contextID, !want)
+		}
+	}
+	if _, err := a.Bearer("ip", "other"); fault.KindOf(err) != fault.Unauthenticated {
+		t.Error(err)
+	}
+}
+
+func TestFailuresAreLimitedPerSource(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuth(t)
+		basic := func(address, name, password string) fault.Kind {
+			_, err := a.Basic(t.Context(), address, name, secret.New(password))
+			if err == nil {
+				return -1
+			}
+			return fault.KindOf(err)
+		}
+		if got := basic("near", "root", "right"); got != -1 {
+			t.Fatalf("the right password: %v", got)
+		}
+		for range failuresAllowed {
+			if got := basic("far", "root", "wrong"); got != fault.Unauthenticated {
+				t.Fatalf("a wrong password: %v", got)
+			}
+		}
+		for source, want := range map[source]fault.Kind{
+			{"far", "root"}: fault.Exhausted, {"far", "other"}: fault.Unauthenticated, {"near", "root"}: fault.Unauthenticated,
+		} {
+			if got := basic(source.address, source.name, "wrong"); got != want {
+				t.Errorf("%v: %v, want %v", source, got, want)
+			}
+		}
+		// Who has been right a moment ago is not locked out by a neighbour.
+		if got := basic("far", "root", "right"); got != -1 {
+			t.Errorf("the right password, remembered: %v", got)
+		}
+		time.Sleep(successTime)
+		if a.successes.has("root", secret.New("right"), time.Now()) {
+			t.Error("a success is remembered for too long")
+		}
+		if got := basic("far", "root", "wrong"); got != fault.Unauthenticated {
+			t.Errorf("after a while: %v", got)
+		}
+	})
+}
+
+func TestMemoryOfStrangersIsBounded(t *testing.T) {
+	t.Parallel()
+	f, now := newFailures(), time.Now()
+	for i := range 3 * maxSources {
+		f.note(source{"ip", string(rune(i))}, now)
+	}
+	s := newSuccesses()
+	for i := range 3 * maxSuccesses {
+		s.add(string(rune(i)), secret.String{}, now)
+	}
+	if len(f.young)+len(f.old) > maxSources || len(s.until) > maxSuccesses {
+		t.Errorf("%d sources, %d successes", len(f.young)+len(f.old), len(s.until))
+	}
+}
+
+func TestConcurrentCallersAllGetTheirAnswer(t *testing.T) {
+	t.Parallel()
+	a := newAuth(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := a.Basic(t.Context(), "ip", "root", secret.New("right")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestMiddleware(t *testing.T) {
+	t.Parallel()
+	a := newAuth(t)
+	var refused []string
+	h := a.Middleware("/admin/", func(code string) { refused = append(refused, code) }, http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			c, err := From(r.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			_, _ = w.Write([]byte(c.Name))
+		}))
+	tests := []struct {
+		name, path, header string
+		status             int
+		body, challenge    string
+	}{
+		{"admin", "/admin/x", "Basic cm9vdDpyaWdodA==", 200, "root", ""},
+		{"admin pushes", "/push/x", "Basic cm9vdDpyaWdodA==", 200, "root", ""},
+		{"application", "/push/x", "bearer token", 200, "app", ""},
+		{"application as admin", "/admin/x", "Bearer token", 403, "permission_denied", ""},
+		{"nobody", "/push/x", "", 401, "unauthenticated", "Basic"},
+		{"wrong password", "/admin/x", "Basic cm9vdDp3cm9uZw==", 401, "unauthenticated", "Basic"},
+		{"malformed", "/admin/x", "Basic !!!", 401, "unauthenticated", "Basic"},
+		{"empty token", "/push/x", "Bearer ", 401, "unauthenticated", "Basic"},
+	}
+	for _, tt := range tests {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, tt.path, strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		if tt.header != "" {
+			r.Header.Set("Authorization", tt.header)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.body) ||
+			!strings.HasPrefix(w.Header().Get("WWW-Authenticate"), tt.challenge) {
+			t.Errorf("%s: %d %v %s", tt.name, w.Code, w.Header(), w.Body)
+		}
+	}
+	if len(refused) != 5 {
+		t.Errorf("refusals heard of: %v", refused)
+	}
+	if _, err := From(t.Context()); err == nil {
+		t.Error("a context without a caller has one")
+	}
+}

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// failuresAllowed is how many failures in a row one source may make.
+	failuresAllowed = 10
+	// failureEvery is how often one more is allowed afterwards.
+	failureEvery = 6 * time.Second
+	// maxSources bounds the memory that strangers can fill.
+	maxSources = 10_000
+)
+
+// source is who failed: the address a call came from and the name it claimed.
+type source struct{ address, name string }
+
+// failures limits how often a source may be wrong. Sources are kept in two
+// generations, and when the young one is full the old one is forgotten: constant
+// work for each failure, whoever sends them. It is safe for concurrent use.
+type failures struct {
+	mu         sync.Mutex
+	young, old map[source]*rate.Limiter
+}
+
+func newFailures() *failures { return &failures{young: make(map[source]*rate.Limiter)} }
+
+// exhausted says whether the source has used up its failures.
+func (f *failures) exhausted(s source, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.find(s)
+	return l != nil && l.TokensAt(now) < 1
+}
+
+// note counts one failure.
+func (f *failures) note(s source, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.find(s)
+	if l == nil {
+		l = rate.NewLimiter(rate.Every(failureEvery), failuresAllowed)
+	}
+	if len(f.young) >= maxSources/2 {
+		f.old, f.young = f.young, make(map[source]*rate.Limiter)
+	}
+	f.young[s] = l
+	l.AllowN(now, 1)
+}
+
+func (f *failures) find(s source) *rate.Limiter {
+	if l, ok := f.young[s]; ok {
+		return l
+	}
+	return f.old[s]
+}

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/pkg/secret"
+)
+
+// Middleware lets only known callers through to next, and to a path under
+// adminPrefix only administrators. It answers strangers before it has read a byte
+// of their body, in the protocol they speak. refused, if not nil, hears of each.
+func (a *Authenticator) Middleware(adminPrefix string, refused func(code string), next http.Handler) http.Handler {
+	errors := connect.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, err := a.authenticate(r)
+		if err == nil && !caller.Admin && strings.HasPrefix(r.URL.Path, adminPrefix) {
+			err = fault.New(fault.Denied, "application %q may not call AdminService", caller.Name)
+		}
+		if err == nil {
+			next.ServeHTTP(w, r.WithContext(with(r.Context(), caller)))
+			return
+		}
+		public := rpc.ToConnect(err)
+		if refused != nil {
+			refused(public.Code().String())
+		}
+		if public.Code() == connect.CodeUnauthenticated {
+			w.Header().Set("WWW-Authenticate", `Basic realm="mailpush", charset="UTF-8"`)
+		}
+		if !errors.IsSupported(r) {
+			http.Error(w, public.Message(), status(public.Code()))
+			return
+		}
+		_ = errors.Write(w, r, public) // the caller has gone away
+	})
+}
+
+func status(code connect.Code) int {
+	switch code {
+	case connect.CodeUnauthenticated:
+		return http.StatusUnauthorized
+	case connect.CodePermissionDenied:
+		return http.StatusForbidden
+	case connect.CodeResourceExhausted:
+		return http.StatusTooManyRequests
+	default:
+		return http.StatusServiceUnavailable
+	}
+}
+
+func (a *Authenticator) authenticate(r *http.Request) (Caller, error) {
+	address := peer(r)
+	if name, password, ok := r.BasicAuth(); ok {
+		return a.Basic(r.Context(), address, name, secret.New(password))
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "bearer") && token != "" {
+		return a.Bearer(address, token)
+	}
+	return Caller{}, errMissing
+}
+
+// peer is the address of the connection's other end. Headers that claim another
+// one are not believed: anyone can write them.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// Covers returns the caller of ctx if it may act for the tenant; Denied otherwise.
+func Covers(ctx context.Context, contextID string) (Caller, error) {
+	c, err := From(ctx)
+	if err != nil {
+		return Caller{}, err
+	}
+	if !c.Covers(contextID) {
+		return Caller{}, fault.New(fault.Denied, "contextId: application %q may not act for context %q", c.Name, contextID)
+	}
+	return c, nil
+}
