@@ -47,7 +47,10 @@ func (l *Loop) Remove(user listen.User) {
 
 // Drop takes all mailboxes of the claims out at once; nothing more is sent or stored
 // for them.
-func (l *Loop) Drop(claims []Claim) { l.post(func() { l.drop(claims) }) }
+func (l *Loop) Drop(claims []Claim) {
+	set := setOf(claims)
+	l.post(func() { l.drop(set) })
+}
 
 // Head takes in where a user's folder ends; see [listen.Sink].
 func (l *Loop) Head(user listen.User, end listen.Box, noticed time.Time) {
@@ -171,14 +174,14 @@ func (l *Loop) removeBox(b *box) {
 	delete(l.boxes, b.user)
 }
 
-func (l *Loop) drop(claims []Claim) {
+func (l *Loop) drop(claims claimSet) {
 	for _, b := range l.boxes {
-		if slices.Contains(claims, b.claim) {
+		if claims[b.claim] {
 			l.removeBox(b)
 		}
 	}
 	for _, d := range l.drains {
-		d.cut(func(lane *lane) bool { return slices.Contains(claims, lane.box.claim) })
+		d.cut(func(lane *lane) bool { return claims[lane.box.claim] })
 	}
 	l.commit.forget(claims)
 	l.settleDrains()

@@ -6,7 +6,6 @@ package deliver
 import (
 	"context"
 	"maps"
-	"slices"
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/pump"
@@ -68,18 +67,18 @@ func (c *committer) latest(claim Claim, subscription, folder string, stored pump
 }
 
 // forget drops what is waiting for the claims.
-func (c *committer) forget(claims []Claim) {
-	maps.DeleteFunc(c.waiting, func(at row, _ pump.Cursor) bool { return slices.Contains(claims, at.claim) })
+func (c *committer) forget(claims claimSet) {
+	maps.DeleteFunc(c.waiting, func(at row, _ pump.Cursor) bool { return claims[at.claim] })
 	if len(c.waiting) == 0 && c.inFlight == nil {
 		c.since = time.Time{}
 	}
 }
 
 // holds tells whether something of a claim has yet to be stored.
-func (c *committer) holds(claims []Claim) bool {
+func (c *committer) holds(claims claimSet) bool {
 	for _, group := range []rows{c.waiting, c.inFlight} {
 		for at := range group {
-			if slices.Contains(claims, at.claim) {
+			if claims[at.claim] {
 				return true
 			}
 		}
@@ -143,7 +142,7 @@ func (l *Loop) committed(began time.Time, refused []Claim, err error) {
 	l.metrics.commits.Add(float64(len(group)))
 	if len(refused) > 0 {
 		l.cfg.Log.WarnContext(l.ctx, "shards were taken over by a newer owner", "shards", len(refused))
-		l.drop(refused)
+		l.drop(setOf(refused))
 		go l.cfg.Refused(refused)
 	}
 	l.settleDrains()

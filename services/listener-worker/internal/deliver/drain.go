@@ -11,7 +11,7 @@ import (
 
 // drain is a call of Drain that waits for its claims to come to rest.
 type drain struct {
-	claims   []Claim
+	claims   claimSet
 	inFlight int // requests to wait for
 	lanes    []*lane
 	done     chan struct{}
@@ -21,7 +21,7 @@ type drain struct {
 // flight may end until ctx does, and the cursors are stored. After an error some may
 // not be; the next owner then sends those mails again.
 func (l *Loop) Drain(ctx context.Context, claims []Claim) error {
-	d := &drain{claims: slices.Clone(claims), done: make(chan struct{})}
+	d := &drain{claims: setOf(claims), done: make(chan struct{})}
 	l.post(func() { l.startDrain(d) })
 	select {
 	case <-d.done:
@@ -37,7 +37,7 @@ func (l *Loop) Drain(ctx context.Context, claims []Claim) error {
 func (l *Loop) startDrain(d *drain) {
 	l.drains = append(l.drains, d)
 	for _, b := range l.boxes {
-		if !slices.Contains(d.claims, b.claim) {
+		if !d.claims[b.claim] {
 			continue
 		}
 		for _, lane := range b.lanes {

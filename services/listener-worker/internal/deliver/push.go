@@ -19,6 +19,17 @@ type Claim struct {
 	Epoch   uint64
 }
 
+// claimSet is a set of claims.
+type claimSet map[Claim]bool
+
+func setOf(claims []Claim) claimSet {
+	set := make(claimSet, len(claims))
+	for _, claim := range claims {
+		set[claim] = true
+	}
+	return set
+}
+
 // Cursor is how far one subscription has been served in one folder.
 type Cursor struct {
 	Subscription string

@@ -1,0 +1,214 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package owner keeps what this worker runs in step with what the scheduler wants
+// it to run: it is a member of the cluster, opens the epochs of the shards it is
+// granted, loads their mailboxes and gives them to the listeners and to delivery.
+//
+// Invariants: nothing runs for a shard before its epoch is open at the registry; a
+// revocation is reported only when nothing of the shard runs any more; when the
+// membership is lost everything stops at once and a new one begins under a fresh id.
+package owner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+)
+
+// Cluster is where a worker becomes a member.
+type Cluster interface {
+	Join(ctx context.Context) (Member, error)
+	// Changes brings the numbers of a backend's shards whose mailboxes have changed.
+	Changes(ctx context.Context, backend string) <-chan uint32
+}
+
+// Member is one membership.
+type Member interface {
+	ID() string
+	Lost() <-chan struct{}
+	Wants(ctx context.Context) <-chan *clusterv1.Want
+	Report(ctx context.Context, have *clusterv1.Have) error
+	Leave(ctx context.Context) error
+}
+
+// Registry knows the mailboxes.
+type Registry interface {
+	// OpenEpoch returns the claims that were refused.
+	OpenEpoch(ctx context.Context, claims []deliver.Claim) ([]deliver.Claim, error)
+	// ListShards lists the mailboxes of shards of one backend.
+	ListShards(ctx context.Context, claims []deliver.Claim) (Listing, error)
+	SuspendCredential(ctx context.Context, claim deliver.Claim, user listen.User, version uint64, reason string) error
+}
+
+// Listing is what the registry holds of some shards.
+type Listing struct {
+	Mailboxes []*registryv1.Mailbox
+	Stores    map[string]*mailv1.MailStore
+	Refused   []deliver.Claim // left out: a newer epoch is open
+}
+
+// Listeners notice new mail; see [listen.Loop].
+type Listeners interface {
+	Put(mailbox listen.Mailbox)
+	Remove(user listen.User)
+	RemoveAll()
+}
+
+// Delivery pushes it; see [deliver.Loop].
+type Delivery interface {
+	Put(claim deliver.Claim, user listen.User, subscriptions []*registryv1.Subscription)
+	Remove(user listen.User)
+	Drop(claims []deliver.Claim)
+	Drain(ctx context.Context, claims []deliver.Claim) error
+}
+
+// Config sets up an Owner. What is zero gets the default named.
+type Config struct {
+	Log      *slog.Logger // nil: no log
+	Backends []string
+	Shards   uint32 // per backend
+	// ReloadMin and ReloadMax bound the pause between two readings of everything
+	// (60 s, 5 min): changes are hints, the registry is the truth.
+	ReloadMin, ReloadMax time.Duration
+	// DrainFor is how long requests in flight may take when a shard is given up (10 s).
+	DrainFor time.Duration
+}
+
+const (
+	defaultReloadMin = time.Minute
+	defaultReloadMax = 5 * time.Minute
+	defaultDrainFor  = 10 * time.Second
+	leaveTimeout     = 3 * time.Second
+)
+
+// Owner runs shards. Its methods may be called from any goroutine.
+type Owner struct {
+	cfg       Config
+	cluster   Cluster
+	registry  Registry
+	listeners Listeners
+	delivery  Delivery
+
+	id atomic.Pointer[string] // of the membership; nil without one
+
+	mu     sync.Mutex
+	tenure *tenure // nil without one
+}
+
+// New makes an owner that does nothing until Run.
+func New(cfg Config, cluster Cluster, registry Registry, listeners Listeners, delivery Delivery) *Owner {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.ReloadMin == 0 {
+		cfg.ReloadMin = defaultReloadMin
+	}
+	if cfg.ReloadMax == 0 {
+		cfg.ReloadMax = max(defaultReloadMax, cfg.ReloadMin)
+	}
+	if cfg.DrainFor == 0 {
+		cfg.DrainFor = defaultDrainFor
+	}
+	return &Owner{cfg: cfg, cluster: cluster, registry: registry, listeners: listeners, delivery: delivery}
+}
+
+// ID is the id this worker is a member under, empty while it is none.
+func (o *Owner) ID() string {
+	if id := o.id.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
+
+var errNoMember = errors.New("not a member of the cluster")
+
+// Ready tells whether this worker is a member of the cluster.
+func (o *Owner) Ready(context.Context) error {
+	if o.ID() == "" {
+		return errNoMember
+	}
+	return nil
+}
+
+// Run is a member of the cluster until ctx ends, then gives everything up in an
+// orderly way. It is called once.
+func (o *Owner) Run(ctx context.Context) error {
+	for failures := 0; ctx.Err() == nil; {
+		member, err := o.cluster.Join(ctx)
+		if err != nil {
+			failures++
+			o.cfg.Log.WarnContext(ctx, "the cluster could not be joined", "error", err)
+			pause(ctx, backoff(failures))
+			continue
+		}
+		failures = 0
+		o.serve(ctx, member)
+	}
+	return nil
+}
+
+// serve runs one membership.
+func (o *Owner) serve(ctx context.Context, member Member) {
+	id := member.ID()
+	o.id.Store(&id)
+	defer o.id.Store(nil)
+	o.cfg.Log.InfoContext(ctx, "worker joined", "worker", id)
+	t := newTenure(o, member)
+	o.setTenure(t)
+	defer o.setTenure(nil)
+	t.run(ctx)
+}
+
+func (o *Owner) setTenure(t *tenure) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.tenure = t
+}
+
+// post hands an event to the membership there is.
+func (o *Owner) post(event func(t *tenure)) {
+	o.mu.Lock()
+	t := o.tenure
+	o.mu.Unlock()
+	if t != nil {
+		t.post(func() { event(t) })
+	}
+}
+
+// Refused takes in claims that the registry has refused to delivery.
+func (o *Owner) Refused(claims []deliver.Claim) { o.post(func(t *tenure) { t.fence(claims) }) }
+
+// Suspended takes in that a mail store refused a credential; see [listen.Sink].
+func (o *Owner) Suspended(user listen.User, version uint64, reason string) {
+	o.post(func(t *tenure) { t.suspend(suspension{user, version, reason}) })
+}
+
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+// backoff is the wait after a number of failures in a row: doubled each time, the
+// second half of it drawn.
+func backoff(failures int) time.Duration {
+	ceiling := min(minBackoff<<min(failures, 10), maxBackoff)
+	return ceiling/2 + rand.N(ceiling/2) //nolint:gosec // jitter, no secret
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
