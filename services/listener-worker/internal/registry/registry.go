@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry calls the registry that admin-api keeps. Invariant: every call is
+// bounded in time and in size, and its error is a fault of the kind the registry gave.
+package registry
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"mailpush.internal/pkg/rpc"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/owner"
+)
+
+const callTimeout = 10 * time.Second
+
+// Client calls the registry. It is safe for concurrent use.
+type Client struct {
+	service registryv1connect.RegistryServiceClient
+}
+
+var (
+	_ owner.Registry  = (*Client)(nil)
+	_ deliver.Cursors = (*Client)(nil)
+)
+
+// New makes a client that calls through the given HTTP client; see [rpc.Client].
+func New(client *http.Client) *Client {
+	return &Client{registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL)}
+}
+
+// OpenEpoch implements [owner.Registry].
+func (c *Client) OpenEpoch(ctx context.Context, claims []deliver.Claim) ([]deliver.Claim, error) {
+	request := &registryv1.OpenEpochRequest{Claims: toProto(claims)}
+	response, err := call(ctx, c.service.OpenEpoch, request)
+	if err != nil {
+		return nil, err
+	}
+	return fromProto(response.GetRefused()), nil
+}
+
+// ListShards implements [owner.Registry]. It reads all pages.
+func (c *Client) ListShards(ctx context.Context, claims []deliver.Claim) (owner.Listing, error) {
+	listing := owner.Listing{Stores: make(map[string]*mailv1.MailStore)}
+	request := &registryv1.ListShardRequest{Claims: toProto(claims)}
+	refused := make(map[deliver.Claim]bool)
+	for {
+		page, err := call(ctx, c.service.ListShard, request)
+		if err != nil {
+			return owner.Listing{}, err
+		}
+		listing.Mailboxes = append(listing.Mailboxes, page.GetMailboxes()...)
+		for _, store := range page.GetStores() {
+			listing.Stores[store.GetName()] = store
+		}
+		for _, claim := range fromProto(page.GetRefused()) {
+			if !refused[claim] { // each page may say so again
+				refused[claim] = true
+				listing.Refused = append(listing.Refused, claim)
+			}
+		}
+		if page.GetNextPageToken() == "" {
+			return listing, nil
+		}
+		request.PageToken = page.GetNextPageToken()
+	}
+}
+
+// SuspendCredential implements [owner.Registry].
+func (c *Client) SuspendCredential(ctx context.Context, claim deliver.Claim, user listen.User, version uint64, reason string) error {
+	_, err := call(ctx, c.service.SuspendCredential, &registryv1.SuspendCredentialRequest{
+		Claim:             toProto([]deliver.Claim{claim})[0],
+		User:              &mailv1.User{ContextId: user.Context, UserId: user.ID},
+		CredentialVersion: version,
+		Reason:            reason,
+	})
+	return err
+}
+
+// call makes one bounded call.
+func call[Q, A any](
+	ctx context.Context, method func(context.Context, *connect.Request[Q]) (*connect.Response[A], error), request *Q,
+) (*A, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	response, err := method(ctx, connect.NewRequest(request))
+	if err != nil {
+		return nil, rpc.FromConnect(err)
+	}
+	return response.Msg, nil
+}
+
+func toProto(claims []deliver.Claim) []*registryv1.Claim {
+	out := make([]*registryv1.Claim, len(claims))
+	for i, claim := range claims {
+		out[i] = &registryv1.Claim{Backend: claim.Backend, Shard: claim.Shard, Epoch: claim.Epoch}
+	}
+	return out
+}
+
+func fromProto(claims []*registryv1.Claim) []deliver.Claim {
+	out := make([]deliver.Claim, len(claims))
+	for i, claim := range claims {
+		out[i] = deliver.Claim{Backend: claim.GetBackend(), Shard: claim.GetShard(), Epoch: claim.GetEpoch()}
+	}
+	return out
+}

@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rpc serves WorkerService: what admin-api asks of a worker. Invariant: it
+// changes nothing; answers come from the listeners' own word or from the mail store.
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
+	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
+	"mailpush.internal/services/listener-worker/internal/listen"
+)
+
+// Worker is what the handler shows.
+type Worker struct {
+	// ID is the id the worker is registered under, empty while it is not.
+	ID func() string
+	// Status reports the listeners of the users that have one.
+	Status func(users []listen.User) []listen.Status
+	// Credentials opens stored logins.
+	Credentials listen.Credentials
+	// Baseline tells where a mailbox ends; see [listen.Baseline].
+	Baseline func(ctx context.Context, store *mailv1.MailStore, login listen.Login) (listen.Box, error)
+}
+
+// Handler implements WorkerService.
+type Handler struct{ worker Worker }
+
+var _ workerv1connect.WorkerServiceHandler = (*Handler)(nil)
+
+// New makes a handler for a worker.
+func New(worker Worker) *Handler { return &Handler{worker} }
+
+// GetListeners implements WorkerService.
+func (h *Handler) GetListeners(
+	_ context.Context, request *connect.Request[workerv1.GetListenersRequest],
+) (*connect.Response[workerv1.GetListenersResponse], error) {
+	users := make([]listen.User, len(request.Msg.GetUsers()))
+	for i, user := range request.Msg.GetUsers() {
+		users[i] = userOf(user)
+	}
+	response := &workerv1.GetListenersResponse{Worker: h.worker.ID()}
+	for _, status := range h.worker.Status(users) {
+		response.Listeners = append(response.Listeners, &workerv1.Listener{
+			User:      &mailv1.User{ContextId: status.User.Context, UserId: status.User.ID},
+			Permanent: status.Permanent,
+			Backend:   status.Backend,
+			State:     status.State,
+			Since:     timestamp(status.Since),
+			LastEvent: timestamp(status.LastEvent),
+			LastError: status.LastError,
+		})
+	}
+	return connect.NewResponse(response), nil
+}
+
+// GetBaseline implements WorkerService.
+func (h *Handler) GetBaseline(
+	ctx context.Context, request *connect.Request[workerv1.GetBaselineRequest],
+) (*connect.Response[workerv1.GetBaselineResponse], error) {
+	login, err := h.worker.Credentials.Login(ctx, userOf(request.Msg.GetUser()))
+	if err != nil {
+		return nil, err
+	}
+	box, err := h.worker.Baseline(ctx, request.Msg.GetStore(), login)
+	if err != nil {
+		return nil, err
+	}
+	end := &mailv1.Cursor{Folder: box.Folder, UidValidity: box.UIDValidity, Uid: max(box.UIDNext, 1) - 1}
+	return connect.NewResponse(&workerv1.GetBaselineResponse{
+		Cursors: []*mailv1.Cursor{end}, CredentialVersion: login.Version,
+	}), nil
+}
+
+func userOf(user *mailv1.User) listen.User {
+	return listen.User{Context: user.GetContextId(), ID: user.GetUserId()}
+}
+
+// timestamp leaves the zero time out.
+func timestamp(at time.Time) *timestamppb.Timestamp {
+	if at.IsZero() {
+		return nil
+	}
+	return timestamppb.New(at)
+}

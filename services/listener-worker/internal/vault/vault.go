@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vault opens credentials at the credential-vault. Invariant: a clear secret
+// is returned to the caller and kept nowhere; no error quotes one.
+package vault
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
+	"mailpush.internal/proto/gen/mailpush/vault/v1/vaultv1connect"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+)
+
+const (
+	callTimeout    = 10 * time.Second
+	accountMail    = "mail"
+	accountWebhook = "webhook/"
+)
+
+// Client calls the vault. It is safe for concurrent use.
+type Client struct {
+	service vaultv1connect.VaultServiceClient
+}
+
+var (
+	_ listen.Credentials = (*Client)(nil)
+	_ deliver.Secrets    = (*Client)(nil)
+)
+
+// New makes a client that calls through the given HTTP client; see [rpc.Client].
+func New(client *http.Client) *Client {
+	return &Client{vaultv1connect.NewVaultServiceClient(client, rpc.BaseURL)}
+}
+
+// Login implements [listen.Credentials].
+func (c *Client) Login(ctx context.Context, user listen.User) (listen.Login, error) {
+	answer, err := c.open(ctx, user, accountMail, "listening to the mailbox")
+	if err != nil {
+		return listen.Login{}, err
+	}
+	login := answer.GetLogin()
+	if login == nil {
+		return listen.Login{}, fault.New(fault.DataLoss, "the stored mail credential is no login")
+	}
+	return listen.Login{
+		AuthorizationID: login.GetAuthorizationId(),
+		Username:        login.GetUsername(),
+		Password:        secret.New(login.GetPassword()),
+		Version:         answer.GetVersion(),
+	}, nil
+}
+
+// SigningSecret implements [deliver.Secrets].
+func (c *Client) SigningSecret(ctx context.Context, user listen.User, subscription string) (secret.String, error) {
+	answer, err := c.open(ctx, user, accountWebhook+subscription, "signing a push")
+	if err != nil {
+		return secret.String{}, err
+	}
+	return secret.New(answer.GetSigningSecret().GetSecret()), nil
+}
+
+func (c *Client) open(ctx context.Context, user listen.User, account, reason string) (*vaultv1.OpenResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	response, err := c.service.Open(ctx, connect.NewRequest(&vaultv1.OpenRequest{
+		User:    &mailv1.User{ContextId: user.Context, UserId: user.ID},
+		Account: account,
+		Reason:  reason,
+	}))
+	if err != nil {
+		return nil, rpc.FromConnect(err)
+	}
+	return response.Msg, nil
+}

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package worker is the listener-worker service: one small state machine per mailbox,
+// and one per place its mail is pushed to. It runs the shards the scheduler grants it.
+// Invariant: whatever it does for a shard, it does under the epoch of its grant.
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/service"
+	"mailpush.internal/services/listener-worker/internal/owner"
+)
+
+// Config sets up a worker.
+type Config struct {
+	// Listener is where WorkerService is served, over mutual TLS.
+	Listener net.Listener
+	// Advertise is the host:port others reach it at; empty means Listener's own.
+	Advertise string
+	// Cluster is the etcd the worker is a member of.
+	Cluster cluster.Config
+	// RegistryAddrs and VaultAddrs are where admin-api and credential-vault listen.
+	RegistryAddrs, VaultAddrs []string
+	// Backends are the backends the worker is capable of; empty means imapidle.
+	Backends []string
+	// Capacity is how many listeners the worker is built to carry; 0 means 10,000.
+	Capacity uint32
+	// Zone is the failure zone the worker runs in; may be empty.
+	Zone string
+	// Instance names the installation in event ids, which change with it; empty means
+	// the id of the cluster.
+	Instance string
+	// AllowHTTPWebhooks also pushes to endpoints without TLS.
+	AllowHTTPWebhooks bool
+	// WebhookTimeout bounds one request to an endpoint; 0 means 15 s.
+	WebhookTimeout time.Duration
+}
+
+const (
+	defaultBackend  = "imapidle"
+	defaultCapacity = 10_000
+	retryOpen       = time.Second
+)
+
+// Service is a worker.
+type Service struct {
+	cfg   Config
+	rt    service.Runtime
+	ready chan *owner.Owner // holds the owner once there is one
+}
+
+// New checks the configuration and makes a worker that does nothing until Run.
+func New(cfg Config, rt service.Runtime) (*Service, error) {
+	switch {
+	case len(cfg.RegistryAddrs) == 0:
+		return nil, fault.Field("registry", "no address is configured")
+	case len(cfg.VaultAddrs) == 0:
+		return nil, fault.Field("vault", "no address is configured")
+	}
+	if len(cfg.Backends) == 0 {
+		cfg.Backends = []string{defaultBackend}
+	}
+	for _, backend := range cfg.Backends {
+		if backend != defaultBackend {
+			return nil, fault.Field("backends", "%q is not known; this version has %s", backend, defaultBackend)
+		}
+	}
+	cfg.Capacity = cmp.Or(cfg.Capacity, defaultCapacity)
+	cfg.Advertise = cmp.Or(cfg.Advertise, cfg.Listener.Addr().String())
+	return &Service{cfg: cfg, rt: rt, ready: make(chan *owner.Owner, 1)}, nil
+}
+
+// Ready tells whether the worker is a member of the cluster.
+func (s *Service) Ready(ctx context.Context) error {
+	select {
+	case o := <-s.ready:
+		s.ready <- o
+		return o.Ready(ctx)
+	default:
+		return fault.New(fault.Unavailable, "etcd has not been reached yet")
+	}
+}
+
+// Run serves until ctx ends. Then requests in flight may end, cursors are stored and
+// the cluster is left, within about 10 s.
+func (s *Service) Run(ctx context.Context) error {
+	etcd, err := s.open(ctx)
+	if err != nil || etcd == nil {
+		return errors.Join(err, s.cfg.Listener.Close())
+	}
+	defer func() { _ = etcd.Close() }() // it holds nothing that could be lost
+	w := s.assemble(etcd)
+	defer w.webhooks.Close()
+	s.ready <- w.owner
+
+	// Listeners and delivery end after the owner, which still needs them to end well.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	return service.Group(ctx,
+		func(context.Context) error { return w.listeners.Run(life) },
+		func(context.Context) error { return w.delivery.Run(life) },
+		func(ctx context.Context) error {
+			defer end()
+			return w.owner.Run(ctx)
+		},
+		func(ctx context.Context) error {
+			return service.Serve(ctx, s.rt.Log, "worker rpc", s.cfg.Listener, s.rt.Identity.ServerTLS(), s.handler(w))
+		},
+	)
+}
+
+// open waits for etcd: a worker may start before it. It returns nil when ctx ended.
+func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
+	for {
+		etcd, err := cluster.Open(ctx, s.cfg.Cluster, s.rt.Log)
+		switch {
+		case err == nil:
+			return etcd, nil
+		case ctx.Err() != nil:
+			return nil, nil //nolint:nilnil // stopping is no error
+		case fault.KindOf(err) != fault.Unavailable:
+			return nil, fmt.Errorf("opening the cluster: %w", err)
+		}
+		s.rt.Log.WarnContext(ctx, "the cluster cannot be opened yet", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryOpen):
+		}
+	}
+}

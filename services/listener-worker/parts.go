@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+
+	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/rpc"
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/owner"
+	"mailpush.internal/services/listener-worker/internal/registry"
+	handler "mailpush.internal/services/listener-worker/internal/rpc"
+	"mailpush.internal/services/listener-worker/internal/vault"
+	"mailpush.internal/services/listener-worker/internal/webhook"
+)
+
+// parts are what a worker is made of.
+type parts struct {
+	credentials *vault.Client
+	webhooks    *webhook.Client
+	listeners   *listen.Loop
+	delivery    *deliver.Loop
+	owner       *owner.Owner
+}
+
+func (s *Service) assemble(etcd *cluster.Client) parts {
+	settings := etcd.Settings()
+	mailboxes := registry.New(rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs))
+	w := parts{
+		credentials: vault.New(rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)),
+		webhooks: webhook.New(webhook.Config{
+			Instance:  cmp.Or(s.cfg.Instance, settings.GetClusterId()),
+			Version:   s.rt.Version,
+			AllowHTTP: s.cfg.AllowHTTPWebhooks,
+			Timeout:   s.cfg.WebhookTimeout,
+		}),
+	}
+	found := &sink{}
+	w.listeners = listen.New(listen.Config{Log: s.rt.Log, Metrics: s.rt.Metrics}, w.credentials, found)
+	w.delivery = deliver.New(deliver.Config{
+		Log: s.rt.Log, Metrics: s.rt.Metrics,
+		Refused: func(claims []deliver.Claim) { found.owner.Refused(claims) },
+	}, w.webhooks, w.credentials, mailboxes, w.listeners)
+	w.owner = owner.New(owner.Config{
+		Log: s.rt.Log, Backends: s.cfg.Backends, Shards: settings.GetShards(),
+	}, s.member(etcd), mailboxes, w.listeners, w.delivery)
+	found.delivery, found.owner = w.delivery, w.owner
+	return w
+}
+
+func (s *Service) handler(w parts) http.Handler {
+	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxInternalBytes, identity.Allow(map[string][]string{
+		workerv1connect.WorkerServiceGetListenersProcedure: {identity.Admin},
+		workerv1connect.WorkerServiceGetBaselineProcedure:  {identity.Admin},
+	}))
+	mux := http.NewServeMux()
+	mux.Handle(workerv1connect.NewWorkerServiceHandler(handler.New(handler.Worker{
+		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Baseline: listen.Baseline,
+	}), options...))
+	return identity.Middleware(mux)
+}
+
+// member is this worker's way into the cluster.
+func (s *Service) member(etcd *cluster.Client) owner.Cluster {
+	return membership{etcd, &clusterv1.Worker{
+		Address:  s.cfg.Advertise,
+		Backends: s.cfg.Backends,
+		Capacity: s.cfg.Capacity,
+		Zone:     s.cfg.Zone,
+		Version:  s.rt.Version,
+	}}
+}
+
+// membership implements [owner.Cluster].
+type membership struct {
+	etcd   *cluster.Client
+	worker *clusterv1.Worker
+}
+
+// Join implements [owner.Cluster].
+func (m membership) Join(ctx context.Context) (owner.Member, error) {
+	return m.etcd.Join(ctx, m.worker)
+}
+
+// Changes implements [owner.Cluster].
+func (m membership) Changes(ctx context.Context, backend string) <-chan uint32 {
+	return m.etcd.Changes(ctx, backend)
+}
+
+// sink hands on what listeners find: mail to delivery, refused credentials to the
+// owner. It is filled in before any of them runs.
+type sink struct {
+	delivery *deliver.Loop
+	owner    *owner.Owner
+}
+
+var _ listen.Sink = (*sink)(nil)
+
+// Head implements [listen.Sink].
+func (s *sink) Head(user listen.User, end listen.Box, noticed time.Time) {
+	s.delivery.Head(user, end, noticed)
+}
+
+// Fetched implements [listen.Sink].
+func (s *sink) Fetched(batch listen.Batch) { s.delivery.Fetched(batch) }
+
+// Suspended implements [listen.Sink].
+func (s *sink) Suspended(user listen.User, version uint64, reason string) {
+	s.owner.Suspended(user, version, reason)
+}
