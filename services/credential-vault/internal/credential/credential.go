@@ -79,7 +79,7 @@ func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credentia
 	}
 	version, err := v.records.Put(ctx, owner, v.ring.Seal(owner, plain), v.now())
 	if err != nil {
-		return 0, fmt.Errorf("storing a credential: %w", err)
+		return 0, away("storing a credential", err)
 	}
 	v.log.InfoContext(ctx, "credential sealed", "context", owner.Context, "user", owner.User,
 		"account", owner.Account, "version", version)
@@ -88,7 +88,8 @@ func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credentia
 
 // Open returns the owner's credential in clear, after it has been written down who
 // asked and why: NotFound when there is none, DataLoss when it does not open,
-// Precondition when the rules no longer allow its kind.
+// Precondition when the rules no longer allow its kind. A store that is away is
+// Unavailable, here and everywhere.
 func (v *Vault) Open(ctx context.Context, owner seal.Owner, why Purpose) (*vaultv1.OpenResponse, error) {
 	if err := checkOwner(owner); err != nil {
 		return nil, err
@@ -98,12 +99,12 @@ func (v *Vault) Open(ctx context.Context, owner seal.Owner, why Purpose) (*vault
 	}
 	record, err := v.records.Get(ctx, owner)
 	if err != nil {
-		return nil, fmt.Errorf("reading a credential: %w", err)
+		return nil, away("reading a credential", err)
 	}
 	opened, refusal := v.open(owner, record)
 	entry := Entry{At: v.now(), Owner: owner, Purpose: why, Version: record.Version, Outcome: outcome(refusal)}
 	if err := v.audit.Write(ctx, entry); err != nil {
-		return nil, fmt.Errorf("auditing the opening of a credential: %w", err)
+		return nil, away("auditing the opening of a credential", err)
 	}
 	return opened, refusal
 }
@@ -136,7 +137,7 @@ func (v *Vault) Delete(ctx context.Context, owner seal.Owner) (int, error) {
 	}
 	deleted, err := v.records.Delete(ctx, owner)
 	if err != nil {
-		return 0, fmt.Errorf("deleting credentials: %w", err)
+		return 0, away("deleting credentials", err)
 	}
 	v.log.InfoContext(ctx, "credentials deleted", "context", owner.Context, "user", owner.User,
 		"account", owner.Account, "count", deleted)
@@ -151,9 +152,14 @@ func (v *Vault) Status(ctx context.Context, owner seal.Owner) (Record, error) {
 	}
 	record, err := v.records.Get(ctx, owner)
 	if err != nil {
-		return Record{}, fmt.Errorf("reading a credential: %w", err)
+		return Record{}, away("reading a credential", err)
 	}
 	return record, nil
+}
+
+// away is a store that did not do as asked: another try may find it well again.
+func away(doing string, err error) error {
+	return fault.Wrap(fault.Unavailable, fmt.Errorf("%s: %w", doing, err), "the credential store is not available")
 }
 
 // checkOwner refuses account names that the SQL engines would not store alike.

@@ -1,0 +1,308 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package credential_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
+	"mailpush.internal/services/credential-vault/internal/credential"
+	"mailpush.internal/services/credential-vault/internal/seal"
+	"mailpush.internal/services/credential-vault/internal/store"
+)
+
+// fakeAudit remembers what it was told, or refuses.
+type fakeAudit struct {
+	entries []credential.Entry
+	pruned  []time.Time
+	err     error
+}
+
+func (f *fakeAudit) Write(_ context.Context, entry credential.Entry) error {
+	f.entries = append(f.entries, entry)
+	return f.err
+}
+
+func (f *fakeAudit) Prune(_ context.Context, before time.Time) error {
+	f.pruned = append(f.pruned, before)
+	return f.err
+}
+
+func (f *fakeAudit) last() credential.Entry {
+	if len(f.entries) == 0 {
+		return credential.Entry{}
+	}
+	return f.entries[len(f.entries)-1]
+}
+
+// bench is a vault on a memory store.
+type bench struct {
+	records *store.Memory
+	audit   *fakeAudit
+	ring    *seal.Keyring
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	b := &bench{records: store.NewMemory(log), audit: new(fakeAudit)}
+	var err error
+	cost := seal.Cost{MemoryKiB: 16, Passes: 1, Lanes: 1}
+	if b.ring, err = credential.Unlock(t.Context(), b.records, secret.New("pass"), cost); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// vault is one with other rules on the same store.
+func (b *bench) vault(rules credential.Rules) *credential.Vault {
+	return credential.New(b.ring, b.records, b.audit, rules, slog.New(slog.DiscardHandler))
+}
+
+// everything is allowed.
+func everything() credential.Rules {
+	return credential.Rules{StorePasswords: true, MasterUser: "master", MasterPassword: secret.New("m-pass")}
+}
+
+func owner() seal.Owner { return seal.Owner{Context: "1", User: "249", Account: "mail"} }
+func purpose() credential.Purpose {
+	return credential.Purpose{Caller: "listener-worker", Reason: "login"}
+}
+
+func password() *vaultv1.Credential {
+	return &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
+		Password: &vaultv1.Password{Login: "alice", Password: "hunter22"},
+	}}
+}
+
+func master() *vaultv1.Credential {
+	return &vaultv1.Credential{Kind: &vaultv1.Credential_Master{Master: &vaultv1.Master{Login: "alice"}}}
+}
+
+func signing() *vaultv1.Credential {
+	return &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
+		SigningSecret: &vaultv1.SigningSecret{Secret: "whsec_c2VjcmV0"},
+	}}
+}
+
+func TestEachKindOpensAsWhatTheWorkerNeeds(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		sealed *vaultv1.Credential
+		want   *vaultv1.OpenResponse
+	}{
+		"password": {password(), &vaultv1.OpenResponse{Kind: &vaultv1.OpenResponse_Login{
+			Login: &vaultv1.Login{Username: "alice", Password: "hunter22"},
+		}}},
+		"master": {master(), &vaultv1.OpenResponse{Kind: &vaultv1.OpenResponse_Login{
+			Login: &vaultv1.Login{AuthorizationId: "alice", Username: "master", Password: "m-pass"},
+		}}},
+		"signing secret": {signing(), &vaultv1.OpenResponse{Kind: &vaultv1.OpenResponse_SigningSecret{
+			SigningSecret: &vaultv1.SigningSecret{Secret: "whsec_c2VjcmV0"},
+		}}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			v := b.vault(everything())
+			version, err := v.Seal(t.Context(), owner(), tt.sealed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.want.Version = version
+			got, err := v.Open(t.Context(), owner(), purpose())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got, protocmp.Transform()); diff != "" {
+				t.Error(diff)
+			}
+			want := credential.Entry{Owner: owner(), Purpose: purpose(), Version: version, Outcome: "opened"}
+			entry := b.audit.last()
+			entry.At = time.Time{}
+			if diff := cmp.Diff(want, entry); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRulesHoldWhenSealedAndWhenOpened(t *testing.T) {
+	t.Parallel()
+	noPasswords, noMaster := everything(), everything()
+	noPasswords.StorePasswords = false
+	noMaster.MasterUser = ""
+	tests := map[string]struct {
+		sealed *vaultv1.Credential
+		rules  credential.Rules
+		want   fault.Kind
+	}{
+		"password, storage off":       {password(), noPasswords, fault.Precondition},
+		"master, none configured":     {master(), noMaster, fault.Precondition},
+		"no kind":                     {new(vaultv1.Credential), everything(), fault.Invalid},
+		"signing secret, storage off": {signing(), noPasswords, -1},
+		"master, storage off":         {master(), noPasswords, -1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			check := func(what string, err error) {
+				if tt.want == -1 {
+					if err != nil {
+						t.Errorf("%s: %v", what, err)
+					}
+					return
+				}
+				if err == nil || fault.KindOf(err) != tt.want {
+					t.Errorf("%s: got %v", what, err)
+				}
+			}
+			_, err := b.vault(tt.rules).Seal(t.Context(), owner(), tt.sealed)
+			check("sealing", err)
+			if tt.want == fault.Invalid {
+				return
+			}
+			// Sealed while it was allowed, opened when it is not any more.
+			if _, err := b.vault(everything()).Seal(t.Context(), owner(), tt.sealed); err != nil {
+				t.Fatal(err)
+			}
+			_, err = b.vault(tt.rules).Open(t.Context(), owner(), purpose())
+			check("opening", err)
+			if want := map[bool]string{true: "opened", false: "not allowed"}[err == nil]; b.audit.last().Outcome != want {
+				t.Errorf("audited as %q, want %q", b.audit.last().Outcome, want)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotThereIsNotFound(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.vault(everything())
+	if _, err := v.Open(t.Context(), owner(), purpose()); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("got %v", err)
+	}
+	if b.audit.last().Outcome != "not found" {
+		t.Errorf("audited %+v", b.audit.last())
+	}
+	if record, err := v.Status(t.Context(), owner()); err != nil || record.Version != 0 {
+		t.Errorf("status: %+v, %v", record, err)
+	}
+	if deleted, err := v.Delete(t.Context(), owner()); err != nil || deleted != 0 {
+		t.Errorf("deleted %d, %v", deleted, err)
+	}
+}
+
+func TestDeletedIsGone(t *testing.T) {
+	t.Parallel()
+	v := newBench(t).vault(everything())
+	version, err := v.Seal(t.Context(), owner(), password())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if record, err := v.Status(t.Context(), owner()); err != nil || record.Version != version {
+		t.Errorf("status: %+v, %v", record, err)
+	}
+	all := owner()
+	all.Account = ""
+	if deleted, err := v.Delete(t.Context(), all); err != nil || deleted != 1 {
+		t.Errorf("deleted %d, %v", deleted, err)
+	}
+	if _, err := v.Open(t.Context(), owner(), purpose()); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMovedBoxIsDataLoss(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.vault(everything())
+	if _, err := v.Seal(t.Context(), owner(), password()); err != nil {
+		t.Fatal(err)
+	}
+	record, err := b.records.Get(t.Context(), owner())
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := seal.Owner{Context: "1", User: "666", Account: "mail"}
+	if _, err := b.records.Put(t.Context(), thief, record.Sealed, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := v.Open(t.Context(), thief, purpose()); got != nil || fault.KindOf(err) != fault.DataLoss {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if b.audit.last().Outcome != "does not open" {
+		t.Errorf("audited %+v", b.audit.last())
+	}
+}
+
+func TestNothingOpensUnaudited(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.vault(everything())
+	if _, err := v.Seal(t.Context(), owner(), password()); err != nil {
+		t.Fatal(err)
+	}
+	b.audit.err = errors.New("disk full")
+	if got, err := v.Open(t.Context(), owner(), purpose()); got != nil || !errors.Is(err, b.audit.err) || fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestTextsThatEnginesWouldNotStoreAlikeAreRefused(t *testing.T) {
+	t.Parallel()
+	v := newBench(t).vault(everything())
+	for _, account := range []string{"", "a\x00b", "mail ", " mail", "häuschen", "a\nb"} {
+		o := owner()
+		o.Account = account
+		if _, err := v.Seal(t.Context(), o, password()); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("account %q: %v", account, err)
+		}
+	}
+	if _, err := v.Open(t.Context(), owner(), credential.Purpose{Reason: "log\ninjection"}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("reason: %v", err)
+	}
+}
+
+func TestAuditIsPrunedAtStartAndDaily(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		b.audit.err = errors.New("database away") // it goes on regardless
+		ctx, cancel := context.WithTimeout(t.Context(), 49*time.Hour)
+		defer cancel()
+		if err := b.vault(everything()).Run(ctx); err != nil {
+			t.Error(err)
+		}
+		var want []time.Time
+		for day := range 3 {
+			want = append(want, begin.Add(time.Duration(day)*24*time.Hour-credential.AuditLife))
+		}
+		if diff := cmp.Diff(want, b.audit.pruned); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestWrongPassphraseSaysWhichSettingIsWrong(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, err := credential.Unlock(t.Context(), b.records, secret.New("other"), seal.DefaultCost())
+	if !errors.Is(err, seal.ErrPassphrase) || fault.KindOf(err) != fault.Precondition {
+		t.Fatalf("got %v", err)
+	}
+}

@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rpc answers VaultService: it turns requests into calls of the vault and back.
+// Invariant: it decides nothing and logs nothing; who may call was checked before.
+package rpc
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"mailpush.internal/pkg/identity"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
+	"mailpush.internal/services/credential-vault/internal/credential"
+	"mailpush.internal/services/credential-vault/internal/seal"
+)
+
+// Vault is what is behind the calls.
+type Vault interface {
+	Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential) (version uint64, err error)
+	Open(ctx context.Context, owner seal.Owner, why credential.Purpose) (*vaultv1.OpenResponse, error)
+	Delete(ctx context.Context, owner seal.Owner) (int, error)
+	Status(ctx context.Context, owner seal.Owner) (credential.Record, error)
+}
+
+// Handler implements vaultv1connect.VaultServiceHandler.
+type Handler struct{ vault Vault }
+
+// New makes a handler in front of a vault.
+func New(vault Vault) *Handler { return &Handler{vault: vault} }
+
+// Seal stores a credential.
+func (h *Handler) Seal(ctx context.Context, request *connect.Request[vaultv1.SealRequest]) (*connect.Response[vaultv1.SealResponse], error) {
+	m := request.Msg
+	version, err := h.vault.Seal(ctx, owner(m.GetUser(), m.GetAccount()), m.GetCredential())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&vaultv1.SealResponse{Version: version}), nil
+}
+
+// Open returns a credential in clear.
+func (h *Handler) Open(ctx context.Context, request *connect.Request[vaultv1.OpenRequest]) (*connect.Response[vaultv1.OpenResponse], error) {
+	m := request.Msg
+	why := credential.Purpose{Caller: identity.Caller(ctx), Reason: m.GetReason()}
+	opened, err := h.vault.Open(ctx, owner(m.GetUser(), m.GetAccount()), why)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(opened), nil
+}
+
+// Delete removes credentials.
+func (h *Handler) Delete(ctx context.Context, request *connect.Request[vaultv1.DeleteRequest]) (*connect.Response[vaultv1.DeleteResponse], error) {
+	m := request.Msg
+	deleted, err := h.vault.Delete(ctx, owner(m.GetUser(), m.GetAccount()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&vaultv1.DeleteResponse{Deleted: uint32(deleted)}), nil
+}
+
+// Status tells whether a credential is stored.
+func (h *Handler) Status(ctx context.Context, request *connect.Request[vaultv1.StatusRequest]) (*connect.Response[vaultv1.StatusResponse], error) {
+	m := request.Msg
+	record, err := h.vault.Status(ctx, owner(m.GetUser(), m.GetAccount()))
+	if err != nil {
+		return nil, err
+	}
+	if record.Version == 0 {
+		return connect.NewResponse(&vaultv1.StatusResponse{}), nil
+	}
+	return connect.NewResponse(&vaultv1.StatusResponse{
+		Stored:   true,
+		Version:  record.Version,
+		SealedAt: timestamppb.New(record.SealedAt),
+	}), nil
+}
+
+func owner(user *mailv1.User, account string) seal.Owner {
+	return seal.Owner{Context: user.GetContextId(), User: user.GetUserId(), Account: account}
+}
