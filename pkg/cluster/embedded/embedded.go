@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -119,7 +118,7 @@ func (s *Server) Close() { s.once.Do(s.etcd.Close) }
 // settings translates Config into etcd's own.
 func settings(config Config) (*embed.Config, error) {
 	if config.Log == nil {
-		config.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		config.Log = slog.New(slog.DiscardHandler)
 	}
 	client, err := clientURL(config)
 	if err != nil {

@@ -85,7 +85,8 @@ func places(n int) ([]member, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reserving a port: %w", err)
 		}
-		defer func() { _ = l.Close() }() //nolint:revive // all are held until the last is known
+		//nolint:gocritic,revive // all are held until the last is known
+		defer func() { _ = l.Close() }()
 		out[i].name = fmt.Sprintf("member-%d", i+1)
 		out[i].peerURL = "http://" + l.Addr().String()
 		peers[i] = out[i].name + "=" + out[i].peerURL

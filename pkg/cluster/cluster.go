@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster is the cluster protocol over etcd, and the only importer of it:
+// who is alive (worker/), who leads (leader/), what each worker should run (want/)
+// and does run (have/), and which shards' registrations changed (changes/).
+//
+// Invariants: a Member's right to act ends before its key can be gone; a Term's
+// writes land only while it leads, each on the plan exactly as it was read; a value
+// that is not ours, or from a later format, is an error that names its key.
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+)
+
+const (
+	// DefaultPrefix is where a cluster lives when its Config names no prefix.
+	DefaultPrefix = "/mailpush"
+	// DefaultShards is the number of shards per backend of a new cluster.
+	DefaultShards = 1024
+	// DefaultLeaseTTL is the lease of a new cluster.
+	DefaultLeaseTTL = 5 * time.Second
+	// MinLeaseTTL is the shortest lease etcd grants at its default timeouts.
+	MinLeaseTTL = 2 * time.Second
+
+	// openTimeout bounds Open.
+	openTimeout = 5 * time.Second
+	// opTimeout bounds each other operation that is not a watch.
+	opTimeout = 5 * time.Second
+	// pingAfter and pingTimeout find an endpoint that is gone without a word.
+	pingAfter   = 2 * time.Second
+	pingTimeout = time.Second
+)
+
+// Config says which etcd, and what a cluster made anew is like.
+type Config struct {
+	Endpoints []string
+	// Prefix sets clusters on one etcd apart; empty means DefaultPrefix.
+	Prefix   string
+	Username string
+	Password secret.String
+	// TLS is nil for clear text.
+	TLS *tls.Config
+	// Shards per backend, a power of two. 0 takes what the cluster has, else DefaultShards.
+	Shards uint32
+	// LeaseTTL in whole seconds. 0 takes what the cluster has, else DefaultLeaseTTL.
+	LeaseTTL time.Duration
+}
+
+// Client is one process's view of a cluster. It is safe for concurrent use.
+type Client struct {
+	config   Config
+	keys     layout
+	log      *slog.Logger
+	etcd     *clientv3.Client
+	settings *clusterv1.Config
+}
+
+// Open connects to etcd and joins the cluster under the prefix, or makes a new one
+// there. It refuses a cluster with other settings than configured, and returns
+// within seconds when no endpoint answers.
+func Open(ctx context.Context, config Config, log *slog.Logger) (*Client, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	prefix := config.Prefix
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	c := &Client{config: config, keys: layout(strings.TrimRight(prefix, "/")), log: log}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	etcd, err := c.dial(ctx)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	c.etcd = etcd
+	if err := c.settle(ctx); err != nil {
+		_ = etcd.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (config Config) check() error {
+	switch {
+	case len(config.Endpoints) == 0:
+		return fault.Field("endpoints", "no etcd endpoint is configured")
+	case config.Shards&(config.Shards-1) != 0:
+		return fault.Field("shards", "%d is not a power of two", config.Shards)
+	case config.LeaseTTL != 0 && config.LeaseTTL < MinLeaseTTL:
+		return fault.Field("leaseTTL", "%v is shorter than %v, the least etcd grants", config.LeaseTTL, MinLeaseTTL)
+	case config.LeaseTTL%time.Second != 0:
+		return fault.Field("leaseTTL", "%v is not in whole seconds", config.LeaseTTL)
+	}
+	return nil
+}
+
+// Close ends the connection. Leave and Resign first: it revokes nothing.
+func (c *Client) Close() error {
+	if err := c.etcd.Close(); err != nil {
+		return fmt.Errorf("closing the connection to etcd: %w", err)
+	}
+	return nil
+}
+
+// Settings returns what all processes of the cluster agree on.
+func (c *Client) Settings() *clusterv1.Config { return proto.CloneOf(c.settings) }
+
+// Ping returns nil when etcd answers with a majority behind it.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	if _, err := c.etcd.Get(ctx, c.keys.config(), clientv3.WithKeysOnly()); err != nil {
+		return c.unreachable(err)
+	}
+	return nil
+}
+
+// leaseTTL is the cluster's lease.
+func (c *Client) leaseTTL() time.Duration {
+	return time.Duration(c.settings.GetLeaseTtlSeconds()) * time.Second
+}
+
+// dial makes a connection. Renewals have one of their own, so that nothing large is
+// ever in front of them.
+func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{
+		Endpoints:            c.config.Endpoints,
+		TLS:                  c.config.TLS,
+		Username:             c.config.Username,
+		Password:             c.config.Password.Reveal(),
+		Context:              context.WithoutCancel(ctx),
+		DialTimeout:          openTimeout,
+		DialKeepAliveTime:    pingAfter,
+		DialKeepAliveTimeout: pingTimeout,
+		// Errors are returned to us and logged by whoever handles them.
+		Logger: zap.NewNop(),
+		// A call waits for a connection as long as its context allows, and its error
+		// then says why there was none.
+		DialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.WaitForReady(true))},
+	})
+}
+
+// unreachable says which etcd did not serve us.
+func (c *Client) unreachable(err error) error {
+	return fault.Wrap(fault.Unavailable, err, "reaching etcd at %s: %v", strings.Join(c.config.Endpoints, ", "), err)
+}

@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"mailpush.internal/pkg/fault"
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+)
+
+// settle reads the cluster's settings, or makes the cluster, and compares them with
+// what is configured here.
+func (c *Client) settle(ctx context.Context) error {
+	fresh := &clusterv1.Config{
+		Format:          format,
+		ClusterId:       newID(),
+		Shards:          cmp.Or(c.config.Shards, DefaultShards),
+		LeaseTtlSeconds: uint32(cmp.Or(c.config.LeaseTTL, DefaultLeaseTTL) / time.Second),
+	}
+	value, err := encode(fresh)
+	if err != nil {
+		return err
+	}
+	key := c.keys.config()
+	// Two processes may start a cluster at once: one creates it, both read it.
+	response, err := c.etcd.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+		Then(clientv3.OpPut(key, value)).
+		Else(clientv3.OpGet(key)).
+		Commit()
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if response.Succeeded {
+		c.settings = fresh
+		c.log.InfoContext(ctx, "made a new cluster", "prefix", string(c.keys), "cluster_id", fresh.GetClusterId(), "shards", fresh.GetShards())
+		return nil
+	}
+	c.settings = new(clusterv1.Config)
+	if err := decode(key, response.Responses[0].GetResponseRange().GetKvs()[0].GetValue(), c.settings); err != nil {
+		return err
+	}
+	return c.compare(key)
+}
+
+// compare refuses settings other than those configured: two opinions on the number
+// of shards would give users two owners.
+func (c *Client) compare(key string) error {
+	shards, ttl := c.settings.GetShards(), c.leaseTTL()
+	switch {
+	case shards == 0 || shards&(shards-1) != 0 || ttl < MinLeaseTTL:
+		return fault.New(fault.DataLoss, "key %s: %d shards and a lease of %v make no cluster", key, shards, ttl)
+	case c.config.Shards != 0 && c.config.Shards != shards:
+		return fault.New(fault.Precondition, "key %s: the cluster has %d shards, %d are configured here", key, shards, c.config.Shards)
+	case c.config.LeaseTTL != 0 && c.config.LeaseTTL != ttl:
+		return fault.New(fault.Precondition, "key %s: the cluster has a lease of %v, %v is configured here", key, ttl, c.config.LeaseTTL)
+	}
+	return nil
+}
+
+// newID is a random name of 13 lower-case characters (64 bits), fresh for ever.
+func newID() string {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails, by its documentation
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(random[:]))
+}
