@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dovecottest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"text/template"
+)
+
+// configuration is Dovecot 2.3's, as small as it can be. Each user has a system
+// user of its own, because inotify instances are counted per user and EXISTS
+// would fall back to polling; that needs service_count = 1.
+func (s *Server) configuration() ([]byte, error) {
+	_, imap, err := net.SplitHostPort(s.imap)
+	if err != nil {
+		return nil, err
+	}
+	_, imaps, err := net.SplitHostPort(s.imaps)
+	if err != nil {
+		return nil, err
+	}
+	text, err := template.New("dovecot.conf").Parse(configurationTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the configuration: %w", err)
+	}
+	var out bytes.Buffer
+	err = text.Execute(&out, map[string]string{"Dir": s.dir, "IMAP": imap, "IMAPS": imaps})
+	return out.Bytes(), err
+}
+
+const configurationTemplate = `
+base_dir = {{.Dir}}/run
+state_dir = {{.Dir}}/state
+instance_name = mailpush-test
+log_path = {{.Dir}}/log/dovecot.log
+log_timestamp = "%Y-%m-%d %H:%M:%S.%{usecs} "
+protocols = imap lmtp
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{{.Dir}}/etc/cert.pem
+ssl_key = <{{.Dir}}/etc/key.pem
+
+auth_mechanisms = plain login
+auth_cache_size = 0
+auth_failure_delay = 0
+auth_verbose = yes
+auth_master_user_separator = *
+disable_plaintext_auth = no
+first_valid_uid = 1
+
+mail_location = maildir:~/Maildir
+mail_fsync = never
+mail_max_userip_connections = 100
+maildir_stat_dirs = yes
+
+passdb {
+  driver = passwd-file
+  args = scheme=plain username_format=%u {{.Dir}}/etc/users/%u
+}
+userdb {
+  driver = passwd-file
+  args = username_format=%u {{.Dir}}/etc/users/%u
+}
+namespace inbox {
+  inbox = yes
+  separator = /
+}
+service imap-login {
+  inet_listener imap {
+    port = {{.IMAP}}
+  }
+  inet_listener imaps {
+    port = {{.IMAPS}}
+    ssl = yes
+  }
+  service_count = 0
+  process_limit = 2
+  client_limit = 4000
+}
+service imap {
+  process_limit = 4000
+  client_limit = 1
+  service_count = 1
+}
+service lmtp {
+  unix_listener lmtp {
+    mode = 0666
+  }
+  process_limit = 20
+}
+service auth {
+  client_limit = 9000
+}
+service anvil {
+  client_limit = 9000
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+service stats {
+  client_limit = 9000
+  unix_listener stats-writer {
+    mode = 0666
+  }
+}
+`

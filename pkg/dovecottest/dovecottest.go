@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dovecottest runs a private Dovecot 2.3 for tests: a real IMAP server
+// with TLS, real mailboxes, and delivery by LMTP.
+//
+// Invariant: everything a Server is lives in its own directory, on loopback, and
+// no process of it outlives Stop. Where Dovecot is missing there is an error, and
+// never a test that quietly did not run.
+package dovecottest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"mailpush.internal/pkg/imaptest"
+)
+
+const (
+	startTimeout = 20 * time.Second
+	stopTimeout  = 5 * time.Second
+	firstUID     = 20000 // of the system users that own the mailboxes
+)
+
+// Server is a running Dovecot. It is safe for concurrent use.
+type Server struct {
+	dir         string
+	imap, imaps string // host:port
+	certificate imaptest.Certificate
+	process     *exec.Cmd
+	exited      chan struct{} // closed when the master has ended
+
+	mu    sync.Mutex
+	users map[string]*userEntry
+}
+
+// Start starts a Dovecot that ends with the test.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dovecot-") // short, for its sockets; and not 0700 as t.TempDir is
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(dir)
+	if err != nil {
+		_ = os.RemoveAll(dir) // the error is what counts
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of Dovecot:\n%s", s.Log())
+		}
+		if err := s.Stop(); err != nil {
+			t.Errorf("stopping Dovecot: %v", err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("removing Dovecot's directory: %v", err)
+		}
+	})
+	return s
+}
+
+// New starts a Dovecot in a directory, which other system users must be able to
+// pass through; it is given the mode for that. The caller calls Stop and then
+// removes the directory.
+func New(dir string) (*Server, error) {
+	binary, err := find()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, exited: make(chan struct{}), users: make(map[string]*userEntry)}
+	if err := s.prepare(); err != nil {
+		return nil, fmt.Errorf("preparing Dovecot: %w", err)
+	}
+	if err := s.start(binary); err != nil {
+		return nil, fmt.Errorf("starting Dovecot: %w", err)
+	}
+	return s, nil
+}
+
+// find finds the program, also where it is not in the PATH of normal users.
+func find() (string, error) {
+	if path, err := exec.LookPath("dovecot"); err == nil {
+		return path, nil
+	}
+	if path, err := exec.LookPath("/usr/sbin/dovecot"); err == nil {
+		return path, nil
+	}
+	return "", errors.New("dovecot is not installed: run scripts/install-test-deps")
+}
+
+// prepare writes the configuration.
+func (s *Server) prepare() error {
+	if os.Getuid() != 0 {
+		return errors.New("it runs each mailbox under a system user of its own, which needs root")
+	}
+	if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // mailbox users pass through
+		return err
+	}
+	for _, sub := range []string{"run", "state", "etc/users", "mail", "log"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil { //nolint:gosec // as above
+			return err
+		}
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	s.imap, s.imaps = ports[0], ports[1]
+	if s.certificate, err = imaptest.NewCertificate(24*time.Hour, "localhost", "127.0.0.1"); err != nil {
+		return err
+	}
+	text, err := s.configuration()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(s.path("etc/cert.pem"), s.certificate.Cert, 0o600),
+		os.WriteFile(s.path("etc/key.pem"), s.certificate.Key, 0o600),
+		os.WriteFile(s.path("etc/dovecot.conf"), text, 0o600),
+	)
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
+
+// freePorts finds loopback ports that were free a moment ago.
+func freePorts(n int) ([]string, error) {
+	var addrs []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // held until all are found
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs, nil
+}
+
+// Addr is where IMAP without TLS, and with STARTTLS, is served.
+func (s *Server) Addr() string { return s.imap }
+
+// TLSAddr is where IMAP with TLS from the first byte is served.
+func (s *Server) TLSAddr() string { return s.imaps }
+
+// CA is the certificate to trust, in PEM.
+func (s *Server) CA() []byte { return s.certificate.Cert }
+
+// Log returns what Dovecot has logged.
+func (s *Server) Log() string {
+	text, err := os.ReadFile(s.path("log/dovecot.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
