@@ -99,7 +99,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer func() { _ = etcd.Close() }() // it holds nothing that could be lost
 	w := s.assemble(etcd)
-	defer w.webhooks.Close()
+	defer w.close()
 	s.ready <- w.owner
 
 	// Listeners and delivery end after the owner, which still needs them to end well.

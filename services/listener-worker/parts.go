@@ -30,13 +30,16 @@ type parts struct {
 	listeners   *listen.Loop
 	delivery    *deliver.Loop
 	owner       *owner.Owner
+	close       func() // drops idle connections
 }
 
 func (s *Service) assemble(etcd *cluster.Client) parts {
 	settings := etcd.Settings()
-	mailboxes := registry.New(rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs))
+	toRegistry := rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs)
+	toVault := rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)
+	mailboxes := registry.New(toRegistry)
 	w := parts{
-		credentials: vault.New(rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)),
+		credentials: vault.New(toVault),
 		webhooks: webhook.New(webhook.Config{
 			Instance:  cmp.Or(s.cfg.Instance, settings.GetClusterId()),
 			Version:   s.rt.Version,
@@ -54,6 +57,11 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 		Log: s.rt.Log, Backends: s.cfg.Backends, Shards: settings.GetShards(),
 	}, s.member(etcd), mailboxes, w.listeners, w.delivery)
 	found.delivery, found.owner = w.delivery, w.owner
+	w.close = func() {
+		toRegistry.CloseIdleConnections()
+		toVault.CloseIdleConnections()
+		w.webhooks.Close()
+	}
 	return w
 }
 
