@@ -17,14 +17,14 @@ import (
 // Epochs fences: a claim below the newest epoch of its shard does nothing.
 type Epochs interface {
 	OpenEpochs(ctx context.Context, claims []registry.Claim) (refused []registry.Claim, err error)
-	Fenced(ctx context.Context, claim registry.Claim) (bool, error)
+	Fenced(ctx context.Context, claims []registry.Claim) (fenced []registry.Claim, err error)
 	MaxEpoch(ctx context.Context) (uint64, error)
 	CommitCursors(ctx context.Context, shards uint32, batch []registry.ShardCursors) (refused []registry.Claim, err error)
 }
 
 // Mailboxes are the users as workers and the scheduler see them.
 type Mailboxes interface {
-	ListShard(ctx context.Context, stores []string, shard, shards uint32, after registry.Position, limit int) ([]registry.Mailbox, error)
+	ListShards(ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, limit int) ([]registry.Mailbox, error)
 	Groups(ctx context.Context, shards uint32, allow func(client string) bool) ([]registry.Group, error)
 	SuspendCredential(ctx context.Context, user registry.UserID, version uint64, reason string) (bool, error)
 }
@@ -82,22 +82,48 @@ func (s Shards) Open(ctx context.Context, claims []registry.Claim) (refused []re
 	return s.Epochs.OpenEpochs(ctx, claims)
 }
 
-// ShardPage is how many users one page of a shard looks at.
-const ShardPage = 500
+// ShardPage is how many users one page of a listing looks at.
+const ShardPage = 2000
 
-// List returns the mailboxes of one page of a shard that get a listener, each
-// with the subscriptions whose client is allowed. more says whether the listing
-// goes on after next.
-func (s Shards) List(
-	ctx context.Context, claim registry.Claim, after registry.Position,
-) (boxes []registry.Mailbox, next registry.Position, more bool, err error) {
-	if err := s.holds(ctx, claim); err != nil {
-		return nil, next, false, err
+// Page is one page of the mailboxes of some shards.
+type Page struct {
+	Mailboxes []registry.Mailbox
+	Refused   []registry.Claim // left out: a higher epoch is open
+	Next      registry.Position
+	More      bool // the listing goes on after Next
+}
+
+// List returns one page of the mailboxes that get a listener in the claimed
+// shards, each with the subscriptions whose client is allowed.
+func (s Shards) List(ctx context.Context, claims []registry.Claim, after registry.Position) (Page, error) {
+	if err := s.distinct(claims); err != nil {
+		return Page{}, err
 	}
-	all, err := s.Mailboxes.ListShard(ctx, s.Policy.StoresOf(claim.Backend), claim.Shard, s.Shards, after, ShardPage)
+	refused, err := s.Epochs.Fenced(ctx, claims)
 	if err != nil {
-		return nil, next, false, err
+		return Page{}, err
 	}
+	var list []uint32
+	for _, c := range claims {
+		if !slices.Contains(refused, c) {
+			list = append(list, c.Shard)
+		}
+	}
+	all, err := s.Mailboxes.ListShards(ctx, s.Policy.StoresOf(claims[0].Backend), list, s.Shards, after, ShardPage)
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{Refused: refused, More: len(all) == ShardPage}
+	if page.More {
+		last := all[len(all)-1]
+		page.Next = registry.Position{Cell: last.Cell(), Key: last.Key()}
+	}
+	page.Mailboxes = s.eligible(all)
+	return page, nil
+}
+
+func (s Shards) eligible(all []registry.Mailbox) []registry.Mailbox {
+	var out []registry.Mailbox
 	for _, b := range all {
 		if !decide.Listener(s.Policy, b.User, decide.NotAsked).OK() {
 			continue
@@ -105,13 +131,28 @@ func (s Shards) List(
 		b.Subscriptions = slices.DeleteFunc(b.Subscriptions, func(sub registry.Subscription) bool {
 			return !s.Policy.AllowedClients.Allow(sub.Client)
 		})
-		boxes = append(boxes, b)
+		out = append(out, b)
 	}
-	if len(all) < ShardPage {
-		return boxes, next, false, nil
+	return out
+}
+
+// distinct refuses claims that are not one listing: of several backends, or a
+// shard twice.
+func (s Shards) distinct(claims []registry.Claim) error {
+	seen := make(map[uint32]bool, len(claims))
+	for _, c := range claims {
+		if err := s.valid("claims", c); err != nil {
+			return err
+		}
+		if c.Backend != claims[0].Backend {
+			return fault.Field("claims.backend", "all claims must be of one backend")
+		}
+		if seen[c.Shard] {
+			return fault.Field("claims.shard", "shard %d is claimed twice", c.Shard)
+		}
+		seen[c.Shard] = true
 	}
-	last := all[len(all)-1]
-	return boxes, registry.Position{Cell: last.Cell(), Key: last.Key()}, true, nil
+	return nil
 }
 
 // Commit stores how far subscriptions have been served.
@@ -132,25 +173,18 @@ func (s Shards) Suspend(
 	if registry.ShardOf(user, s.Shards) != claim.Shard {
 		return false, fault.Field("claim.shard", "user %s is not in shard %d", user, claim.Shard)
 	}
-	if err := s.holds(ctx, claim); err != nil {
+	if err := s.valid("claim", claim); err != nil {
 		return false, err
 	}
-	return s.Mailboxes.SuspendCredential(ctx, user, version, reason)
-}
-
-func (s Shards) holds(ctx context.Context, claim registry.Claim) error {
-	if err := s.valid("claim", claim); err != nil {
-		return err
-	}
-	fenced, err := s.Epochs.Fenced(ctx, claim)
+	fenced, err := s.Epochs.Fenced(ctx, []registry.Claim{claim})
 	if err != nil {
-		return err
+		return false, err
 	}
-	if fenced {
-		return fault.New(fault.Precondition, "a higher epoch than %d is open for shard %d of %s",
+	if len(fenced) > 0 {
+		return false, fault.New(fault.Precondition, "a higher epoch than %d is open for shard %d of %s",
 			claim.Epoch, claim.Shard, claim.Backend)
 	}
-	return nil
+	return s.Mailboxes.SuspendCredential(ctx, user, version, reason)
 }
 
 func (s Shards) valid(field string, c registry.Claim) error {

@@ -27,7 +27,7 @@ func (s *Store) CommitCursors(ctx context.Context, shards uint32, batch []regist
 			claims[i] = b.Claim
 		}
 		var err error
-		if refused, err = stale(tx, claims); err != nil {
+		if refused, err = stale(locked(tx), claims); err != nil {
 			return err
 		}
 		wanted := make(map[string]uint32) // the shard each subscription must be of
@@ -74,8 +74,7 @@ func ofShard(tx *gorm.DB, wanted map[string]uint32, shards uint32) (map[string]b
 	known := make(map[string]bool, len(ids))
 	for part := range slicesOf(ids) {
 		var rows []subscriptionRow
-		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-			Select("id", "cell").Where("id IN ?", part).Order("id").Find(&rows).Error
+		err := locked(tx).Select("id", "cell").Where("id IN ?", part).Order("id").Find(&rows).Error
 		if err != nil {
 			return nil, fmt.Errorf("reading the subscriptions of cursors: %w", err)
 		}

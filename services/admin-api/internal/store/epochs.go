@@ -36,7 +36,7 @@ func (s *Store) OpenEpochs(ctx context.Context, claims []registry.Claim) ([]regi
 			}
 		}
 		var err error
-		refused, err = stale(tx, claims)
+		refused, err = stale(locked(tx), claims)
 		return err
 	})
 	if err != nil {
@@ -63,8 +63,13 @@ func newest(claims []registry.Claim) []epochRow {
 	return rows
 }
 
-// stale returns the claims below the newest epoch of their shard. It locks the
-// epochs it reads, so that none of them grows before the transaction ends.
+// locked makes reads lock the rows they find, so that none of them changes before
+// the transaction ends. SQLite's one writer needs no locks and takes none.
+func locked(tx *gorm.DB) *gorm.DB {
+	return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Session(&gorm.Session{})
+}
+
+// stale returns the claims below the newest epoch of their shard.
 func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
 	open := make(map[slot]uint64, len(claims))
 	for part := range slices.Chunk(newest(claims), chunk) {
@@ -74,8 +79,7 @@ func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
 		}
 		for backend, shards := range byBackend {
 			var rows []epochRow
-			err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-				Where("backend = ? AND shard IN ?", backend, shards).Order("shard").Find(&rows).Error
+			err := tx.Where("backend = ? AND shard IN ?", backend, shards).Order("shard").Find(&rows).Error
 			if err != nil {
 				return nil, fmt.Errorf("reading epochs: %w", err)
 			}
@@ -93,14 +97,9 @@ func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
 	return refused, nil
 }
 
-// Fenced says whether a higher epoch than the claim's is open.
-func (s *Store) Fenced(ctx context.Context, claim registry.Claim) (bool, error) {
-	var row epochRow
-	err := s.db.WithContext(ctx).Where("backend = ? AND shard = ?", claim.Backend, claim.Shard).Limit(1).Find(&row).Error
-	if err != nil {
-		return false, fmt.Errorf("reading the epoch of shard %d: %w", claim.Shard, err)
-	}
-	return claim.Epoch < unsigned(row.Epoch), nil
+// Fenced returns those of the claims that a higher epoch has put an end to.
+func (s *Store) Fenced(ctx context.Context, claims []registry.Claim) ([]registry.Claim, error) {
+	return stale(s.db.WithContext(ctx), claims)
 }
 
 // MaxEpoch is the highest epoch ever opened, 0 when none was.

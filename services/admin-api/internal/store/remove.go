@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/services/admin-api/internal/registry"
@@ -69,8 +68,7 @@ func (s *Store) Unregister(ctx context.Context, user registry.UserID, client str
 // registrations. The credentials set free are noted in the same transaction.
 func remove(tx *gorm.DB, userKey, where string, arg any) (registry.Removed, error) {
 	var user userRow
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("user_key = ?", userKey).Take(&user).Error
+	err := locked(tx).Where("user_key = ?", userKey).Take(&user).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return registry.Removed{}, fault.New(fault.NotFound, "nothing is registered for the user any more")
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -18,27 +19,65 @@ func cellBits(shards uint32) int {
 	return bits.TrailingZeros32(registry.Cells) - bits.TrailingZeros32(shards)
 }
 
-// ListShard returns up to limit mailboxes of the shard after a position, of users
-// in the given mail stores, with all their subscriptions and cursors. It takes
-// four statements, however many mailboxes.
-func (s *Store) ListShard(
-	ctx context.Context, stores []string, shard, shards uint32, after registry.Position, limit int,
+// span is a run of neighbouring shards as cells: from low up to, not with, high.
+type span struct{ low, high int64 }
+
+// spans joins shards, in any order, to runs in ascending order.
+func spans(list []uint32, shards uint32) []span {
+	var out []span
+	for _, shard := range slices.Sorted(slices.Values(list)) {
+		low, high := int64(shard)<<cellBits(shards), (int64(shard)+1)<<cellBits(shards)
+		if last := len(out) - 1; last >= 0 && out[last].high >= low {
+			out[last].high = high
+			continue
+		}
+		out = append(out, span{low, high})
+	}
+	return out
+}
+
+// ListShards returns up to limit mailboxes of some shards after a position, of
+// users in the given mail stores, with all their subscriptions and cursors. The
+// number of statements grows with the shards and the limit by steps of hundreds,
+// not with the mailboxes.
+func (s *Store) ListShards(
+	ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, limit int,
 ) ([]registry.Mailbox, error) {
-	low := int64(shard) << cellBits(shards)
-	high := int64(shard+1) << cellBits(shards)
-	var rows []userRow
 	db := s.db.WithContext(ctx)
-	err := db.Where("cell >= ? AND cell < ? AND (cell > ? OR user_key > ?)",
-		max(low, int64(after.Cell)), high, int64(after.Cell), after.Key).
-		Where("store IN ?", stores).Order("cell, user_key").Limit(limit).Find(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("listing shard %d: %w", shard, err)
+	ahead := slices.DeleteFunc(spans(list, shards), func(s span) bool { return s.high <= int64(after.Cell) })
+	var rows []userRow
+	for part := range slices.Chunk(ahead, spansAtOnce) {
+		found, err := usersIn(db, stores, part, after, limit-len(rows))
+		if err != nil {
+			return nil, err
+		}
+		if rows = append(rows, found...); len(rows) == limit {
+			break
+		}
 	}
 	users, err := withClients(db, rows)
 	if err != nil {
 		return nil, err
 	}
 	return withSubscriptions(db, users)
+}
+
+// spansAtOnce bounds one statement; databases plan hundreds of ranges well.
+const spansAtOnce = 200
+
+func usersIn(db *gorm.DB, stores []string, part []span, after registry.Position, limit int) ([]userRow, error) {
+	within := db.Where("cell >= ? AND cell < ?", part[0].low, part[0].high)
+	for _, one := range part[1:] {
+		within = within.Or("cell >= ? AND cell < ?", one.low, one.high)
+	}
+	var rows []userRow
+	err := db.Where(within).
+		Where("cell >= ? AND (cell > ? OR user_key > ?)", int64(after.Cell), int64(after.Cell), after.Key).
+		Where("store IN ?", stores).Order("cell, user_key").Limit(limit).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("listing shards: %w", err)
+	}
+	return rows, nil
 }
 
 func withSubscriptions(db *gorm.DB, users []registry.User) ([]registry.Mailbox, error) {

@@ -35,7 +35,7 @@ func TestListShardHoldsEachUserOnce(t *testing.T) {
 			for at := range n {
 				after := registry.Position{}
 				for {
-					page := must(s.ListShard(t.Context(), []string{"demo", "more"}, at, n, after, 3))(t)
+					page := must(s.ListShards(t.Context(), []string{"demo", "more"}, []uint32{at}, n, after, 3))(t)
 					for _, box := range page {
 						seen++
 						if shard.Of(box.Context, box.UserID.User, n) != at || len(box.Subscriptions) != 1 ||
@@ -52,6 +52,29 @@ func TestListShardHoldsEachUserOnce(t *testing.T) {
 			if seen != users*9/10 {
 				t.Errorf("%d shards hold %d users, want %d", n, seen, users*9/10)
 			}
+		}
+		want := 0
+		for _, u := range must(s.ListUsers(t.Context(), "", "", users))(t) {
+			if at := shard.Of(u.Context, u.UserID.User, 1024); at%2 == 0 && u.Store == "demo" {
+				want++
+			}
+		}
+		var even []uint32 // more runs than one statement names
+		for at := uint32(1022); at > 0; at -= 2 {
+			even = append(even, at)
+		}
+		even = append(even, 0)
+		got := 0
+		after := registry.Position{}
+		for {
+			page := must(s.ListShards(t.Context(), []string{"demo"}, even, 1024, after, 4))(t)
+			if got += len(page); len(page) < 4 {
+				break
+			}
+			after = registry.Position{Cell: page[3].Cell(), Key: page[3].Key()}
+		}
+		if got != want {
+			t.Errorf("every second of 1024 shards holds %d users, want %d", got, want)
 		}
 	})
 }
@@ -131,11 +154,8 @@ func TestEpochsOnlyGrow(t *testing.T) {
 		// One shard twice in one call, a lower one, an equal one, a higher one.
 		refused := must(s.OpenEpochs(ctx, []registry.Claim{claim(1, 9), claim(2, 10), claim(3, 5), claim(3, 6), claim(1, 11)}))(t)
 		same(t, "refused", []registry.Claim{claim(1, 9), claim(3, 5)}, refused)
-		for c, want := range map[registry.Claim]bool{claim(1, 10): true, claim(1, 11): false, claim(3, 6): false, claim(9, 1): false} {
-			if got := must(s.Fenced(ctx, c))(t); got != want {
-				t.Errorf("fenced %+v: %v", c, got)
-			}
-		}
+		fenced := must(s.Fenced(ctx, []registry.Claim{claim(1, 10), claim(1, 11), claim(3, 6), claim(9, 1)}))(t)
+		same(t, "fenced", []registry.Claim{claim(1, 10)}, fenced)
 		if got := must(s.MaxEpoch(ctx))(t); got != 99 {
 			t.Errorf("highest epoch: %d", got)
 		}
