@@ -1,0 +1,192 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package adminapi is the public edge of mailpush and its registry: it
+// authenticates, validates, stores who is subscribed, and answers applications,
+// operators, workers and the scheduler.
+//
+// It keeps these invariants: credentials travel in clear text on loopback only; a
+// subscription is answered when everything a listener needs is stored; SQL is
+// private to this service.
+package adminapi
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/service"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/admin-api/internal/auth"
+	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/edge"
+	"mailpush.internal/services/admin-api/internal/peers"
+	"mailpush.internal/services/admin-api/internal/rpc"
+	"mailpush.internal/services/admin-api/internal/store"
+)
+
+// Config is what the service works with. Listeners are taken over by Run.
+type Config struct {
+	// Public serves applications, operators and browsers. PublicTLS may be nil on a
+	// loopback address only.
+	Public    net.Listener
+	PublicTLS *tls.Config
+	// Internal serves workers and the scheduler over mutual TLS.
+	Internal net.Listener
+	// Database is the registry's DSN.
+	Database                   secret.String
+	VaultAddrs, SchedulerAddrs []string
+	Cluster                    cluster.Config
+
+	AllowPermanentPush   bool     // push.allowPermanentPush
+	AllowedClients       []string // push.allowedClients; empty allows all
+	CredStorage          bool     // push.credstorage.enabled
+	PasswordSourceGlobal bool     // mail.passwordSource is global
+	IMAPIdlePermanent    bool     // imapidle.supportsPermanentListeners
+	Stores               []*mailv1.MailStore
+
+	Admins            []Admin
+	Applications      []Application
+	AllowedOrigins    []string // origins of browsers that may call; `*` for any
+	AllowHTTPWebhooks bool
+}
+
+// Admin is an administrator: a name and the Argon2id hash of a password.
+type Admin = auth.Admin
+
+// Application is a caller of PushService: a token's hash and the contexts it covers.
+type Application = auth.Application
+
+// HashPassword makes the PasswordHash of an Admin.
+func HashPassword(password secret.String) string { return auth.HashPassword(password) }
+
+// HashToken makes the TokenHash of an Application.
+func HashToken(token secret.String) string { return auth.HashToken(token) }
+
+// CheckPasswordHash says whether a text can be the PasswordHash of an Admin.
+func CheckPasswordHash(phc string) error {
+	_, err := auth.ParsePasswordHash(phc)
+	return err
+}
+
+// CheckTokenHash says whether a text can be the TokenHash of an Application.
+func CheckTokenHash(text string) error {
+	_, err := auth.ParseTokenHash(text)
+	return err
+}
+
+// idleBackend is the backend whose switch is Config.IMAPIdlePermanent.
+const idleBackend = "imapidle"
+
+// Service is one replica of admin-api.
+type Service struct {
+	config  Config
+	rt      service.Runtime
+	policy  decide.Policy
+	stores  map[string]*mailv1.MailStore
+	auth    *auth.Authenticator
+	metrics *rpc.Metrics
+	store   atomic.Pointer[store.Store] // nil until Run has opened it
+}
+
+// New checks the configuration. It connects to nothing: Run does.
+func New(c Config, rt service.Runtime) (*Service, error) {
+	s := &Service{config: c, rt: rt, stores: make(map[string]*mailv1.MailStore, len(c.Stores))}
+	if c.PublicTLS == nil && !loopback(c.Public.Addr()) {
+		return nil, fmt.Errorf("admin-api: the public address %s is not loopback: it needs TLS, for callers show passwords",
+			c.Public.Addr())
+	}
+	s.policy = decide.Policy{
+		AllowPermanentPush: c.AllowPermanentPush, AllowedClients: c.AllowedClients,
+		CredStorage: c.CredStorage, MasterUser: c.PasswordSourceGlobal,
+		Stores: make(map[string]string, len(c.Stores)),
+	}
+	if c.IMAPIdlePermanent {
+		s.policy.PermanentBackends = []string{idleBackend}
+	}
+	for _, m := range c.Stores {
+		if _, twice := s.stores[m.GetName()]; twice || m.GetName() == "" {
+			return nil, fmt.Errorf("admin-api: the name of mail store %q is empty or given twice", m.GetName())
+		}
+		s.stores[m.GetName()] = m
+		s.policy.Stores[m.GetName()] = m.GetBackend()
+	}
+	var err error
+	if s.auth, err = auth.New(c.Admins, c.Applications); err != nil {
+		return nil, fmt.Errorf("admin-api: %w", err)
+	}
+	if s.metrics, err = rpc.NewMetrics(rt.Metrics); err != nil {
+		return nil, fmt.Errorf("admin-api: registering metrics: %w", err)
+	}
+	return s, nil
+}
+
+func loopback(a net.Addr) bool {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	default:
+		return false
+	}
+}
+
+// Ready says whether the service can do its work: the registry is open and answers.
+// Vault and scheduler are asked when they are needed; without them listings of the
+// registry still work.
+func (s *Service) Ready(ctx context.Context) error {
+	registry := s.store.Load()
+	if registry == nil {
+		return fault.New(fault.Unavailable, "the registry is not open yet")
+	}
+	return registry.Ping(ctx)
+}
+
+// Run opens the registry and the cluster and serves until ctx ends.
+func (s *Service) Run(ctx context.Context) (err error) {
+	registry, err := store.Open(ctx, s.config.Database, s.rt.Log)
+	if err != nil {
+		return fmt.Errorf("admin-api: %w", err)
+	}
+	defer func() { err = errors.Join(err, registry.Close()) }()
+	members, err := cluster.Open(ctx, s.config.Cluster, s.rt.Log)
+	if err != nil {
+		return fmt.Errorf("admin-api: %w", err)
+	}
+	defer func() { err = errors.Join(err, members.Close()) }()
+	s.store.Store(registry)
+	return s.serve(ctx, registry, members, members.Settings().GetShards())
+}
+
+func (s *Service) serve(ctx context.Context, registry *store.Store, touch edge.Cluster, shards uint32) error {
+	e := edge.New(edge.Config{
+		Policy: s.policy, Stores: s.stores, Shards: shards, AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
+		Store:     registry,
+		Vault:     peers.NewVault(s.rt.Identity, s.config.VaultAddrs),
+		Cluster:   touch,
+		Scheduler: peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs),
+		Workers:   peers.NewWorkers(s.rt.Identity),
+		Log:       s.rt.Log,
+	})
+	public := rpc.Public{
+		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
+	}.Handler()
+	internal := rpc.Internal{
+		Shards: edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry},
+		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log,
+	}.Handler()
+	return service.Group(ctx, e.Run,
+		func(ctx context.Context) error {
+			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.config.PublicTLS, public)
+		},
+		func(ctx context.Context) error {
+			return service.Serve(ctx, s.rt.Log, "registry", s.config.Internal, s.rt.Identity.ServerTLS(), internal)
+		})
+}

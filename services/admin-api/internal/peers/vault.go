@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package peers
+
+import (
+	"context"
+
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/pkg/secret"
+	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
+	"mailpush.internal/proto/gen/mailpush/vault/v1/vaultv1connect"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+const vaultName = "the credential vault"
+
+// Vault is the credential vault. It is safe for concurrent use.
+type Vault struct {
+	client vaultv1connect.VaultServiceClient
+}
+
+// NewVault makes a client of the vault's replicas.
+func NewVault(id *identity.Identity, addresses []string) *Vault {
+	return &Vault{vaultv1connect.NewVaultServiceClient(rpc.Client(id, identity.Vault, addresses), rpc.BaseURL)}
+}
+
+// SealPassword stores the user's login and password at the mail store.
+func (v *Vault) SealPassword(ctx context.Context, u registry.UserID, login string, password secret.String) (uint64, error) {
+	return v.seal(ctx, u, registry.MailAccount, &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
+		Password: &vaultv1.Password{Login: login, Password: password.Reveal()},
+	}})
+}
+
+// SealMaster stores the user's login, which the master user opens.
+func (v *Vault) SealMaster(ctx context.Context, u registry.UserID, login string) (uint64, error) {
+	return v.seal(ctx, u, registry.MailAccount, &vaultv1.Credential{Kind: &vaultv1.Credential_Master{
+		Master: &vaultv1.Master{Login: login},
+	}})
+}
+
+// SealWebhook stores the key that signs a subscription's webhooks.
+func (v *Vault) SealWebhook(ctx context.Context, u registry.UserID, subscription string, key secret.String) (uint64, error) {
+	return v.seal(ctx, u, registry.WebhookAccount(subscription), &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
+		SigningSecret: &vaultv1.SigningSecret{Secret: key.Reveal()},
+	}})
+}
+
+func (v *Vault) seal(ctx context.Context, u registry.UserID, account string, c *vaultv1.Credential) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	res, err := call(ctx, vaultName, v.client.Seal, &vaultv1.SealRequest{User: user(u), Account: account, Credential: c})
+	return res.GetVersion(), err
+}
+
+// Delete removes one of the user's credentials; removing none is no error.
+func (v *Vault) Delete(ctx context.Context, u registry.UserID, account string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	_, err := call(ctx, vaultName, v.client.Delete, &vaultv1.DeleteRequest{User: user(u), Account: account})
+	return err
+}

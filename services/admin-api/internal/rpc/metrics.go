@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/services/admin-api/internal/edge"
+)
+
+// Metrics counts what admin-api does. No label names a user or a client.
+type Metrics struct {
+	calls       *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	refusals    *prometheus.CounterVec
+	subscribes  *prometheus.CounterVec
+	commits     *prometheus.CounterVec
+	cursors     prometheus.Counter
+	suspensions prometheus.Counter
+}
+
+// NewMetrics makes the metrics and registers them.
+func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
+		calls:       counters("rpc_total", "Calls served, by procedure and Connect code.", "procedure", "code"),
+		refusals:    counters("refused_total", "Public calls refused before their body was read, by Connect code.", "code"),
+		subscribes:  counters("subscribe_total", "Subscribe calls, by outcome: permanent, not_permanent or a Connect code.", "outcome"),
+		commits:     counters("cursor_commits_total", "Cursor commits, by result: stored, fenced or failed.", "result"),
+		cursors:     counter("cursors_total", "Cursors that workers have committed."),
+		suspensions: counter("suspensions_total", "Credentials suspended after a refused login."),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "mailpush", Subsystem: "admin", Name: "rpc_seconds",
+			Help: "How long calls took, by procedure.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
+		}, []string{"procedure"}),
+	}
+	for _, c := range []prometheus.Collector{m.calls, m.refusals, m.subscribes, m.commits, m.cursors, m.suspensions, m.seconds} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "mailpush", Subsystem: "admin", Name: name, Help: help}, labels)
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "mailpush", Subsystem: "admin", Name: name, Help: help})
+}
+
+// Refused counts a call that authentication has refused.
+func (m *Metrics) Refused(code string) { m.refusals.WithLabelValues(code).Inc() }
+
+func (m *Metrics) subscribed(a edge.Answer, err error) {
+	outcome := "permanent"
+	switch {
+	case err != nil:
+		outcome = rpc.ToConnect(err).Code().String()
+	case !a.Permanent:
+		outcome = "not_permanent"
+	}
+	m.subscribes.WithLabelValues(outcome).Inc()
+}
+
+func (m *Metrics) committed(rows, refused int, err error) {
+	switch {
+	case err != nil:
+		m.commits.WithLabelValues("failed").Inc()
+	case refused > 0:
+		m.commits.WithLabelValues("fenced").Inc()
+	default:
+		m.commits.WithLabelValues("stored").Inc()
+		m.cursors.Add(float64(rows))
+	}
+}
+
+// interceptor counts and times every call.
+func (m *Metrics) interceptor() connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			start := time.Now()
+			res, err := next(ctx, req)
+			code := "ok"
+			if err != nil {
+				code = rpc.ToConnect(err).Code().String()
+			}
+			m.calls.WithLabelValues(req.Spec().Procedure, code).Inc()
+			m.seconds.WithLabelValues(req.Spec().Procedure).Observe(time.Since(start).Seconds())
+			return res, err
+		}
+	}
+}

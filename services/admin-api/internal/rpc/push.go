@@ -1,0 +1,110 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"context"
+	"net/url"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	pushv1 "mailpush.internal/proto/gen/mailpush/push/v1"
+	"mailpush.internal/services/admin-api/internal/auth"
+	"mailpush.internal/services/admin-api/internal/edge"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// push implements PushService.
+type push struct {
+	edge    *edge.Edge
+	metrics *Metrics
+}
+
+// Subscribe implements PushServiceHandler.
+func (p push) Subscribe(
+	ctx context.Context, req *connect.Request[pushv1.SubscribeRequest],
+) (*connect.Response[pushv1.SubscribeResponse], error) {
+	m := req.Msg
+	if _, err := auth.Covers(ctx, m.GetContextId()); err != nil {
+		return nil, err
+	}
+	r := edge.Request{
+		User:   registry.UserID{Context: m.GetContextId(), User: m.GetUserId()},
+		Client: m.GetClientId(), Device: m.GetDeviceId(), Topics: m.GetTopics(), Content: int32(m.GetContent()),
+		Webhook: edge.Webhook{URL: m.GetWebhook().GetUrl(), Secret: secret.New(m.GetWebhook().GetSecret())},
+	}
+	if m.GetContent() == mailv1.Content_CONTENT_UNSPECIFIED {
+		r.Content = int32(mailv1.Content_CONTENT_ENVELOPE)
+	}
+	if a := m.GetAccount(); a != nil {
+		r.Account = &edge.Account{Store: a.GetMailStore(), Login: a.GetLogin(), Password: secret.New(a.GetPassword())}
+	}
+	answer, err := p.edge.Subscribe(ctx, r)
+	p.metrics.subscribed(answer, err)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&pushv1.SubscribeResponse{
+		SubscriptionId: answer.ID, Permanent: answer.Permanent, Reason: answer.Reason,
+		WebhookSecret: answer.Secret.Reveal(),
+	}), nil
+}
+
+// Unsubscribe implements PushServiceHandler.
+func (p push) Unsubscribe(
+	ctx context.Context, req *connect.Request[pushv1.UnsubscribeRequest],
+) (*connect.Response[pushv1.UnsubscribeResponse], error) {
+	caller, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.edge.Unsubscribe(ctx, req.Msg.GetSubscriptionId(), caller.Covers); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&pushv1.UnsubscribeResponse{}), nil
+}
+
+// ListSubscriptions implements PushServiceHandler.
+func (p push) ListSubscriptions(
+	ctx context.Context, req *connect.Request[pushv1.ListSubscriptionsRequest],
+) (*connect.Response[pushv1.ListSubscriptionsResponse], error) {
+	u := registry.UserID{Context: req.Msg.GetContextId(), User: req.Msg.GetUserId()}
+	if _, err := auth.Covers(ctx, u.Context); err != nil {
+		return nil, err
+	}
+	subs, err := p.edge.Store.Subscriptions(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	res := &pushv1.ListSubscriptionsResponse{}
+	for _, s := range subs {
+		res.Subscriptions = append(res.Subscriptions, &pushv1.Subscription{
+			SubscriptionId: s.ID, ContextId: s.Context, UserId: s.User, ClientId: s.Client, DeviceId: s.Device,
+			Topics: s.Topics, Content: mailv1.Content(s.Content), WebhookUrl: withoutQuery(s.WebhookURL),
+			Cursors: cursors(s.Cursors), CreatedAt: timestamppb.New(s.CreatedAt),
+		})
+	}
+	return connect.NewResponse(res), nil
+}
+
+// withoutQuery hides what many services put their tokens in.
+func withoutQuery(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.RawQuery, u.ForceQuery = "", false
+	return u.String()
+}
+
+func cursors(list []registry.Cursor) []*mailv1.Cursor {
+	out := make([]*mailv1.Cursor, len(list))
+	for i, c := range list {
+		out[i] = &mailv1.Cursor{Folder: c.Folder, UidValidity: c.UIDValidity, Uid: c.UID}
+	}
+	return out
+}

@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/admin-api/internal/edge"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// shards implements RegistryService.
+type shards struct {
+	shards  edge.Shards
+	stores  map[string]*mailv1.MailStore
+	metrics *Metrics
+}
+
+func claim(c *registryv1.Claim) registry.Claim {
+	return registry.Claim{Backend: c.GetBackend(), Shard: c.GetShard(), Epoch: c.GetEpoch()}
+}
+
+func claims(list []*registryv1.Claim) []registry.Claim {
+	out := make([]registry.Claim, len(list))
+	for i, c := range list {
+		out[i] = claim(c)
+	}
+	return out
+}
+
+func wireClaims(list []registry.Claim) []*registryv1.Claim {
+	out := make([]*registryv1.Claim, len(list))
+	for i, c := range list {
+		out[i] = &registryv1.Claim{Backend: c.Backend, Shard: c.Shard, Epoch: c.Epoch}
+	}
+	return out
+}
+
+// ShardLoads implements RegistryServiceHandler.
+func (s shards) ShardLoads(
+	ctx context.Context, _ *connect.Request[registryv1.ShardLoadsRequest],
+) (*connect.Response[registryv1.ShardLoadsResponse], error) {
+	loads, top, err := s.shards.Loads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res := &registryv1.ShardLoadsResponse{MaxEpoch: top}
+	for _, l := range loads {
+		res.Loads = append(res.Loads, &registryv1.ShardLoad{Backend: l.Backend, Shard: l.Shard, Listeners: l.Listeners})
+	}
+	return connect.NewResponse(res), nil
+}
+
+// OpenEpoch implements RegistryServiceHandler.
+func (s shards) OpenEpoch(
+	ctx context.Context, req *connect.Request[registryv1.OpenEpochRequest],
+) (*connect.Response[registryv1.OpenEpochResponse], error) {
+	refused, err := s.shards.Open(ctx, claims(req.Msg.GetClaims()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&registryv1.OpenEpochResponse{Refused: wireClaims(refused)}), nil
+}
+
+// ListShard implements RegistryServiceHandler.
+func (s shards) ListShard(
+	ctx context.Context, req *connect.Request[registryv1.ListShardRequest],
+) (*connect.Response[registryv1.ListShardResponse], error) {
+	after, err := decodePosition(req.Msg.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.shards.List(ctx, claims(req.Msg.GetClaims()), after)
+	if err != nil {
+		return nil, err
+	}
+	res := &registryv1.ListShardResponse{Refused: wireClaims(page.Refused)}
+	named := make(map[string]bool)
+	for _, b := range page.Mailboxes {
+		res.Mailboxes = append(res.Mailboxes, mailbox(b))
+		if !named[b.Store] {
+			named[b.Store] = true
+			res.Stores = append(res.Stores, s.stores[b.Store])
+		}
+	}
+	if page.More {
+		res.NextPageToken = encodePosition(page.Next)
+	}
+	return connect.NewResponse(res), nil
+}
+
+func mailbox(b registry.Mailbox) *registryv1.Mailbox {
+	out := &registryv1.Mailbox{
+		User:      &mailv1.User{ContextId: b.Context, UserId: b.UserID.User},
+		MailStore: b.Store, Permanent: true, CredentialVersion: b.Credential.Version,
+	}
+	for _, s := range b.Subscriptions {
+		out.Subscriptions = append(out.Subscriptions, &registryv1.Subscription{
+			Id: s.ID, ClientId: s.Client, Content: mailv1.Content(s.Content), WebhookUrl: s.WebhookURL,
+			SecretVersion: s.SecretVersion, Cursors: cursors(s.Cursors),
+		})
+	}
+	return out
+}
+
+// CommitCursors implements RegistryServiceHandler.
+func (s shards) CommitCursors(
+	ctx context.Context, req *connect.Request[registryv1.CommitCursorsRequest],
+) (*connect.Response[registryv1.CommitCursorsResponse], error) {
+	batch := make([]registry.ShardCursors, len(req.Msg.GetShards()))
+	rows := 0
+	for i, sc := range req.Msg.GetShards() {
+		batch[i].Claim = claim(sc.GetClaim())
+		rows += len(sc.GetCursors())
+		for _, c := range sc.GetCursors() {
+			batch[i].Cursors = append(batch[i].Cursors, registry.SubscriptionCursor{
+				Subscription: c.GetSubscriptionId(),
+				Cursor: registry.Cursor{
+					Folder: c.GetCursor().GetFolder(), UIDValidity: c.GetCursor().GetUidValidity(), UID: c.GetCursor().GetUid(),
+				},
+			})
+		}
+	}
+	refused, err := s.shards.Commit(ctx, batch)
+	s.metrics.committed(rows, len(refused), err)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&registryv1.CommitCursorsResponse{Refused: wireClaims(refused)}), nil
+}
+
+// SuspendCredential implements RegistryServiceHandler.
+func (s shards) SuspendCredential(
+	ctx context.Context, req *connect.Request[registryv1.SuspendCredentialRequest],
+) (*connect.Response[registryv1.SuspendCredentialResponse], error) {
+	m := req.Msg
+	u := registry.UserID{Context: m.GetUser().GetContextId(), User: m.GetUser().GetUserId()}
+	changed, err := s.shards.Suspend(ctx, claim(m.GetClaim()), u, m.GetCredentialVersion(), m.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	if changed {
+		s.metrics.suspensions.Inc()
+	}
+	return connect.NewResponse(&registryv1.SuspendCredentialResponse{}), nil
+}

@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rpc serves admin-api's calls: PushService and AdminService to the public,
+// RegistryService to workers and the scheduler. It translates and nothing else.
+//
+// It keeps these invariants: every public call but health and reflection passes
+// authentication, every internal one the allow-list of services; whatever a caller
+// sends is answered with a Connect error at worst.
+package rpc
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	connectcors "connectrpc.com/cors"
+	"github.com/rs/cors"
+
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/pkg/service"
+	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
+	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
+	"mailpush.internal/services/admin-api/internal/auth"
+	"mailpush.internal/services/admin-api/internal/edge"
+)
+
+// Public is what the public handler is made of.
+type Public struct {
+	Edge           *edge.Edge
+	Auth           *auth.Authenticator
+	Metrics        *Metrics
+	Log            *slog.Logger
+	AllowedOrigins []string
+	Ready          func(context.Context) error
+}
+
+const (
+	adminPrefix = "/" + adminv1connect.AdminServiceName + "/"
+	// bodyTime bounds how long a caller may take to send a request of at most a
+	// mebibyte.
+	bodyTime = 30 * time.Second
+	// preflightTime is how long a browser may remember what CORS has told it.
+	preflightTime = 2 * time.Hour
+)
+
+// Handler serves PushService, AdminService, health and reflection.
+func (p Public) Handler() http.Handler {
+	options := rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor())
+	calls := http.NewServeMux()
+	calls.Handle(pushv1connect.NewPushServiceHandler(push{p.Edge, p.Metrics}, options...))
+	calls.Handle(adminv1connect.NewAdminServiceHandler(admin{p.Edge}, options...))
+
+	mux := http.NewServeMux()
+	service.MountHealth(mux, p.Ready, pushv1connect.PushServiceName, adminv1connect.AdminServiceName)
+	mux.Handle("/", p.Auth.Middleware(adminPrefix, p.Metrics.Refused, calls))
+	return p.cors(hurried(mux))
+}
+
+// hurried does not wait for a body that comes byte by byte.
+func hurried(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Where the connection knows no deadlines, the caller's patience is the bound.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// cors lets browsers call from the allowed origins; without any, from none.
+func (p Public) cors(next http.Handler) http.Handler {
+	if len(p.AllowedOrigins) == 0 {
+		return next
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: p.AllowedOrigins,
+		AllowedMethods: connectcors.AllowedMethods(),
+		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization"),
+		ExposedHeaders: connectcors.ExposedHeaders(),
+		MaxAge:         int(preflightTime / time.Second),
+	}).Handler(next)
+}
+
+// Internal is what the internal handler is made of.
+type Internal struct {
+	Shards  edge.Shards
+	Stores  map[string]*mailv1.MailStore
+	Metrics *Metrics
+	Log     *slog.Logger
+}
+
+// Handler serves RegistryService to the services that may call it.
+func (i Internal) Handler() http.Handler {
+	worker := []string{identity.Worker}
+	allow := identity.Allow(map[string][]string{
+		registryv1connect.RegistryServiceShardLoadsProcedure:        {identity.Scheduler},
+		registryv1connect.RegistryServiceOpenEpochProcedure:         worker,
+		registryv1connect.RegistryServiceListShardProcedure:         worker,
+		registryv1connect.RegistryServiceCommitCursorsProcedure:     worker,
+		registryv1connect.RegistryServiceSuspendCredentialProcedure: worker,
+	})
+	options := rpc.HandlerOptions(i.Log, rpc.MaxInternalBytes, i.Metrics.interceptor(), allow)
+	// Shard pages repeat themselves; connections between services may be thin.
+	options = append(options, connect.WithCompressMinBytes(1<<10))
+	mux := http.NewServeMux()
+	mux.Handle(registryv1connect.NewRegistryServiceHandler(shards{i.Shards, i.Stores, i.Metrics}, options...))
+	return identity.Middleware(mux)
+}
