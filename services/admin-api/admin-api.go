@@ -166,14 +166,15 @@ func (s *Service) Run(ctx context.Context) (err error) {
 }
 
 func (s *Service) serve(ctx context.Context, registry *store.Store, touch edge.Cluster, shards uint32) error {
+	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs)
+	defer vault.Close()
+	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs)
+	defer scheduler.Close()
+	workers := peers.NewWorkers(s.rt.Identity)
+	defer workers.Close()
 	e := edge.New(edge.Config{
 		Policy: s.policy, Stores: s.stores, Shards: shards, AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
-		Store:     registry,
-		Vault:     peers.NewVault(s.rt.Identity, s.config.VaultAddrs),
-		Cluster:   touch,
-		Scheduler: peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs),
-		Workers:   peers.NewWorkers(s.rt.Identity),
-		Log:       s.rt.Log,
+		Store: registry, Vault: vault, Cluster: touch, Scheduler: scheduler, Workers: workers, Log: s.rt.Log,
 	})
 	public := rpc.Public{
 		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,

@@ -5,6 +5,7 @@ package peers
 
 import (
 	"context"
+	"net/http"
 
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
@@ -18,12 +19,17 @@ import (
 // Scheduler is any replica of the scheduler. It is safe for concurrent use.
 type Scheduler struct {
 	client schedulerv1connect.SchedulerServiceClient
+	http   *http.Client
 }
 
 // NewScheduler makes a client of the scheduler's replicas.
 func NewScheduler(id *identity.Identity, addresses []string) *Scheduler {
-	return &Scheduler{schedulerv1connect.NewSchedulerServiceClient(rpc.Client(id, identity.Scheduler, addresses), rpc.BaseURL)}
+	c := rpc.Client(id, identity.Scheduler, addresses)
+	return &Scheduler{schedulerv1connect.NewSchedulerServiceClient(c, rpc.BaseURL), c}
 }
+
+// Close lets go of idle connections.
+func (s *Scheduler) Close() { s.http.CloseIdleConnections() }
 
 // Members asks for the live workers.
 func (s *Scheduler) Members(ctx context.Context) (edge.Members, error) {

@@ -5,6 +5,7 @@ package peers
 
 import (
 	"context"
+	"net/http"
 
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
@@ -19,12 +20,17 @@ const vaultName = "the credential vault"
 // Vault is the credential vault. It is safe for concurrent use.
 type Vault struct {
 	client vaultv1connect.VaultServiceClient
+	http   *http.Client
 }
 
 // NewVault makes a client of the vault's replicas.
 func NewVault(id *identity.Identity, addresses []string) *Vault {
-	return &Vault{vaultv1connect.NewVaultServiceClient(rpc.Client(id, identity.Vault, addresses), rpc.BaseURL)}
+	c := rpc.Client(id, identity.Vault, addresses)
+	return &Vault{vaultv1connect.NewVaultServiceClient(c, rpc.BaseURL), c}
 }
+
+// Close lets go of idle connections.
+func (v *Vault) Close() { v.http.CloseIdleConnections() }
 
 // SealPassword stores the user's login and password at the mail store.
 func (v *Vault) SealPassword(ctx context.Context, u registry.UserID, login string, password secret.String) (uint64, error) {

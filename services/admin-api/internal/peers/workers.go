@@ -48,6 +48,15 @@ func (w *Workers) client(address string) workerv1connect.WorkerServiceClient {
 	return workerv1connect.NewWorkerServiceClient(c, rpc.BaseURL)
 }
 
+// Close lets go of idle connections.
+func (w *Workers) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.clients {
+		c.CloseIdleConnections()
+	}
+}
+
 // makeRoom lets go of any connection; calls on it go on.
 func (w *Workers) makeRoom() {
 	for address, c := range w.clients {

@@ -1,0 +1,291 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package adminapi
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/shard"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		http.DefaultClient.CloseIdleConnections()
+		os.Exit(code)
+	}))
+}
+
+const subscribe = `{"contextId":"1","userId":"249","clientId":"mobile","topics":["mail:new"],
+	"account":{"mailStore":"demo","login":"anna","password":"hunter2-clear"},"webhook":{"url":"https://hook.example/?token=t"}}`
+
+func TestOneSubscriptionFromFirstToLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	changes := w.cluster.Changes(t.Context(), "imapidle")
+
+	got := w.post(asApp, pushPath+"Subscribe", subscribe)
+	if got.status != 200 || got.body["permanent"] != true || !strings.HasPrefix(got.body["webhookSecret"].(string), "whsec_") {
+		t.Fatalf("Subscribe: %d %s", got.status, got.text)
+	}
+	id := got.body["subscriptionId"].(string)
+	if touched := <-changes; touched != shard.Of("1", "249", shards) {
+		t.Errorf("touched shard %d", touched)
+	}
+	if n := w.vault.accounts(); n != 2 {
+		t.Errorf("%d accounts in the vault", n)
+	}
+
+	got = w.post(asApp, pushPath+"ListSubscriptions", `{"contextId":"1","userId":"249"}`)
+	sub := got.body["subscriptions"].([]any)[0].(map[string]any)
+	if sub["webhookUrl"] != "https://hook.example/" || sub["content"] != "CONTENT_ENVELOPE" || strings.Contains(got.text, "whsec_") {
+		t.Errorf("ListSubscriptions: %s", got.text)
+	}
+	want := map[string]any{"pushUsers": []any{map[string]any{
+		"contextId": "1", "userId": "249", "permanent": true, "backend": "imapidle", "state": "LISTENER_STATE_IDLE", "worker": "w1",
+	}}}
+	if diff := cmp.Diff(want, w.post(asAdmin, adminURL+"ListPushUsers", `{}`).body); diff != "" {
+		t.Errorf("ListPushUsers (-want +got):\n%s", diff)
+	}
+	if got := w.post(asAdmin, adminURL+"ListClientRegistrations", `{"pageSize":1}`); got.body["registrations"].([]any)[0].(map[string]any)["clientId"] != "mobile" ||
+		got.body["nextPageToken"] == nil {
+		t.Errorf("ListClientRegistrations: %s", got.text)
+	}
+	if got := w.post(asAdmin, adminURL+"ListWorkers", `{}`); got.body["leader"] != "s1" ||
+		got.body["workers"].([]any)[0].(map[string]any)["shards"] != float64(4) {
+		t.Errorf("ListWorkers: %s", got.text)
+	}
+	if got := w.post(asAdmin, adminURL+"Explain", `{"contextId":"1","userId":"249"}`); got.body["verdict"] != "the user gets a permanent listener" {
+		t.Errorf("Explain: %s", got.text)
+	}
+	if got := w.post(asApp, pushPath+"Unsubscribe", `{"subscriptionId":"`+id+`"}`); got.status != 200 || w.vault.accounts() != 0 {
+		t.Errorf("Unsubscribe: %s, %d accounts left in the vault", got.text, w.vault.accounts())
+	}
+	if got := w.post(asAdmin, adminURL+"UnregisterClient", `{"contextId":"1","userId":"249","clientId":"mobile"}`); got.status != 404 {
+		t.Errorf("UnregisterClient of nothing: %d %s", got.status, got.text)
+	}
+	if got := w.counted("mailpush_admin_subscribe_total"); got != 1 {
+		t.Errorf("counted %v subscriptions", got)
+	}
+}
+
+func TestWrongPasswordAndUnreachableStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.worker.set(connect.NewError(connect.CodeUnavailable, errors.New("mail store demo: connection refused")))
+	got := w.post(asAdmin, pushPath+"Subscribe", subscribe)
+	if got.status != 503 || got.body["message"] != "mail store demo: connection refused" || w.vault.accounts() != 0 {
+		t.Errorf("unreachable: %d %s, %d accounts", got.status, got.text, w.vault.accounts())
+	}
+	w.worker.set(connect.NewError(connect.CodeUnauthenticated, errors.New("mail store demo: login refused")))
+	got = w.post(asAdmin, pushPath+"Subscribe", subscribe)
+	if got.status != 200 || got.body["permanent"] != nil || got.body["reason"] != "credential suspended: mail store demo: login refused" {
+		t.Errorf("wrong password: %d %s", got.status, got.text)
+	}
+	if got := w.post(asAdmin, adminURL+"ListPushUsers", `{}`); !strings.Contains(got.text, "LISTENER_STATE_IDLE") {
+		t.Errorf("what the owner reports comes first: %s", got.text)
+	}
+	w.worker.set(nil)
+	if got := w.post(asAdmin, pushPath+"Subscribe", subscribe); got.body["permanent"] != true {
+		t.Errorf("right password: %s", got.text)
+	}
+	raw, err := os.ReadFile(w.database)
+	check(t, err)
+	wal, err := os.ReadFile(w.database + "-wal")
+	check(t, err)
+	if strings.Contains(string(raw)+string(wal)+w.log.String(), "hunter2-clear") {
+		t.Error("the password is in the database or the log")
+	}
+}
+
+func TestBadInputIsAnsweredByName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.AllowedClients = []string{"mob*"} })
+	edit := func(old, by string) string { return strings.Replace(subscribe, old, by, 1) }
+	tests := map[string]struct {
+		auth, path, body string
+		status           int
+		want             string
+	}{
+		"no credentials":   {"", "Subscribe", subscribe, 401, `"unauthenticated"`},
+		"foreign context":  {asApp, "Subscribe", edit(`"1"`, `"2"`), 403, "contextId: "},
+		"client":           {asApp, "Subscribe", edit(`"mobile"`, `"web"`), 403, "clientId: client"},
+		"bad id":           {asApp, "Subscribe", edit(`"249"`, `"2 49"`), 400, "userId: "},
+		"no topics":        {asApp, "Subscribe", edit(`["mail:new"]`, `[]`), 400, "topics: "},
+		"unknown topic":    {asApp, "Subscribe", edit(`mail:new`, `mail:old`), 400, "topics[0]: "},
+		"no webhook":       {asApp, "Subscribe", `{"contextId":"1","userId":"2","clientId":"mobile","topics":["mail:new"]}`, 400, "webhook: "},
+		"mail store":       {asApp, "Subscribe", edit(`"demo"`, `"x"`), 400, `account.mailStore: no such mail store \"x\"; known: demo`},
+		"no login":         {asApp, "Subscribe", edit(`"anna"`, `""`), 400, "account.login: "},
+		"http URL":         {asApp, "Subscribe", edit(`https:`, `http:`), 400, "webhook.url: must be https"},
+		"malformed JSON":   {asApp, "Subscribe", `{"contextId":`, 400, `"invalid_argument"`},
+		"unknown field":    {asApp, "Subscribe", `{"context":"1"}`, 400, `"invalid_argument"`},
+		"oversized":        {asApp, "Subscribe", `{"contextId":"` + strings.Repeat("1", 2<<20) + `"}`, 429, `"resource_exhausted"`},
+		"bad subscription": {asApp, "Unsubscribe", `{"subscriptionId":"x"}`, 400, "subscriptionId: "},
+		"no subscription":  {asApp, "Unsubscribe", `{"subscriptionId":"sub_aaaaaaaaaaaaaaaaaaaaaaaaaa"}`, 404, "no such subscription"},
+	}
+	for name, tt := range tests {
+		if got := w.post(tt.auth, pushPath+tt.path, tt.body); got.status != tt.status || !strings.Contains(got.text, tt.want) {
+			t.Errorf("%s: %d %s", name, got.status, got.text)
+		}
+	}
+	if got := w.post(asAdmin, adminURL+"ListPushUsers", `{"pageToken":"!"}`); got.status != 400 || !strings.Contains(got.text, "pageToken: ") {
+		t.Errorf("page token: %d %s", got.status, got.text)
+	}
+	if got := w.post(asApp, adminURL+"ListWorkers", `{}`); got.status != 403 || !strings.Contains(got.text, `"permission_denied"`) {
+		t.Errorf("an application as an administrator: %d %s", got.status, got.text)
+	}
+	if got := w.post("Basic cm9vdDp3cm9uZw==", adminURL+"ListWorkers", `{}`); !strings.HasPrefix(got.header.Get("WWW-Authenticate"), "Basic") {
+		t.Errorf("a wrong password: %d %v", got.status, got.header)
+	}
+	for _, got := range []reply{
+		w.send(http.MethodGet, adminURL+"ListWorkers", "", map[string]string{"Authorization": asAdmin}),
+		w.send(http.MethodPost, adminURL+"ListWorkers", "{}", map[string]string{"Authorization": asAdmin, "Content-Type": "text/plain"}),
+		w.post(asAdmin, "/nothing", "{}"),
+	} {
+		if got.status < 400 || got.status >= 500 {
+			t.Errorf("got %d %s", got.status, got.text)
+		}
+	}
+}
+
+func TestForeignSubscriptionDoesNotExist(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	got := w.post(asAdmin, pushPath+"Subscribe", strings.Replace(subscribe, `"1"`, `"2"`, 1))
+	id := got.body["subscriptionId"].(string)
+	if got := w.post(asApp, pushPath+"Unsubscribe", `{"subscriptionId":"`+id+`"}`); got.status != 404 {
+		t.Errorf("Unsubscribe: %d %s", got.status, got.text)
+	}
+	if got := w.post(asApp, pushPath+"ListSubscriptions", `{"contextId":"2","userId":"249"}`); got.status != 403 {
+		t.Errorf("ListSubscriptions: %d %s", got.status, got.text)
+	}
+}
+
+func TestBrowsersOfAllowedOriginsOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for origin, want := range map[string]string{"https://console.example": "https://console.example", "https://evil.example": ""} {
+		got := w.send(http.MethodOptions, adminURL+"ListPushUsers", "", map[string]string{
+			"Origin": origin, "Access-Control-Request-Method": "POST",
+			"Access-Control-Request-Headers": "authorization,content-type",
+		})
+		if got.header.Get("Access-Control-Allow-Origin") != want {
+			t.Errorf("preflight of %s: %v", origin, got.header)
+		}
+	}
+	got := w.send(http.MethodPost, "/grpc.health.v1.Health/Check", `{"service":"mailpush.push.v1.PushService"}`,
+		map[string]string{"Content-Type": "application/json"})
+	if got.body["status"] != "SERVING_STATUS_SERVING" && got.body["status"] != "SERVING" {
+		t.Errorf("health: %d %s", got.status, got.text)
+	}
+}
+
+func TestRegistryServesWorkersAndTheSchedulerOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if got := w.post(asAdmin, pushPath+"Subscribe", subscribe); got.status != 200 {
+		t.Fatal(got.text)
+	}
+	ctx, worker := t.Context(), w.registry(identity.Worker)
+	mine := &registryv1.Claim{Backend: "imapidle", Shard: shard.Of("1", "249", shards), Epoch: 5}
+	stale := &registryv1.Claim{Backend: "imapidle", Shard: mine.GetShard(), Epoch: 4}
+
+	opened, err := worker.OpenEpoch(ctx, connect.NewRequest(&registryv1.OpenEpochRequest{Claims: []*registryv1.Claim{mine, stale}}))
+	check(t, err)
+	if len(opened.Msg.GetRefused()) != 1 {
+		t.Errorf("refused %v", opened.Msg.GetRefused())
+	}
+	listed, err := worker.ListShard(ctx, connect.NewRequest(&registryv1.ListShardRequest{Claims: []*registryv1.Claim{mine}}))
+	check(t, err)
+	box := listed.Msg.GetMailboxes()[0]
+	if len(listed.Msg.GetStores()) != 1 || !box.GetPermanent() || len(box.GetSubscriptions()[0].GetCursors()) != 1 {
+		t.Errorf("listed %v", listed.Msg)
+	}
+	listed, err = worker.ListShard(ctx, connect.NewRequest(&registryv1.ListShardRequest{Claims: []*registryv1.Claim{stale}}))
+	if err != nil || len(listed.Msg.GetRefused()) != 1 || len(listed.Msg.GetMailboxes()) != 0 {
+		t.Errorf("a stale claim listed %v, %v", listed, err)
+	}
+	cursor := &registryv1.SubscriptionCursor{
+		SubscriptionId: box.GetSubscriptions()[0].GetId(), Cursor: &mailv1.Cursor{Folder: "INBOX", UidValidity: 7, Uid: 101},
+	}
+	committed, err := worker.CommitCursors(ctx, connect.NewRequest(&registryv1.CommitCursorsRequest{Shards: []*registryv1.ShardCursors{
+		{Claim: mine, Cursors: []*registryv1.SubscriptionCursor{cursor}}, {Claim: stale, Cursors: []*registryv1.SubscriptionCursor{cursor}},
+	}}))
+	if err != nil || len(committed.Msg.GetRefused()) != 1 {
+		t.Errorf("committed %v, %v", committed, err)
+	}
+	suspend := &registryv1.SuspendCredentialRequest{Claim: stale, User: box.GetUser(), CredentialVersion: box.GetCredentialVersion(), Reason: "refused"}
+	if _, err := worker.SuspendCredential(ctx, connect.NewRequest(suspend)); connect.CodeOf(err) != connect.CodeFailedPrecondition {
+		t.Errorf("a stale claim suspended: %v", err)
+	}
+	scheduler := w.registry(identity.Scheduler)
+	loads, err := scheduler.ShardLoads(ctx, connect.NewRequest(&registryv1.ShardLoadsRequest{}))
+	if err != nil || len(loads.Msg.GetLoads()) != 1 || loads.Msg.GetMaxEpoch() != 5 {
+		t.Errorf("loads %v, %v", loads, err)
+	}
+	suspend.Claim = mine
+	_, err = worker.SuspendCredential(ctx, connect.NewRequest(suspend))
+	check(t, err)
+	loads, err = scheduler.ShardLoads(ctx, connect.NewRequest(&registryv1.ShardLoadsRequest{}))
+	if err != nil || len(loads.Msg.GetLoads()) != 0 {
+		t.Errorf("loads after the suspension %v, %v", loads, err)
+	}
+
+	for as, want := range map[string]connect.Code{identity.Worker: connect.CodePermissionDenied, identity.Vault: connect.CodePermissionDenied} {
+		if _, err := w.registry(as).ShardLoads(ctx, connect.NewRequest(&registryv1.ShardLoadsRequest{})); connect.CodeOf(err) != want {
+			t.Errorf("%s asks for loads: %v", as, err)
+		}
+	}
+	_, err = worker.ListShard(ctx, connect.NewRequest(&registryv1.ListShardRequest{Claims: []*registryv1.Claim{{Backend: "imapidle", Shard: 99, Epoch: 1}}}))
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "claims.shard: there are 4 shards, got 99") {
+		t.Errorf("a shard that does not exist: %v", err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+	tests := map[string]struct {
+		addr   net.Addr
+		tls    *tls.Config
+		change func(*Config)
+		want   string
+	}{
+		"clear text off loopback": {&net.TCPAddr{IP: net.IPv4zero, Port: 80}, nil, func(*Config) {}, "0.0.0.0:80 is not loopback: it needs TLS"},
+		"TLS off loopback":        {&net.TCPAddr{IP: net.IPv4zero, Port: 80}, &tls.Config{MinVersion: tls.VersionTLS13}, func(*Config) {}, ""},
+		"loopback":                {loopback, nil, func(*Config) {}, ""},
+		"admin without a hash":    {loopback, nil, func(c *Config) { c.Admins = []Admin{{Name: "a"}} }, `admin "a": not an Argon2id hash`},
+		"store twice":             {loopback, nil, func(c *Config) { c.Stores = []*mailv1.MailStore{{Name: "a"}, {Name: "a"}} }, `mail store "a" is empty or given twice`},
+	}
+	for name, tt := range tests {
+		c, rt := bare(tt.addr, tt.tls)
+		tt.change(&c)
+		s, err := New(c, rt)
+		if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil && s.Ready(t.Context()) == nil {
+			t.Errorf("%s: ready before it runs", name)
+		}
+	}
+	if CheckPasswordHash(HashPassword(secret.New("x"))) != nil || CheckTokenHash(HashToken(secret.New("x"))) != nil || CheckTokenHash("x") == nil {
+		t.Error("the checks do not tell good hashes from bad ones")
+	}
+	if diff := cmp.Diff(64, len(HashToken(secret.New("x")))); diff != "" {
+		t.Error(diff)
+	}
+}

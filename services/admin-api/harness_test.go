@@ -1,0 +1,308 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package adminapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/cluster/embedded"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/service"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
+	schedulerv1 "mailpush.internal/proto/gen/mailpush/scheduler/v1"
+	"mailpush.internal/proto/gen/mailpush/scheduler/v1/schedulerv1connect"
+	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
+	"mailpush.internal/proto/gen/mailpush/vault/v1/vaultv1connect"
+	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
+	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
+)
+
+const shards = 4
+
+// fakeVault is a vault service in memory.
+type fakeVault struct {
+	vaultv1connect.UnimplementedVaultServiceHandler
+	mu      sync.Mutex
+	sealed  map[string]*vaultv1.Credential
+	version uint64
+}
+
+func (f *fakeVault) Seal(_ context.Context, r *connect.Request[vaultv1.SealRequest]) (*connect.Response[vaultv1.SealResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version++
+	f.sealed[r.Msg.GetUser().GetUserId()+" "+r.Msg.GetAccount()] = r.Msg.GetCredential()
+	return connect.NewResponse(&vaultv1.SealResponse{Version: f.version}), nil
+}
+
+func (f *fakeVault) Delete(_ context.Context, r *connect.Request[vaultv1.DeleteRequest]) (*connect.Response[vaultv1.DeleteResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.sealed, r.Msg.GetUser().GetUserId()+" "+r.Msg.GetAccount())
+	return connect.NewResponse(&vaultv1.DeleteResponse{}), nil
+}
+
+func (f *fakeVault) accounts() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sealed)
+}
+
+// fakeWorker is one worker that runs whatever it is asked about.
+type fakeWorker struct {
+	workerv1connect.UnimplementedWorkerServiceHandler
+	mu       sync.Mutex
+	baseline error
+}
+
+func (f *fakeWorker) set(baseline error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.baseline = baseline
+}
+
+func (f *fakeWorker) GetBaseline(_ context.Context, _ *connect.Request[workerv1.GetBaselineRequest]) (*connect.Response[workerv1.GetBaselineResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.baseline != nil {
+		return nil, f.baseline
+	}
+	return connect.NewResponse(&workerv1.GetBaselineResponse{
+		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 100}},
+	}), nil
+}
+
+func (*fakeWorker) GetListeners(_ context.Context, r *connect.Request[workerv1.GetListenersRequest]) (*connect.Response[workerv1.GetListenersResponse], error) {
+	res := &workerv1.GetListenersResponse{Worker: "w1"}
+	for _, u := range r.Msg.GetUsers() {
+		res.Listeners = append(res.Listeners, &workerv1.Listener{
+			User: u, Permanent: true, Backend: "imapidle", State: mailv1.ListenerState_LISTENER_STATE_IDLE,
+		})
+	}
+	return connect.NewResponse(res), nil
+}
+
+// fakeScheduler knows the one worker, which holds all shards.
+type fakeScheduler struct{ worker string }
+
+func (f *fakeScheduler) ListWorkers(context.Context, *connect.Request[schedulerv1.ListWorkersRequest]) (*connect.Response[schedulerv1.ListWorkersResponse], error) {
+	return connect.NewResponse(&schedulerv1.ListWorkersResponse{Leader: "s1", Shards: shards, Workers: []*schedulerv1.Worker{{
+		Id: "w1", Address: f.worker, Backends: []string{"imapidle"}, Capacity: 100, Version: "v",
+		Held: []*mailv1.ShardSet{{Backend: "imapidle", Shards: []uint32{0, 1, 2, 3}, Epochs: []uint64{5, 5, 5, 5}}},
+	}}}), nil
+}
+
+// world is admin-api between fake services, on SQLite and an etcd of its own.
+type world struct {
+	t         *testing.T
+	url       string // of the public API
+	internal  string // address of RegistryService
+	authority *identity.Authority
+	vault     *fakeVault
+	worker    *fakeWorker
+	cluster   *cluster.Client
+	database  string
+	log       *syncBuffer
+	metrics   *prometheus.Registry
+}
+
+func newWorld(t *testing.T, change func(*Config)) *world {
+	t.Helper()
+	authority, err := identity.OpenAuthority(t.TempDir(), "test")
+	check(t, err)
+	etcd, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir()})
+	check(t, err)
+	t.Cleanup(etcd.Close)
+	w := &world{
+		t: t, authority: authority, worker: &fakeWorker{}, log: new(syncBuffer),
+		vault: &fakeVault{sealed: make(map[string]*vaultv1.Credential)}, metrics: prometheus.NewRegistry(),
+		database: filepath.Join(t.TempDir(), "registry.db"),
+	}
+	inCluster := cluster.Config{Endpoints: etcd.Endpoints(), Prefix: "/test", Shards: shards}
+	w.cluster, err = cluster.Open(t.Context(), inCluster, slog.New(slog.DiscardHandler))
+	check(t, err)
+	t.Cleanup(func() { check(t, w.cluster.Close()) })
+
+	worker := w.serve(identity.Worker, func() (string, http.Handler) { return workerv1connect.NewWorkerServiceHandler(w.worker) })
+	public, internal := listen(t), listen(t)
+	w.url, w.internal = "http://"+public.Addr().String(), internal.Addr().String()
+	c := Config{
+		Public: public, Internal: internal, Database: secret.New("sqlite://" + w.database), Cluster: inCluster,
+		VaultAddrs: []string{w.serve(identity.Vault, func() (string, http.Handler) { return vaultv1connect.NewVaultServiceHandler(w.vault) })},
+		SchedulerAddrs: []string{w.serve(identity.Scheduler, func() (string, http.Handler) {
+			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{worker})
+		})},
+		AllowPermanentPush: true, CredStorage: true, IMAPIdlePermanent: true,
+		Stores:         []*mailv1.MailStore{{Name: "demo", Address: "127.0.0.1:143", Backend: "imapidle"}},
+		Admins:         []Admin{{Name: "root", PasswordHash: HashPassword(secret.New("right"))}},
+		Applications:   []Application{{Name: "app", TokenHash: HashToken(secret.New("token")), Contexts: []string{"1"}}},
+		AllowedOrigins: []string{"https://console.example"},
+	}
+	if change != nil {
+		change(&c)
+	}
+	s, err := New(c, service.Runtime{
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics, Identity: w.identity(identity.Admin), Version: "test",
+	})
+	check(t, err)
+	w.run(s.Run)
+	return w
+}
+
+// syncBuffer can be read while the service writes to it.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// counted sums a counter over its labels.
+func (w *world) counted(name string) (sum float64) {
+	w.t.Helper()
+	families, err := w.metrics.Gather()
+	check(w.t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// run runs a server for as long as the test runs.
+func (w *world) run(fn func(context.Context) error) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- fn(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			w.t.Error(err)
+		}
+	})
+}
+
+func (w *world) identity(name string) *identity.Identity {
+	w.t.Helper()
+	id, err := w.authority.Issue(name)
+	check(w.t, err)
+	return id
+}
+
+func (w *world) serve(name string, handler func() (string, http.Handler)) (address string) {
+	w.t.Helper()
+	l, id := listen(w.t), w.identity(name)
+	mux := http.NewServeMux()
+	mux.Handle(handler())
+	w.run(func(ctx context.Context) error {
+		return service.Serve(ctx, slog.New(slog.DiscardHandler), name, l, id.ServerTLS(), mux)
+	})
+	return l.Addr().String()
+}
+
+// registry is RegistryService as the named service sees it.
+func (w *world) registry(as string) registryv1connect.RegistryServiceClient {
+	w.t.Helper()
+	c := rpc.Client(w.identity(as), identity.Admin, []string{w.internal})
+	w.t.Cleanup(c.CloseIdleConnections)
+	return registryv1connect.NewRegistryServiceClient(c, rpc.BaseURL)
+}
+
+const (
+	asAdmin  = "Basic cm9vdDpyaWdodA=="
+	asApp    = "Bearer token"
+	pushPath = "/mailpush.push.v1.PushService/"
+	adminURL = "/mailpush.admin.v1.AdminService/"
+)
+
+// reply is what came back over plain HTTP.
+type reply struct {
+	status int
+	header http.Header
+	text   string
+	body   map[string]any
+}
+
+// post sends JSON as a browser or curl would.
+func (w *world) post(authorization, path, body string) reply {
+	w.t.Helper()
+	return w.send(http.MethodPost, path, body, map[string]string{"Authorization": authorization, "Content-Type": "application/json"})
+}
+
+func (w *world) send(method, path, body string, header map[string]string) reply {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, bytes.NewReader([]byte(body)))
+	check(w.t, err)
+	for k, v := range header {
+		if v != "" {
+			req.Header.Set(k, v)
+		}
+	}
+	res, err := http.DefaultClient.Do(req)
+	check(w.t, err)
+	defer func() { check(w.t, res.Body.Close()) }()
+	raw, err := io.ReadAll(res.Body)
+	check(w.t, err)
+	r := reply{status: res.StatusCode, header: res.Header, text: string(raw)}
+	if err := json.Unmarshal(raw, &r.body); err != nil && res.StatusCode == http.StatusOK && method == http.MethodPost {
+		w.t.Errorf("%s answered %q", path, raw)
+	}
+	return r
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	check(t, err)
+	return l
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bare is a configuration that New looks at, and a runtime for it.
+func bare(address net.Addr, config *tls.Config) (Config, service.Runtime) {
+	return Config{Public: fakeListener{address}, PublicTLS: config}, service.Runtime{Metrics: prometheus.NewRegistry()}
+}
+
+type fakeListener struct{ addr net.Addr }
+
+func (fakeListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (fakeListener) Close() error              { return nil }
+func (l fakeListener) Addr() net.Addr          { return l.addr }

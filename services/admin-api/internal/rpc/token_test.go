@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	got, err := decodeToken(encodeToken(registrationsToken, "key", "client"), registrationsToken, 2)
+	if diff := cmp.Diff([]string{"key", "client"}, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	want := registry.Position{Cell: registry.Cells - 1, Key: "0110!03249"}
+	if p, err := decodePosition(encodePosition(want)); err != nil || p != want {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	if p, err := decodePosition(""); err != nil || p != (registry.Position{}) {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	for _, bad := range []string{
+		"!", "dQ", "dSA=", encodeToken(usersToken, "a", "b"), encodeToken(usersToken, "ä"),
+		encodeToken(registrationsToken, "a"), encodeToken(shardToken, "-1", "a"), encodeToken(shardToken, "4294967295", "a"),
+	} {
+		_, err1 := decodeToken(bad, usersToken, 1)
+		_, err2 := decodePosition(bad)
+		for _, err := range []error{err1, err2} {
+			if fault.KindOf(err) != fault.Invalid || err.Error() != "pageToken: is not the nextPageToken of an earlier page" {
+				t.Errorf("token %q: %v", bad, err)
+			}
+		}
+	}
+}
+
+func FuzzDecodePosition(f *testing.F) {
+	f.Add(encodePosition(registry.Position{Cell: 1, Key: "k"}))
+	f.Fuzz(func(t *testing.T, token string) {
+		p, err := decodePosition(token)
+		if err == nil && p.Cell >= registry.Cells {
+			t.Errorf("accepted %q as %+v", token, p)
+		}
+	})
+}
+
+func TestWithoutQuery(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{"https://h/p?token=x": "https://h/p", "https://h/p?": "https://h/p", "%": ""} {
+		if got := withoutQuery(raw); got != want {
+			t.Errorf("%q: %q", raw, got)
+		}
+	}
+}
