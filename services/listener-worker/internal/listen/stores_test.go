@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/listen"
@@ -29,11 +30,18 @@ type mailbox interface {
 // mailboxes makes a fresh mailbox of each kind of store there is.
 func mailboxes(t *testing.T) map[string]func(t *testing.T) mailbox {
 	t.Helper()
-	return map[string]func(t *testing.T) mailbox{
+	all := map[string]func(t *testing.T) mailbox{
 		"memory/tls":      func(t *testing.T) mailbox { return newMemoryMailbox(t, imaptest.TLS) },
 		"memory/starttls": func(t *testing.T) mailbox { return newMemoryMailbox(t, imaptest.StartTLS) },
 		"memory/plain":    func(t *testing.T) mailbox { return newMemoryMailbox(t, imaptest.Plain) },
 	}
+	if testing.Short() {
+		t.Log("the Dovecot lane is not run with -short")
+		return all
+	}
+	all["dovecot/tls"] = func(t *testing.T) mailbox { return newDovecotMailbox(t, mailv1.TlsMode_TLS_MODE_IMPLICIT) }
+	all["dovecot/starttls"] = func(t *testing.T) mailbox { return newDovecotMailbox(t, mailv1.TlsMode_TLS_MODE_STARTTLS) }
+	return all
 }
 
 type memoryMailbox struct {
@@ -86,6 +94,51 @@ func (m *memoryMailbox) deliver(t *testing.T, subject string) uint32 {
 	return uid
 }
 func (m *memoryMailbox) drop(*testing.T) { m.server.Drop() }
+
+type dovecotMailbox struct {
+	server    *dovecottest.Server
+	mode      mailv1.TlsMode
+	delivered uint32
+}
+
+func newDovecotMailbox(t *testing.T, mode mailv1.TlsMode) *dovecotMailbox {
+	t.Helper()
+	server := dovecottest.Start(t)
+	if err := server.AddUser("anna", "pw"); err != nil {
+		t.Fatal(err)
+	}
+	return &dovecotMailbox{server: server, mode: mode}
+}
+
+func (m *dovecotMailbox) store() *mailv1.MailStore {
+	address := m.server.TLSAddr()
+	if m.mode == mailv1.TlsMode_TLS_MODE_STARTTLS {
+		address = m.server.Addr()
+	}
+	return &mailv1.MailStore{
+		Name: "dovecot", Address: address, TlsMode: m.mode, ServerName: "localhost", CaPem: m.server.CA(),
+		Backend: "imapidle", ResponseTimeout: durationpb.New(10 * time.Second),
+	}
+}
+func (*dovecotMailbox) login() string    { return "anna" }
+func (*dovecotMailbox) password() string { return "pw" }
+func (m *dovecotMailbox) setPassword(t *testing.T, password string) {
+	t.Helper()
+	if err := m.server.SetPassword("anna", password); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deliver returns the UID Dovecot gives: a fresh folder counts from 1.
+func (m *dovecotMailbox) deliver(t *testing.T, subject string) uint32 {
+	t.Helper()
+	if err := m.server.Deliver("anna", message(subject)); err != nil {
+		t.Fatal(err)
+	}
+	m.delivered++
+	return m.delivered
+}
+func (m *dovecotMailbox) drop(*testing.T) { m.server.Drop() }
 
 func message(subject string) []byte {
 	return fmt.Appendf(nil, "From: =?utf-8?q?J=C3=B6rg?= <joerg@example.org>\r\nTo: anna@example.org\r\n"+
