@@ -86,10 +86,10 @@ type Config struct {
 }
 
 const (
-	defaultReloadMin = time.Minute
-	defaultReloadMax = 5 * time.Minute
-	defaultDrainFor  = 10 * time.Second
-	leaveTimeout     = 3 * time.Second
+	leastReload     = time.Minute
+	mostReload      = 5 * time.Minute
+	defaultDrainFor = 10 * time.Second
+	leaveTimeout    = 3 * time.Second
 )
 
 // Owner runs shards. Its methods may be called from any goroutine.
@@ -112,10 +112,10 @@ func New(cfg Config, cluster Cluster, registry Registry, listeners Listeners, de
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.ReloadMin == 0 {
-		cfg.ReloadMin = defaultReloadMin
+		cfg.ReloadMin = leastReload
 	}
 	if cfg.ReloadMax == 0 {
-		cfg.ReloadMax = max(defaultReloadMax, cfg.ReloadMin)
+		cfg.ReloadMax = max(mostReload, cfg.ReloadMin)
 	}
 	if cfg.DrainFor == 0 {
 		cfg.DrainFor = defaultDrainFor
@@ -203,7 +203,7 @@ const (
 // second half of it drawn.
 func backoff(failures int) time.Duration {
 	ceiling := min(minBackoff<<min(failures, 10), maxBackoff)
-	return ceiling/2 + rand.N(ceiling/2) //nolint:gosec // jitter, no secret
+	return ceiling/2 + rand.N(ceiling/2)
 }
 
 func pause(ctx context.Context, d time.Duration) {

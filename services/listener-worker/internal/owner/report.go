@@ -21,10 +21,9 @@ const reportTimeout = 5 * time.Second
 
 // reporter tells the scheduler what is run, one report at a time.
 type reporter struct {
-	applied  uint64 // the newest generation that is fully applied
-	acked    *clusterv1.Have
-	busy     bool
-	failures int
+	applied uint64 // the newest generation that is fully applied
+	acked   *clusterv1.Have
+	busy    bool
 }
 
 // report tells what is run when it has changed. A generation counts as applied when

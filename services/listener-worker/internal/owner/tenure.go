@@ -90,10 +90,10 @@ func (t *tenure) run(ctx context.Context) {
 	for {
 		select {
 		case <-t.member.Lost():
-			t.abandon()
+			t.abandon() //nolint:contextcheck // t.ctx outlives ctx, so that the end is orderly
 			return
 		case <-ctx.Done():
-			t.stop()
+			t.stop() //nolint:contextcheck // likewise
 			return
 		case want, open := <-wants:
 			if !open {
@@ -106,12 +106,12 @@ func (t *tenure) run(ctx context.Context) {
 			t.reloadAll()
 			reload.Reset(t.untilReload())
 		}
-		t.reconcile()
+		t.reconcile() //nolint:contextcheck // likewise
 	}
 }
 
 func (t *tenure) untilReload() time.Duration {
-	return t.cfg.ReloadMin + rand.N(t.cfg.ReloadMax-t.cfg.ReloadMin+1) //nolint:gosec // jitter, no secret
+	return t.cfg.ReloadMin + rand.N(t.cfg.ReloadMax-t.cfg.ReloadMin+1)
 }
 
 // post hands an event to the membership's goroutine; it never blocks.
@@ -137,7 +137,7 @@ func (t *tenure) takeEvents() {
 
 // watch takes in which of a backend's shards have changed.
 func (t *tenure) watch(backend string) {
-	changes := t.Owner.cluster.Changes(t.ctx, backend)
+	changes := t.cluster.Changes(t.ctx, backend)
 	t.work.Go(func() {
 		for number := range changes {
 			t.post(func() {

@@ -1,0 +1,318 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package owner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	hash "mailpush.internal/pkg/shard"
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/owner"
+)
+
+const (
+	backend = "imapidle"
+	shards  = 1024
+)
+
+var errDown = errors.New("down")
+
+// fakeMember is one membership.
+type fakeMember struct {
+	id      string
+	lost    chan struct{}
+	wants   chan *clusterv1.Want
+	world   *fakeWorld
+	left    bool
+	reports []*clusterv1.Have
+}
+
+func (m *fakeMember) ID() string                                   { return m.id }
+func (m *fakeMember) Lost() <-chan struct{}                        { return m.lost }
+func (m *fakeMember) Wants(context.Context) <-chan *clusterv1.Want { return m.wants }
+
+func (m *fakeMember) Report(_ context.Context, have *clusterv1.Have) error {
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	m.reports = append(m.reports, proto.CloneOf(have))
+	return nil
+}
+
+func (m *fakeMember) Leave(context.Context) error {
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	m.left = true
+	return nil
+}
+
+// fakeWorld is everything around an owner. Its fields are guarded by mu.
+type fakeWorld struct {
+	t         *testing.T
+	mu        sync.Mutex
+	owner     *owner.Owner
+	members   []*fakeMember
+	joinErr   error
+	changes   chan uint32
+	users     map[uint32][]*registryv1.Mailbox // by shard
+	store     *mailv1.MailStore
+	broken    map[uint32]bool // shards that cannot be listed
+	refuse    map[deliver.Claim]bool
+	opened    map[uint32]uint64
+	lists     int
+	suspended []string
+	suspendUp bool
+
+	listening  map[listen.User]listen.Mailbox
+	delivering map[listen.User]deliver.Claim
+	drainTakes time.Duration
+	drained    int
+	dropped    int
+}
+
+func (w *fakeWorld) Join(context.Context) (owner.Member, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.joinErr != nil {
+		return nil, w.joinErr
+	}
+	m := &fakeMember{
+		id: fmt.Sprintf("worker-%d", len(w.members)+1), lost: make(chan struct{}), wants: make(chan *clusterv1.Want, 1), world: w,
+	}
+	w.members = append(w.members, m)
+	return m, nil
+}
+
+func (w *fakeWorld) Changes(ctx context.Context, _ string) <-chan uint32 {
+	out := make(chan uint32)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case number := <-w.changes:
+				out <- number
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func (w *fakeWorld) OpenEpoch(_ context.Context, claims []deliver.Claim) ([]deliver.Claim, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var refused []deliver.Claim
+	for _, claim := range claims {
+		if w.refuse[claim] {
+			refused = append(refused, claim)
+			continue
+		}
+		w.opened[claim.Shard] = claim.Epoch
+	}
+	return refused, nil
+}
+
+func (w *fakeWorld) ListShards(_ context.Context, claims []deliver.Claim) (owner.Listing, error) {
+	<-time.After(time.Millisecond) // simulated: a call takes its time
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lists++
+	listing := owner.Listing{Stores: map[string]*mailv1.MailStore{"main": w.store}}
+	for _, claim := range claims {
+		if w.broken[claim.Shard] {
+			return owner.Listing{}, errDown
+		}
+		for _, mailbox := range w.users[claim.Shard] {
+			listing.Mailboxes = append(listing.Mailboxes, proto.CloneOf(mailbox))
+		}
+	}
+	return listing, nil
+}
+
+func (w *fakeWorld) SuspendCredential(_ context.Context, claim deliver.Claim, user listen.User, version uint64, reason string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.suspendUp {
+		return errDown
+	}
+	w.suspended = append(w.suspended, fmt.Sprintf("%d %s %d %s", claim.Epoch, user.ID, version, reason))
+	return nil
+}
+
+// listeners and delivery are two faces of the world whose method names collide.
+type (
+	listeners struct{ *fakeWorld }
+	delivery  struct{ *fakeWorld }
+)
+
+func (l listeners) Put(mailbox listen.Mailbox) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.delivering[mailbox.User]; !known {
+		panic("a listener that delivery does not know")
+	}
+	l.listening[mailbox.User] = mailbox
+}
+
+func (l listeners) Remove(user listen.User) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.listening, user)
+}
+
+func (l listeners) RemoveAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.listening)
+}
+
+func (d delivery) Put(claim deliver.Claim, user listen.User, _ []*registryv1.Subscription) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.opened[claim.Shard] != claim.Epoch {
+		panic("delivery under an epoch that is not open")
+	}
+	d.delivering[user] = claim
+}
+
+func (d delivery) Remove(user listen.User) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.delivering, user)
+}
+
+func (d delivery) Drop(claims []deliver.Claim) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dropped += len(claims)
+	d.forget(claims)
+}
+
+func (d delivery) Drain(ctx context.Context, claims []deliver.Claim) error {
+	select {
+	case <-time.After(d.drainTakes):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drained += len(claims)
+	d.forget(claims)
+	return nil
+}
+
+func (d delivery) forget(claims []deliver.Claim) {
+	for user, claim := range d.delivering {
+		if slices.Contains(claims, claim) {
+			delete(d.delivering, user)
+		}
+	}
+}
+
+// add registers a user and returns the shard.
+func (w *fakeWorld) add(id string) uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	number := hash.Of("1", id, shards)
+	w.users[number] = append(w.users[number], &registryv1.Mailbox{
+		User: &mailv1.User{ContextId: "1", UserId: id}, MailStore: "main", Permanent: true, CredentialVersion: 1,
+	})
+	return number
+}
+
+func (w *fakeWorld) set(change func(w *fakeWorld)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w)
+}
+
+// member is the newest membership.
+func (w *fakeWorld) member() *fakeMember {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.members[len(w.members)-1]
+}
+
+// want tells the newest member to run the shards.
+func (w *fakeWorld) want(generation, epoch uint64, numbers ...uint32) {
+	set := &mailv1.ShardSet{Backend: backend, Shards: numbers}
+	for range numbers {
+		set.Epochs = append(set.Epochs, epoch)
+	}
+	w.member().wants <- &clusterv1.Want{Generation: generation, Granted: []*mailv1.ShardSet{set}}
+}
+
+// report is the newest report: its generation and how many shards it holds.
+func (w *fakeWorld) report() (generation uint64, held int) {
+	m := w.member()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(m.reports) == 0 {
+		return 0, 0
+	}
+	last := m.reports[len(m.reports)-1]
+	for _, set := range last.GetHeld() {
+		held += len(set.GetShards())
+	}
+	return last.GetGeneration(), held
+}
+
+func (w *fakeWorld) runs() (listening, delivering int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.listening), len(w.delivering)
+}
+
+func every() []uint32 {
+	var out []uint32
+	for n := range uint32(shards) {
+		out = append(out, n)
+	}
+	return out
+}
+
+// inWorld runs a test with a running owner, in simulated time.
+func inWorld(t *testing.T, test func(w *fakeWorld, stop func())) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &fakeWorld{
+			t:       t,
+			changes: make(chan uint32), users: make(map[uint32][]*registryv1.Mailbox), store: &mailv1.MailStore{Name: "main"},
+			broken: make(map[uint32]bool), refuse: make(map[deliver.Claim]bool), opened: make(map[uint32]uint64),
+			listening: make(map[listen.User]listen.Mailbox), delivering: make(map[listen.User]deliver.Claim), suspendUp: true,
+		}
+		w.owner = owner.New(owner.Config{Backends: []string{backend}, Shards: shards}, w, w, listeners{w}, delivery{w})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.owner.Run(ctx) }()
+		stop := sync.OnceFunc(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+		synctest.Wait()
+		test(w, stop)
+		stop()
+	})
+}
+
+// pass lets time go by and everything come to rest.
+func pass(d time.Duration) {
+	<-time.After(d) // simulated
+	synctest.Wait()
+}
