@@ -234,7 +234,7 @@ func (onlyWorkers) WrapStreamingHandler(next connect.StreamingHandlerFunc) conne
 
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
 		case err == nil:
 			return etcd, nil
 		case ctx.Err() != nil:
-			return nil, nil //nolint:nilnil // stopping is no error
+			return nil, nil //nolint:nilnil,nilerr // being stopped is no error
 		case fault.KindOf(err) != fault.Unavailable:
 			return nil, fmt.Errorf("opening the cluster: %w", err)
 		}

@@ -137,8 +137,8 @@ func (l *Loop) Run(ctx context.Context) error {
 		for _, event := range l.taken() {
 			event()
 		}
-		l.onTime(time.Now())
-		l.giveTurns()
+		l.onTime(time.Now()) //nolint:contextcheck // what is started lives as long as l.ctx, which is ctx
+		l.giveTurns()        //nolint:contextcheck // likewise
 		if at, ok := l.nextTime(); ok {
 			timer.Reset(time.Until(at))
 		}

@@ -27,45 +27,45 @@ func slow(d time.Duration) func(context.Context, deliver.Push) pump.Result {
 
 func TestDrainFinishesAndStoresWhatIsInFlight(t *testing.T) {
 	t.Parallel()
-	inWorld(t, deliver.Config{CommitEvery: time.Hour}, func(t *testing.T, w *fakeWorld) {
+	inWorld(t, deliver.Config{CommitEvery: time.Hour}, func(w *fakeWorld) {
 		w.answer = slow(3 * time.Second)
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
 		w.deliverMail(user(1), 1)
 		began := time.Now()
-		if err := w.loop.Drain(t.Context(), []deliver.Claim{claim}); err != nil {
-			t.Fatal(err)
+		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+			w.t.Fatal(err)
 		}
 		if took := time.Since(began); took > 2100*time.Millisecond {
-			t.Errorf("the drain took %v", took)
+			w.t.Errorf("the drain took %v", took)
 		}
 		if w.stored("a") != 11 || len(w.pushes) != 1 {
-			t.Errorf("cursor %d after %d pushes, want 11 after 1", w.stored("a"), len(w.pushes))
+			w.t.Errorf("cursor %d after %d pushes, want 11 after 1", w.stored("a"), len(w.pushes))
 		}
 	})
 }
 
 func TestDrainOfNothingIsAtOnce(t *testing.T) {
 	t.Parallel()
-	inWorld(t, deliver.Config{}, func(t *testing.T, w *fakeWorld) {
-		if err := w.loop.Drain(t.Context(), []deliver.Claim{claim}); err != nil {
-			t.Fatal(err)
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+			w.t.Fatal(err)
 		}
 	})
 }
 
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
-	inWorld(t, deliver.Config{Turns: 1}, func(t *testing.T, w *fakeWorld) {
+	inWorld(t, deliver.Config{Turns: 1}, func(w *fakeWorld) {
 		w.answer = slow(time.Hour)
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 		defer cancel()
-		if err := w.loop.Drain(ctx, []deliver.Claim{claim}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Drain = %v", err)
+		if err := w.loop.Drain(ctx, []deliver.Claim{claim()}); !errors.Is(err, context.DeadlineExceeded) {
+			w.t.Errorf("Drain = %v", err)
 		}
 		pass(time.Second)
 		w.set(func(w *fakeWorld) { w.answer = nil })
@@ -73,23 +73,23 @@ func TestDrainIsBounded(t *testing.T) {
 		w.deliverMail(user(2), 1)
 		pass(time.Second)
 		if w.stored("a") != 0 || w.stored("b") != 11 {
-			t.Errorf("cursors %d and %d: the one turn must be free again", w.stored("a"), w.stored("b"))
+			w.t.Errorf("cursors %d and %d: the one turn must be free again", w.stored("a"), w.stored("b"))
 		}
 	})
 }
 
 func TestDropCutsOff(t *testing.T) {
 	t.Parallel()
-	inWorld(t, deliver.Config{Turns: 1}, func(t *testing.T, w *fakeWorld) {
+	inWorld(t, deliver.Config{Turns: 1}, func(w *fakeWorld) {
 		w.answer = slow(time.Hour)
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
-		w.loop.Drop([]deliver.Claim{claim})
+		w.loop.Drop([]deliver.Claim{claim()})
 		w.deliverMail(user(1), 1)
 		pass(time.Hour)
 		if len(w.pushes) != 1 || len(w.commits) != 0 {
-			t.Errorf("%d pushes, %d commits, want 1 and 0", len(w.pushes), len(w.commits))
+			w.t.Errorf("%d pushes, %d commits, want 1 and 0", len(w.pushes), len(w.commits))
 		}
 	})
 }
@@ -101,9 +101,9 @@ func TestDrainEndsWithTheLoop(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := w.loop.Run(ctx); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	if err := w.loop.Drain(t.Context(), []deliver.Claim{claim}); err == nil {
-		t.Error("a drain without a loop succeeded")
+	if err := w.loop.Drain(t.Context(), []deliver.Claim{claim()}); err == nil {
+		w.t.Error("a drain without a loop succeeded")
 	}
 }

@@ -29,7 +29,7 @@ func (l *Loop) send(lane *lane, batch pump.Batch) {
 	l.work.Go(func() {
 		defer cancel()
 		key, result := l.request(ctx, push)
-		l.post(func() { l.sent(lane, key, version, result) })
+		l.post(func() { l.sent(lane, key, version, result) }) //nolint:contextcheck // ctx ends with this request
 	})
 }
 

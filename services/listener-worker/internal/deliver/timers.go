@@ -45,12 +45,17 @@ func (t *timers) next() (time.Time, bool) {
 // byDue implements [heap.Interface].
 type byDue []*lane
 
-func (h byDue) Len() int           { return len(h) }
-func (h byDue) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+// Len implements [heap.Interface].
+func (h *byDue) Len() int { return len(*h) }
 
-func (h byDue) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+// Less implements [heap.Interface].
+func (h *byDue) Less(i, j int) bool { return (*h)[i].due.Before((*h)[j].due) }
+
+// Swap implements [heap.Interface].
+func (h *byDue) Swap(i, j int) {
+	lanes := *h
+	lanes[i], lanes[j] = lanes[j], lanes[i]
+	lanes[i].index, lanes[j].index = i, j
 }
 
 // Push implements [heap.Interface].

@@ -26,6 +26,7 @@ var errDown = errors.New("down")
 
 // fakeWorld is everything around a loop. Its fields are guarded by mu.
 type fakeWorld struct {
+	t        *testing.T
 	mu       sync.Mutex
 	loop     *deliver.Loop
 	next     map[listen.User]uint32 // where the mailboxes end
@@ -79,7 +80,7 @@ func (w *fakeWorld) Fetch(user listen.User, from uint32) {
 		batch.Mails = append(batch.Mails, listen.Mail{UID: uid, ReceivedAt: time.Now()})
 	}
 	go func() {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		w.loop.Fetched(batch)
 	}()
 }
@@ -133,7 +134,8 @@ func (w *fakeWorld) stored(subscription string) uint32 {
 	return uid
 }
 
-var claim = deliver.Claim{Backend: "imapidle", Shard: 3, Epoch: 9}
+// claim is what all mailboxes are held by.
+func claim() deliver.Claim { return deliver.Claim{Backend: "imapidle", Shard: 3, Epoch: 9} }
 
 func user(n int) listen.User { return listen.User{Context: "1", ID: fmt.Sprint(n)} }
 
@@ -151,15 +153,15 @@ func (w *fakeWorld) put(u listen.User, subscriptions ...*registryv1.Subscription
 	w.next[u] = max(w.next[u], 11)
 	box := w.box(u)
 	w.mu.Unlock()
-	w.loop.Put(claim, u, subscriptions)
+	w.loop.Put(claim(), u, subscriptions)
 	w.loop.Head(u, box, time.Now())
 }
 
 // inWorld runs a test with a running loop, in simulated time.
-func inWorld(t *testing.T, cfg deliver.Config, test func(t *testing.T, w *fakeWorld)) {
+func inWorld(t *testing.T, cfg deliver.Config, test func(w *fakeWorld)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &fakeWorld{next: make(map[listen.User]uint32)}
+		w := &fakeWorld{t: t, next: make(map[listen.User]uint32)}
 		cfg.Refused = func(claims []deliver.Claim) {
 			w.set(func(w *fakeWorld) { w.refused = append(w.refused, claims...) })
 		}
@@ -168,7 +170,7 @@ func inWorld(t *testing.T, cfg deliver.Config, test func(t *testing.T, w *fakeWo
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.loop.Run(ctx) }()
-		test(t, w)
+		test(w)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
@@ -179,6 +181,6 @@ func inWorld(t *testing.T, cfg deliver.Config, test func(t *testing.T, w *fakeWo
 
 // pass lets time go by and everything come to rest.
 func pass(d time.Duration) {
-	time.Sleep(d) // simulated
+	<-time.After(d) // simulated
 	synctest.Wait()
 }

@@ -23,21 +23,21 @@ type Policy struct {
 }
 
 const (
-	defaultMin          = time.Second
-	defaultMax          = 5 * time.Minute
-	defaultLongMax      = time.Hour
+	firstWait           = time.Second
+	mostWait            = 5 * time.Minute
+	mostLongWait        = time.Hour
 	defaultFetchTimeout = 2 * time.Minute
 )
 
-func (p Policy) withDefaults() Policy {
+func withDefaults(p Policy) Policy {
 	set := func(d *time.Duration, fallback time.Duration) {
 		if *d == 0 {
 			*d = fallback
 		}
 	}
-	set(&p.Min, defaultMin)
-	set(&p.Max, defaultMax)
-	set(&p.LongMax, defaultLongMax)
+	set(&p.Min, firstWait)
+	set(&p.Max, mostWait)
+	set(&p.LongMax, mostLongWait)
 	set(&p.FetchTimeout, defaultFetchTimeout)
 	if p.Random == nil {
 		p.Random = rand.Float64 // jitter, no secret

@@ -26,7 +26,7 @@ func (b Batch) ID(subscription, folder string) string {
 	if b.Kind == Reset {
 		b.From, b.Upto = 0, 0 // one reset for each UIDVALIDITY, wherever the folder ends
 	}
-	return "msg_" + hash([]string{subscription, folder}, uint32(b.Kind), b.UIDValidity, b.From, b.Upto) //nolint:gosec // two kinds
+	return "msg_" + hash([]string{subscription, folder}, uint32(b.Kind), b.UIDValidity, b.From, b.Upto)
 }
 
 // hash digests texts and numbers without ambiguity: each text goes in behind its

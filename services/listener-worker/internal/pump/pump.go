@@ -68,7 +68,7 @@ func New(policy *Policy, cursor Cursor) *Pump {
 
 // NewPolicy fills in what a policy leaves out.
 func NewPolicy(policy Policy) *Policy {
-	policy = policy.withDefaults()
+	policy = withDefaults(policy)
 	return &policy
 }
 

@@ -14,7 +14,7 @@ import (
 
 const uv = 7
 
-var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+func epoch() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
 
 // half draws the middle of every wait: 500 ms after the first temporary failure.
 func policy() *pump.Policy {
@@ -22,7 +22,7 @@ func policy() *pump.Policy {
 }
 
 func head(uidNext uint32) pump.Head {
-	return pump.Head{UIDValidity: uv, UIDNext: uidNext, Unread: 3, Noticed: epoch}
+	return pump.Head{UIDValidity: uv, UIDNext: uidNext, Unread: 3, Noticed: epoch()}
 }
 
 func mails(uids ...uint32) []pump.Mail {
@@ -40,7 +40,7 @@ func fetched(from, upto uint32, uids ...uint32) pump.Fetched {
 func batch(attempt int, from, upto uint32, uids ...uint32) pump.Send {
 	return pump.Send{Batch: pump.Batch{
 		UIDValidity: uv, From: from, Upto: upto, Mails: mails(uids...),
-		Unread: 3, Noticed: epoch, Attempt: attempt,
+		Unread: 3, Noticed: epoch(), Attempt: attempt,
 	}}
 }
 
@@ -50,7 +50,7 @@ func commit(uid uint32) pump.Commit {
 	return pump.Commit{Cursor: pump.Cursor{UIDValidity: uv, UID: uid}}
 }
 
-func wait(after time.Duration) pump.Wait { return pump.Wait{Until: epoch.Add(after)} }
+func wait(after time.Duration) pump.Wait { return pump.Wait{Until: epoch().Add(after)} }
 
 // step is an event, when it comes, and what must follow.
 type step struct {
@@ -62,9 +62,9 @@ type step struct {
 func TestPump(t *testing.T) {
 	t.Parallel()
 	const patience = 2 * time.Minute
-	renumbered := pump.Head{UIDValidity: uv + 1, UIDNext: 31, Unread: 3, Noticed: epoch}
+	renumbered := pump.Head{UIDValidity: uv + 1, UIDNext: 31, Unread: 3, Noticed: epoch()}
 	reset := func(attempt int) pump.Send {
-		return pump.Send{Batch: pump.Batch{Kind: pump.Reset, UIDValidity: uv + 1, Upto: 30, Unread: 3, Noticed: epoch, Attempt: attempt}}
+		return pump.Send{Batch: pump.Batch{Kind: pump.Reset, UIDValidity: uv + 1, Upto: 30, Unread: 3, Noticed: epoch(), Attempt: attempt}}
 	}
 	// begun is the way to the first request for mails 11 and 12.
 	begun := []step{
@@ -167,7 +167,7 @@ func TestPump(t *testing.T) {
 			t.Parallel()
 			p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10})
 			for i, step := range steps {
-				got := p.Step(step.event, epoch.Add(step.after))
+				got := p.Step(step.event, epoch().Add(step.after))
 				if diff := cmp.Diff(step.want, got); diff != "" {
 					t.Fatalf("step %d, %T: effects (-want +got):\n%s", i, step.event, diff)
 				}
@@ -179,10 +179,10 @@ func TestPump(t *testing.T) {
 func TestUnsetCursorBeginsAtTheEnd(t *testing.T) {
 	t.Parallel()
 	p := pump.New(policy(), pump.Cursor{})
-	if diff := cmp.Diff([]pump.Effect{commit(12)}, p.Step(head(13), epoch)); diff != "" {
+	if diff := cmp.Diff([]pump.Effect{commit(12)}, p.Step(head(13), epoch())); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]pump.Effect{pump.Ready{}}, p.Step(head(14), epoch)); diff != "" {
+	if diff := cmp.Diff([]pump.Effect{pump.Ready{}}, p.Step(head(14), epoch())); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
 	}
 }
@@ -198,8 +198,8 @@ func TestBackOffGrowsToItsBound(t *testing.T) {
 		{pump.Auth, 5 * time.Minute, time.Hour},
 	} {
 		p := pump.New(full, pump.Cursor{UIDValidity: uv, UID: 10})
-		p.Step(head(12), epoch)
-		now := epoch
+		p.Step(head(12), epoch())
+		now := epoch()
 		var waits []time.Duration
 		for range 12 {
 			p.Step(pump.Turn{}, now)

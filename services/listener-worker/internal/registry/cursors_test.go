@@ -20,7 +20,7 @@ func TestCommitsKeepTheRules(t *testing.T) {
 	} {
 		cursors := make(map[deliver.Claim][]deliver.Cursor)
 		for shard := range c.shards {
-			claim := deliver.Claim{Backend: "imapidle", Shard: uint32(shard), Epoch: 1} //nolint:gosec // small
+			claim := deliver.Claim{Backend: "imapidle", Shard: uint32(shard), Epoch: 1}
 			for row := range c.rows {
 				cursors[claim] = append(cursors[claim], deliver.Cursor{
 					Subscription: fmt.Sprint(row), Folder: "INBOX", Cursor: pump.Cursor{UIDValidity: 7, UID: 1},

@@ -57,7 +57,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	seconds, err := strconv.ParseUint(value, 10, 63)
 	switch {
 	case err == nil && seconds < uint64(most/time.Second):
-		return time.Duration(seconds) * time.Second //nolint:gosec // bounded above
+		return time.Duration(seconds) * time.Second
 	case err == nil || errors.Is(err, strconv.ErrRange):
 		return most
 	}

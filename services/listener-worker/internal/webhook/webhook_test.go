@@ -166,7 +166,7 @@ func TestEveryTryHasTheSameIDs(t *testing.T) {
 
 func TestEndpointsThatMisbehave(t *testing.T) {
 	t.Parallel()
-	hang := func(w http.ResponseWriter, r *http.Request) {
+	hang := func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	}
@@ -174,7 +174,7 @@ func TestEndpointsThatMisbehave(t *testing.T) {
 		handler http.HandlerFunc
 		class   pump.Class
 	}{
-		"answers 500":             {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, pump.Retry},
+		"answers 500":             {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, pump.Retry},
 		"hangs before the answer": {hang, pump.Retry},
 		"hangs up": {func(http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)
@@ -286,7 +286,7 @@ func TestCertificates(t *testing.T) {
 
 func TestResultsHoldNoSecret(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
