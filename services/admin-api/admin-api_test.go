@@ -39,10 +39,10 @@ func TestOneSubscriptionFromFirstToLast(t *testing.T) {
 	changes := w.cluster.Changes(t.Context(), "imapidle")
 
 	got := w.post(asApp, pushPath+"Subscribe", subscribe)
-	if got.status != 200 || got.body["permanent"] != true || !strings.HasPrefix(got.body["webhookSecret"].(string), "whsec_") {
+	if got.status != 200 || got.body["permanent"] != true || !strings.HasPrefix(got.str("webhookSecret"), "whsec_") {
 		t.Fatalf("Subscribe: %d %s", got.status, got.text)
 	}
-	id := got.body["subscriptionId"].(string)
+	id := got.str("subscriptionId")
 	if touched := <-changes; touched != shard.Of("1", "249", shards) {
 		t.Errorf("touched shard %d", touched)
 	}
@@ -51,8 +51,8 @@ func TestOneSubscriptionFromFirstToLast(t *testing.T) {
 	}
 
 	got = w.post(asApp, pushPath+"ListSubscriptions", `{"contextId":"1","userId":"249"}`)
-	sub := got.body["subscriptions"].([]any)[0].(map[string]any)
-	if sub["webhookUrl"] != "https://hook.example/" || sub["content"] != "CONTENT_ENVELOPE" || strings.Contains(got.text, "whsec_") {
+	if got.str("subscriptions", 0, "webhookUrl") != "https://hook.example/" ||
+		got.str("subscriptions", 0, "content") != "CONTENT_ENVELOPE" || strings.Contains(got.text, "whsec_") {
 		t.Errorf("ListSubscriptions: %s", got.text)
 	}
 	want := map[string]any{"pushUsers": []any{map[string]any{
@@ -61,12 +61,12 @@ func TestOneSubscriptionFromFirstToLast(t *testing.T) {
 	if diff := cmp.Diff(want, w.post(asAdmin, adminURL+"ListPushUsers", `{}`).body); diff != "" {
 		t.Errorf("ListPushUsers (-want +got):\n%s", diff)
 	}
-	if got := w.post(asAdmin, adminURL+"ListClientRegistrations", `{"pageSize":1}`); got.body["registrations"].([]any)[0].(map[string]any)["clientId"] != "mobile" ||
+	if got := w.post(asAdmin, adminURL+"ListClientRegistrations", `{"pageSize":1}`); got.str("registrations", 0, "clientId") != "mobile" ||
 		got.body["nextPageToken"] == nil {
 		t.Errorf("ListClientRegistrations: %s", got.text)
 	}
 	if got := w.post(asAdmin, adminURL+"ListWorkers", `{}`); got.body["leader"] != "s1" ||
-		got.body["workers"].([]any)[0].(map[string]any)["shards"] != float64(4) {
+		got.at("workers", 0, "shards") != float64(4) {
 		t.Errorf("ListWorkers: %s", got.text)
 	}
 	if got := w.post(asAdmin, adminURL+"Explain", `{"contextId":"1","userId":"249"}`); got.body["verdict"] != "the user gets a permanent listener" {
@@ -166,7 +166,7 @@ func TestForeignSubscriptionDoesNotExist(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	got := w.post(asAdmin, pushPath+"Subscribe", strings.Replace(subscribe, `"1"`, `"2"`, 1))
-	id := got.body["subscriptionId"].(string)
+	id := got.str("subscriptionId")
 	if got := w.post(asApp, pushPath+"Unsubscribe", `{"subscriptionId":"`+id+`"}`); got.status != 404 {
 		t.Errorf("Unsubscribe: %d %s", got.status, got.text)
 	}

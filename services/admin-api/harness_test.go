@@ -282,6 +282,31 @@ func (w *world) send(method, path, body string, header map[string]string) reply 
 	return r
 }
 
+// at finds a value in a JSON body by member names and list indexes; nil when it is
+// not there.
+func (r reply) at(path ...any) any {
+	var v any = r.body
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[step]
+		case int:
+			l, _ := v.([]any)
+			if v = nil; step < len(l) {
+				v = l[step]
+			}
+		}
+	}
+	return v
+}
+
+// str is at for strings; empty when there is none.
+func (r reply) str(path ...any) string {
+	s, _ := r.at(path...).(string)
+	return s
+}
+
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -94,7 +94,7 @@ func (h PasswordHash) bounds() error {
 }
 
 func (h PasswordHash) derive(password secret.String) []byte {
-	return argon2.IDKey([]byte(password.Reveal()), h.salt, h.time, h.memory, h.threads, uint32(len(h.key))) //nolint:gosec // at most 64
+	return argon2.IDKey([]byte(password.Reveal()), h.salt, h.time, h.memory, h.threads, uint32(len(h.key)))
 }
 
 // matches compares in constant time.

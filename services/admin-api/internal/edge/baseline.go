@@ -29,22 +29,22 @@ func (n *enrolment) baseline(ctx context.Context, backend string) error {
 	defer cancel()
 	cursors, err := n.askBaseline(ctx, backend)
 	c := n.after.Credential
-	switch fault.KindOf(err) {
-	case fault.Unauthenticated:
+	switch {
+	case err == nil:
+		if len(n.sub.Cursors) == 0 {
+			n.sub.Cursors = cursors
+		}
+		return nil
+	case fault.KindOf(err) == fault.Unauthenticated:
 		c.State, c.Reason = registry.CredentialSuspended, clip(err.Error())
 		n.credential(c)
 		return nil
-	case fault.NotFound: // a vault that keeps nothing on disk has been restarted
+	case fault.KindOf(err) == fault.NotFound: // a vault that keeps nothing on disk has been restarted
 		n.credential(registry.Credential{State: registry.CredentialNone, Version: c.Version})
 		return nil
-	}
-	if err != nil {
+	default:
 		return err
 	}
-	if !n.known || len(n.sub.Cursors) == 0 {
-		n.sub.Cursors = cursors
-	}
-	return nil
 }
 
 func (n *enrolment) askBaseline(ctx context.Context, backend string) ([]registry.Cursor, error) {
@@ -83,7 +83,7 @@ func candidates(workers []Worker, backend string) []Worker {
 	for _, l := range [][]Worker{stay, leave} {
 		rand.Shuffle(len(l), func(i, j int) { l[i], l[j] = l[j], l[i] })
 	}
-	all := append(stay, leave...)
+	all := slices.Concat(stay, leave)
 	return all[:min(len(all), baselineWorkers)]
 }
 

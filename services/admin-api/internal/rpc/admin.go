@@ -127,7 +127,7 @@ func (a admin) ListWorkers(
 	for _, w := range members.Workers {
 		res.Workers = append(res.Workers, &adminv1.Worker{
 			Id: w.ID, Address: w.Address, Backends: w.Backends, Capacity: w.Capacity, Listeners: w.Listeners,
-			Shards: uint32(len(w.Held)), Draining: w.Draining, Version: w.Version, //nolint:gosec // shards are uint32
+			Shards: uint32(len(w.Held)), Draining: w.Draining, Version: w.Version,
 			StartedAt: timestamp(w.StartedAt),
 		})
 	}

@@ -84,7 +84,7 @@ func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
 				return nil, fmt.Errorf("reading epochs: %w", err)
 			}
 			for _, r := range rows {
-				open[slot{r.Backend, uint32(r.Shard)}] = unsigned(r.Epoch) //nolint:gosec // only uint32 values are stored
+				open[slot{r.Backend, uint32(r.Shard)}] = unsigned(r.Epoch)
 			}
 		}
 	}

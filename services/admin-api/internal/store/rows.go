@@ -104,8 +104,8 @@ func newCursorRow(subscription string, c registry.Cursor) cursorRow {
 func (r cursorRow) cursor() registry.Cursor {
 	return registry.Cursor{
 		Folder:      r.Folder,
-		UIDValidity: uint32(r.UIDValidity), //nolint:gosec // only uint32 values are stored
-		UID:         uint32(r.UID),         //nolint:gosec // only uint32 values are stored
+		UIDValidity: uint32(r.UIDValidity),
+		UID:         uint32(r.UID),
 	}
 }
 
@@ -144,6 +144,6 @@ func (r erasureRow) erasure() registry.Erasure {
 // signed stores a counter in a column: SQL has no unsigned 64-bit type that all
 // three databases share. Counters come from etcd revisions and row versions,
 // which are themselves signed.
-func signed(n uint64) int64 { return int64(min(n, math.MaxInt64)) } //nolint:gosec // bounded
+func signed(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
-func unsigned(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // bounded
+func unsigned(n int64) uint64 { return uint64(max(n, 0)) }

@@ -150,9 +150,9 @@ func (s *Store) Groups(ctx context.Context, shards uint32, allow func(client str
 			clients = []string{*r.Client}
 		}
 		groups[i] = registry.Group{
-			Shard: uint32(r.Shard), //nolint:gosec // a cell's top bits
+			Shard: uint32(r.Shard),
 			Like:  like.user(clients),
-			Users: uint32(r.Users), //nolint:gosec // users of one shard
+			Users: uint32(r.Users),
 		}
 	}
 	return groups, nil

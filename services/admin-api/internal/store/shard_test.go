@@ -125,7 +125,7 @@ func fill(t *testing.T, s *Store) {
 					n++
 					u := registry.UserID{Context: fmt.Sprint(n % 3), User: fmt.Sprint(n)}
 					cred := &registry.Credential{State: state, Kind: kind, Reason: fmt.Sprint("reason ", n), Version: 1}
-					for _, c := range strings.Fields(clients) {
+					for c := range strings.FieldsSeq(clients) {
 						if err := s.Subscribe(t.Context(), subscription(fmt.Sprintf("sub_%d%s", n, c), u, c, ""), store, cred); err != nil {
 							t.Fatal(err)
 						}
