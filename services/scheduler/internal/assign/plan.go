@@ -1,0 +1,230 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package assign
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+)
+
+const (
+	// maxTouched workers take part in one update: with up to three comparisons each
+	// and two for the leader, etcd's 128 are enough.
+	maxTouched = 40
+	// maxSettling is how many of a worker's shards are in transit at a time, so that
+	// a large worker is relieved in batches and each listener is dark for one only.
+	maxSettling = 128
+)
+
+// planner turns decisions into updates. It changes the state as it goes.
+type planner struct {
+	*state
+
+	plan    Plan
+	epoch   uint64
+	current Update
+	touched map[int]bool // the workers of the current update
+}
+
+// begin makes room in the current update for a change that touches these workers.
+func (p *planner) begin(workers ...int) {
+	fresh := 0
+	for _, i := range workers {
+		if !p.touched[i] {
+			fresh++
+		}
+	}
+	if len(p.touched)+fresh > maxTouched {
+		p.flush()
+	}
+	if p.touched == nil {
+		p.touched = make(map[int]bool)
+		p.current = Update{Put: make(map[string]*clusterv1.Want)}
+	}
+	for _, i := range workers {
+		p.touched[i] = true
+	}
+}
+
+// rewrite says that a worker's want changes with the current update.
+func (p *planner) rewrite(i int) *worker {
+	w := p.workers[i]
+	if _, rewritten := p.current.Put[w.id]; !rewritten {
+		w.generation++
+		p.current.Put[w.id] = nil
+	}
+	return w
+}
+
+// flush ends the current update.
+func (p *planner) flush() {
+	if p.touched == nil {
+		return
+	}
+	for i := range p.touched {
+		w := p.workers[i]
+		if _, rewritten := p.current.Put[w.id]; rewritten {
+			p.current.Put[w.id] = p.want(w)
+		}
+	}
+	for _, names := range []*[]string{&p.current.Alive, &p.current.Gone, &p.current.Unmoved} {
+		slices.Sort(*names)
+		*names = slices.Compact(*names)
+	}
+	p.plan.Updates = append(p.plan.Updates, p.current)
+	p.current, p.touched = Update{}, nil
+}
+
+// revokeStrays takes away what a live worker holds beside the plan.
+func (p *planner) revokeStrays() {
+	for _, unit := range slices.Sorted(maps.Keys(p.former)) {
+		for _, i := range p.former[unit] {
+			w := p.workers[i]
+			if _, revoked := w.revoked[unit]; w.alive() && !revoked {
+				p.take(i, unit, max(w.granted[unit], w.held[unit]))
+			}
+		}
+	}
+}
+
+// take puts a unit on a worker's revoke list.
+func (p *planner) take(i, unit int, epoch uint64) {
+	p.begin(i)
+	w := p.rewrite(i)
+	delete(w.granted, unit)
+	w.revoked[unit] = revocation{w.generation, epoch}
+	p.plan.Revoked++
+}
+
+// grant gives every unit that everybody else has let go of to its owner.
+func (p *planner) grant(owners []int) {
+	var ready []int
+	for unit, owner := range owners {
+		switch {
+		case owner == None || !p.cleared(unit):
+		case p.holder[unit] == None, p.holder[unit] == owner && p.refused(owner, unit):
+			ready = append(ready, unit)
+		}
+	}
+	// One owner after the other, so that an update touches few workers.
+	slices.SortStableFunc(ready, func(x, y int) int { return cmp.Compare(owners[x], owners[y]) })
+	for _, unit := range ready {
+		p.give(unit, owners[unit])
+	}
+}
+
+// refused tells whether a worker does not run a unit although it knows that it
+// should, which is so when the registry has seen a higher epoch.
+func (p *planner) refused(i, unit int) bool {
+	w := p.workers[i]
+	_, held := w.held[unit]
+	return p.in.Retry && !held && w.applied >= w.planned && w.granted[unit] <= p.in.Loads.MaxEpoch
+}
+
+// give grants a unit, on condition that all is as it was read: the new owner lives,
+// the gone are gone, and nobody who acknowledged has reported anything since.
+func (p *planner) give(unit, owner int) {
+	former := p.former[unit]
+	p.begin(append([]int{owner}, former...)...)
+	p.current.Alive = append(p.current.Alive, p.workers[owner].id)
+	for _, i := range former {
+		if w := p.workers[i]; w.alive() {
+			// The only way off a revoke list: in one step with the new grant.
+			delete(p.rewrite(i).revoked, unit)
+			p.current.Unmoved = append(p.current.Unmoved, w.id)
+		} else {
+			p.current.Gone = append(p.current.Gone, w.id)
+		}
+	}
+	if p.holder[unit] == owner {
+		p.current.Unmoved = append(p.current.Unmoved, p.workers[owner].id)
+	}
+	p.rewrite(owner).granted[unit] = p.epoch
+	p.plan.Granted++
+}
+
+// revoke takes units from those who should not own them any more.
+func (p *planner) revoke(owners []int) {
+	for unit, owner := range owners {
+		holder := p.holder[unit]
+		if holder == None || owner == holder || owner == None {
+			continue
+		}
+		if w := p.workers[holder]; len(w.revoked) < maxSettling {
+			p.take(holder, unit, w.granted[unit])
+		}
+	}
+}
+
+// cleanUp removes what gone workers left behind, as soon as each of its shards is in
+// a live worker's plan: until then it is the memory of the shard's last epoch.
+func (p *planner) cleanUp() {
+	planned := make(map[int]bool, len(p.holder))
+	for _, w := range p.workers {
+		if !w.alive() {
+			continue
+		}
+		for unit := range w.granted {
+			planned[unit] = true
+		}
+		for unit := range w.revoked {
+			planned[unit] = true
+		}
+	}
+	var remove []string
+	for _, w := range p.workers {
+		if !w.alive() && covered(planned, w.granted) && covered(planned, w.revoked) && covered(planned, w.held) {
+			remove = append(remove, w.id)
+		}
+	}
+	for names := range slices.Chunk(remove, maxTouched) {
+		p.plan.Updates = append(p.plan.Updates, Update{Remove: names})
+	}
+}
+
+func covered[T any](planned map[int]bool, units map[int]T) bool {
+	for unit := range units {
+		if !planned[unit] {
+			return false
+		}
+	}
+	return true
+}
+
+// want is a worker's plan as it is stored.
+func (p *planner) want(w *worker) *clusterv1.Want {
+	out := &clusterv1.Want{Generation: w.generation, Granted: p.sets(w.granted)}
+	byGeneration := make(map[uint64]map[int]uint64)
+	for unit, revoked := range w.revoked {
+		if byGeneration[revoked.generation] == nil {
+			byGeneration[revoked.generation] = make(map[int]uint64)
+		}
+		byGeneration[revoked.generation][unit] = revoked.epoch
+	}
+	for _, generation := range slices.Sorted(maps.Keys(byGeneration)) {
+		for _, set := range p.sets(byGeneration[generation]) {
+			out.Revoked = append(out.Revoked, &clusterv1.Revocation{Generation: generation, Shards: set})
+		}
+	}
+	return out
+}
+
+// sets groups units by backend, ascending.
+func (p *planner) sets(units map[int]uint64) []*mailv1.ShardSet {
+	var out []*mailv1.ShardSet
+	for _, unit := range slices.Sorted(maps.Keys(units)) {
+		shard := p.shard(unit)
+		if len(out) == 0 || out[len(out)-1].GetBackend() != shard.Backend {
+			out = append(out, &mailv1.ShardSet{Backend: shard.Backend})
+		}
+		set := out[len(out)-1]
+		set.Shards = append(set.Shards, shard.Number)
+		set.Epochs = append(set.Epochs, units[unit])
+	}
+	return out
+}
