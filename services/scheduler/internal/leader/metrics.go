@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leader
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/services/scheduler/internal/assign"
+)
+
+// Metrics are the loop's. Those about the cluster are kept by the leader only.
+type Metrics struct {
+	leading    prometheus.Gauge
+	workers    prometheus.Gauge
+	unassigned prometheus.Gauge
+	settling   prometheus.Gauge
+	granted    prometheus.Counter
+	revoked    prometheus.Counter
+	passes     *prometheus.HistogramVec
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "mailpush", Subsystem: "scheduler", Name: name, Help: help})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "mailpush", Subsystem: "scheduler", Name: name, Help: help})
+	}
+	m := &Metrics{
+		leading:    gauge("leading", "1 while this process leads."),
+		workers:    gauge("workers", "Live workers, as the leader sees them."),
+		unassigned: gauge("unassigned_shards", "Shards that no live worker is capable of running."),
+		settling:   gauge("settling_shards", "Shards that wait for their former worker to let go."),
+		granted:    counter("granted_shards_total", "Shards given to workers."),
+		revoked:    counter("revoked_shards_total", "Shards taken from live workers."),
+		passes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "mailpush", Subsystem: "scheduler", Name: "pass_duration_seconds",
+			Help:    "Time of one pass from reading the plan to the last write.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 13),
+		}, []string{"result"}),
+	}
+	for _, c := range []prometheus.Collector{m.leading, m.workers, m.unassigned, m.settling, m.granted, m.revoked, m.passes} {
+		if err := registry.Register(c); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// show tells operators what a pass found and did.
+func (t *tenure) show(ctx context.Context, snapshot *cluster.Snapshot, plan assign.Plan) {
+	workers := 0
+	for _, entry := range snapshot.Entries {
+		if entry.Worker != nil {
+			workers++
+		}
+	}
+	m := t.config.Metrics
+	m.workers.Set(float64(workers))
+	m.unassigned.Set(float64(plan.Unassigned))
+	m.settling.Set(float64(plan.Settling))
+	m.granted.Add(float64(plan.Granted))
+	m.revoked.Add(float64(plan.Revoked))
+	if len(plan.Updates) > 0 {
+		t.config.Log.InfoContext(ctx, "plan changed", "workers", workers, "granted", plan.Granted,
+			"revoked", plan.Revoked, "settling", plan.Settling, "updates", len(plan.Updates))
+	}
+	switch {
+	case plan.Unassigned == t.alarm:
+	case plan.Unassigned > 0:
+		t.config.Log.ErrorContext(ctx, "shards have no capable worker", "shards", plan.Unassigned, "workers", workers)
+	default:
+		t.config.Log.InfoContext(ctx, "all shards have a worker again")
+	}
+	t.alarm = plan.Unassigned
+}

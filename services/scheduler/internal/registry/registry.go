@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry asks the registry of users for the loads of the shards. Invariant:
+// what it was last told stays until it is told anew, so that a registry that is away
+// stops no scheduling.
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailpush.internal/pkg/rpc"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
+	"mailpush.internal/services/scheduler/internal/assign"
+)
+
+const (
+	// callTimeout bounds one call.
+	callTimeout = 10 * time.Second
+	// spacing is the least time between two calls, and costShare the part of its time
+	// the registry may at most spend on counting for us.
+	spacing   = time.Second
+	costShare = 0.05
+	// retryAfter is the wait after a call that failed.
+	retryAfter = time.Second
+)
+
+// Loads keeps the loads of the shards.
+type Loads struct {
+	registry registryv1connect.RegistryServiceClient
+	log      *slog.Logger
+	last     atomic.Pointer[known]
+}
+
+// known is an answer and its time.
+type known struct {
+	loads assign.Loads
+	at    time.Time
+}
+
+// New returns Loads without any; Run gets them.
+func New(client connect.HTTPClient, log *slog.Logger, metrics prometheus.Registerer) (*Loads, error) {
+	l := &Loads{registry: registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL), log: log}
+	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "mailpush", Subsystem: "scheduler", Name: "loads_age_seconds",
+		Help: "Time since the registry last told the loads of the shards; -1 when it never did.",
+	}, l.age)
+	if err := metrics.Register(age); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return l, nil
+}
+
+func (l *Loads) age() float64 {
+	if last := l.last.Load(); last != nil {
+		return time.Since(last.at).Seconds()
+	}
+	return -1
+}
+
+// Last returns what the registry last told: nothing before its first answer.
+func (l *Loads) Last() assign.Loads {
+	if last := l.last.Load(); last != nil {
+		return last.loads
+	}
+	return assign.Loads{}
+}
+
+// Run asks for the loads at once and after each hint, but not too often, until ctx
+// ends or the hints do.
+func (l *Loads) Run(ctx context.Context, hints <-chan struct{}) error {
+	failing := false
+	for {
+		started := time.Now()
+		err := l.refresh(ctx)
+		wait := max(spacing, time.Duration(float64(time.Since(started))/costShare))
+		if err != nil && ctx.Err() == nil {
+			if !failing {
+				l.log.WarnContext(ctx, "loads of the shards are not up to date", "error", err)
+			}
+			wait = retryAfter
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		if failing {
+			continue
+		}
+		if _, open := <-hints; !open {
+			return nil
+		}
+	}
+}
+
+func (l *Loads) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	response, err := l.registry.ShardLoads(ctx, connect.NewRequest(&registryv1.ShardLoadsRequest{}))
+	if err != nil {
+		return fmt.Errorf("asking the registry for loads: %w", err)
+	}
+	loads := assign.Loads{
+		Listeners: make(map[assign.Shard]uint32, len(response.Msg.GetLoads())),
+		MaxEpoch:  response.Msg.GetMaxEpoch(),
+	}
+	for _, load := range response.Msg.GetLoads() {
+		loads.Listeners[assign.Shard{Backend: load.GetBackend(), Number: load.GetShard()}] = load.GetListeners()
+	}
+	l.last.Store(&known{loads, time.Now()})
+	return nil
+}
