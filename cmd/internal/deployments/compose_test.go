@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deployments
+
+import (
+	"maps"
+	"net"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mailpush.internal/pkg/identity"
+)
+
+type composeFile struct {
+	Services map[string]composeService
+	Secrets  map[string]struct{ File string }
+	Volumes  map[string]any
+}
+
+type composeService struct {
+	Build struct {
+		Context, Dockerfile string
+	}
+	DependsOn   []string `yaml:"depends_on"`
+	Environment map[string]string
+	Ports       []string
+	Secrets     []composeSecret
+	Volumes     []string
+}
+
+// composeSecret is a secret's name, or where it is put as well.
+type composeSecret struct{ Source, Target string }
+
+func (s *composeSecret) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&s.Source) == nil {
+		s.Target = "/run/secrets/" + s.Source
+		return nil
+	}
+	type plain composeSecret
+	return unmarshal((*plain)(s))
+}
+
+func TestCompose(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(directory, "compose")
+	compose := decodeYAML[composeFile](t, filepath.Join(folder, "compose.yaml"))[0]
+	settingsFile := filepath.Join(folder, "mailpush.yaml")
+	running := map[string]int{}
+	for name, c := range compose.Services {
+		for _, other := range c.DependsOn {
+			if _, ok := compose.Services[other]; !ok {
+				t.Errorf("%s depends on %s, which there is not", name, other)
+			}
+		}
+		for _, volume := range c.Volumes {
+			if source, _, _ := strings.Cut(volume, ":"); strings.HasPrefix(source, ".") {
+				mustExist(t, filepath.Join(folder, source))
+			} else if _, ok := compose.Volumes[source]; !ok {
+				t.Errorf("%s uses the volume %s, which there is not", name, source)
+			}
+		}
+		if c.Build.Dockerfile == "" {
+			continue // not ours
+		}
+		mustExist(t, filepath.Join(folder, c.Build.Context, c.Build.Dockerfile))
+		service := strings.TrimSuffix(path.Base(c.Build.Dockerfile), ".containerfile")
+		running[service]++
+		checkComposeService(t, compose, service, name, settingsFile)
+	}
+	for _, service := range identity.Services() {
+		if running[service] == 0 {
+			t.Errorf("%s is not in compose.yaml", service)
+		}
+	}
+}
+
+func checkComposeService(t *testing.T, compose composeFile, service, name, settingsFile string) {
+	t.Helper()
+	c := compose.Services[name]
+	var environ []string
+	for _, key := range slices.Sorted(maps.Keys(c.Environment)) {
+		environ = append(environ, key+"="+c.Environment[key])
+	}
+	s := load(t, service, settingsFile, environ, nil)
+	var there []string
+	for _, secret := range c.Secrets {
+		there = append(there, secret.Target)
+		if compose.Secrets[secret.Source].File == "" {
+			t.Errorf("%s uses the secret %s, which there is not", name, secret.Source)
+		}
+	}
+	for _, file := range files(service, s) {
+		if !slices.Contains(there, file) {
+			t.Errorf("%s needs %s, which is none of its secrets", name, file)
+		}
+	}
+	for _, published := range c.Ports {
+		if _, port, _ := strings.Cut(published, ":"); port != ports(t, service, s)["public"] {
+			t.Errorf("%s publishes %s, but its public port is %s", name, published, ports(t, service, s)["public"])
+		}
+	}
+	addresses := slices.Concat(slices.Collect(maps.Values(peers(s)))...)
+	if service == identity.Worker {
+		addresses = append(addresses, s.WorkerAdvertise())
+	}
+	for _, address := range addresses {
+		host, port, _ := net.SplitHostPort(address)
+		peer, ok := compose.Services[host]
+		if !ok {
+			t.Errorf("%s looks for %s, which there is not", name, address)
+			continue
+		}
+		peerService := strings.TrimSuffix(path.Base(peer.Build.Dockerfile), ".containerfile")
+		if want := ports(t, peerService, s)["internal"]; port != want {
+			t.Errorf("%s looks for %s, but %s listens on %s", name, address, host, want)
+		}
+	}
+}

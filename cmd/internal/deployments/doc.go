@@ -1,0 +1,7 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package deployments holds what is in deployments/ against the programs it starts.
+// It is tests only. Invariant: every container file, compose file, manifest and unit
+// names programs, flags, settings, ports and files that exist.
+package deployments

@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deployments
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mailpush.internal/pkg/identity"
+)
+
+// TestSystemd runs each unit's command line, with --check, on the credentials that
+// the unit loads.
+func TestSystemd(t *testing.T) {
+	t.Parallel()
+	for _, service := range identity.Services() {
+		t.Run(service, func(t *testing.T) {
+			t.Parallel()
+			u := readUnit(t, filepath.Join(directory, "systemd", "mailpush-"+service+".service"))
+			credentials := loadCredentials(t, u)
+
+			start := strings.Fields(strings.ReplaceAll(u.only(t, "ExecStart"), "%d", credentials))
+			if start[0] != "/usr/lib/mailpush/"+service {
+				t.Errorf("it starts %s", start[0])
+			}
+			if want := u.only(t, "ExecStart") + " --check"; u.only(t, "ExecStartPre") != want {
+				t.Errorf("want ExecStartPre=%s", want)
+			}
+			accepts(t, service, start[1:])
+
+			s := load(t, service, start[2], nil, flagValues(start, "--set"))
+			for _, file := range files(service, s) {
+				mustExist(t, file)
+			}
+			database := map[string]string{identity.Admin: s.Admin.Database.Reveal(), identity.Vault: s.Vault.Database.Reveal()}[service]
+			if database != "" && !strings.HasPrefix(database, "sqlite:///var/lib/"+u.only(t, "StateDirectory")+"/") {
+				t.Errorf("its database %s is not in its state directory", database)
+			}
+		})
+	}
+}
+
+func TestSystemdUnitsAreHardened(t *testing.T) {
+	t.Parallel()
+	for _, file := range glob(t, "systemd/*.service") {
+		u := readUnit(t, file)
+		for _, setting := range []string{
+			"DynamicUser=yes", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateDevices=yes",
+			"CapabilityBoundingSet=", "MemoryDenyWriteExecute=yes", "SystemCallFilter=@system-service",
+		} {
+			key, value, _ := strings.Cut(setting, "=")
+			if !slices.Contains(u[key], value) {
+				t.Errorf("%s lacks %s", filepath.Base(file), setting)
+			}
+		}
+	}
+}
+
+// unit is a unit file's settings by key; keys are unique across its sections.
+type unit map[string][]string
+
+func readUnit(t *testing.T, file string) unit {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := unit{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || line[0] == '[' {
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok {
+			t.Fatalf("%s: cannot read %q", file, line)
+		}
+		u[key] = append(u[key], value)
+	}
+	return u
+}
+
+func (u unit) only(t *testing.T, key string) string {
+	t.Helper()
+	if len(u[key]) != 1 {
+		t.Fatalf("%s is there %d times, want once", key, len(u[key]))
+	}
+	return u[key][0]
+}
+
+// loadCredentials makes the directory that systemd would make, of what the example
+// settings are and of stand-ins for keys.
+func loadCredentials(t *testing.T, u unit) string {
+	t.Helper()
+	made := t.TempDir()
+	for _, credential := range u["LoadCredential"] {
+		name, source, _ := strings.Cut(credential, ":")
+		if !strings.HasPrefix(source, "/etc/mailpush/") || filepath.Base(source) != name {
+			t.Errorf("unexpected credential %s", credential)
+		}
+		text := []byte("stand-in")
+		if example, err := os.ReadFile(filepath.Join(directory, "systemd", name)); err == nil {
+			text = example
+		}
+		if err := os.WriteFile(filepath.Join(made, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return made
+}
+
+// flagValues are the values of a flag that may be given several times.
+func flagValues(args []string, flag string) []string {
+	var values []string
+	for i, arg := range args[:len(args)-1] {
+		if arg == flag {
+			values = append(values, args[i+1])
+		}
+	}
+	return values
+}
