@@ -13,7 +13,6 @@ import (
 func (m *Machine) open(now time.Time) {
 	m.conn++
 	m.op = opOpen
-	m.changed, m.sync, m.noticedAt = false, false, time.Time{}
 	m.wake = time.Time{}
 	m.enter(mailv1.ListenerState_LISTENER_STATE_CONNECTING, now)
 	m.do(Open{Conn: m.conn})
@@ -63,6 +62,7 @@ func (m *Machine) dropConnection() {
 	m.op = opNone
 	m.openedAt = time.Time{}
 	m.idling, m.settling, m.lingers = false, false, false
+	m.changed, m.sync, m.noticedAt = false, false, time.Time{} // the next opening looks anyway
 	m.wake = time.Time{}
 }
 
