@@ -35,6 +35,8 @@ type wire struct {
 	told   bool  // lost was called
 	err    error // sticky
 	bye    string
+
+	guard guard // of the client's reader alone
 }
 
 // begin gives the next step its time and its bytes.
@@ -81,6 +83,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	if len(w.ahead) > 0 {
 		n := copy(p, w.ahead)
+		w.guard.clean(p[:n])
 		if w.ahead = w.ahead[n:]; len(w.ahead) == 0 {
 			w.ahead = nil
 		}
@@ -90,6 +93,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	w.mu.Unlock()
 
 	n, err := w.Conn.Read(p)
+	w.guard.clean(p[:n])
 	w.mu.Lock()
 	w.left -= int64(n)
 	if err == nil && w.left < 0 {

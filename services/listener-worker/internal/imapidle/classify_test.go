@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+func TestClassifyStatus(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		step, code, text string
+		typ              imap.StatusResponseType
+		want             listener.Class
+		reason           string
+	}{
+		{stepLogin, "AUTHENTICATIONFAILED", "Authentication failed.", "NO", listener.ClassRefused, "mail store refused the credential: [AUTHENTICATIONFAILED] Authentication failed."},
+		{stepLogin, "AUTHORIZATIONFAILED", "", "NO", listener.ClassRefused, "mail store refused the credential: [AUTHORIZATIONFAILED]"},
+		{stepLogin, "EXPIRED", "", "NO", listener.ClassRefused, "mail store refused the credential: [EXPIRED]"},
+		{stepLogin, "authenticationfailed", "no", "NO", listener.ClassRefused, "mail store refused the credential: [authenticationfailed] no"},
+		{stepLogin, "AUTHENTICATIONFAILED", "Too many simultaneous connections", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [AUTHENTICATIONFAILED] Too many simultaneous connections"},
+		{stepLogin, "LIMIT", "", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [LIMIT]"},
+		{stepLogin, "THROTTLED", "", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [THROTTLED]"},
+		{stepExamine, "INUSE", "", "NO", listener.ClassLimit, "mail store limits us at EXAMINE: [INUSE]"},
+		{stepLogin, "UNAVAILABLE", "later", "NO", listener.ClassUnavailable, "mail store refused LOGIN: [UNAVAILABLE] later"},
+		{stepLogin, "CONTACTADMIN", "", "NO", listener.ClassUnavailable, "mail store refused LOGIN: [CONTACTADMIN]"},
+		{stepLogin, "PRIVACYREQUIRED", "", "NO", listener.ClassTLS, "mail store refused LOGIN: [PRIVACYREQUIRED]"},
+		{stepLogin, "", "too many connections", "NO", listener.ClassLimit, "mail store limits us at LOGIN: too many connections"},
+		{stepLogin, "", "LOGIN failed", "NO", listener.ClassDoubtful, "mail store refused the login without a reason code: LOGIN failed"},
+		{stepLogin, "ALERT", "look here", "NO", listener.ClassDoubtful, "mail store refused the login without a reason code: [ALERT] look here"},
+		{stepLogin, "", "what?", "BAD", listener.ClassGarbage, "mail store does not understand LOGIN: what?"},
+		{stepExamine, "NONEXISTENT", "no INBOX", "NO", listener.ClassUnavailable, "mail store refused EXAMINE: [NONEXISTENT] no INBOX"},
+		{stepFetch, "", "a\x00b\x1b[31m\nc", "NO", listener.ClassUnavailable, "mail store refused FETCH: a b [31m c"},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%s %s %s", test.step, test.code, test.text), func(t *testing.T) {
+			t.Parallel()
+			got := classifyStatus(test.step, &imap.Error{Type: test.typ, Code: imap.ResponseCode(test.code), Text: test.text})
+			if got.Class != test.want || got.Reason != test.reason {
+				t.Errorf("got %v, %q\nwant %v, %q", got.Class, got.Reason, test.want, test.reason)
+			}
+		})
+	}
+}
+
+func TestClassifyWire(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		step, bye string
+		err       error
+		want      listener.Class
+		reason    string
+	}{
+		{stepGreeting, "", io.EOF, listener.ClassClosed, "mail store closed the connection at once, before its greeting"},
+		{stepHandshake, "", syscall.ECONNRESET, listener.ClassClosed, "mail store closed the connection at once, before its greeting"},
+		{stepGreeting, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no greeting within 30s"},
+		{stepHandshake, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no end of the TLS handshake within 30s"},
+		{stepLogin, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no answer to LOGIN within 30s"},
+		{stepWaiting, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no word from the mail store within 30s"},
+		{stepGreeting, "", errNotIMAP, listener.ClassGarbage, "mail store sent something that is not IMAP instead of a greeting"},
+		{stepWaiting, "", errNotIMAP, listener.ClassGarbage, "mail store sent something that is not IMAP"},
+		{stepFetch, "", errFlood, listener.ClassGarbage, "mail store sent more than any honest answer has during FETCH"},
+		{stepWaiting, "", io.EOF, listener.ClassLost, "mail store closed the connection"},
+		{stepStatus, "", io.ErrUnexpectedEOF, listener.ClassLost, "mail store closed the connection during STATUS"},
+		{stepWaiting, "shutting down", io.EOF, listener.ClassLost, "mail store said goodbye: shutting down"},
+		{stepLogin, "Too many connections", io.EOF, listener.ClassLimit, "mail store said goodbye during LOGIN: Too many connections"},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			t.Parallel()
+			got := classifyWire(test.step, 30*time.Second, test.bye, test.err)
+			if got.Class != test.want || got.Reason != test.reason || !errors.Is(got, test.err) {
+				t.Errorf("got %v, %q\nwant %v, %q", got.Class, got.Reason, test.want, test.reason)
+			}
+		})
+	}
+}
+
+func TestClassifyDialAndTLS(t *testing.T) {
+	t.Parallel()
+	dial := func(err error) *listener.Failure { return classifyDial(30*time.Second, err) }
+	handshake := func(err error) *listener.Failure { return classifyTLS(30*time.Second, err) }
+	tests := []struct {
+		classify func(error) *listener.Failure
+		err      error
+		want     listener.Class
+		reason   string
+	}{
+		{dial, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, listener.ClassUnavailable, "mail store cannot be reached: connection refused"},
+		{dial, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, listener.ClassUnavailable, "mail store cannot be reached: no such host"},
+		{dial, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, listener.ClassTimeout, "no connection to the mail store within 30s"},
+		{handshake, tls.RecordHeaderError{Msg: "no TLS"}, listener.ClassTLS, "mail store does not speak TLS where it should"},
+		{handshake, tls.AlertError(40), listener.ClassTLS, "TLS with the mail store failed: tls: handshake failure"},
+		{handshake, io.EOF, listener.ClassClosed, "mail store closed the connection at once, before its greeting"},
+		{handshake, os.ErrDeadlineExceeded, listener.ClassTimeout, "no end of the TLS handshake within 30s"},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			t.Parallel()
+			if got := test.classify(test.err); got.Class != test.want || got.Reason != test.reason {
+				t.Errorf("got %v, %q\nwant %v, %q", got.Class, got.Reason, test.want, test.reason)
+			}
+		})
+	}
+}
+
+func TestPlainAndByeText(t *testing.T) {
+	t.Parallel()
+	long := make([]byte, 2000)
+	for i := range long {
+		long[i] = 'x'
+	}
+	if got := []rune(plain(string(long))); len(got) != maxServerText+1 {
+		t.Errorf("a long text became %d runes", len(got))
+	}
+	for in, want := range map[string]string{
+		"* BYE going down\r\n":                "going down",
+		"* 1 EXISTS\r\n* BYE going\r\n* OK x": "going",
+		"* 1 FETCH (BODY \"* BYE x\")\r\n":    "",
+		"* BYE \x1b[2Jevil\r\n":               "[2Jevil",
+		"":                                    "",
+	} {
+		if got := byeText([]byte(in)); got != want {
+			t.Errorf("byeText(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"mailpush.internal/pkg/imaptest"
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// honest is what a small server says, one part after each line of ours; TAG
+// stands for the line's tag.
+const honest = "* OK [CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN SASL-IR] hello\r\n\x01" +
+	"TAG OK [CAPABILITY IMAP4rev1 IDLE] in\r\n\x01" +
+	"* CAPABILITY IMAP4rev1 IDLE\r\nTAG OK done\r\n\x01" +
+	"* 1 EXISTS\r\n* OK [UIDVALIDITY 1] ok\r\n* OK [UIDNEXT 2] ok\r\nTAG OK [READ-ONLY] done\r\n\x01" +
+	"* STATUS INBOX (UIDNEXT 2 UIDVALIDITY 1 UNSEEN 1)\r\nTAG OK done\r\n\x01" +
+	"+ idling\r\n* 2 EXISTS\r\n\x01" +
+	"T5 OK done\r\n\x01" +
+	"* 2 FETCH (UID 1 FLAGS () INTERNALDATE \"01-Mar-2026 10:00:00 +0000\" RFC822.SIZE 100 ENVELOPE " +
+	"(NIL {5}\r\nhello ((NIL NIL \"a\" \"b\")) NIL NIL NIL NIL NIL NIL NIL))\r\nTAG OK done\r\n\x01" +
+	"* STATUS INBOX (UIDNEXT 3 UIDVALIDITY 1 UNSEEN 2)\r\nTAG OK done\r\n"
+
+// FuzzServerBytes lets a server say anything, and checks that all of it ends as
+// a result or a classified failure, with every mail in the range asked for.
+func FuzzServerBytes(f *testing.F) {
+	f.Add([]byte(honest))
+	f.Add([]byte(strings.ReplaceAll(honest, "UIDNEXT", "UIDNEXT 99999999999")))
+	f.Add([]byte("* BYE [UNAVAILABLE]\r\n"))
+	f.Add([]byte("220 smtp\r\n"))
+	f.Add([]byte(strings.ReplaceAll(honest, "IDLE]", "ID(E]"))) // once made the client's reader spin
+	f.Add([]byte(honest[:200] + "((((((((((((((((((" + honest[200:]))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		server, err := imaptest.NewScript(imaptest.Script{Accept: func(p *imaptest.Peer) { recite(p, said) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = server.Close() }()
+		store := &mailv1.MailStore{
+			Name: "fuzz", Address: server.Addr(), TlsMode: mailv1.TlsMode_TLS_MODE_PLAIN,
+			ResponseTimeout: durationpb.New(200 * time.Millisecond),
+		}
+		login := func(context.Context) (listener.Login, error) {
+			return listener.Login{Username: "anna", Password: secret.New("pw"), Version: 1}, nil
+		}
+		c, opening, err := New().Open(t.Context(), store, login, nobody{})
+		if err != nil {
+			mustBeFailure(t, err)
+			return
+		}
+		defer c.Close()
+		if opening.Box.UIDNext == 0 || opening.Box.UIDValidity == 0 {
+			t.Errorf("opened %+v", opening.Box)
+		}
+		converse(t, c)
+	})
+}
+
+func converse(t *testing.T, c listener.Conn) {
+	t.Helper()
+	if err := c.Idle(); err != nil && !errors.Is(err, listener.ErrIdleRefused) {
+		mustBeFailure(t, err)
+		return
+	}
+	mails, upto, err := c.Fetch(1, 5)
+	if err != nil {
+		mustBeFailure(t, err)
+		return
+	}
+	for _, mail := range mails {
+		if mail.UID < 1 || mail.UID > upto {
+			t.Errorf("mail %d of 1:%d", mail.UID, upto)
+		}
+	}
+	if _, _, err = c.Check(true); err != nil {
+		mustBeFailure(t, err)
+	}
+}
+
+func recite(p *imaptest.Peer, said []byte) {
+	parts := bytes.Split(said, []byte{1})
+	p.Send(string(parts[0]))
+	for _, part := range parts[1:] {
+		tag, _, _, ok := p.Command()
+		if !ok {
+			return
+		}
+		p.Send(strings.ReplaceAll(string(part), "TAG", tag))
+	}
+}
+
+func mustBeFailure(t *testing.T, err error) {
+	t.Helper()
+	var failure *listener.Failure
+	if !errors.As(err, &failure) || failure.Class == 0 || failure.Reason == "" || strings.ContainsAny(failure.Reason, "\r\n\x00") {
+		t.Errorf("not a classified failure: %#v", err)
+	}
+}
+
+func TestHonestConversation(t *testing.T) {
+	t.Parallel()
+	server, err := imaptest.NewScript(imaptest.Script{Accept: func(p *imaptest.Peer) { recite(p, []byte(honest)); p.Hang() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	store := &mailv1.MailStore{Address: server.Addr(), TlsMode: mailv1.TlsMode_TLS_MODE_PLAIN}
+	login := func(context.Context) (listener.Login, error) { return listener.Login{Version: 4}, nil }
+	heard := make(chan time.Time, 10)
+	c, opening, err := New().Open(t.Context(), store, login, hearing(heard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if want := (listener.Opening{Box: listener.Box{Folder: "INBOX", UIDValidity: 1, UIDNext: 2, Unseen: 1}, CanIdle: true, Version: 4}); opening != want {
+		t.Errorf("opening = %+v", opening)
+	}
+	if err := c.Idle(); err != nil {
+		t.Fatal(err)
+	}
+	<-heard
+	mails, upto, err := c.Fetch(1, 1)
+	if err != nil || upto != 1 || len(mails) != 1 || mails[0].Subject != "hello" || mails[0].From != "a@b" {
+		t.Errorf("Fetch = %+v, %d, %v", mails, upto, err)
+	}
+}
+
+type hearing chan time.Time
+
+func (h hearing) Noticed(at time.Time) { h <- at }
+func (hearing) Lost(*listener.Failure) {}
