@@ -115,6 +115,9 @@ func TestFailuresAreLimitedPerSource(t *testing.T) {
 	if got := basic("near", "root", "right"); got != right {
 		t.Fatalf("the right password: %v", got)
 	}
+	if got := basic("near", "nobody", "right"); got != fault.Unauthenticated {
+		t.Fatalf("an administrator's password under another name: %v", got)
+	}
 	for range failuresAllowed {
 		if got := basic("far", "root", "wrong"); got != fault.Unauthenticated {
 			t.Fatalf("a wrong password: %v", got)

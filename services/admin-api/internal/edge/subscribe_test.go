@@ -78,6 +78,11 @@ func TestSubscribeAgainKeepsIDAndCursorAndLiftsSuspension(t *testing.T) {
 	if _, err = w.Subscribe(t.Context(), request()); err != nil || w.store.subs[0].Cursors[0].UID != 50 {
 		t.Errorf("the cursor was not kept: %+v, %v", w.store.subs, err)
 	}
+	asked = len(w.workers.asked)
+	again.Account = nil
+	if a, err := w.Subscribe(t.Context(), again); err != nil || !a.Permanent || len(w.workers.asked) != asked {
+		t.Errorf("neither login nor cursor is new, yet a worker was asked: %+v, %v", a, err)
+	}
 	other := request()
 	other.Device = "d2"
 	if b, err := w.Subscribe(t.Context(), other); err != nil || b.ID == a.ID {

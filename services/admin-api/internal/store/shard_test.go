@@ -91,6 +91,7 @@ func TestGroupsDecideLikeUsers(t *testing.T) {
 		for name, change := range map[string]func(*decide.Policy){
 			"all clients":  func(*decide.Policy) {},
 			"some clients": func(p *decide.Policy) { p.AllowedClients = decide.Clients{"m*"} },
+			"one of two":   func(p *decide.Policy) { p.AllowedClients = decide.Clients{"w*"} },
 			"no client":    func(p *decide.Policy) { p.AllowedClients = decide.Clients{"none"} },
 			"no storage":   func(p *decide.Policy) { p.CredStorage = false },
 			"master user":  func(p *decide.Policy) { p.MasterUser = true },

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// fakeShards shows one list of mailboxes and knows one newest epoch.
+type fakeShards struct {
+	boxes  []registry.Mailbox
+	groups []registry.Group
+	epoch  uint64
+	asked  []uint32
+}
+
+func (f *fakeShards) Fenced(_ context.Context, claims []registry.Claim) (out []registry.Claim, err error) {
+	for _, c := range claims {
+		if c.Epoch < f.epoch {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeShards) OpenEpochs(ctx context.Context, claims []registry.Claim) ([]registry.Claim, error) {
+	return f.Fenced(ctx, claims)
+}
+
+func (f *fakeShards) MaxEpoch(context.Context) (uint64, error) { return f.epoch, nil }
+
+func (*fakeShards) CommitCursors(context.Context, uint32, []registry.ShardCursors) ([]registry.Claim, error) {
+	return nil, nil
+}
+
+func (f *fakeShards) ListShards(
+	_ context.Context, _ []string, list []uint32, _ uint32, _ registry.Position, limit int,
+) ([]registry.Mailbox, error) {
+	f.asked = list
+	return f.boxes[:min(limit, len(f.boxes))], nil
+}
+
+func (f *fakeShards) Groups(context.Context, uint32, func(string) bool) ([]registry.Group, error) {
+	return f.groups, nil
+}
+
+func (*fakeShards) SuspendCredential(context.Context, registry.UserID, uint64, string) (bool, error) {
+	return true, nil
+}
+
+func newShards(f *fakeShards) Shards {
+	return Shards{
+		Policy: decide.Policy{
+			AllowPermanentPush: true, CredStorage: true, PermanentBackends: []string{"imapidle"},
+			AllowedClients: decide.Clients{"mobile"}, Stores: map[string]string{"demo": "imapidle"},
+		},
+		Shards: 4, Epochs: f, Mailboxes: f,
+	}
+}
+
+func box(state registry.CredentialState, clients ...string) registry.Mailbox {
+	b := registry.Mailbox{User: registry.User{
+		UserID: anna, Enabled: true, Store: "demo", Clients: clients,
+		Credential: registry.Credential{State: state, Kind: registry.KindPassword},
+	}}
+	for _, c := range clients {
+		b.Subscriptions = append(b.Subscriptions, registry.Subscription{ID: c, Client: c})
+	}
+	return b
+}
+
+func TestListShowsWhatIsAllowedOnly(t *testing.T) {
+	t.Parallel()
+	f := &fakeShards{epoch: 5, boxes: []registry.Mailbox{
+		box(registry.CredentialStored, "mobile", "web"), box(registry.CredentialStored, "web"), box(registry.CredentialSuspended, "mobile"),
+	}}
+	mine, stale := registry.Claim{Backend: "imapidle", Shard: 1, Epoch: 5}, registry.Claim{Backend: "imapidle", Shard: 2, Epoch: 4}
+	page, err := newShards(f).List(t.Context(), []registry.Claim{mine, stale}, registry.Position{})
+	if err != nil || page.More || len(page.Mailboxes) != 1 {
+		t.Fatalf("got %+v, %v", page, err)
+	}
+	if subs := page.Mailboxes[0].Subscriptions; len(subs) != 1 || subs[0].Client != "mobile" {
+		t.Errorf("subscriptions of a client that is not allowed: %+v", subs)
+	}
+	if diff := cmp.Diff([]registry.Claim{stale}, page.Refused) + cmp.Diff([]uint32{1}, f.asked); diff != "" {
+		t.Errorf("a fenced claim (-want +got):\n%s", diff)
+	}
+	for range ShardPage {
+		f.boxes = append(f.boxes, box(registry.CredentialNone, "mobile"))
+	}
+	page, err = newShards(f).List(t.Context(), []registry.Claim{mine}, registry.Position{})
+	if err != nil || !page.More || page.Next != (registry.Position{Cell: anna.Cell(), Key: anna.Key()}) {
+		t.Errorf("a full page: more %v, next %+v, error %v", page.More, page.Next, err)
+	}
+}
+
+func TestLoadsAddUpGroups(t *testing.T) {
+	t.Parallel()
+	group := func(shard, users uint32, b registry.Mailbox) registry.Group {
+		return registry.Group{Shard: shard, Like: b.User, Users: users}
+	}
+	f := &fakeShards{epoch: 9, groups: []registry.Group{
+		group(3, 4, box(registry.CredentialStored, "mobile")), group(1, 2, box(registry.CredentialStored, "mobile")),
+		group(3, 5, box(registry.CredentialStored, "mobile")), group(2, 7, box(registry.CredentialSuspended, "mobile")),
+	}}
+	loads, top, err := newShards(f).Loads(t.Context())
+	if diff := cmp.Diff([]Load{{"imapidle", 1, 2}, {"imapidle", 3, 9}}, loads); diff != "" || top != 9 || err != nil {
+		t.Errorf("highest epoch %d, error %v, loads (-want +got):\n%s", top, err, diff)
+	}
+}
+
+func TestClaimsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	s := newShards(&fakeShards{})
+	claim := func(backend string, shard uint32, epoch uint64) registry.Claim {
+		return registry.Claim{Backend: backend, Shard: shard, Epoch: epoch}
+	}
+	for want, claims := range map[string][]registry.Claim{
+		"claims.shard: there are 4 shards": {claim("imapidle", 4, 1)},
+		"claims.shard: shard 1 is claimed": {claim("imapidle", 1, 1), claim("imapidle", 1, 2)},
+		"claims.backend: ":                 {claim("imapidle", 1, 1), claim("dovecot", 2, 2)},
+		"claims.epoch: ":                   {claim("imapidle", 1, math.MaxUint64)},
+	} {
+		_, err := s.List(t.Context(), claims, registry.Position{})
+		if fault.KindOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v: %v", claims, err)
+		}
+	}
+	foreign := claim("imapidle", (registry.ShardOf(anna, 4)+1)%4, 1)
+	if _, err := s.Suspend(t.Context(), foreign, anna, 1, "x"); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a user of another shard: %v", err)
+	}
+}
