@@ -26,7 +26,6 @@ type gate struct {
 
 func newGate(t *testing.T) *gate {
 	t.Helper()
-	//nolint:noctx // a listener on loopback does not block
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +52,6 @@ func (g *gate) serve(t *testing.T, copies *sync.WaitGroup) {
 		if err != nil {
 			return
 		}
-		//nolint:noctx // a socket on this machine does not block
 		out, err := net.Dial("unix", g.target)
 		if err != nil {
 			_ = in.Close()

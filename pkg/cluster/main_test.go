@@ -23,7 +23,7 @@ import (
 )
 
 // endpoints is the etcd all tests share, each under a prefix of its own.
-var endpoints []string //nolint:gochecknoglobals // set once, before any test runs
+var endpoints []string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 

@@ -154,7 +154,7 @@ func (t *tenure) complain(ctx context.Context, err error) {
 		return
 	}
 	t.failing = true
-	var cause error = err
+	cause := err
 	if public := new(fault.Error); errors.As(err, &public) && public.Err != nil {
 		cause = errors.Join(err, public.Err)
 	}

@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package assign_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"mailpush.internal/services/scheduler/internal/assign"
+)
+
+// Whatever happens in whatever order, no two workers that may act run one shard, no
+// epoch comes twice, and when it is quiet again, everything is run by somebody.
+func TestNoTwoWorkersRunOneShard(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := newStore()
+		var reads []*fakeSnapshot // of leaders that have not written yet
+		worker := func(t *rapid.T) *fakeWorker {
+			var acting []*fakeWorker
+			for _, w := range s.workers {
+				if w.acting {
+					acting = append(acting, w)
+				}
+			}
+			if len(acting) == 0 {
+				t.Skip("nobody is there") //nolint:forbidigo // this action only
+			}
+			return rapid.SampledFrom(acting).Draw(t, "worker")
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"join": func(t *rapid.T) {
+				if len(s.workers) == 8 {
+					t.Skip("enough") //nolint:forbidigo // this action only
+				}
+				backends := rapid.SampledFrom([][]string{{"imapidle"}, {"imapidle", "dovecot"}, {"dovecot"}}).Draw(t, "backends")
+				s.join(rapid.Uint32Range(1, 3).Draw(t, "capacity"), backends...)
+			},
+			"crash":    func(t *rapid.T) { s.crash(worker(t)) },
+			"drain":    func(t *rapid.T) { s.drain(worker(t)) },
+			"read":     func(t *rapid.T) { s.read(worker(t)) },
+			"apply":    func(t *rapid.T) { worker(t).apply() },
+			"report":   func(t *rapid.T) { s.report(worker(t)) },
+			"pass":     func(*rapid.T) { s.pass() },
+			"snapshot": func(*rapid.T) { reads = append(reads, s.snapshot()) },
+			"late pass": func(t *rapid.T) {
+				if len(reads) == 0 {
+					t.Skip("nobody has read") //nolint:forbidigo // this action only
+				}
+				i := rapid.IntRange(0, len(reads)-1).Draw(t, "read")
+				for _, update := range assign.Step(reads[i].input).Updates {
+					if !s.land(reads[i], update) {
+						break
+					}
+				}
+				reads = slices.Delete(reads, i, i+1)
+			},
+			"loads": func(t *rapid.T) {
+				shard := assign.Shard{Backend: "imapidle", Number: rapid.Uint32Range(0, shards-1).Draw(t, "shard")}
+				listeners := maps.Clone(s.loads.Listeners)
+				if listeners == nil {
+					listeners = make(map[assign.Shard]uint32)
+				}
+				listeners[shard] = rapid.Uint32Range(0, 9).Draw(t, "listeners")
+				s.loads.Listeners = listeners
+			},
+			"": func(t *rapid.T) { checkSafe(t, s) },
+		})
+		checkQuiet(t, s)
+	})
+}
+
+func checkSafe(t *rapid.T, s *fakeStore) {
+	for shard, owners := range s.owners() {
+		if len(owners) > 1 {
+			t.Fatalf("%v is run by %v", shard, owners)
+		}
+	}
+	fresh := make(map[assign.Shard]uint64)
+	for id, entry := range s.entries {
+		for shard, epoch := range members(entry.Want.GetGranted()) {
+			if entry.Worker == nil {
+				continue
+			}
+			if other, granted := fresh[shard]; granted {
+				t.Fatalf("%v is granted twice, with epochs %d and %d to %s", shard, other, epoch, id)
+			}
+			fresh[shard] = epoch
+		}
+	}
+	for shard, epoch := range fresh {
+		if epoch < s.epochs[shard] {
+			t.Fatalf("%v is granted with epoch %d after %d", shard, epoch, s.epochs[shard])
+		}
+		s.epochs[shard] = epoch
+	}
+}
+
+func checkQuiet(t *rapid.T, s *fakeStore) {
+	if !s.settle() {
+		t.Fatal("scheduling has no end")
+	}
+	checkSafe(t, s)
+	owners := s.owners()
+	for _, backend := range []string{"imapidle", "dovecot"} {
+		capable := slices.ContainsFunc(s.workers, func(w *fakeWorker) bool {
+			worker := s.entry(w.id).Worker
+			return slices.Contains(worker.GetBackends(), backend) && !worker.GetDraining()
+		})
+		for number := range uint32(shards) {
+			if shard := (assign.Shard{Backend: backend, Number: number}); capable && len(owners[shard]) != 1 {
+				t.Fatalf("%v is run by %v", shard, owners[shard])
+			}
+		}
+	}
+	for id, entry := range s.entries {
+		draining := entry.Worker.GetDraining()
+		if draining && len(entry.Want.GetGranted()) > 0 && alone(s, entry) {
+			continue
+		}
+		if draining && len(entry.Want.GetGranted()) > 0 {
+			t.Fatalf("%s drains, keeps %v, and could be relieved", id, entry.Want.GetGranted())
+		}
+	}
+}
+
+// alone tells whether nobody could take over all that a worker still has.
+func alone(s *fakeStore, entry *fakeEntry) bool {
+	for shard := range members(entry.Want.GetGranted()) {
+		for _, other := range s.entries {
+			if slices.Contains(other.Worker.GetBackends(), shard.Backend) && !other.Worker.GetDraining() {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,193 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package assign_test
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/scheduler/internal/assign"
+)
+
+const shards = 6
+
+// fakeStore is etcd and the workers around it, one action at a time.
+type fakeStore struct {
+	revision int64
+	plan     int64 // the revision of the last change of the plan
+	entries  map[string]*fakeEntry
+	workers  []*fakeWorker
+	loads    assign.Loads
+	epochs   map[assign.Shard]uint64 // the highest granted
+}
+
+// fakeEntry is what is stored under one id, with the revisions of have.
+type fakeEntry struct {
+	assign.Entry
+
+	haveRev int64
+}
+
+// fakeWorker does what a worker does, in steps that may be far apart.
+type fakeWorker struct {
+	id      string
+	acting  bool            // its right to act has not ended
+	seen    *clusterv1.Want // read, and perhaps not applied yet
+	applied uint64
+	running map[assign.Shard]uint64
+}
+
+func newStore() *fakeStore {
+	return &fakeStore{revision: 1, entries: make(map[string]*fakeEntry), epochs: make(map[assign.Shard]uint64)}
+}
+
+func (s *fakeStore) entry(id string) *fakeEntry {
+	if s.entries[id] == nil {
+		s.entries[id] = &fakeEntry{Entry: assign.Entry{ID: id}}
+	}
+	return s.entries[id]
+}
+
+func (s *fakeStore) join(capacity uint32, backends ...string) *fakeWorker {
+	s.revision++
+	w := &fakeWorker{id: "w" + strconv.Itoa(len(s.workers)), acting: true}
+	s.workers = append(s.workers, w)
+	s.entry(w.id).Worker = &clusterv1.Worker{Id: w.id, Backends: backends, Capacity: capacity}
+	return w
+}
+
+// crash ends a worker's lease. Its right to act has ended before.
+func (s *fakeStore) crash(w *fakeWorker) {
+	s.revision++
+	w.acting, w.running = false, nil
+	s.entry(w.id).Worker = nil
+}
+
+func (s *fakeStore) drain(w *fakeWorker) {
+	s.revision++
+	worker := proto.CloneOf(s.entry(w.id).Worker)
+	worker.Draining = true
+	s.entry(w.id).Worker = worker
+}
+
+// read takes the newest plan to the worker, apply makes it run that, and report
+// tells so. A worker that is slow applies what it read long ago.
+func (s *fakeStore) read(w *fakeWorker) { w.seen = s.entry(w.id).Want }
+
+func (w *fakeWorker) apply() {
+	if w.seen.GetGeneration() <= w.applied {
+		return
+	}
+	w.applied, w.running = w.seen.GetGeneration(), members(w.seen.GetGranted())
+}
+
+func (s *fakeStore) report(w *fakeWorker) {
+	s.revision++
+	have := &clusterv1.Have{Generation: w.applied}
+	for _, shard := range slices.SortedFunc(maps.Keys(w.running), byShard) {
+		have.Held = append(have.Held, &mailv1.ShardSet{Backend: shard.Backend, Shards: []uint32{shard.Number}, Epochs: []uint64{w.running[shard]}})
+	}
+	s.entry(w.id).Have = have
+	s.entry(w.id).haveRev = s.revision
+}
+
+func byShard(x, y assign.Shard) int {
+	return cmp.Or(cmp.Compare(x.Backend, y.Backend), cmp.Compare(x.Number, y.Number))
+}
+
+func members(sets []*mailv1.ShardSet) map[assign.Shard]uint64 {
+	out := make(map[assign.Shard]uint64)
+	for _, set := range sets {
+		for i, shard := range set.GetShards() {
+			out[assign.Shard{Backend: set.GetBackend(), Number: shard}] = set.GetEpochs()[i]
+		}
+	}
+	return out
+}
+
+// fakeSnapshot is what a leader has read.
+type fakeSnapshot struct {
+	plan    int64
+	input   assign.Input
+	entries map[string]fakeEntry
+}
+
+func (s *fakeStore) snapshot() *fakeSnapshot {
+	out := &fakeSnapshot{
+		plan:    s.plan,
+		input:   assign.Input{Revision: s.revision, Shards: shards, Loads: s.loads},
+		entries: make(map[string]fakeEntry),
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.entries)) {
+		out.entries[id] = *s.entries[id]
+		out.input.Entries = append(out.input.Entries, s.entries[id].Entry)
+	}
+	return out
+}
+
+// land makes one change if all it was told to compare is as it was read.
+func (s *fakeStore) land(read *fakeSnapshot, update assign.Update) bool {
+	gone := func(id string) bool { return s.entries[id] == nil || s.entries[id].Worker == nil }
+	switch {
+	case read.plan != s.plan,
+		slices.ContainsFunc(update.Alive, gone),
+		slices.ContainsFunc(slices.Concat(update.Gone, update.Remove), func(id string) bool { return !gone(id) }),
+		slices.ContainsFunc(update.Unmoved, func(id string) bool { return s.entries[id].haveRev != read.entries[id].haveRev }):
+		return false
+	}
+	s.revision++
+	s.plan, read.plan = s.revision, s.revision
+	for id, want := range update.Put {
+		s.entry(id).Want = want
+	}
+	for _, id := range update.Remove {
+		delete(s.entries, id)
+	}
+	return true
+}
+
+// pass is a leader's whole pass, undisturbed. It returns what was decided.
+func (s *fakeStore) pass() assign.Plan {
+	read := s.snapshot()
+	plan := assign.Step(read.input)
+	for _, update := range plan.Updates {
+		s.land(read, update)
+	}
+	return plan
+}
+
+// settle lets everybody do what there is to do until there is nothing left. It
+// reports false when there is no end.
+func (s *fakeStore) settle() bool {
+	for range 50 {
+		for _, w := range s.workers {
+			if w.acting {
+				s.read(w)
+				w.apply()
+				s.report(w)
+			}
+		}
+		if plan := s.pass(); len(plan.Updates) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// owners returns who runs each shard.
+func (s *fakeStore) owners() map[assign.Shard][]string {
+	out := make(map[assign.Shard][]string)
+	for _, w := range s.workers {
+		for shard := range w.running {
+			out[shard] = append(out[shard], w.id)
+		}
+	}
+	return out
+}
