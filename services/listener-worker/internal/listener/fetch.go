@@ -54,7 +54,7 @@ func (m *Machine) startFetch(now time.Time) {
 func (m *Machine) fetched(e Fetched, now time.Time) {
 	m.op = opNone
 	m.idling = false
-	m.lingers = true // a long catch-up comes in several fetches
+	m.lingers = e.Upto+1 < m.box.UIDNext // a long catch-up comes in several fetches
 	m.do(ReportFetched{Box: m.box, From: e.From, Upto: e.Upto, Mails: e.Mails})
 	m.next(now)
 }
