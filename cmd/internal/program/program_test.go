@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package program_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mailpush.internal/cmd/internal/program"
+	"mailpush.internal/pkg/identity"
+)
+
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	typo := filepath.Join(dir, "typo.yaml")
+	if err := os.WriteFile(typo, []byte("cluster:\n  name: x\n  leasTTL: 5s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const example = "../../../deployments/config/mailpush.yaml"
+	for _, c := range []struct {
+		name    string
+		service string
+		args    []string
+		code    int
+		want    string
+	}{
+		{"version", identity.Vault, []string{"--version"}, 0, "credential-vault v1.2.3\n"},
+		{"help", identity.Worker, []string{"--help"}, 0, "--config /etc/mailpush/mailpush.yaml"},
+		{"unknown flag", identity.Worker, []string{"--confg", "x"}, 2, "confg"},
+		{"stray argument", identity.Worker, []string{"start"}, 2, `unexpected argument "start"`},
+		{"no such file", identity.Worker, []string{"--config", dir + "/none.yaml"}, 1, "none.yaml"},
+		{"unknown key", identity.Worker, []string{"--config", typo}, 1, `typo.yaml:3: unknown key "cluster.leasTTL"; did you mean "cluster.leaseTTL"?`},
+		{"invalid value", identity.Worker, []string{"--check", "--set", "cluster.leaseTTL=1s"}, 1, "cluster.leaseTTL: 1s"},
+		{"check admin-api", identity.Admin, []string{"--config", example, "--check"}, 0, "admin-api: the configuration is valid"},
+		{"check vault", identity.Vault, []string{"--config", example, "--check"}, 0, "credential-vault: the configuration is valid"},
+		{"check scheduler", identity.Scheduler, []string{"--config", example, "--check"}, 0, "scheduler: the configuration is valid"},
+		{"check worker", identity.Worker, []string{"--config", example, "--check"}, 0, "listener-worker: the configuration is valid"},
+		{"no certificates", identity.Worker, []string{"--set", "identity.dir=" + dir}, 1, "reading the authority's certificate"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			code := program.Main(c.service, "v1.2.3", c.args, &out, &out)
+			if code != c.code || !strings.Contains(out.String(), c.want) {
+				t.Errorf("exit code %d, want %d; output lacks %q:\n%s", code, c.code, c.want, &out)
+			}
+		})
+	}
+}

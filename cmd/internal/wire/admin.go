@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/service"
+	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
+	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
+	adminapi "mailpush.internal/services/admin-api"
+)
+
+// What a mail store's timing is where the settings are silent.
+const (
+	defaultIdleRefresh     = 28 * time.Minute
+	defaultPollInterval    = time.Minute
+	defaultResponseTimeout = 30 * time.Second
+)
+
+func admin(ctx context.Context, s *settings.Settings, rt service.Runtime, bound *listeners) (Built, error) {
+	built := Built{
+		RPC: []string{adminv1connect.AdminServiceName, pushv1connect.PushServiceName, registryv1connect.RegistryServiceName},
+	}
+	config, err := adminConfig(s)
+	if err != nil {
+		return built, err
+	}
+	if config.Public, err = bound.bind(ctx, "admin.listen", s.Admin.Listen); err != nil {
+		return built, err
+	}
+	if config.Internal, err = bound.bind(ctx, "admin.internalListen", s.Admin.InternalListen); err != nil {
+		return built, err
+	}
+	if built.Ops, err = bound.bind(ctx, "admin.opsListen", s.Admin.OpsListen); err != nil {
+		return built, err
+	}
+	built.Service, err = adminapi.New(config, rt)
+	return built, err
+}
+
+func adminConfig(s *settings.Settings) (adminapi.Config, error) {
+	database, err := settings.Secret(s.Admin.Database, s.Admin.DatabaseFile)
+	if err != nil {
+		return adminapi.Config{}, fmt.Errorf("admin.databaseFile: %w", err)
+	}
+	etcd, err := clusterConfig(s)
+	if err != nil {
+		return adminapi.Config{}, err
+	}
+	stores, err := mailStores(s)
+	if err != nil {
+		return adminapi.Config{}, err
+	}
+	config := adminapi.Config{
+		Database:             database,
+		VaultAddrs:           s.VaultAddresses(),
+		SchedulerAddrs:       s.SchedulerAddresses(),
+		Cluster:              etcd,
+		AllowPermanentPush:   s.Push.AllowPermanentPush,
+		AllowedClients:       s.Push.AllowedClients,
+		CredStorage:          s.Push.CredStorage.Enabled,
+		PasswordSourceGlobal: s.Mail.PasswordSource == settings.PasswordGlobal,
+		IMAPIdlePermanent:    s.IMAPIdle.SupportsPermanentListeners,
+		Stores:               stores,
+		AllowedOrigins:       s.Admin.AllowedOrigins,
+		AllowHTTPWebhooks:    s.Push.Webhook.AllowHTTP,
+	}
+	for _, a := range s.Admin.Administrators {
+		config.Admins = append(config.Admins, adminapi.Admin{Name: a.Name, PasswordHash: a.PasswordHash})
+	}
+	for _, a := range s.Admin.Applications {
+		config.Applications = append(config.Applications, adminapi.Application{Name: a.Name, TokenHash: a.TokenHash, Contexts: a.Contexts})
+	}
+	if s.Admin.TLS.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(s.Admin.TLS.CertFile, s.Admin.TLS.KeyFile)
+		if err != nil {
+			return adminapi.Config{}, fmt.Errorf("reading admin.tls: %w", err)
+		}
+		config.PublicTLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	}
+	return config, nil
+}
+
+func mailStores(s *settings.Settings) ([]*mailv1.MailStore, error) {
+	stores := make([]*mailv1.MailStore, 0, len(s.Mail.Stores))
+	for name, store := range s.Mail.Stores {
+		out, err := mailStore(name, store)
+		if err != nil {
+			return nil, fmt.Errorf("mail.stores.%s: %w", name, err)
+		}
+		stores = append(stores, out)
+	}
+	slices.SortFunc(stores, func(a, b *mailv1.MailStore) int {
+		if a.GetName() < b.GetName() {
+			return -1
+		}
+		return 1
+	})
+	return stores, nil
+}
+
+func mailStore(name string, store settings.Store) (*mailv1.MailStore, error) {
+	out := &mailv1.MailStore{
+		Name:            name,
+		Address:         store.Address,
+		TlsMode:         tlsMode(store.TLS),
+		ServerName:      store.ServerName,
+		Backend:         settings.BackendIMAPIdle,
+		IdleRefresh:     durationOr(store.IdleRefresh, defaultIdleRefresh),
+		PollInterval:    durationOr(store.PollInterval, defaultPollInterval),
+		ResponseTimeout: durationOr(store.ResponseTimeout, defaultResponseTimeout),
+	}
+	if store.CAFile != "" {
+		text, err := os.ReadFile(store.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading caFile: %w", err)
+		}
+		out.CaPem = text
+	}
+	return out, nil
+}
+
+func tlsMode(word string) mailv1.TlsMode {
+	switch word {
+	case settings.TLSNone:
+		return mailv1.TlsMode_TLS_MODE_PLAIN
+	case settings.TLSStart:
+		return mailv1.TlsMode_TLS_MODE_STARTTLS
+	default:
+		return mailv1.TlsMode_TLS_MODE_IMPLICIT
+	}
+}
+
+func durationOr(d, otherwise time.Duration) *durationpb.Duration {
+	if d == 0 {
+		d = otherwise
+	}
+	return durationpb.New(d)
+}

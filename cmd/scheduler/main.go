@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command scheduler runs the scheduler service of a mailpush cluster.
+package main
+
+import (
+	"os"
+
+	"mailpush.internal/cmd/internal/program"
+	"mailpush.internal/pkg/identity"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	os.Exit(program.Main(identity.Scheduler, version, os.Args[1:], os.Stdout, os.Stderr))
+}
