@@ -1,0 +1,249 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package allinone runs a whole mailpush in one process: an embedded etcd, SQLite
+// files and the four services, which talk over loopback with mutual TLS exactly as
+// they would between machines. Invariant: no service behaves differently here, and
+// everything that must survive a restart lies in one directory.
+package allinone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"mailpush.internal/cmd/internal/program"
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/cmd/internal/wire"
+	"mailpush.internal/pkg/cluster/embedded"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/service"
+	adminapi "mailpush.internal/services/admin-api"
+)
+
+// The administrator the all-in-one process makes for itself, and the file in its
+// directory that keeps the password.
+const (
+	AdminName         = "admin"
+	AdminPasswordName = "admin-password"
+)
+
+// Options say how to run everything in one process. Dir and Settings must be set.
+type Options struct {
+	Dir      string             // where everything is kept; made when missing
+	Settings *settings.Settings // addresses with port 0 get a free port
+	Log      *slog.Logger
+	Version  string
+	Services []string // the services to run here; empty means all
+}
+
+// Node is a whole mailpush in one process.
+type Node struct {
+	options  Options
+	settings *settings.Settings
+	etcd     *embedded.Server
+	built    []wire.Built
+	runtimes []service.Runtime
+
+	// AdminPassword is the password of AdminName; AdminPasswordFresh tells whether
+	// it was made by this start.
+	AdminPassword      secret.String
+	AdminPasswordFresh bool
+}
+
+// New starts the embedded etcd and builds the services. When it returns an error
+// nothing is left running.
+func New(ctx context.Context, options Options) (*Node, error) {
+	n := &Node{options: options, settings: options.Settings}
+	if err := n.build(ctx); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) build(ctx context.Context) error {
+	dir, err := filepath.Abs(n.options.Dir)
+	if err != nil {
+		return fmt.Errorf("finding the data directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	if err := n.secrets(dir); err != nil {
+		return err
+	}
+	n.etcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "etcd"), Log: n.options.Log})
+	if err != nil {
+		return fmt.Errorf("starting the embedded etcd: %w", err)
+	}
+	n.settings.Cluster.Etcd.Endpoints = n.etcd.Endpoints()
+	n.settings.Admin.Database = secret.New("sqlite://" + filepath.Join(dir, "registry.db"))
+	n.settings.Vault.Database = secret.New("sqlite://" + filepath.Join(dir, "vault.db"))
+	return n.services(ctx, dir)
+}
+
+// secrets makes or reads what the process knows by itself.
+func (n *Node) secrets(dir string) error {
+	storage := &n.settings.Push.CredStorage
+	if storage.Passcrypt.IsZero() && storage.PasscryptFile == "" {
+		passphrase, _, err := keep(dir, "passcrypt", newSecret)
+		if err != nil {
+			return err
+		}
+		storage.Passcrypt = secret.New(passphrase)
+	}
+	password, fresh, err := keep(dir, AdminPasswordName, newSecret)
+	if err != nil {
+		return err
+	}
+	n.AdminPassword, n.AdminPasswordFresh = secret.New(password), fresh
+	n.settings.Admin.Administrators = append(n.settings.Admin.Administrators,
+		settings.Account{Name: AdminName, PasswordHash: adminapi.HashPassword(n.AdminPassword)})
+	return nil
+}
+
+// services binds every address first, so that each service knows where the others
+// will be, and then builds them.
+func (n *Node) services(ctx context.Context, dir string) error {
+	authority, err := identity.OpenAuthority(filepath.Join(dir, "tls"), n.settings.Cluster.Name)
+	if err != nil {
+		return err
+	}
+	bound, err := n.bind(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range n.names() {
+		if err := n.service(ctx, name, authority, bound); err != nil {
+			closeAll(bound)
+			return fmt.Errorf("building %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) service(ctx context.Context, name string, authority *identity.Authority, bound []net.Listener) error {
+	if err := n.settings.Validate(name); err != nil {
+		return err
+	}
+	id, err := authority.Issue(name)
+	if err != nil {
+		return err
+	}
+	rt := service.Runtime{
+		Log:      n.options.Log.With("service", name),
+		Metrics:  program.Metrics(),
+		Identity: id,
+		Version:  n.options.Version,
+	}
+	built, err := wire.Build(ctx, name, n.settings, rt, bound...)
+	if err != nil {
+		return err
+	}
+	n.built, n.runtimes = append(n.built, built), append(n.runtimes, rt)
+	return nil
+}
+
+// names are the services to run, each after those it leans on. The scheduler comes
+// last, and stops first: it need not look for another worker when all end.
+func (n *Node) names() []string {
+	order := []string{identity.Vault, identity.Admin, identity.Worker, identity.Scheduler}
+	if len(n.options.Services) == 0 {
+		return order
+	}
+	return slices.DeleteFunc(order, func(name string) bool { return !slices.Contains(n.options.Services, name) })
+}
+
+// bind binds the addresses in the settings and writes the real ones back. Those of
+// services that run elsewhere are only reserved: found free and let go again.
+func (n *Node) bind(ctx context.Context) ([]net.Listener, error) {
+	s := n.settings
+	var bound []net.Listener
+	for name, addresses := range map[string][]*string{
+		identity.Admin:     {&s.Admin.Listen, &s.Admin.InternalListen, &s.Admin.OpsListen},
+		identity.Vault:     {&s.Vault.Listen, &s.Vault.OpsListen},
+		identity.Scheduler: {&s.Scheduler.Listen, &s.Scheduler.OpsListen},
+		identity.Worker:    {&s.Worker.Listen, &s.Worker.OpsListen},
+	} {
+		for _, address := range addresses {
+			listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *address)
+			if err != nil {
+				closeAll(bound)
+				return nil, fmt.Errorf("binding an address of %s: %w", name, err)
+			}
+			*address = listener.Addr().String()
+			if slices.Contains(n.names(), name) {
+				bound = append(bound, listener)
+				continue
+			}
+			defer listener.Close() // not before all are found: they must differ
+		}
+	}
+	return bound, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close() // a service that was built may have closed its own
+	}
+}
+
+// Settings returns the settings in force, with the addresses really bound.
+func (n *Node) Settings() *settings.Settings { return n.settings }
+
+// Run runs everything until ctx ends, and puts it away. Services that others lean
+// on stop last, so that the worker can still commit what it has delivered.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.close()
+	run, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	done := make([]chan error, len(n.built))
+	stops := make([]context.CancelFunc, len(n.built))
+	for i, built := range n.built {
+		var own context.Context
+		own, stops[i] = context.WithCancel(context.WithoutCancel(ctx))
+		done[i] = make(chan error, 1)
+		go func() {
+			err := program.Run(own, n.runtimes[i], built)
+			if err != nil {
+				fail(fmt.Errorf("running %s: %w", n.names()[i], err))
+			}
+			done[i] <- err
+		}()
+	}
+	<-run.Done()
+	var errs []error
+	for i := len(n.built) - 1; i >= 0; i-- {
+		stops[i]()
+		if err := <-done[i]; err != nil {
+			errs = append(errs, fmt.Errorf("running %s: %w", n.names()[i], err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// AdminPasswordFile is where the administrator's password is kept.
+func (n *Node) AdminPasswordFile() string { return filepath.Join(n.options.Dir, AdminPasswordName) }
+
+// Ready tells what keeps any of the services from doing its work.
+func (n *Node) Ready(ctx context.Context) error {
+	for i, built := range n.built {
+		if err := built.Service.Ready(ctx); err != nil {
+			return fmt.Errorf("%s: %w", n.names()[i], err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) close() {
+	if n.etcd != nil {
+		n.etcd.Close()
+	}
+}
