@@ -43,8 +43,7 @@ func (w *wire) classify(err error) *listener.Failure {
 	step, limit, cause, bye := w.step, w.limit, w.err, w.bye
 	w.mu.Unlock()
 
-	var status *imap.Error
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*imap.Error](err); ok {
 		return classifyStatus(step, status)
 	}
 	if cause == nil {
@@ -166,12 +165,10 @@ func classifyDial(limit time.Duration, err error) *listener.Failure {
 
 // rootCause is the shortest honest text: "connection refused" without addresses.
 func rootCause(err error) string {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.Err
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno.Error()
 	}
 	return err.Error()

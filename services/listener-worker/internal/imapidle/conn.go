@@ -72,12 +72,11 @@ func (c *conn) unilateral(data *imapclient.UnilateralDataMailbox) {
 func (c *conn) Idle() error {
 	c.wire.begin(stepIdle, c.timeout, smallAnswer)
 	idle, err := c.client.Idle()
-	var status *imap.Error
-	switch {
-	case errors.As(err, &status):
+	if status, refused := errors.AsType[*imap.Error](err); refused {
 		c.rest()
 		return fmt.Errorf("%w: %s", listener.ErrIdleRefused, withText("asking at intervals", status))
-	case err != nil:
+	}
+	if err != nil {
 		return c.wire.classify(err)
 	}
 	c.idle = idle
@@ -138,11 +137,11 @@ func (c *conn) endIdle() (wait func() error) {
 			return closing
 		}
 		waited = true
-		var status *imap.Error
-		if err := idle.Wait(); err != nil && !errors.As(err, &status) {
-			return err
+		err := idle.Wait()
+		if _, grumbled := errors.AsType[*imap.Error](err); grumbled {
+			return nil // IDLE has ended all the same
 		}
-		return nil // a server that grumbles at DONE has ended IDLE all the same
+		return err
 	}
 }
 

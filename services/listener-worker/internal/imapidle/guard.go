@@ -84,16 +84,13 @@ func kindOf(words []string, b byte) phase {
 		}
 		return inData
 	}
-	switch words[1] {
-	case "CAPABILITY":
+	status := words[0] != "*" || slices.Contains([]string{"OK", "NO", "BAD", "BYE", "PREAUTH"}, words[1])
+	switch {
+	case words[1] == "CAPABILITY", len(words) > 2 && words[2] == "[CAPABILITY":
 		return inCapabilities
-	case "OK", "NO", "BAD", "BYE", "PREAUTH":
-		if len(words) == 2 && b == ' ' {
-			return atWords // the response code comes next
-		}
-		if len(words) > 2 && words[2] == "[CAPABILITY" {
-			return inCapabilities
-		}
+	case status && len(words) == 2 && b == ' ':
+		return atWords // the response code comes next
+	case status:
 		return inText
 	default:
 		return inData

@@ -15,6 +15,7 @@ func TestGuardTouchesOnlyCapabilities(t *testing.T) {
 		"with a long number":     {"* 0000000000000000000000000000000000000000000000000000000000000000007 CAPABILITY X(\r\n", "* 0000000000000000000000000000000000000000000000000000000000000000007 CAPABILITY X?\r\n"},
 		"response code":          {"* OK [CAPABILITY X( Y] (hi)\r\n", "* OK [CAPABILITY X? Y] ?hi)\r\n"},
 		"tagged response code":   {"T1 OK [CAPABILITY (X] hi\r\n", "T1 OK [CAPABILITY ?X] hi\r\n"},
+		"tagged nonsense":        {"T1 OM [CAPABILITY (X] hi\r\n", "T1 OM [CAPABILITY ?X] hi\r\n"},
 		"other response code":    {"* OK [PERMANENTFLAGS (\\Seen)] CAPABILITY (x)\r\n", "* OK [PERMANENTFLAGS (\\Seen)] CAPABILITY (x)\r\n"},
 		"words for people":       {"* BYE see \"CAPABILITY (x)\r\n* CAPABILITY (\r\n", "* BYE see \"CAPABILITY (x)\r\n* CAPABILITY ?\r\n"},
 		"a sender's words":       {"* 1 FETCH (X \"* CAPABILITY (\" Y (\"\\\"\r\n* CAPABILITY (\"))\r\n", "* 1 FETCH (X \"* CAPABILITY (\" Y (\"\\\"\r\n* CAPABILITY (\"))\r\n"},

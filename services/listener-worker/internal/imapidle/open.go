@@ -70,8 +70,7 @@ func classifyCredential(err error) *listener.Failure {
 	if fault.KindOf(err) == fault.NotFound {
 		class, reason = listener.ClassNoCredential, "no credential is stored"
 	}
-	var public *fault.Error
-	if errors.As(err, &public) {
+	if public, ok := errors.AsType[*fault.Error](err); ok {
 		reason += ": " + public.Message
 	}
 	return &listener.Failure{Class: class, Reason: reason, Err: err}
@@ -94,8 +93,7 @@ func (c *conn) login(by way, credential listener.Login) *listener.Failure {
 	if err == nil {
 		return nil
 	}
-	var status *imap.Error
-	if errors.As(err, &status) && password != "" {
+	if status, ok := errors.AsType[*imap.Error](err); ok && password != "" {
 		status.Text = strings.ReplaceAll(status.Text, password, "[redacted]")
 	}
 	return c.wire.classify(err)
@@ -144,8 +142,7 @@ func (c *conn) status(ended func() error) (listener.Box, *listener.Failure) {
 		return listener.Box{}, c.wire.classify(err)
 	}
 	data, err := cmd.Wait()
-	var refused *imap.Error
-	if errors.As(err, &refused) {
+	if _, refused := errors.AsType[*imap.Error](err); refused {
 		c.noStatus = true
 		return c.status(ended)
 	}

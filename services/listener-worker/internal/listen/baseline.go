@@ -22,8 +22,7 @@ func Baseline(ctx context.Context, store *mailv1.MailStore, login Login) (Box, e
 	}
 	failure := asFailure(err)
 	kind := fault.Unavailable
-	switch failure.Class {
-	case listener.ClassRefused, listener.ClassDoubtful:
+	if failure.Class == listener.ClassRefused || failure.Class == listener.ClassDoubtful {
 		kind = fault.Unauthenticated
 	}
 	return Box{}, fault.Wrap(kind, failure, "%s", failure.Reason)

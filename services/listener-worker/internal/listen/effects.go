@@ -107,7 +107,7 @@ func idle(c listener.Conn, e listener.Idle) listener.Event {
 	case err != nil:
 		return listener.Failed{Conn: e.Conn, Failure: asFailure(err)}
 	default:
-		return listener.Idling{Conn: e.Conn}
+		return listener.Idling(e)
 	}
 }
 
@@ -128,8 +128,7 @@ func fetch(c listener.Conn, e listener.Fetch) listener.Event {
 }
 
 func asFailure(err error) *listener.Failure {
-	var failure *listener.Failure
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*listener.Failure](err); ok {
 		return failure
 	}
 	return &listener.Failure{Class: listener.ClassLost, Reason: "the mailbox cannot be used", Err: err}

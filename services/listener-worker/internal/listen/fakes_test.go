@@ -35,10 +35,9 @@ type suspension struct {
 
 // fakeSink hands on what the loop reports, without ever blocking it.
 type fakeSink struct {
-	heads      chan head
-	batches    chan listen.Batch
-	suspended  chan suspension
-	overflowed chan struct{}
+	heads     chan head
+	batches   chan listen.Batch
+	suspended chan suspension
 }
 
 func newFakeSink() *fakeSink {

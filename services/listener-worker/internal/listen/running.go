@@ -17,7 +17,6 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 )
 
-//nolint:gochecknoglobals // a constant that Go cannot express
 var errNoListener = fault.New(fault.NotFound, "the worker has no listener for this user")
 
 // running is one listener and what it holds. All of it belongs to the loop.

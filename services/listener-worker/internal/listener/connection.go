@@ -92,8 +92,8 @@ func (m *Machine) stable(now time.Time) bool {
 // credential is still the refused one.
 func (m *Machine) moved(settings Settings, now time.Time) {
 	m.settings = settings.withDefaults()
-	switch m.status.State {
-	case mailv1.ListenerState_LISTENER_STATE_UNSPECIFIED, mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
+	state := m.status.State
+	if state == mailv1.ListenerState_LISTENER_STATE_UNSPECIFIED || state == mailv1.ListenerState_LISTENER_STATE_SUSPENDED {
 		return
 	}
 	fetching := m.op == opFetch

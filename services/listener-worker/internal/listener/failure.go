@@ -37,14 +37,32 @@ const (
 
 // String returns the label the class has in metrics.
 func (c Class) String() string {
-	names := [...]string{
-		"unknown", "refused", "doubtful", "no_credential", "limit", "unavailable",
-		"tls", "garbage", "closed", "timeout", "lost", "credentials",
+	switch c {
+	case ClassRefused:
+		return "refused"
+	case ClassDoubtful:
+		return "doubtful"
+	case ClassNoCredential:
+		return "no_credential"
+	case ClassLimit:
+		return "limit"
+	case ClassUnavailable:
+		return "unavailable"
+	case ClassTLS:
+		return "tls"
+	case ClassGarbage:
+		return "garbage"
+	case ClassClosed:
+		return "closed"
+	case ClassTimeout:
+		return "timeout"
+	case ClassLost:
+		return "lost"
+	case ClassCredentials:
+		return "credentials"
+	default:
+		return "unknown"
 	}
-	if c < 0 || int(c) >= len(names) {
-		c = 0
-	}
-	return names[c]
 }
 
 // Failure is an error of a mail store, classified once where it was seen.

@@ -210,9 +210,9 @@ func TestBackoffResetsOnlyAfterAStableConnection(t *testing.T) {
 	for range 10 {
 		waits = append(waits, fail(299))
 	}
-	want := []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300}
-	for i := range want {
-		want[i] *= time.Second
+	var want []time.Duration
+	for _, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300} {
+		want = append(want, time.Duration(seconds)*time.Second)
 	}
 	if diff := cmp.Diff(want, waits); diff != "" {
 		t.Errorf("waits after short lives (-want +got):\n%s", diff)

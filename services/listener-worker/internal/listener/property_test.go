@@ -115,7 +115,7 @@ func (w *world) answer() Event {
 		if w.chance(5) == 0 {
 			return IdleRefused{Conn: e.Conn, Reason: "BAD"}
 		}
-		return Idling{Conn: e.Conn}
+		return Idling(e)
 	case Check:
 		return Checked{Conn: e.Conn, Box: b}
 	case Fetch:
