@@ -42,26 +42,27 @@ type Server struct {
 }
 
 // Start starts a Dovecot that ends with the test.
-func Start(t testing.TB) *Server {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "dovecot-") // short, for its sockets; and not 0700 as t.TempDir is
+func Start(tb testing.TB) *Server {
+	tb.Helper()
+	//nolint:usetesting // its sockets need a short path, and its users one to pass through
+	dir, err := os.MkdirTemp("", "dovecot-")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := New(dir)
 	if err != nil {
 		_ = os.RemoveAll(dir) // the error is what counts
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of Dovecot:\n%s", s.Log())
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("log of Dovecot:\n%s", s.Log())
 		}
 		if err := s.Stop(); err != nil {
-			t.Errorf("stopping Dovecot: %v", err)
+			tb.Errorf("stopping Dovecot: %v", err)
 		}
 		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("removing Dovecot's directory: %v", err)
+			tb.Errorf("removing Dovecot's directory: %v", err)
 		}
 	})
 	return s
@@ -101,11 +102,11 @@ func (s *Server) prepare() error {
 	if os.Getuid() != 0 {
 		return errors.New("it runs each mailbox under a system user of its own, which needs root")
 	}
-	if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // mailbox users pass through
+	if err := os.Chmod(s.dir, 0o755); err != nil { // mailbox users pass through
 		return err
 	}
 	for _, sub := range []string{"run", "state", "etc/users", "mail", "log"} {
-		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil { //nolint:gosec // as above
+		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil {
 			return err
 		}
 	}
@@ -132,16 +133,16 @@ func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 
 // freePorts finds loopback ports that were free a moment ago.
 func freePorts(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // held until all are found
-		addrs = append(addrs, l.Addr().String())
+	if n == 0 {
+		return nil, nil
 	}
-	return addrs, nil
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = l.Close() }() // held until all are found
+	others, err := freePorts(n - 1)
+	return append(others, l.Addr().String()), err
 }
 
 // Addr is where IMAP without TLS, and with STARTTLS, is served.

@@ -15,6 +15,7 @@ import (
 	"mailpush.internal/pkg/dovecottest"
 )
 
+//nolint:tparallel // the server must have ended before the last check
 func TestDeliversAndLeavesNoProcess(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -104,16 +104,21 @@ type process struct {
 
 // end kills the process and waits until it is gone.
 func (p process) end() bool {
-	giveUp := time.Now().Add(stopTimeout)
-	for time.Now().Before(giveUp) {
+	giveUp := time.After(stopTimeout)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
 		now, alive := inspect(p.pid)
 		if !alive || now.start != p.start {
 			return true
 		}
 		_ = syscall.Kill(p.pid, syscall.SIGKILL) // it may be gone
-		time.Sleep(time.Millisecond)
+		select {
+		case <-again.C:
+		case <-giveUp:
+			return false
+		}
 	}
-	return false
 }
 
 // descendants finds the children of a process, and theirs.

@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"sync"
 	"time"
@@ -82,7 +80,7 @@ func NewServer(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options: options, listener: l, done: make(chan struct{}),
-		uidValidity: uint32(time.Now().Unix()), //nolint:gosec // fits until 2106, as UIDVALIDITY must
+		uidValidity: uint32(time.Now().Unix()), // fits until 2106, as UIDVALIDITY must
 		accounts:    make(map[string]*account),
 		conns:       make(map[*imapserver.Conn]struct{}),
 	}
@@ -101,7 +99,7 @@ func (s *Server) imapOptions(config *tls.Config) *imapserver.Options {
 	caps := imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapSASLIR: {}, imap.CapUIDPlus: {}, imap.CapESearch: {}}
 	o := &imapserver.Options{
 		Caps:         caps,
-		Logger:       log.New(io.Discard, "", 0),
+		Logger:       silent{},
 		InsecureAuth: s.options.Protection == Plain,
 		NewSession: func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 			s.mu.Lock()
@@ -158,6 +156,12 @@ func (s *Server) Deliver(user string, message []byte) (uid uint32, err error) {
 	}
 	return uint32(data.UID), nil
 }
+
+// silent takes what go-imap would log: a test's server has nobody to tell.
+type silent struct{}
+
+// Printf implements [imapserver.Logger].
+func (silent) Printf(string, ...any) {}
 
 type literal struct{ *bytes.Reader }
 
