@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"mailpush.internal/cmd/internal/program"
+	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/identity"
 )
 
@@ -15,5 +16,5 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(program.Main(identity.Worker, version, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(program.Main(identity.Worker, workerwire.Build, version, os.Args[1:], os.Stdout, os.Stderr))
 }

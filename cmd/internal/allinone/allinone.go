@@ -20,6 +20,10 @@ import (
 	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
+	"mailpush.internal/cmd/internal/wire/adminwire"
+	"mailpush.internal/cmd/internal/wire/schedulerwire"
+	"mailpush.internal/cmd/internal/wire/vaultwire"
+	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/secret"
@@ -143,12 +147,21 @@ func (n *Node) service(ctx context.Context, name string, authority *identity.Aut
 		Identity: id,
 		Version:  n.options.Version,
 	}
-	built, err := wire.Build(ctx, name, n.settings, rt, bound...)
+	built, err := wire.Build(ctx, builders()[name], n.settings, rt, bound...)
 	if err != nil {
 		return err
 	}
 	n.built, n.runtimes = append(n.built, built), append(n.runtimes, rt)
 	return nil
+}
+
+func builders() map[string]wire.Builder {
+	return map[string]wire.Builder{
+		identity.Admin:     adminwire.Build,
+		identity.Vault:     vaultwire.Build,
+		identity.Worker:    workerwire.Build,
+		identity.Scheduler: schedulerwire.Build,
+	}
 }
 
 // names are the services to run, each after those it leans on. The scheduler comes

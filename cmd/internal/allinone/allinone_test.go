@@ -250,7 +250,7 @@ func TestWrongPassphraseRefusesToStart(t *testing.T) {
 	s := settings.Default()
 	s.Push.CredStorage.Enabled, s.Push.CredStorage.RDB = true, true
 	s.Mail.Stores = map[string]settings.Store{"main": {Address: w.mail.Addr(), TLS: settings.TLSNone}}
-	if err := s.Push.CredStorage.Passcrypt.UnmarshalText([]byte("not the passphrase")); err != nil {
+	if err := s.Push.CredStorage.Passcrypt.UnmarshalText([]byte("wrong-horse")); err != nil {
 		t.Fatal(err)
 	}
 	s.AnyPort()
@@ -258,7 +258,7 @@ func TestWrongPassphraseRefusesToStart(t *testing.T) {
 	if err == nil {
 		err = node.Run(t.Context())
 	}
-	if err == nil || !strings.Contains(err.Error(), "passphrase") || strings.Contains(err.Error(), "not the passphrase") {
+	if err == nil || !strings.Contains(err.Error(), "passphrase") || strings.Contains(err.Error(), "wrong-horse") {
 		t.Errorf("got %v, want a refusal that speaks of the passphrase", err)
 	}
 }

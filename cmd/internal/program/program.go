@@ -48,7 +48,7 @@ type options struct {
 }
 
 // Main runs the named service as this process and returns its exit code.
-func Main(name, version string, args []string, stdout, stderr io.Writer) int {
+func Main(name string, build wire.Builder, version string, args []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flagSet(name, &o, stderr)
 	switch err := flags.Parse(args); {
@@ -76,7 +76,7 @@ func Main(name, version string, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "%s: the configuration is valid\n", name)
 		return exitOK
 	}
-	if err := run(name, version, s); err != nil {
+	if err := run(name, build, version, s); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitError
 	}
@@ -98,7 +98,7 @@ func flagSet(name string, o *options, stderr io.Writer) *flag.FlagSet {
 	return flags
 }
 
-func run(name, version string, s *settings.Settings) error {
+func run(name string, build wire.Builder, version string, s *settings.Settings) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	// After the first signal the default action is back, so that a second one ends
@@ -114,7 +114,7 @@ func run(name, version string, s *settings.Settings) error {
 		return err
 	}
 	rt := service.Runtime{Log: s.Log.Logger().With("service", name), Metrics: Metrics(), Identity: id, Version: version}
-	built, err := wire.Build(ctx, name, s, rt)
+	built, err := wire.Build(ctx, build, s, rt)
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,24 @@ package program_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"mailpush.internal/cmd/internal/program"
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/service"
 )
+
+// unbuilt is for runs that must end before anything is built.
+func unbuilt(context.Context, *settings.Settings, service.Runtime, *wire.Addresses) (wire.Built, error) {
+	return wire.Built{}, errors.New("nothing must be built here")
+}
 
 func TestFlags(t *testing.T) {
 	t.Parallel()
@@ -45,7 +55,7 @@ func TestFlags(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			code := program.Main(c.service, "v1.2.3", c.args, &out, &out)
+			code := program.Main(c.service, unbuilt, "v1.2.3", c.args, &out, &out)
 			if code != c.code || !strings.Contains(out.String(), c.want) {
 				t.Errorf("exit code %d, want %d; output lacks %q:\n%s", code, c.code, c.want, &out)
 			}

@@ -180,9 +180,9 @@ func Default() *Settings {
 		Mail:     Mail{PasswordSource: PasswordSession},
 		Admin: Admin{
 			Listen: "127.0.0.1:8080", InternalListen: "127.0.0.1:8101", OpsListen: "127.0.0.1:8111",
-			Database: secret.New("sqlite:///var/lib/mailpush/registry.db"),
+			Database: secret.New("sqlite:///var/lib/mailpush/admin-api/registry.db"),
 		},
-		Vault:     Vault{Listen: "127.0.0.1:8102", OpsListen: "127.0.0.1:8112", Database: secret.New("sqlite:///var/lib/mailpush/vault.db")},
+		Vault:     Vault{Listen: "127.0.0.1:8102", OpsListen: "127.0.0.1:8112", Database: secret.New("sqlite:///var/lib/mailpush/credential-vault/vault.db")},
 		Scheduler: Scheduler{Listen: "127.0.0.1:8103", OpsListen: "127.0.0.1:8113"},
 		Worker:    Worker{Listen: "127.0.0.1:8104", OpsListen: "127.0.0.1:8114", Backends: []string{BackendIMAPIdle}, Capacity: 20000},
 		Log:       Log{Level: "info", Format: "json"},

@@ -15,7 +15,6 @@ import (
 
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/cluster"
-	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/service"
 )
 
@@ -45,20 +44,14 @@ func (b Built) Close() error {
 	return errors.Join(errs...)
 }
 
-// Build builds the named service and binds its addresses, but for those that the
-// caller has bound already.
-func Build(ctx context.Context, name string, s *settings.Settings, rt service.Runtime, bound ...net.Listener) (Built, error) {
-	builders := map[string]func(context.Context, *settings.Settings, service.Runtime, *listeners) (Built, error){
-		identity.Admin:     admin,
-		identity.Vault:     vault,
-		identity.Worker:    worker,
-		identity.Scheduler: scheduler,
-	}
-	build, known := builders[name]
-	if !known {
-		return Built{}, fmt.Errorf("there is no service %q", name)
-	}
-	addresses := &listeners{bound: bound}
+// Builder builds one service from the settings, binding its addresses by way of
+// addresses. Each service has one, in a package of its own, so that a program links
+// only the services it runs.
+type Builder func(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *Addresses) (Built, error)
+
+// Build builds a service. Addresses the caller has bound already are taken over.
+func Build(ctx context.Context, build Builder, s *settings.Settings, rt service.Runtime, bound ...net.Listener) (Built, error) {
+	addresses := &Addresses{bound: bound}
 	built, err := build(ctx, s, rt, addresses)
 	built.listeners = addresses.open
 	if err != nil {
@@ -67,13 +60,15 @@ func Build(ctx context.Context, name string, s *settings.Settings, rt service.Ru
 	return built, nil
 }
 
-// listeners remembers what is open, to be let go when a later step fails.
-type listeners struct {
+// Addresses binds addresses and remembers what is open, to be let go when a later
+// step fails.
+type Addresses struct {
 	bound []net.Listener // by the caller
 	open  []net.Listener // in use by the service
 }
 
-func (l *listeners) bind(ctx context.Context, key, address string) (net.Listener, error) {
+// Bind listens on address, which the setting key holds.
+func (l *Addresses) Bind(ctx context.Context, key, address string) (net.Listener, error) {
 	for _, listener := range l.bound {
 		if listener.Addr().String() == address {
 			l.open = append(l.open, listener)
@@ -88,7 +83,8 @@ func (l *listeners) bind(ctx context.Context, key, address string) (net.Listener
 	return listener, nil
 }
 
-func clusterConfig(s *settings.Settings) (cluster.Config, error) {
+// ClusterConfig is how the settings reach etcd.
+func ClusterConfig(s *settings.Settings) (cluster.Config, error) {
 	password, err := settings.Secret(s.Cluster.Etcd.Password, s.Cluster.Etcd.PasswordFile)
 	if err != nil {
 		return cluster.Config{}, fmt.Errorf("cluster.etcd.passwordFile: %w", err)

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package wire
+// Package adminwire builds admin-api from the settings.
+package adminwire
 
 import (
 	"context"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/service"
 	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -29,21 +31,22 @@ const (
 	defaultResponseTimeout = 30 * time.Second
 )
 
-func admin(ctx context.Context, s *settings.Settings, rt service.Runtime, bound *listeners) (Built, error) {
-	built := Built{
+// Build implements [wire.Builder] for admin-api.
+func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
+	built := wire.Built{
 		RPC: []string{adminv1connect.AdminServiceName, pushv1connect.PushServiceName, registryv1connect.RegistryServiceName},
 	}
 	config, err := adminConfig(s)
 	if err != nil {
 		return built, err
 	}
-	if config.Public, err = bound.bind(ctx, "admin.listen", s.Admin.Listen); err != nil {
+	if config.Public, err = addresses.Bind(ctx, "admin.listen", s.Admin.Listen); err != nil {
 		return built, err
 	}
-	if config.Internal, err = bound.bind(ctx, "admin.internalListen", s.Admin.InternalListen); err != nil {
+	if config.Internal, err = addresses.Bind(ctx, "admin.internalListen", s.Admin.InternalListen); err != nil {
 		return built, err
 	}
-	if built.Ops, err = bound.bind(ctx, "admin.opsListen", s.Admin.OpsListen); err != nil {
+	if built.Ops, err = addresses.Bind(ctx, "admin.opsListen", s.Admin.OpsListen); err != nil {
 		return built, err
 	}
 	built.Service, err = adminapi.New(config, rt)
@@ -55,7 +58,7 @@ func adminConfig(s *settings.Settings) (adminapi.Config, error) {
 	if err != nil {
 		return adminapi.Config{}, fmt.Errorf("admin.databaseFile: %w", err)
 	}
-	etcd, err := clusterConfig(s)
+	etcd, err := wire.ClusterConfig(s)
 	if err != nil {
 		return adminapi.Config{}, err
 	}

@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vaultwire builds the credential-vault from the settings.
+package vaultwire
+
+import (
+	"context"
+	"fmt"
+
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/cmd/internal/wire"
+	"mailpush.internal/pkg/service"
+	"mailpush.internal/proto/gen/mailpush/vault/v1/vaultv1connect"
+	vault "mailpush.internal/services/credential-vault"
+)
+
+// Build implements [wire.Builder] for credential-vault.
+func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
+	built := wire.Built{RPC: []string{vaultv1connect.VaultServiceName}}
+	passphrase, err := settings.Secret(s.Push.CredStorage.Passcrypt, s.Push.CredStorage.PasscryptFile)
+	if err != nil {
+		return built, fmt.Errorf("push.credstorage.passcryptFile: %w", err)
+	}
+	master, err := settings.Secret(s.Mail.MasterPassword, s.Mail.MasterPasswordFile)
+	if err != nil {
+		return built, fmt.Errorf("mail.masterPasswordFile: %w", err)
+	}
+	database, err := settings.Secret(s.Vault.Database, s.Vault.DatabaseFile)
+	if err != nil {
+		return built, fmt.Errorf("vault.databaseFile: %w", err)
+	}
+	config := vault.Config{
+		Passphrase:     passphrase,
+		StorePasswords: s.Push.CredStorage.Enabled,
+		InMemory:       !s.Push.CredStorage.RDB,
+		Database:       database,
+	}
+	if s.Mail.PasswordSource == settings.PasswordGlobal {
+		config.MasterUser, config.MasterPassword = s.Mail.MasterUser, master
+	}
+	if config.Listener, err = addresses.Bind(ctx, "vault.listen", s.Vault.Listen); err != nil {
+		return built, err
+	}
+	if built.Ops, err = addresses.Bind(ctx, "vault.opsListen", s.Vault.OpsListen); err != nil {
+		return built, err
+	}
+	built.Service, err = vault.New(config, rt)
+	return built, err
+}
