@@ -13,14 +13,18 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/fault"
@@ -91,10 +95,26 @@ func Open(ctx context.Context, config Config, log *slog.Logger) (*Client, error)
 	}
 	c.etcd = etcd
 	if err := c.settle(ctx); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = c.unreachable(c.why(err))
+		}
 		_ = etcd.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// why asks the connection what is wrong with it: a call that waited for it in vain
+// only knows that it did.
+func (c *Client) why(err error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
+	defer cancel()
+	_, refusal := pb.NewKVClient(c.etcd.ActiveConnection()).
+		Range(ctx, &pb.RangeRequest{Key: []byte(c.keys.config())}, grpc.WaitForReady(false))
+	if status.Code(refusal) == codes.Unavailable {
+		return errors.New(status.Convert(refusal).Message())
+	}
+	return err
 }
 
 func (config Config) check() error {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -19,6 +20,9 @@ const (
 	// feedPause is the wait after an error, jittered.
 	feedPause = time.Second
 )
+
+// errRestored is a store that has gone back in time.
+var errRestored = errors.New("etcd was restored from a backup")
 
 // feed hands on what happens to a key or to all keys with a prefix. After a listing
 // every put since the last one has been seen, if only in its newest form; deletions
@@ -67,10 +71,10 @@ func (f *feed) list(ctx context.Context) error {
 	if revision < f.since {
 		// An etcd restored from a backup: all we know is from a future that is no more.
 		f.since = 0
-		return f.list(ctx)
+		return errRestored
 	}
 	for _, kv := range response.Kvs {
-		f.onPut(string(kv.GetKey()), kv.GetValue())
+		f.onPut(kv)
 	}
 	f.since = revision
 	if f.listed != nil {
@@ -79,44 +83,55 @@ func (f *feed) list(ctx context.Context) error {
 	return nil
 }
 
-// watch hands on events until it is time to list again, or the watch breaks.
+// watch hands on events until the watch breaks or ctx ends, and lists every now and
+// then.
 func (f *feed) watch(ctx context.Context) error {
-	relist := errors.New("time to list again")
-	ctx, cancel := context.WithTimeoutCause(ctx, jitter(relistAfter), relist)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	relist := time.NewTimer(jitter(relistAfter))
+	defer relist.Stop()
 	// A watch at a member that has lost its majority would be silent for ever.
-	watched := clientv3.WithRequireLeader(ctx)
-	for response := range f.client.etcd.Watch(watched, f.key, append(f.scope(), clientv3.WithRev(f.since+1))...) {
-		if err := response.Err(); err != nil {
-			if context.Cause(ctx) != nil {
-				return nil
+	responses := f.client.etcd.Watch(clientv3.WithRequireLeader(ctx), f.key, append(f.scope(), clientv3.WithRev(f.since+1))...)
+	for {
+		select {
+		case <-relist.C:
+			if err := f.list(ctx); err != nil {
+				return err
 			}
-			return fmt.Errorf("watching %s: %w", f.key, err)
-		}
-		for _, event := range response.Events {
-			f.onEvent(event)
+			relist.Reset(jitter(relistAfter))
+		case response, open := <-responses:
+			if !open {
+				return fmt.Errorf("watching %s: the watch ended by itself", f.key)
+			}
+			if err := response.Err(); err != nil {
+				return fmt.Errorf("watching %s: %w", f.key, err)
+			}
+			f.onEvents(response.Events)
 		}
 	}
-	if context.Cause(ctx) == nil {
-		return fmt.Errorf("watching %s: the watch ended by itself", f.key)
-	}
-	return nil
 }
 
-func (f *feed) onEvent(event *clientv3.Event) {
-	if event.Type == clientv3.EventTypeDelete {
-		if f.deleted != nil {
-			f.deleted(string(event.Kv.GetKey()))
+// onEvents hands on the events of one revision or more. What a listing was faster
+// with is left out; a deletion never is, as listings do not show those.
+func (f *feed) onEvents(events []*clientv3.Event) {
+	seen := f.since
+	for _, event := range events {
+		seen = max(seen, event.Kv.GetModRevision())
+		switch {
+		case event.Type == clientv3.EventTypeDelete:
+			if f.deleted != nil {
+				f.deleted(string(event.Kv.GetKey()))
+			}
+		case event.Kv.GetModRevision() > f.since:
+			f.onPut(event.Kv)
 		}
-	} else {
-		f.onPut(string(event.Kv.GetKey()), event.Kv.GetValue())
 	}
-	f.since = max(f.since, event.Kv.GetModRevision())
+	f.since = seen
 }
 
-func (f *feed) onPut(key string, value []byte) {
+func (f *feed) onPut(kv *mvccpb.KeyValue) {
 	if f.put != nil {
-		f.put(key, value)
+		f.put(string(kv.GetKey()), kv.GetValue())
 	}
 }
 

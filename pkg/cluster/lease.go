@@ -11,10 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
 )
 
 const (
@@ -85,6 +83,8 @@ func (l *lease) renew(ctx context.Context) {
 	interval := l.ttl / renewalsPerTTL
 	next := time.NewTimer(interval)
 	defer next.Stop()
+	line := &renewals{lease: l}
+	defer line.hangUp()
 	for {
 		select {
 		case <-ctx.Done():
@@ -94,7 +94,7 @@ func (l *lease) renew(ctx context.Context) {
 		case <-next.C:
 		}
 		started := time.Now()
-		if err := l.renewOnce(ctx, interval); errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		if err := line.renew(ctx, interval); errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			l.lose()
 			return
 		}
@@ -102,30 +102,6 @@ func (l *lease) renew(ctx context.Context) {
 		// is acknowledged the end stays where it is.
 		next.Reset(max(interval-time.Since(started), interval/renewalsPerTTL))
 	}
-}
-
-// renewOnce sends one renewal and waits for its acknowledgement. The client's own
-// KeepAliveOnce repeats the request within a call, and spins while nobody answers.
-func (l *lease) renewOnce(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	stream, err := pb.NewLeaseClient(l.conn.ActiveConnection()).LeaseKeepAlive(ctx, grpc.WaitForReady(true))
-	if err != nil {
-		return rpctypes.Error(err)
-	}
-	sent := bootTime()
-	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(l.id)}); err != nil {
-		return rpctypes.Error(err)
-	}
-	response, err := stream.Recv()
-	if err != nil {
-		return rpctypes.Error(err)
-	}
-	if response.GetTTL() <= 0 {
-		return rpctypes.ErrLeaseNotFound
-	}
-	l.extend(sent, time.Duration(response.GetTTL())*time.Second)
-	return nil
 }
 
 // watchClock ends the right to act in time.
