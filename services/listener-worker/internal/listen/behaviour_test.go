@@ -295,3 +295,16 @@ func TestManyListenersComeAndGo(t *testing.T) {
 	r.loop.RemoveAll()
 	until(t, "none", func() bool { return r.loop.Len() == 0 })
 }
+
+func TestALostConnectionIsNoticedWithoutAsking(t *testing.T) {
+	t.Parallel()
+	server := scripted(t, imaptest.Script{})
+	tuning := quick()
+	tuning.Settle = time.Hour
+	r := start(t, tuning)
+	r.creds.set(user("1"), "anna", "pw", 1)
+	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
+	server.Drop()
+	until(t, "another connection", func() bool { return server.Accepted() == 2 })
+}
