@@ -69,7 +69,8 @@ func (b *Backend) open(ctx context.Context, store *mailv1.MailStore, login liste
 	if err != nil {
 		return nil, listener.Opening{}, err
 	}
-	c := newConn(raw, timeout, store.GetIdleRefresh().AsDuration(), notify)
+	quiet := max(store.GetIdleRefresh().AsDuration(), store.GetPollInterval().AsDuration(), defaultIdleRefresh)
+	c := newConn(raw, timeout, quiet, notify)
 	stop := context.AfterFunc(ctx, c.wire.shut)
 	defer stop()
 	opening, failure := c.open(ctx, login, store.GetTlsMode())

@@ -39,11 +39,10 @@ type conn struct {
 	heard     atomic.Int64            // when the mail store spoke while hushed
 }
 
-func newConn(g *greeted, timeout, idleRefresh time.Duration, notify listener.Notify) *conn {
-	if idleRefresh <= 0 {
-		idleRefresh = defaultIdleRefresh
-	}
-	c := &conn{timeout: timeout, silence: idleRefresh + timeout, notify: notify}
+// newConn takes a connection over; quiet is the longest time between two
+// operations, after which the connection counts as dead.
+func newConn(g *greeted, timeout, quiet time.Duration, notify listener.Notify) *conn {
+	c := &conn{timeout: timeout, silence: quiet + timeout, notify: notify}
 	c.wire = &wire{Conn: g.conn, tcp: g.tcp, ahead: g.ahead}
 	c.wire.lost = func() { notify.Lost(c.wire.classify(nil)) }
 	c.wire.begin(stepCapability, timeout, smallAnswer)
