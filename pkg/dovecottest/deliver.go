@@ -11,8 +11,15 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
+// maxDeliveries is how many LMTP sessions are open at once: beyond, Dovecot's
+// socket refuses instead of letting wait.
+const maxDeliveries = 8
+
 // Deliver delivers a mail to a user by LMTP, and returns when it is in the INBOX.
+// Deliveries side by side wait for each other beyond a few.
 func (s *Server) Deliver(user string, message []byte) error {
+	s.deliveries <- struct{}{}
+	defer func() { <-s.deliveries }()
 	conn, err := net.Dial("unix", s.path("run/lmtp"))
 	if err != nil {
 		return fmt.Errorf("connecting to LMTP: %w", err)

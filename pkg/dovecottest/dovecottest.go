@@ -36,6 +36,7 @@ type Server struct {
 	certificate imaptest.Certificate
 	process     *exec.Cmd
 	exited      chan struct{} // closed when the master has ended
+	deliveries  chan struct{} // one place for each LMTP session
 
 	mu    sync.Mutex
 	users map[string]*userEntry
@@ -76,7 +77,10 @@ func New(dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, exited: make(chan struct{}), users: make(map[string]*userEntry)}
+	s := &Server{
+		dir: dir, exited: make(chan struct{}), deliveries: make(chan struct{}, maxDeliveries),
+		users: make(map[string]*userEntry),
+	}
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("preparing Dovecot: %w", err)
 	}
