@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/dovecottest"
+)
+
+const (
+	benchStore    = "bench"
+	benchPassword = "pw"
+	// pushTimeout is when a mail counts as lost, and the benchmark as failed.
+	pushTimeout = time.Minute
+)
+
+func boxName(i int) string { return fmt.Sprintf("box-%d", i) }
+
+// measureLatency delivers mails through a real Dovecot, one at a time per mailbox
+// and all mailboxes side by side, and times each push.
+func measureLatency(ctx context.Context, mails, mailboxes int) (_ latencies, err error) {
+	dir, err := os.MkdirTemp("", "mailpush-bench-")
+	if err != nil {
+		return latencies{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	// A directory of its own: Dovecot's users must be able to pass through it, and
+	// through nothing else of ours.
+	mailDir, err := os.MkdirTemp("", "mailpush-bench-dovecot-")
+	if err != nil {
+		return latencies{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(mailDir)) }()
+	dovecot, err := dovecottest.New(mailDir)
+	if err != nil {
+		return latencies{}, err
+	}
+	defer func() { err = errors.Join(err, dovecot.Stop()) }()
+	tapped, err := newTap(ctx, dovecot.Addr())
+	if err != nil {
+		return latencies{}, err
+	}
+	defer tapped.close()
+	sink, err := newSink(ctx)
+	if err != nil {
+		return latencies{}, err
+	}
+	defer sink.close()
+	// The tap reads what passes, so this store speaks clear text on loopback.
+	store := settings.Store{Address: tapped.listener.Addr().String(), TLS: settings.TLSNone}
+	mailpush, err := newMailpush(ctx, filepath.Join(dir, "data"), store)
+	if err != nil {
+		return latencies{}, err
+	}
+	defer func() { err = errors.Join(err, mailpush.close()) }()
+
+	for i := range mailboxes {
+		if err := dovecot.AddUser(boxName(i), benchPassword); err != nil {
+			return latencies{}, err
+		}
+		if err := mailpush.subscribe(ctx, boxName(i), sink.url); err != nil {
+			return latencies{}, err
+		}
+	}
+	if err := mailpush.awaitIdle(ctx, mailboxes); err != nil {
+		return latencies{}, err
+	}
+	return deliverAll(ctx, dovecot, tapped, sink, mails, mailboxes)
+}
+
+func deliverAll(ctx context.Context, dovecot *dovecottest.Server, tapped *tap, sink *sink, mails, mailboxes int) (latencies, error) {
+	results := make([]latencies, mailboxes)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range mailboxes {
+		share := mails / mailboxes
+		if i < mails%mailboxes {
+			share++
+		}
+		group.Go(func() error {
+			for n := range share {
+				if err := deliverOne(ctx, dovecot, tapped, sink, boxName(i), n, &results[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return latencies{}, err
+	}
+	var all latencies
+	for _, r := range results {
+		all.fromDelivery = append(all.fromDelivery, r.fromDelivery...)
+		all.fromExists = append(all.fromExists, r.fromExists...)
+	}
+	return all, nil
+}
+
+func deliverOne(ctx context.Context, dovecot *dovecottest.Server, tapped *tap, sink *sink, box string, n int, into *latencies) error {
+	mail := fmt.Sprintf("From: Bench <bench@example.org>\r\nTo: %s@example.org\r\nSubject: mail %d\r\n\r\nHello.\r\n", box, n)
+	if err := dovecot.Deliver(box, []byte(mail)); err != nil {
+		return err
+	}
+	delivered := time.Now()
+	pushed, err := sink.next(ctx, box)
+	if err != nil {
+		return fmt.Errorf("mail %d of %s: %w", n, box, err)
+	}
+	into.fromDelivery = append(into.fromDelivery, pushed.Sub(delivered))
+	into.fromExists = append(into.fromExists, pushed.Sub(tapped.lastExists(box)))
+	return nil
+}
