@@ -8,30 +8,42 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 
 	"mailpush.internal/pkg/cluster"
-	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/secret"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
-// guarded is an etcd that knows a user mailpush, who may touch one prefix only.
-func guarded(t *testing.T, prefix string) *embedded.Server {
+// guarded is an etcd that knows a user mailpush, who may touch one prefix only. It
+// checks passwords quickly, which else takes seconds under the race detector.
+func guarded(t *testing.T, prefix string) (endpoint string) {
 	t.Helper()
-	server, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir()})
+	config := embed.NewConfig()
+	config.Dir, config.BcryptCost = t.TempDir(), uint(bcrypt.MinCost)
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	anywhere := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	config.ListenPeerUrls, config.AdvertisePeerUrls = anywhere, anywhere
+	config.ListenClientUrls, config.AdvertiseClientUrls = anywhere, anywhere
+	config.InitialCluster = config.Name + "=" + anywhere[0].String()
+	server, err := embed.StartEtcd(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	root, err := clientv3.New(clientv3.Config{Endpoints: server.Endpoints(), Logger: zap.NewNop()})
+	ended(t, server.Server.ReadyNotify(), "starting")
+	endpoint = server.Clients[0].Addr().String()
+	root, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,16 +67,14 @@ func guarded(t *testing.T, prefix string) *embedded.Server {
 			t.Fatal(err)
 		}
 	}
-	return server
+	return endpoint
 }
 
 func TestUserWithRightsToThePrefixOnly(t *testing.T) {
 	t.Parallel()
 	config := fresh(t)
-	config.Endpoints = guarded(t, config.Prefix).Endpoints()
+	config.Endpoints = []string{guarded(t, config.Prefix)}
 	config.Username, config.Password = "mailpush", secret.New("wrong sesame")
-	// Checking a password takes a second under the race detector.
-	config.LeaseTTL = cluster.DefaultLeaseTTL
 	_, err := cluster.Open(t.Context(), config, discard())
 	if err == nil || fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "authentication failed") ||
 		strings.Contains(err.Error(), "sesame") {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -57,6 +58,7 @@ type member struct {
 type Server struct {
 	etcd     *embed.Etcd
 	endpoint string
+	closing  *atomic.Bool
 	once     sync.Once
 }
 
@@ -79,7 +81,8 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 
 // launch starts the server without waiting for it.
 func launch(config Config) (*Server, error) {
-	settings, err := settings(config)
+	closing := new(atomic.Bool)
+	settings, err := settings(config, closing)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ func launch(config Config) (*Server, error) {
 	if endpoint.Scheme != "unix" {
 		endpoint.Host = etcd.Clients[0].Addr().String()
 	}
-	return &Server{etcd: etcd, endpoint: endpoint.String()}, nil
+	return &Server{etcd: etcd, endpoint: endpoint.String(), closing: closing}, nil
 }
 
 func (s *Server) ready(ctx context.Context) error {
@@ -113,10 +116,15 @@ func (s *Server) ready(ctx context.Context) error {
 func (s *Server) Endpoints() []string { return []string{s.endpoint} }
 
 // Close stops the server and waits for it. A second call does nothing.
-func (s *Server) Close() { s.once.Do(s.etcd.Close) }
+func (s *Server) Close() {
+	s.once.Do(func() {
+		s.closing.Store(true)
+		s.etcd.Close()
+	})
+}
 
 // settings translates Config into etcd's own.
-func settings(config Config) (*embed.Config, error) {
+func settings(config Config, closing *atomic.Bool) (*embed.Config, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
@@ -142,7 +150,7 @@ func settings(config Config) (*embed.Config, error) {
 	out.AutoCompactionMode, out.AutoCompactionRetention = embed.CompactorModePeriodic, compactionRetention
 	out.QuotaBackendBytes = quotaBytes
 	out.LogLevel = "warn"
-	out.ZapLoggerBuilder = embed.NewZapLoggerBuilder(bridge(config.Log))
+	out.ZapLoggerBuilder = embed.NewZapLoggerBuilder(bridge(config.Log, closing))
 	return out, nil
 }
 

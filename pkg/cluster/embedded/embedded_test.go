@@ -6,9 +6,11 @@ package embedded_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,5 +133,24 @@ func TestClusterOutlivesOneMember(t *testing.T) {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			t.Fatalf("two of three members do not accept a put: %v", err)
 		}
+	}
+}
+
+// lines counts what is logged.
+type lines struct{ n atomic.Int32 }
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.n.Add(1)
+	return len(line), nil
+}
+
+func TestClosingIsQuiet(t *testing.T) {
+	t.Parallel()
+	said := new(lines)
+	server := start(t, embedded.Config{Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(said, nil))})
+	before := said.n.Load()
+	server.Close()
+	if after := said.n.Load(); after > before {
+		t.Errorf("said %d things while closing", after-before)
 	}
 }

@@ -6,25 +6,32 @@ package embedded
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// bridge is a zap logger that writes to log what is worth an operator's time.
-func bridge(log *slog.Logger) *zap.Logger {
-	return zap.New(core{log.With("component", "etcd")})
+// bridge is a zap logger that writes to log what is worth an operator's time. Once
+// closing is true nothing is: a server that is closed complains of each listener.
+func bridge(log *slog.Logger, closing *atomic.Bool) *zap.Logger {
+	return zap.New(core{log.With("component", "etcd"), closing})
 }
 
 // core implements [zapcore.Core] over slog.
-type core struct{ log *slog.Logger }
+type core struct {
+	log     *slog.Logger
+	closing *atomic.Bool
+}
 
 // Enabled implements [zapcore.LevelEnabler]: warnings and worse.
-func (core) Enabled(level zapcore.Level) bool { return level >= zapcore.WarnLevel }
+func (c core) Enabled(level zapcore.Level) bool {
+	return level >= zapcore.WarnLevel && !c.closing.Load()
+}
 
 // With implements [zapcore.Core].
 func (c core) With(fields []zapcore.Field) zapcore.Core {
-	return core{c.log.With(attributes(fields)...)}
+	return core{c.log.With(attributes(fields)...), c.closing}
 }
 
 // Check implements [zapcore.Core].
