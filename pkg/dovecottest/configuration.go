@@ -35,6 +35,7 @@ const configurationTemplate = `
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/state
 instance_name = mailpush-test
+login_greeting = {{.Dir}} ready
 log_path = {{.Dir}}/log/dovecot.log
 log_timestamp = "%Y-%m-%d %H:%M:%S.%{usecs} "
 protocols = imap lmtp

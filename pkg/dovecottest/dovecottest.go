@@ -26,7 +26,9 @@ import (
 const (
 	startTimeout = 20 * time.Second
 	stopTimeout  = 5 * time.Second
-	firstUID     = 20000 // of the system users that own the mailboxes
+	// startAttempts is for ports that another took between their choice and the start.
+	startAttempts = 3
+	firstUID      = 20000 // of the system users that own the mailboxes
 )
 
 // Server is a running Dovecot. It is safe for concurrent use.
@@ -78,16 +80,18 @@ func New(dir string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		dir: dir, exited: make(chan struct{}), deliveries: make(chan struct{}, maxDeliveries),
+		dir: dir, deliveries: make(chan struct{}, maxDeliveries),
 		users: make(map[string]*userEntry),
 	}
-	if err := s.prepare(); err != nil {
-		return nil, fmt.Errorf("preparing Dovecot: %w", err)
+	for range startAttempts {
+		if err = s.prepare(); err != nil {
+			return nil, fmt.Errorf("preparing Dovecot: %w", err)
+		}
+		if err = s.start(binary); err == nil {
+			return s, nil
+		}
 	}
-	if err := s.start(binary); err != nil {
-		return nil, fmt.Errorf("starting Dovecot: %w", err)
-	}
-	return s, nil
+	return nil, fmt.Errorf("starting Dovecot: %w", err)
 }
 
 // find finds the program, also where it is not in the PATH of normal users.

@@ -17,6 +17,7 @@ import (
 )
 
 func (s *Server) start(binary string) error {
+	s.exited = make(chan struct{})
 	s.process = exec.Command(binary, "-F", "-c", s.path("etc/dovecot.conf"))
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	if err := s.process.Start(); err != nil {
@@ -51,6 +52,7 @@ func (s *Server) awaitGreeting() error {
 	}
 }
 
+// greets tells whether this very server answers: its greeting names its directory.
 func (s *Server) greets() bool {
 	conn, err := net.DialTimeout("tcp", s.imap, time.Second)
 	if err != nil {
@@ -61,7 +63,7 @@ func (s *Server) greets() bool {
 		return false
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
-	return err == nil && strings.HasPrefix(line, "* OK")
+	return err == nil && strings.Contains(line, s.dir)
 }
 
 // Stop ends Dovecot and all sessions. Dovecot's own children survive their
