@@ -118,11 +118,7 @@ func checkQuiet(t *rapid.T, s *fakeStore) {
 		}
 	}
 	for id, entry := range s.entries {
-		draining := entry.Worker.GetDraining()
-		if draining && len(entry.Want.GetGranted()) > 0 && alone(s, entry) {
-			continue
-		}
-		if draining && len(entry.Want.GetGranted()) > 0 {
+		if entry.Worker.GetDraining() && !alone(s, entry) {
 			t.Fatalf("%s drains, keeps %v, and could be relieved", id, entry.Want.GetGranted())
 		}
 	}
