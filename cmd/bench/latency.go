@@ -75,10 +75,17 @@ func measureLatency(ctx context.Context, mails, mailboxes int) (_ latencies, err
 	if err := mailpush.awaitIdle(ctx, mailboxes); err != nil {
 		return latencies{}, err
 	}
-	return deliverAll(ctx, dovecot, tapped, sink, mails, mailboxes)
+	return rig{dovecot, tapped, sink}.deliverAll(ctx, mails, mailboxes)
 }
 
-func deliverAll(ctx context.Context, dovecot *dovecottest.Server, tapped *tap, sink *sink, mails, mailboxes int) (latencies, error) {
+// rig is what a mail passes on its way.
+type rig struct {
+	dovecot *dovecottest.Server
+	tap     *tap
+	sink    *sink
+}
+
+func (r rig) deliverAll(ctx context.Context, mails, mailboxes int) (latencies, error) {
 	results := make([]latencies, mailboxes)
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range mailboxes {
@@ -88,7 +95,7 @@ func deliverAll(ctx context.Context, dovecot *dovecottest.Server, tapped *tap, s
 		}
 		group.Go(func() error {
 			for n := range share {
-				if err := deliverOne(ctx, dovecot, tapped, sink, boxName(i), n, &results[i]); err != nil {
+				if err := r.deliverOne(ctx, boxName(i), n, &results[i]); err != nil {
 					return err
 				}
 			}
@@ -99,24 +106,24 @@ func deliverAll(ctx context.Context, dovecot *dovecottest.Server, tapped *tap, s
 		return latencies{}, err
 	}
 	var all latencies
-	for _, r := range results {
-		all.fromDelivery = append(all.fromDelivery, r.fromDelivery...)
-		all.fromExists = append(all.fromExists, r.fromExists...)
+	for _, times := range results {
+		all.fromDelivery = append(all.fromDelivery, times.fromDelivery...)
+		all.fromExists = append(all.fromExists, times.fromExists...)
 	}
 	return all, nil
 }
 
-func deliverOne(ctx context.Context, dovecot *dovecottest.Server, tapped *tap, sink *sink, box string, n int, into *latencies) error {
+func (r rig) deliverOne(ctx context.Context, box string, n int, into *latencies) error {
 	mail := fmt.Sprintf("From: Bench <bench@example.org>\r\nTo: %s@example.org\r\nSubject: mail %d\r\n\r\nHello.\r\n", box, n)
-	if err := dovecot.Deliver(box, []byte(mail)); err != nil {
+	if err := r.dovecot.Deliver(box, []byte(mail)); err != nil {
 		return err
 	}
 	delivered := time.Now()
-	pushed, err := sink.next(ctx, box)
+	pushed, err := r.sink.next(ctx, box)
 	if err != nil {
 		return fmt.Errorf("mail %d of %s: %w", n, box, err)
 	}
 	into.fromDelivery = append(into.fromDelivery, pushed.Sub(delivered))
-	into.fromExists = append(into.fromExists, pushed.Sub(tapped.lastExists(box)))
+	into.fromExists = append(into.fromExists, pushed.Sub(r.tap.lastExists(box)))
 	return nil
 }

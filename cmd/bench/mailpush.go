@@ -63,7 +63,8 @@ func newMailpush(ctx context.Context, dir string, store settings.Store, services
 	client, url := &http.Client{Transport: basic}, "http://"+s.Admin.Listen
 	m.push = pushv1connect.NewPushServiceClient(client, url)
 	m.admin = adminv1connect.NewAdminServiceClient(client, url)
-	return m, m.await(ctx, "readiness", node.Ready)
+	err = m.await(ctx, "readiness", node.Ready)
+	return m, err
 }
 
 // basicAuth adds the administrator's credentials to each request.

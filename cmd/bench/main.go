@@ -10,6 +10,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -33,7 +34,7 @@ func main() {
 		case roleWorker:
 			os.Exit(program.Main(identity.Worker, workerwire.Build, "bench", os.Args[2:], os.Stdout, os.Stderr))
 		case roleDouble:
-			os.Exit(doubleMain(os.Args[2:]))
+			os.Exit(doubleMain(os.Args[2:], os.Stdout))
 		}
 	}
 	mails := flag.Int("mails", 500, "mails to deliver through Dovecot")
@@ -42,7 +43,7 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	err := bench(ctx, *mails, *mailboxes, *listeners)
+	err := bench(ctx, os.Stdout, *mails, *mailboxes, *listeners)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -50,18 +51,18 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, mails, mailboxes, listeners int) error {
-	fmt.Printf("bench: %d cores, %s, GOMAXPROCS %d\n", runtime.NumCPU(), runtime.Version(), runtime.GOMAXPROCS(0))
-	fmt.Printf("bench: delivering %d mails to %d mailboxes of a real Dovecot\n", mails, mailboxes)
+func bench(ctx context.Context, stdout io.Writer, mails, mailboxes, listeners int) error {
+	fmt.Fprintf(stdout, "bench: %d cores, %s, GOMAXPROCS %d\n", runtime.NumCPU(), runtime.Version(), runtime.GOMAXPROCS(0))
+	fmt.Fprintf(stdout, "bench: delivering %d mails to %d mailboxes of a real Dovecot\n", mails, mailboxes)
 	times, err := measureLatency(ctx, mails, mailboxes)
 	if err != nil {
 		return fmt.Errorf("measuring latency: %w", err)
 	}
-	fmt.Printf("bench: holding %d idle TLS listeners\n", listeners)
+	fmt.Fprintf(stdout, "bench: holding %d idle TLS listeners\n", listeners)
 	memory, err := measureMemory(ctx, listeners)
 	if err != nil {
 		return fmt.Errorf("measuring memory: %w", err)
 	}
-	report(os.Stdout, times, memory)
+	report(stdout, times, memory)
 	return nil
 }

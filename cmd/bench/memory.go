@@ -99,7 +99,7 @@ func startChild(ctx context.Context, args ...string) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	c := &child{command: exec.CommandContext(ctx, self, args...)}
+	c := &child{command: exec.CommandContext(ctx, self, args...)} //nolint:gosec // this very program
 	c.command.Stderr = os.Stderr
 	c.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c, nil

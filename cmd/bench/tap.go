@@ -112,7 +112,7 @@ func (t *tap) close() {
 // loginIn finds the user of an AUTHENTICATE PLAIN (RFC 4616) in what a client said,
 // empty when there is none.
 func loginIn(said []byte) string {
-	for _, word := range strings.Fields(string(said)) {
+	for word := range strings.FieldsSeq(string(said)) {
 		raw, err := base64.StdEncoding.DecodeString(word)
 		if parts := strings.Split(string(raw), "\x00"); err == nil && len(parts) == 3 {
 			return parts[1]

@@ -71,19 +71,6 @@ func (r *receiver) next(ctx context.Context) (push, error) {
 	}
 }
 
-// nextOr is next for a stage that may end by itself: ended is put back.
-func (r *receiver) nextOr(ctx context.Context, ended chan error) (push, error) {
-	select {
-	case got := <-r.pushes:
-		return got, nil
-	case err := <-ended:
-		ended <- err
-		return push{}, errors.New("mailpush has stopped")
-	case <-ctx.Done():
-		return push{}, ctx.Err()
-	}
-}
-
 // newWebhookSecret makes a signing secret as Standard Webhooks wants it.
 func newWebhookSecret() string {
 	raw := make([]byte, 32)

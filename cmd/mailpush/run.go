@@ -74,24 +74,26 @@ func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
 		return errors.Join(err, on.close())
 	}
 	on.greet(stdout, o.dir)
-	for {
-		got, err := on.receiver.nextOr(ctx, on.ended)
-		if err != nil {
-			stop()
-			return errors.Join(onlyFailure(ctx, err), on.close())
-		}
-		if err := errors.Join(verify(got, webhookSecret), showPush(stdout, got)); err != nil {
-			fmt.Fprintln(stdout, err)
-		}
-	}
+	err = on.showPushes(ctx, stdout, webhookSecret)
+	stop()
+	return errors.Join(err, on.close())
 }
 
-// onlyFailure drops the error of a stop that was asked for.
-func onlyFailure(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+// showPushes prints each push until ctx ends; only an end by itself is an error.
+func (s *stage) showPushes(ctx context.Context, stdout io.Writer, webhookSecret string) error {
+	for {
+		select {
+		case got := <-s.receiver.pushes:
+			if err := errors.Join(verify(got, webhookSecret), showPush(stdout, got)); err != nil {
+				fmt.Fprintln(stdout, err)
+			}
+		case err := <-s.ended:
+			s.ended <- err
+			return errors.New("mailpush has stopped")
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	return err
 }
 
 func (s *stage) greet(stdout io.Writer, dir string) {

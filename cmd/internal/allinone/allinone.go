@@ -178,7 +178,9 @@ func (n *Node) names() []string {
 // services that run elsewhere are only reserved: found free and let go again.
 func (n *Node) bind(ctx context.Context) ([]net.Listener, error) {
 	s := n.settings
-	var bound []net.Listener
+	var bound, reserved []net.Listener
+	// Not before all are found: they must differ.
+	defer func() { closeAll(reserved) }()
 	for name, addresses := range map[string][]*string{
 		identity.Admin:     {&s.Admin.Listen, &s.Admin.InternalListen, &s.Admin.OpsListen},
 		identity.Vault:     {&s.Vault.Listen, &s.Vault.OpsListen},
@@ -196,7 +198,7 @@ func (n *Node) bind(ctx context.Context) ([]net.Listener, error) {
 				bound = append(bound, listener)
 				continue
 			}
-			defer listener.Close() // not before all are found: they must differ
+			reserved = append(reserved, listener)
 		}
 	}
 	return bound, nil
@@ -233,7 +235,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	<-run.Done()
 	var errs []error
-	for i := len(n.built) - 1; i >= 0; i-- {
+	for i := range slices.Backward(n.built) {
 		stops[i]()
 		if err := <-done[i]; err != nil {
 			errs = append(errs, fmt.Errorf("running %s: %w", n.names()[i], err))

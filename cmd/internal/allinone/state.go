@@ -15,7 +15,7 @@ import (
 
 // keep returns the text kept in dir under name, making it on first use. fresh
 // tells whether it was made just now.
-func keep(dir, name string, make func() string) (value string, fresh bool, err error) {
+func keep(dir, name string, create func() string) (value string, fresh bool, err error) {
 	path := filepath.Join(dir, name)
 	text, err := os.ReadFile(path)
 	if err == nil {
@@ -24,7 +24,7 @@ func keep(dir, name string, make func() string) (value string, fresh bool, err e
 	if !errors.Is(err, os.ErrNotExist) {
 		return "", false, fmt.Errorf("reading a secret: %w", err)
 	}
-	value = make()
+	value = create()
 	if err := os.WriteFile(path, []byte(value+"\n"), 0o600); err != nil {
 		return "", false, fmt.Errorf("keeping a secret: %w", err)
 	}
@@ -33,11 +33,11 @@ func keep(dir, name string, make func() string) (value string, fresh bool, err e
 
 // Keep returns the text kept in dir under name, making dir and the text on first
 // use. The file is readable by its owner only.
-func Keep(dir, name string, make func() string) (string, error) {
+func Keep(dir, name string, create func() string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("making the data directory: %w", err)
 	}
-	value, _, err := keep(dir, name, make)
+	value, _, err := keep(dir, name, create)
 	return value, err
 }
 

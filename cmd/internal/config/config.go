@@ -110,9 +110,9 @@ func unknownKey(key *yaml.Node, fields map[string]reflect.StructField, path stri
 
 func fieldsOf(typ reflect.Type) map[string]reflect.StructField {
 	fields := make(map[string]reflect.StructField, typ.NumField())
-	for i := range typ.NumField() {
-		if name := yamlName(typ.Field(i)); name != "" {
-			fields[name] = typ.Field(i)
+	for field := range typ.Fields() {
+		if name := yamlName(field); name != "" {
+			fields[name] = field
 		}
 	}
 	return fields

@@ -31,7 +31,7 @@ func Leaves(target any) []Leaf {
 }
 
 func walk(value reflect.Value, path, doc string, visit func(Leaf)) {
-	_, isText := value.Addr().Interface().(encoding.TextUnmarshaler)
+	_, isText := reflect.TypeAssert[encoding.TextUnmarshaler](value.Addr())
 	if value.Kind() != reflect.Struct || isText {
 		visit(Leaf{Key: path, Env: envName(path), Doc: doc, Value: value})
 		return
@@ -113,7 +113,7 @@ func unknownFlag(key string, leaves []Leaf) error {
 // set reads a value as the YAML file would; text stays as it is, so that a
 // password may look like a number.
 func (l Leaf) set(text string) error {
-	if into, ok := l.Value.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if into, ok := reflect.TypeAssert[encoding.TextUnmarshaler](l.Value.Addr()); ok {
 		return into.UnmarshalText([]byte(text))
 	}
 	if l.Value.Kind() == reflect.String {

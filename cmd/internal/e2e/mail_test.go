@@ -27,7 +27,7 @@ const pushTimeout = 30 * time.Second
 func TestOneMailAllTheWay(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("needs Dovecot and PostgreSQL: run make test")
+		t.Skip("needs Dovecot and PostgreSQL: run make test") //nolint:forbidigo // only with -short
 	}
 	d := deploy(t)
 	sink := newReceiver(t)
@@ -170,10 +170,9 @@ func (d *deployment) query(t *testing.T, file, sql string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "psql", "--no-psqlrc", "-At", "-c", sql, strings.TrimSpace(string(dsn))).Output() //nolint:gosec // our own file
+	out, err := exec.CommandContext(t.Context(), "psql", "--no-psqlrc", "-At", "-c", sql, strings.TrimSpace(string(dsn))).Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
 		}
 		t.Fatalf("asking %s: %v", file, err)
@@ -194,7 +193,7 @@ func (d *deployment) expectNoSecrets(t *testing.T, webhookSecret string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dump, err := exec.CommandContext(t.Context(), "pg_dump", "--inserts", strings.TrimSpace(string(dsn))).Output() //nolint:gosec // our own file
+		dump, err := exec.CommandContext(t.Context(), "pg_dump", "--inserts", strings.TrimSpace(string(dsn))).Output()
 		if err != nil {
 			t.Fatalf("dumping %s: %v", file, err)
 		}

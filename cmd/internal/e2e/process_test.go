@@ -141,14 +141,16 @@ func ready(address string) func(context.Context) error {
 // freeAddresses returns loopback addresses nobody listens on at this moment.
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	addresses := make([]string, n)
+	addresses, held := make([]string, n), make([]net.Listener, n)
 	for i := range addresses {
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close() // all are held until all are known
-		addresses[i] = listener.Addr().String()
+		addresses[i], held[i] = listener.Addr().String(), listener
+	}
+	for _, listener := range held { // not before all are known: they must differ
+		_ = listener.Close()
 	}
 	return addresses
 }
