@@ -21,8 +21,8 @@ type String struct {
 	clear *string
 }
 
-// New wraps clear so that it cannot be printed by accident.
-func New(clear string) String { return String{&clear} }
+// New wraps text so that it cannot be printed by accident.
+func New(text string) String { return String{&text} }
 
 // Reveal returns the clear text. Call it where the secret is used, no earlier.
 func (s String) Reveal() string {

@@ -16,8 +16,8 @@ import (
 
 func TestStringNeverPrints(t *testing.T) {
 	t.Parallel()
-	const clear = "hunter2"
-	s := secret.New(clear)
+	const plain = "hunter2"
+	s := secret.New(plain)
 	inside := struct {
 		Name     string
 		Password secret.String
@@ -37,11 +37,11 @@ func TestStringNeverPrints(t *testing.T) {
 	out.Write(encoded)
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "password", s, "inside", inside)
 
-	hex := fmt.Sprintf("%x", clear)
-	if text := out.String(); strings.Contains(text, clear) || strings.Contains(text, hex) {
+	hex := fmt.Sprintf("%x", plain)
+	if text := out.String(); strings.Contains(text, plain) || strings.Contains(text, hex) {
 		t.Errorf("the secret was printed:\n%s", text)
 	}
-	if s.Reveal() != clear {
-		t.Errorf("Reveal() = %q, want %q", s.Reveal(), clear)
+	if s.Reveal() != plain {
+		t.Errorf("Reveal() = %q, want %q", s.Reveal(), plain)
 	}
 }

@@ -70,7 +70,7 @@ func (c checker) Check(ctx context.Context, request *grpchealth.CheckRequest) (*
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := c.ready(ctx); err != nil {
-		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil //nolint:nilerr // not serving is the answer
+		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil // not serving is the answer
 	}
 	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
 }

@@ -78,7 +78,7 @@ func TestServeFinishesRunningRequests(t *testing.T) {
 
 	answered := make(chan string, 1)
 	go func() {
-		response, err := http.Get("http://" + l.Addr().String()) //nolint:noctx // ends with the server
+		response, err := http.Get("http://" + l.Addr().String())
 		if err != nil {
 			answered <- err.Error()
 			return

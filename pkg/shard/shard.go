@@ -15,7 +15,7 @@ import (
 // Hash is the stable 64-bit hash of a user; its top bits are the shard.
 func Hash(contextID, userID string) uint64 {
 	// The length in front keeps ("1", "23") apart from ("12", "3").
-	key := binary.BigEndian.AppendUint32(nil, uint32(len(contextID))) //nolint:gosec // ids are at most 64 bytes
+	key := binary.BigEndian.AppendUint32(nil, uint32(len(contextID)))
 	key = append(key, contextID...)
 	key = append(key, userID...)
 	sum := sha256.Sum256(key)
@@ -30,5 +30,5 @@ func Of(contextID, userID string, shards uint32) uint32 {
 // OfHash returns the shard of a hash among shards, which must be a power of two.
 func OfHash(hash uint64, shards uint32) uint32 {
 	hi, _ := bits.Mul64(hash, uint64(shards))
-	return uint32(hi) //nolint:gosec // hi < shards
+	return uint32(hi)
 }

@@ -131,7 +131,7 @@ func (o owner) run(dir string, c *command, p *process, started chan<- error) err
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(c.path, c.args...) //nolint:noctx // stop ends it, no context does
+	cmd := exec.Command(c.path, c.args...) // stop ends it, no context does
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, environment(), o.attributes(c.end)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

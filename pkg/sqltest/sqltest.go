@@ -30,7 +30,7 @@ const OnlyEnv = "MAILPUSH_TEST_SQL"
 // shared holds the servers of this test process. It is state of the package because
 // a test function and TestMain share nothing else; starting servers for each test
 // would cost seconds each.
-var shared = servers{ //nolint:gochecknoglobals // see above
+var shared = servers{
 	postgres: lazy{start: NewPostgres},
 	mariadb:  lazy{start: NewMariaDB},
 }
