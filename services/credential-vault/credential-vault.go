@@ -110,11 +110,17 @@ func (c Config) open(ctx context.Context, rt service.Runtime) (keeper, error) {
 	return store.OpenSQL(ctx, c.Database, rt.Log)
 }
 
-// Run serves until ctx ends, finishes running calls and closes the store.
+// Run serves until ctx ends, finishes running calls and closes the store. The vault ends
+// after the last call, for nothing opens without it.
 func (s *Service) Run(ctx context.Context) error {
-	err := service.Group(ctx, s.vault.Run, func(ctx context.Context) error {
-		return service.Serve(ctx, s.rt.Log, "vault rpc", s.config.Listener, s.rt.Identity.ServerTLS(), s.handler())
-	})
+	beyond, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	err := service.Group(ctx,
+		func(context.Context) error { return s.vault.Run(beyond) },
+		func(ctx context.Context) error {
+			defer stop()
+			return service.Serve(ctx, s.rt.Log, "vault rpc", s.config.Listener, s.rt.Identity.ServerTLS(), s.handler())
+		})
 	return errors.Join(err, s.store.Close())
 }
 

@@ -5,6 +5,7 @@ package credential
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"mailpush.internal/pkg/fault"
@@ -35,8 +36,8 @@ type Entry struct {
 
 // Audit keeps entries for [AuditLife].
 type Audit interface {
-	// Write stores an entry before it returns.
-	Write(ctx context.Context, entry Entry) error
+	// Write stores all of the entries before it returns, in one transaction, or none.
+	Write(ctx context.Context, entries []Entry) error
 	// Prune removes entries older than before.
 	Prune(ctx context.Context, before time.Time) error
 }
@@ -54,9 +55,19 @@ func outcome(refusal error) string {
 	}
 }
 
-// Run removes old audit entries, now and daily, until ctx ends. An error is logged and
-// the next day tries again.
+// Run keeps the audit until ctx ends: it stores the entries, without which nothing opens,
+// and removes old ones. It is called once.
 func (v *Vault) Run(ctx context.Context) error {
+	var pruning sync.WaitGroup
+	defer pruning.Wait()
+	pruning.Go(func() { v.prune(ctx) })
+	v.journal.keep(ctx)
+	return nil
+}
+
+// prune removes old audit entries, now and daily. An error is logged and the next day
+// tries again.
+func (v *Vault) prune(ctx context.Context) {
 	daily := time.NewTicker(pruneEvery)
 	defer daily.Stop()
 	for {
@@ -66,7 +77,7 @@ func (v *Vault) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-daily.C:
 		}
 	}

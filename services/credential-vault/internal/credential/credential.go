@@ -54,14 +54,18 @@ type Vault struct {
 	ring    *seal.Keyring
 	records Records
 	audit   Audit
+	journal *journal // in front of audit
 	rules   Rules
 	log     *slog.Logger
 	now     func() time.Time
 }
 
-// New makes a vault of an unlocked keyring.
+// New makes a vault of an unlocked keyring. It opens nothing until Run.
 func New(ring *seal.Keyring, records Records, audit Audit, rules Rules, log *slog.Logger) *Vault {
-	return &Vault{ring: ring, records: records, audit: audit, rules: rules, log: log, now: time.Now}
+	return &Vault{
+		ring: ring, records: records, audit: audit, journal: newJournal(audit),
+		rules: rules, log: log, now: time.Now,
+	}
 }
 
 // Seal stores a credential, replacing the owner's last one, and returns its version.
@@ -103,7 +107,7 @@ func (v *Vault) Open(ctx context.Context, owner seal.Owner, why Purpose) (*vault
 	}
 	opened, refusal := v.open(owner, record)
 	entry := Entry{At: v.now(), Owner: owner, Purpose: why, Version: record.Version, Outcome: outcome(refusal)}
-	if err := v.audit.Write(ctx, entry); err != nil {
+	if err := v.journal.write(ctx, entry); err != nil {
 		return nil, away("auditing the opening of a credential", err)
 	}
 	return opened, refusal

@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"mailpush.internal/pkg/fault"
@@ -22,24 +24,39 @@ import (
 	"mailpush.internal/services/credential-vault/internal/store"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 // fakeAudit remembers what it was told, or refuses.
 type fakeAudit struct {
+	mu      sync.Mutex
 	entries []credential.Entry
 	pruned  []time.Time
 	err     error
 }
 
-func (f *fakeAudit) Write(_ context.Context, entry credential.Entry) error {
-	f.entries = append(f.entries, entry)
+func (f *fakeAudit) Write(_ context.Context, entries []credential.Entry) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entries = append(f.entries, entries...)
 	return f.err
 }
 
 func (f *fakeAudit) Prune(_ context.Context, before time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.pruned = append(f.pruned, before)
 	return f.err
 }
 
+func (f *fakeAudit) refuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
 func (f *fakeAudit) last() credential.Entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(f.entries) == 0 {
 		return credential.Entry{}
 	}
@@ -65,9 +82,33 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// vault is one with other rules on the same store.
-func (b *bench) vault(rules credential.Rules) *credential.Vault {
+// vault is one with other rules on the same store, running until the test ends.
+func (b *bench) vault(t *testing.T, rules credential.Rules) *credential.Vault {
+	t.Helper()
+	v := b.idle(rules)
+	run(t, v)
+	return v
+}
+
+// idle is a vault that does not run yet.
+func (b *bench) idle(rules credential.Rules) *credential.Vault {
 	return credential.New(b.ring, b.records, b.audit, rules, slog.New(slog.DiscardHandler))
+}
+
+// run runs a vault until the test ends, or the function it returns is called.
+func run(t *testing.T, v *credential.Vault) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- v.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // everything is allowed.
@@ -116,7 +157,7 @@ func TestEachKindOpensAsWhatTheWorkerNeeds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			v := b.vault(everything())
+			v := b.vault(t, everything())
 			version, err := v.Seal(t.Context(), owner(), tt.sealed)
 			if err != nil {
 				t.Fatal(err)
@@ -170,16 +211,16 @@ func TestRulesHoldWhenSealedAndWhenOpened(t *testing.T) {
 					t.Errorf("%s: got %v", what, err)
 				}
 			}
-			_, err := b.vault(tt.rules).Seal(t.Context(), owner(), tt.sealed)
+			_, err := b.vault(t, tt.rules).Seal(t.Context(), owner(), tt.sealed)
 			check("sealing", err)
 			if tt.want == fault.Invalid {
 				return
 			}
 			// Sealed while it was allowed, opened when it is not any more.
-			if _, err := b.vault(everything()).Seal(t.Context(), owner(), tt.sealed); err != nil {
+			if _, err := b.vault(t, everything()).Seal(t.Context(), owner(), tt.sealed); err != nil {
 				t.Fatal(err)
 			}
-			_, err = b.vault(tt.rules).Open(t.Context(), owner(), purpose())
+			_, err = b.vault(t, tt.rules).Open(t.Context(), owner(), purpose())
 			check("opening", err)
 			if want := map[bool]string{true: "opened", false: "not allowed"}[err == nil]; b.audit.last().Outcome != want {
 				t.Errorf("audited as %q, want %q", b.audit.last().Outcome, want)
@@ -191,7 +232,7 @@ func TestRulesHoldWhenSealedAndWhenOpened(t *testing.T) {
 func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	v := b.vault(everything())
+	v := b.vault(t, everything())
 	if _, err := v.Open(t.Context(), owner(), purpose()); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("got %v", err)
 	}
@@ -208,7 +249,7 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 
 func TestDeletedIsGone(t *testing.T) {
 	t.Parallel()
-	v := newBench(t).vault(everything())
+	v := newBench(t).vault(t, everything())
 	version, err := v.Seal(t.Context(), owner(), password())
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +270,7 @@ func TestDeletedIsGone(t *testing.T) {
 func TestMovedBoxIsDataLoss(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	v := b.vault(everything())
+	v := b.vault(t, everything())
 	if _, err := v.Seal(t.Context(), owner(), password()); err != nil {
 		t.Fatal(err)
 	}
@@ -252,19 +293,20 @@ func TestMovedBoxIsDataLoss(t *testing.T) {
 func TestNothingOpensUnaudited(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	v := b.vault(everything())
+	v := b.vault(t, everything())
 	if _, err := v.Seal(t.Context(), owner(), password()); err != nil {
 		t.Fatal(err)
 	}
-	b.audit.err = errors.New("disk full")
-	if got, err := v.Open(t.Context(), owner(), purpose()); got != nil || !errors.Is(err, b.audit.err) || fault.KindOf(err) != fault.Unavailable {
+	full := errors.New("disk full")
+	b.audit.refuse(full)
+	if got, err := v.Open(t.Context(), owner(), purpose()); got != nil || !errors.Is(err, full) || fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
 
 func TestTextsThatEnginesWouldNotStoreAlikeAreRefused(t *testing.T) {
 	t.Parallel()
-	v := newBench(t).vault(everything())
+	v := newBench(t).vault(t, everything())
 	for _, account := range []string{"", "a\x00b", "mail ", " mail", "häuschen", "a\nb"} {
 		o := owner()
 		o.Account = account
@@ -282,10 +324,10 @@ func TestAuditIsPrunedAtStartAndDaily(t *testing.T) {
 	b := newBench(t)
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		b.audit.err = errors.New("database away") // it goes on regardless
+		b.audit.refuse(errors.New("database away")) // it goes on regardless
 		ctx, cancel := context.WithTimeout(t.Context(), 49*time.Hour)
 		defer cancel()
-		if err := b.vault(everything()).Run(ctx); err != nil {
+		if err := b.idle(everything()).Run(ctx); err != nil {
 			t.Error(err)
 		}
 		var want []time.Time

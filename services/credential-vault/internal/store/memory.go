@@ -89,10 +89,12 @@ func (m *Memory) Delete(_ context.Context, owner seal.Owner) (int, error) {
 }
 
 // Write implements [credential.Audit]: there is no table, the log keeps it.
-func (m *Memory) Write(ctx context.Context, entry credential.Entry) error {
-	m.log.InfoContext(ctx, "credential asked for", "caller", entry.Purpose.Caller, "reason", entry.Purpose.Reason,
-		"context", entry.Owner.Context, "user", entry.Owner.User, "account", entry.Owner.Account,
-		"version", entry.Version, "outcome", entry.Outcome)
+func (m *Memory) Write(ctx context.Context, entries []credential.Entry) error {
+	for _, entry := range entries {
+		m.log.InfoContext(ctx, "credential asked for", "caller", entry.Purpose.Caller, "reason", entry.Purpose.Reason,
+			"context", entry.Owner.Context, "user", entry.Owner.User, "account", entry.Owner.Account,
+			"version", entry.Version, "outcome", entry.Outcome)
+	}
 	return nil
 }
 

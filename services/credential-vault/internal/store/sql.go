@@ -136,15 +136,18 @@ func ownedBy(owner seal.Owner) func(*gorm.DB) *gorm.DB {
 	}
 }
 
-// Write implements [credential.Audit].
-func (s *SQL) Write(ctx context.Context, entry credential.Entry) error {
-	row := auditRow{
-		At: entry.At.UnixMilli(), Caller: entry.Purpose.Caller, Reason: entry.Purpose.Reason,
-		ContextID: entry.Owner.Context, UserID: entry.Owner.User, Account: entry.Owner.Account,
-		Version: entry.Version, Outcome: entry.Outcome,
+// Write implements [credential.Audit]: one statement, which is its own transaction.
+func (s *SQL) Write(ctx context.Context, entries []credential.Entry) error {
+	rows := make([]auditRow, len(entries))
+	for i, entry := range entries {
+		rows[i] = auditRow{
+			At: entry.At.UnixMilli(), Caller: entry.Purpose.Caller, Reason: entry.Purpose.Reason,
+			ContextID: entry.Owner.Context, UserID: entry.Owner.User, Account: entry.Owner.Account,
+			Version: entry.Version, Outcome: entry.Outcome,
+		}
 	}
-	if err := s.db.WithContext(ctx).Create(&row).Error; err != nil {
-		return fmt.Errorf("writing an audit entry: %w", err)
+	if err := s.db.WithContext(ctx).Create(&rows).Error; err != nil {
+		return fmt.Errorf("writing %d audit entries: %w", len(rows), err)
 	}
 	return nil
 }

@@ -223,17 +223,18 @@ func TestAuditIsKeptForAWhile(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
 		s, now := openSQL(t, dsn), time.Now()
+		var entries []credential.Entry
 		for _, age := range []time.Duration{credential.AuditLife + time.Hour, time.Hour, 0} {
-			entry := credential.Entry{
+			entries = append(entries, credential.Entry{
 				At:      now.Add(-age),
 				Owner:   owner("a", "mail"),
 				Purpose: credential.Purpose{Caller: "listener-worker", Reason: "login"},
 				Version: 7,
 				Outcome: "opened",
-			}
-			if err := s.Write(t.Context(), entry); err != nil {
-				t.Fatal(err)
-			}
+			})
+		}
+		if err := s.Write(t.Context(), entries); err != nil {
+			t.Fatal(err)
 		}
 		if err := s.Prune(t.Context(), now.Add(-credential.AuditLife)); err != nil {
 			t.Fatal(err)
