@@ -10,9 +10,10 @@ import (
 	"text/template"
 )
 
-// configuration is Dovecot 2.3's, as small as it can be. Each user has a system
-// user of its own, because inotify instances are counted per user and EXISTS
-// would fall back to polling; that needs service_count = 1.
+// configuration is Dovecot 2.3's, as small as it can be, the same for root and
+// for others. As mailboxes may each have a system user of their own, no process
+// serves a second session (service_count = 1); and no service is in a chroot,
+// which only root could make.
 func (s *Server) configuration() ([]byte, error) {
 	_, imap, err := net.SplitHostPort(s.imap)
 	if err != nil {
@@ -27,7 +28,7 @@ func (s *Server) configuration() ([]byte, error) {
 		return nil, fmt.Errorf("parsing the configuration: %w", err)
 	}
 	var out bytes.Buffer
-	err = text.Execute(&out, map[string]string{"Dir": s.dir, "IMAP": imap, "IMAPS": imaps})
+	err = text.Execute(&out, map[string]any{"Dir": s.dir, "IMAP": imap, "IMAPS": imaps, "Owner": s.owner})
 	return out.Bytes(), err
 }
 
@@ -35,6 +36,9 @@ const configurationTemplate = `
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/state
 instance_name = mailpush-test
+default_internal_user = {{.Owner.Internal}}
+default_internal_group = {{.Owner.Group}}
+default_login_user = {{.Owner.Login}}
 login_greeting = {{.Dir}} ready
 log_path = {{.Dir}}/log/dovecot.log
 log_timestamp = "%Y-%m-%d %H:%M:%S.%{usecs} "
@@ -70,6 +74,7 @@ namespace inbox {
   separator = /
 }
 service imap-login {
+  chroot =
   inet_listener imap {
     port = {{.IMAP}}
   }
@@ -96,6 +101,7 @@ service auth {
   client_limit = 9000
 }
 service anvil {
+  chroot =
   client_limit = 9000
   unix_listener anvil-auth-penalty {
     mode = 0

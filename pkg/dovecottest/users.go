@@ -12,8 +12,8 @@ import (
 )
 
 type userEntry struct {
-	uid    int
-	writes int
+	uid, gid int
+	writes   int
 }
 
 // AddUser adds a user with an empty INBOX.
@@ -24,11 +24,12 @@ func (s *Server) AddUser(name, password string) error {
 		return fmt.Errorf("adding %q: there is one", name)
 	}
 	home := s.home(name)
-	u := &userEntry{uid: firstUID + len(s.users)}
+	u := new(userEntry)
+	u.uid, u.gid = s.owner.mailbox(len(s.users))
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return fmt.Errorf("adding %q: %w", name, err)
 	}
-	if err := os.Chown(home, u.uid, u.uid); err != nil {
+	if err := os.Chown(home, u.uid, u.gid); err != nil {
 		return fmt.Errorf("adding %q: %w", name, err)
 	}
 	if err := s.write(name, u, password); err != nil {
@@ -67,7 +68,7 @@ func (s *Server) write(name string, u *userEntry, password string) error {
 	if strings.ContainsAny(name+password, ":\n/") {
 		return errors.New("name or password cannot be written down")
 	}
-	line := fmt.Sprintf("%s:%s:%d:%d::%s::\n", name, password, u.uid, u.uid, s.home(name))
+	line := fmt.Sprintf("%s:%s:%d:%d::%s::\n", name, password, u.uid, u.gid, s.home(name))
 	if password == "" {
 		line = ""
 	}
