@@ -102,6 +102,42 @@ func TestServerTellsOfMailBeforeAndDuringIdle(t *testing.T) {
 	}
 }
 
+func TestServerTellsIdleSessionsOfAnAppendByAnother(t *testing.T) {
+	t.Parallel()
+	server, err := imaptest.NewServer(imaptest.Options{Protection: imaptest.Plain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	if err := server.AddUser("anna", "pw"); err != nil {
+		t.Fatal(err)
+	}
+	idling, data, exists := login(t, server.Addr(), nil, "pw")
+	if _, err := idling.Idle(); err != nil {
+		t.Fatal(err)
+	}
+	other, _, _ := login(t, server.Addr(), nil, "pw")
+	for n, mail := range []string{"Subject: one\r\n\r\n", "Subject: two\r\n\r\n"} {
+		appending := other.Append("INBOX", int64(len(mail)), nil)
+		if _, err := appending.Write([]byte(mail)); err != nil {
+			t.Fatal(err)
+		}
+		if err := appending.Close(); err != nil {
+			t.Fatal(err)
+		}
+		appended, err := appending.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (imap.AppendData{UID: imap.UID(n + 1), UIDValidity: data.UIDValidity}); *appended != want {
+			t.Errorf("appended %+v, want %+v", *appended, want)
+		}
+		if got := await(t, exists); got != uint32(n+1) {
+			t.Errorf("EXISTS %d, want %d", got, n+1)
+		}
+	}
+}
+
 func TestServerTakesTheMasterUserForOthers(t *testing.T) {
 	t.Parallel()
 	server, err := imaptest.NewServer(imaptest.Options{Protection: imaptest.Plain, Master: "root", MasterPassword: "secret"})

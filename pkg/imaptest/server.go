@@ -139,22 +139,35 @@ func (s *Server) AddUser(name, password string) error {
 // Deliver puts a mail into a user's INBOX; sessions in IDLE hear of it at once.
 func (s *Server) Deliver(user string, message []byte) (uid uint32, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	a := s.accounts[user]
+	s.mu.Unlock()
 	if a == nil {
 		return 0, fmt.Errorf("delivering to %q: no such user", user)
 	}
-	data, err := a.user.Append("INBOX", literal{bytes.NewReader(message)}, &imap.AppendOptions{Time: time.Now()})
+	data, err := s.add(a, "INBOX", literal{bytes.NewReader(message)}, &imap.AppendOptions{Time: time.Now()})
 	if err != nil {
 		return 0, fmt.Errorf("delivering to %q: %w", user, err)
 	}
+	return uint32(data.UID), nil
+}
+
+// add puts a mail into a mailbox and wakes the user's sessions in IDLE. It reads
+// the mail without the lock: the network may be slow to bring it.
+func (s *Server) add(a *account, mailbox string, mail imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+	data, err := a.user.Append(mailbox, mail, options)
+	if err != nil {
+		return nil, err
+	}
+	data.UIDValidity = s.uidValidity
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for w := range a.watchers {
 		select {
 		case w <- struct{}{}:
 		default: // it has not looked since the last word
 		}
 	}
-	return uint32(data.UID), nil
+	return data, nil
 }
 
 // silent takes what go-imap would log: a test's server has nobody to tell.

@@ -83,6 +83,11 @@ func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.Sta
 	return data, nil
 }
 
+// Append implements [imapserver.Session].
+func (s *session) Append(mailbox string, mail imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+	return s.server.add(s.account, mailbox, mail, options)
+}
+
 // Idle implements [imapserver.Session].
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	changed := make(chan struct{}, 1)
