@@ -42,8 +42,18 @@ func (c core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore
 	return checked
 }
 
+// ofNoConcern tells warnings about what is right for a server of one process: HTTP
+// and gRPC on one socket, and tokens that no stranger can reach.
+func ofNoConcern(message string) bool {
+	return message == "Running http and grpc server on single port. This is not recommended for production." ||
+		message == "simple token is not cryptographically signed"
+}
+
 // Write implements [zapcore.Core].
 func (c core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	if ofNoConcern(entry.Message) {
+		return nil
+	}
 	level := slog.LevelWarn
 	if entry.Level > zapcore.WarnLevel {
 		level = slog.LevelError
