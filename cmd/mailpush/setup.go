@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -98,6 +97,6 @@ func settingsCommand() *cobra.Command {
 		Use:   "settings",
 		Short: "Print every setting with its default and meaning, as a Markdown table",
 		Args:  cobra.NoArgs,
-		Run:   func(*cobra.Command, []string) { settings.Table(os.Stdout) },
+		Run:   func(cmd *cobra.Command, _ []string) { settings.Table(cmd.OutOrStdout()) },
 	}
 }
