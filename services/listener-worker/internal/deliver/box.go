@@ -126,6 +126,7 @@ func (l *Loop) addLanes(b *box, folder folder) {
 		cursor := l.commit.latest(b.claim, subscription.GetId(), folder.name, storedCursor(subscription, folder.name))
 		lane := newLane(b, folder.name, subscription, pump.New(l.policy, cursor))
 		b.lanes = append(b.lanes, lane)
+		l.prefetch.push(lane)
 		l.step(lane, folder.head)
 	}
 }

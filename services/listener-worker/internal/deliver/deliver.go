@@ -36,6 +36,9 @@ type Config struct {
 	// Cursors are committed CommitEvery (100 ms) or at CommitRows (500).
 	CommitEvery time.Duration
 	CommitRows  int
+	// Prefetches bounds the signing secrets that are opened at once ahead of a
+	// first push (8).
+	Prefetches int
 	// MaxUncommitted is how long to go on delivering while the registry takes no
 	// cursors (30 s): it bounds what is sent again after a crash.
 	MaxUncommitted time.Duration
@@ -49,6 +52,7 @@ const (
 	defaultOriginTurns    = 64
 	defaultCommitEvery    = 100 * time.Millisecond
 	defaultCommitRows     = 500
+	defaultPrefetches     = 8
 	defaultMaxUncommitted = 30 * time.Second
 )
 
@@ -66,15 +70,16 @@ type Loop struct {
 	queue   []func()
 	wake    chan struct{}
 	stopped chan struct{}
-	work    sync.WaitGroup // sends and commits
+	work    sync.WaitGroup // sends, commits and prefetches
 
 	// Only the loop's goroutine touches what follows.
-	ctx    context.Context //nolint:containedctx // the life of Run, for what it starts
-	boxes  map[listen.User]*box
-	turns  *turns
-	timers timers
-	commit *committer
-	drains []*drain
+	ctx      context.Context //nolint:containedctx // the life of Run, for what it starts
+	boxes    map[listen.User]*box
+	turns    *turns
+	timers   timers
+	commit   *committer
+	prefetch prefetch
+	drains   []*drain
 }
 
 var _ interface {
@@ -88,6 +93,7 @@ func New(cfg Config, transport Transport, secrets Secrets, cursors Cursors, mail
 	setDefault(&cfg.OriginTurns, defaultOriginTurns)
 	setDefault(&cfg.CommitEvery, defaultCommitEvery)
 	setDefault(&cfg.CommitRows, defaultCommitRows)
+	setDefault(&cfg.Prefetches, defaultPrefetches)
 	setDefault(&cfg.MaxUncommitted, defaultMaxUncommitted)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -107,6 +113,7 @@ func New(cfg Config, transport Transport, secrets Secrets, cursors Cursors, mail
 		boxes:     make(map[listen.User]*box),
 		turns:     newTurns(cfg.Turns, cfg.OriginTurns),
 		commit:    newCommitter(cursors),
+		prefetch:  prefetch{max: cfg.Prefetches},
 	}
 }
 
@@ -139,6 +146,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 		l.onTime(time.Now()) //nolint:contextcheck // what is started lives as long as l.ctx, which is ctx
 		l.giveTurns()        //nolint:contextcheck // likewise
+		l.openAhead()        //nolint:contextcheck // likewise; last, for pushes go first
 		if at, ok := l.nextTime(); ok {
 			timer.Reset(time.Until(at))
 		}

@@ -39,6 +39,13 @@ func newLane(box *box, folder string, subscription *registryv1.Subscription, p *
 	}
 }
 
+// keep remembers an opened secret, unless there is a newer one to open by now.
+func (lane *lane) keep(key secret.String, version uint64) {
+	if !key.IsZero() && lane.subscription.GetSecretVersion() == version {
+		lane.secret = key
+	}
+}
+
 // originOf is scheme, host and port of a URL: what fails together.
 func originOf(raw string) string {
 	target, err := url.Parse(raw)
@@ -76,6 +83,7 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 func (l *Loop) remove(lane *lane) {
 	lane.gone = true
 	l.timers.remove(lane)
+	l.prefetch.remove(lane)
 	switch {
 	case lane.pump.InFlight() && lane.drain == nil:
 		lane.cancel() // its turn comes back with it
@@ -91,7 +99,10 @@ func (l *Loop) replace(lane *lane, subscription *registryv1.Subscription) {
 	if old.GetWebhookUrl() == subscription.GetWebhookUrl() && old.GetSecretVersion() == subscription.GetSecretVersion() {
 		return
 	}
-	lane.secret = secret.String{}
+	if old.GetSecretVersion() != subscription.GetSecretVersion() {
+		lane.secret = secret.String{}
+		l.prefetch.push(lane)
+	}
 	lane.origin = originOf(subscription.GetWebhookUrl())
 	l.step(lane, pump.Renewed{})
 }

@@ -65,9 +65,7 @@ func (l *Loop) sent(lane *lane, key secret.String, version uint64, result pump.R
 		l.turns.done(lane)
 		return
 	}
-	if lane.subscription.GetSecretVersion() == version {
-		lane.secret = key
-	}
+	lane.keep(key, version)
 	if result.Class != pump.OK {
 		l.cfg.Log.WarnContext(l.ctx, "push was not accepted", "class", result.Class.String(),
 			"context_id", lane.box.user.Context, "user_id", lane.box.user.ID,

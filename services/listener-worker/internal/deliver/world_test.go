@@ -33,7 +33,8 @@ type fakeWorld struct {
 	pushes   []deliver.Push         // as they arrived at the endpoints
 	answer   func(ctx context.Context, push deliver.Push) pump.Result
 	fetches  int
-	opened   int
+	opened   int                                                      // how often the vault was asked
+	open     func(ctx context.Context, user listen.User, n int) error // what it does the nth time
 	commits  []map[deliver.Claim][]deliver.Cursor
 	storeErr error
 	refuse   []deliver.Claim
@@ -51,11 +52,17 @@ func (w *fakeWorld) Send(ctx context.Context, push deliver.Push) pump.Result {
 	return answer(ctx, push)
 }
 
-func (w *fakeWorld) SigningSecret(context.Context, listen.User, string) (secret.String, error) {
+func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ string) (secret.String, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.opened++
-	return secret.New(fmt.Sprintf("key %d", w.opened)), nil
+	n, open := w.opened, w.open
+	w.mu.Unlock()
+	if open != nil {
+		if err := open(ctx, user, n); err != nil {
+			return secret.String{}, err
+		}
+	}
+	return secret.New(fmt.Sprintf("key %d", n)), nil
 }
 
 func (w *fakeWorld) CommitCursors(_ context.Context, cursors map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
