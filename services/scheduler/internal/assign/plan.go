@@ -84,9 +84,8 @@ func (p *planner) flush() {
 func (p *planner) revokeStrays() {
 	for _, unit := range slices.Sorted(maps.Keys(p.former)) {
 		for _, i := range p.former[unit] {
-			w := p.workers[i]
-			if _, revoked := w.revoked[unit]; w.alive() && !revoked {
-				p.take(i, unit, max(w.granted[unit], w.held[unit]))
+			if w := p.workers[i]; w.alive() && !w.revoked.has(unit) {
+				p.take(i, unit, max(w.granted.get(unit).epoch, w.held.get(unit).epoch))
 			}
 		}
 	}
@@ -96,8 +95,8 @@ func (p *planner) revokeStrays() {
 func (p *planner) take(i, unit int, epoch uint64) {
 	p.begin(i)
 	w := p.rewrite(i)
-	delete(w.granted, unit)
-	w.revoked[unit] = revocation{w.generation, epoch}
+	w.granted = w.granted.without(unit)
+	w.revoked = w.revoked.with(hold{unit, epoch, w.generation})
 	p.plan.Revoked++
 }
 
@@ -106,9 +105,11 @@ func (p *planner) grant(owners []int) {
 	var ready []int
 	for unit, owner := range owners {
 		switch {
-		case owner == None || !p.cleared(unit):
+		case owner == None:
 		case p.holder[unit] == None, p.holder[unit] == owner && p.refused(owner, unit):
-			ready = append(ready, unit)
+			if p.cleared(unit) {
+				ready = append(ready, unit)
+			}
 		}
 	}
 	// One owner after the other, so that an update touches few workers.
@@ -122,8 +123,7 @@ func (p *planner) grant(owners []int) {
 // should, which is so when the registry has seen a higher epoch.
 func (p *planner) refused(i, unit int) bool {
 	w := p.workers[i]
-	_, held := w.held[unit]
-	return p.in.Retry && !held && w.applied >= w.planned && w.granted[unit] <= p.in.Loads.MaxEpoch
+	return p.in.Retry && !w.held.has(unit) && w.applied >= w.planned && w.granted.get(unit).epoch <= p.in.Loads.MaxEpoch
 }
 
 // give grants a unit, on condition that all is as it was read: the new owner lives,
@@ -131,21 +131,30 @@ func (p *planner) refused(i, unit int) bool {
 func (p *planner) give(unit, owner int) {
 	former := p.former[unit]
 	p.begin(append([]int{owner}, former...)...)
-	p.current.Alive = append(p.current.Alive, p.workers[owner].id)
+	add(&p.current.Alive, p.workers[owner].id)
 	for _, i := range former {
 		if w := p.workers[i]; w.alive() {
 			// The only way off a revoke list: in one step with the new grant.
-			delete(p.rewrite(i).revoked, unit)
-			p.current.Unmoved = append(p.current.Unmoved, w.id)
+			w = p.rewrite(i)
+			w.revoked = w.revoked.without(unit)
+			add(&p.current.Unmoved, w.id)
 		} else {
-			p.current.Gone = append(p.current.Gone, w.id)
+			add(&p.current.Gone, w.id)
 		}
 	}
 	if p.holder[unit] == owner {
-		p.current.Unmoved = append(p.current.Unmoved, p.workers[owner].id)
+		add(&p.current.Unmoved, p.workers[owner].id)
 	}
-	p.rewrite(owner).granted[unit] = p.epoch
+	w := p.rewrite(owner)
+	w.granted = w.granted.with(hold{unit: unit, epoch: p.epoch})
 	p.plan.Granted++
+}
+
+// add appends a name that is not the last one already; flush removes the others.
+func add(names *[]string, name string) {
+	if n := len(*names); n == 0 || (*names)[n-1] != name {
+		*names = append(*names, name)
+	}
 }
 
 // revoke takes units from those who should not own them any more.
@@ -156,7 +165,7 @@ func (p *planner) revoke(owners []int) {
 			continue
 		}
 		if w := p.workers[holder]; len(w.revoked) < maxSettling {
-			p.take(holder, unit, w.granted[unit])
+			p.take(holder, unit, w.granted.get(unit).epoch)
 		}
 	}
 }
@@ -164,21 +173,24 @@ func (p *planner) revoke(owners []int) {
 // cleanUp removes what gone workers left behind, as soon as each of its shards is in
 // a live worker's plan: until then it is the memory of the shard's last epoch.
 func (p *planner) cleanUp() {
-	planned := make(map[int]bool, len(p.holder))
+	if !slices.ContainsFunc(p.workers, func(w *worker) bool { return !w.alive() }) {
+		return
+	}
+	planned := make([]bool, len(p.holder))
 	for _, w := range p.workers {
-		if !w.alive() {
-			continue
-		}
-		for unit := range w.granted {
-			planned[unit] = true
-		}
-		for unit := range w.revoked {
-			planned[unit] = true
+		if w.alive() {
+			for _, hold := range w.granted {
+				planned[hold.unit] = true
+			}
+			for _, hold := range w.revoked {
+				planned[hold.unit] = true
+			}
 		}
 	}
+	nobodys := func(hold hold) bool { return !planned[hold.unit] }
 	var remove []string
 	for _, w := range p.workers {
-		if !w.alive() && covered(planned, w.granted) && covered(planned, w.revoked) && covered(planned, w.held) {
+		if !w.alive() && !slices.ContainsFunc(slices.Concat(w.granted, w.revoked, w.held), nobodys) {
 			remove = append(remove, w.id)
 		}
 	}
@@ -187,24 +199,12 @@ func (p *planner) cleanUp() {
 	}
 }
 
-func covered[T any](planned map[int]bool, units map[int]T) bool {
-	for unit := range units {
-		if !planned[unit] {
-			return false
-		}
-	}
-	return true
-}
-
 // want is a worker's plan as it is stored.
 func (p *planner) want(w *worker) *clusterv1.Want {
 	out := &clusterv1.Want{Generation: w.generation, Granted: p.sets(w.granted)}
-	byGeneration := make(map[uint64]map[int]uint64)
-	for unit, revoked := range w.revoked {
-		if byGeneration[revoked.generation] == nil {
-			byGeneration[revoked.generation] = make(map[int]uint64)
-		}
-		byGeneration[revoked.generation][unit] = revoked.epoch
+	byGeneration := make(map[uint64]holds)
+	for _, revoked := range w.revoked {
+		byGeneration[revoked.generation] = append(byGeneration[revoked.generation], revoked)
 	}
 	for _, generation := range slices.Sorted(maps.Keys(byGeneration)) {
 		for _, set := range p.sets(byGeneration[generation]) {
@@ -215,16 +215,16 @@ func (p *planner) want(w *worker) *clusterv1.Want {
 }
 
 // sets groups units by backend, ascending.
-func (p *planner) sets(units map[int]uint64) []*mailv1.ShardSet {
+func (p *planner) sets(units holds) []*mailv1.ShardSet {
 	var out []*mailv1.ShardSet
-	for _, unit := range slices.Sorted(maps.Keys(units)) {
-		shard := p.shard(unit)
+	for _, hold := range units {
+		shard := p.shard(hold.unit)
 		if len(out) == 0 || out[len(out)-1].GetBackend() != shard.Backend {
 			out = append(out, &mailv1.ShardSet{Backend: shard.Backend})
 		}
 		set := out[len(out)-1]
 		set.Shards = append(set.Shards, shard.Number)
-		set.Epochs = append(set.Epochs, units[unit])
+		set.Epochs = append(set.Epochs, hold.epoch)
 	}
 	return out
 }

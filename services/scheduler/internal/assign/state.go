@@ -29,30 +29,25 @@ type worker struct {
 	generation uint64            // the newest anybody has seen
 	planned    uint64            // the generation of the stored want
 	applied    uint64            // the generation of the stored have
-	granted    map[int]uint64    // epochs, by unit
-	revoked    map[int]revocation
-	held       map[int]uint64
+	granted    holds
+	revoked    holds
+	held       holds
 }
-
-type revocation struct{ generation, epoch uint64 }
 
 func (w *worker) alive() bool { return w.info != nil }
 
 // acknowledged tells whether the worker has let go of a unit revoked from it.
-func (w *worker) acknowledged(unit int) bool {
-	_, held := w.held[unit]
-	return w.applied >= w.revoked[unit].generation && !held
+func (w *worker) acknowledged(revoked hold) bool {
+	return w.applied >= revoked.generation && !w.held.has(revoked.unit)
 }
 
 func newState(in Input) *state {
 	s := &state{in: in, backends: in.backends(), former: make(map[int][]int)}
+	s.workers = make([]*worker, 0, len(in.Entries))
 	for _, entry := range in.Entries {
 		s.workers = append(s.workers, s.worker(entry))
 	}
-	s.holder = make([]int, len(s.backends)*int(in.Shards))
-	for u := range s.holder {
-		s.holder[u] = None
-	}
+	s.holder = slices.Repeat([]int{None}, len(s.backends)*int(in.Shards))
 	for i, w := range s.workers {
 		s.file(i, w)
 	}
@@ -67,32 +62,37 @@ func (s *state) worker(entry Entry) *worker {
 		generation: max(entry.Want.GetGeneration(), entry.Have.GetGeneration()),
 		planned:    entry.Want.GetGeneration(),
 		applied:    entry.Have.GetGeneration(),
-		granted:    make(map[int]uint64),
-		revoked:    make(map[int]revocation),
-		held:       make(map[int]uint64),
-	}
-	for _, set := range entry.Want.GetGranted() {
-		s.each(set, func(unit int, epoch uint64) { w.granted[unit] = epoch })
+		granted:    s.holds(entry.Want.GetGranted()),
+		held:       s.holds(entry.Have.GetHeld()),
 	}
 	for _, revoked := range entry.Want.GetRevoked() {
-		s.each(revoked.GetShards(), func(unit int, epoch uint64) {
-			w.revoked[unit] = revocation{revoked.GetGeneration(), epoch}
-		})
+		w.revoked = s.add(w.revoked, revoked.GetShards(), revoked.GetGeneration())
 	}
-	for _, set := range entry.Have.GetHeld() {
-		s.each(set, func(unit int, epoch uint64) { w.held[unit] = epoch })
-	}
+	w.revoked = w.revoked.ordered()
 	return w
 }
 
-// each calls do for each unit of a set. Shards beyond the last are nobody's.
-func (s *state) each(set *mailv1.ShardSet, do func(unit int, epoch uint64)) {
+func (s *state) holds(sets []*mailv1.ShardSet) holds {
+	n := 0
+	for _, set := range sets {
+		n += len(set.GetShards())
+	}
+	out := make(holds, 0, n)
+	for _, set := range sets {
+		out = s.add(out, set, 0)
+	}
+	return out.ordered()
+}
+
+// add appends the units of a set. Shards beyond the last are nobody's.
+func (s *state) add(to holds, set *mailv1.ShardSet, generation uint64) holds {
 	backend, _ := slices.BinarySearch(s.backends, set.GetBackend())
 	for i, shard := range set.GetShards() {
 		if shard < s.in.Shards {
-			do(backend*int(s.in.Shards)+int(shard), set.GetEpochs()[i])
+			to = append(to, hold{backend*int(s.in.Shards) + int(shard), set.GetEpochs()[i], generation})
 		}
 	}
+	return to
 }
 
 func (s *state) shard(unit int) Shard {
@@ -102,31 +102,49 @@ func (s *state) shard(unit int) Shard {
 
 // file enters a worker's records under their units.
 func (s *state) file(i int, w *worker) {
-	for unit, epoch := range w.granted {
-		if !w.alive() {
-			s.former[unit] = append(s.former[unit], i)
-			continue
-		}
-		other := s.holder[unit]
-		switch {
-		case other == None:
-			s.holder[unit] = i
-		case s.workers[other].granted[unit] < epoch:
-			// Never by our hand. The newer grant stays, the older one is a stray.
-			s.holder[unit] = i
-			s.former[unit] = append(s.former[unit], other)
-		default:
-			s.former[unit] = append(s.former[unit], i)
-		}
+	for _, granted := range w.granted {
+		s.fileGrant(i, w, granted)
 	}
-	for unit := range w.revoked {
+	for _, revoked := range w.revoked {
+		s.former[revoked.unit] = append(s.former[revoked.unit], i)
+	}
+	for unit := range w.strays() {
 		s.former[unit] = append(s.former[unit], i)
 	}
-	for unit := range w.held {
-		_, granted := w.granted[unit]
-		_, revoked := w.revoked[unit]
-		if !granted && !revoked {
-			s.former[unit] = append(s.former[unit], i)
+}
+
+func (s *state) fileGrant(i int, w *worker, granted hold) {
+	unit := granted.unit
+	if !w.alive() {
+		s.former[unit] = append(s.former[unit], i)
+		return
+	}
+	other := s.holder[unit]
+	switch {
+	case other == None:
+		s.holder[unit] = i
+	case s.workers[other].granted.get(unit).epoch < granted.epoch:
+		// Never by our hand. The newer grant stays, the older one is a stray.
+		s.holder[unit] = i
+		s.former[unit] = append(s.former[unit], other)
+	default:
+		s.former[unit] = append(s.former[unit], i)
+	}
+}
+
+// strays yields the units a worker runs beside its plan. All three lists ascend, so
+// one look at each is enough.
+func (w *worker) strays() func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		granted := w.granted
+		for _, held := range w.held {
+			for len(granted) > 0 && granted[0].unit < held.unit {
+				granted = granted[1:]
+			}
+			planned := len(granted) > 0 && granted[0].unit == held.unit || w.revoked.has(held.unit)
+			if !planned && !yield(held.unit) {
+				return
+			}
 		}
 	}
 }
@@ -134,10 +152,11 @@ func (s *state) file(i int, w *worker) {
 // candidates are the workers as the balancer sees them.
 func (s *state) candidates() []Candidate {
 	out := make([]Candidate, len(s.workers))
+	can := make([]bool, len(s.workers)*len(s.backends))
 	for i, w := range s.workers {
 		out[i] = Candidate{
 			Capacity: w.info.GetCapacity(),
-			Can:      make([]bool, len(s.backends)),
+			Can:      can[i*len(s.backends) : (i+1)*len(s.backends)],
 			Accepts:  w.alive() && !w.info.GetDraining(),
 		}
 		for class, backend := range s.backends {
@@ -153,10 +172,21 @@ func (s *state) units() []Unit {
 	out := make([]Unit, len(s.holder))
 	for u := range out {
 		out[u] = Unit{
-			Weight:   uint64(s.in.Loads.Listeners[s.shard(u)]) + 1,
+			Weight:   1,
 			Class:    u / int(s.in.Shards),
 			Owner:    s.holder[u],
 			Settling: s.holder[u] == None && !s.cleared(u),
+		}
+	}
+	// Walking the loads takes a tenth of the time of looking each shard up.
+	backend, first := "", 0
+	for shard, listeners := range s.in.Loads.Listeners {
+		if shard.Backend != backend || backend == "" {
+			class, _ := slices.BinarySearch(s.backends, shard.Backend)
+			backend, first = shard.Backend, class*int(s.in.Shards)
+		}
+		if shard.Number < s.in.Shards {
+			out[first+int(shard.Number)].Weight += uint64(listeners)
 		}
 	}
 	return out
@@ -174,8 +204,8 @@ func (s *state) clearedOf(i, unit int) bool {
 	if !w.alive() {
 		return true
 	}
-	_, revoked := w.revoked[unit]
-	return revoked && w.acknowledged(unit)
+	at, revoked := w.revoked.find(unit)
+	return revoked && w.acknowledged(w.revoked[at])
 }
 
 // nextEpoch is above every epoch ever granted: those opened at the registry, those
@@ -183,15 +213,43 @@ func (s *state) clearedOf(i, unit int) bool {
 func (s *state) nextEpoch() uint64 {
 	epoch := max(uint64(max(s.in.Revision, 0)), s.in.Loads.MaxEpoch+1)
 	for _, w := range s.workers {
-		for _, granted := range w.granted {
-			epoch = max(epoch, granted+1)
-		}
-		for _, revoked := range w.revoked {
-			epoch = max(epoch, revoked.epoch+1)
-		}
-		for _, held := range w.held {
-			epoch = max(epoch, held+1)
+		for _, list := range [...]holds{w.granted, w.revoked, w.held} {
+			for _, hold := range list {
+				epoch = max(epoch, hold.epoch+1)
+			}
 		}
 	}
 	return epoch
+}
+
+// backends returns all backends anybody has anything to do with, sorted.
+func (in Input) backends() []string {
+	var out []string
+	see := func(backend string) {
+		if i, seen := slices.BinarySearch(out, backend); !seen {
+			out = slices.Insert(out, i, backend)
+		}
+	}
+	for _, entry := range in.Entries {
+		for _, backend := range entry.Worker.GetBackends() {
+			see(backend)
+		}
+		for _, set := range entry.Want.GetGranted() {
+			see(set.GetBackend())
+		}
+		for _, revocation := range entry.Want.GetRevoked() {
+			see(revocation.GetShards().GetBackend())
+		}
+		for _, set := range entry.Have.GetHeld() {
+			see(set.GetBackend())
+		}
+	}
+	last := ""
+	for shard := range in.Loads.Listeners {
+		if shard.Backend != last || last == "" {
+			last = shard.Backend
+			see(last)
+		}
+	}
+	return out
 }

@@ -10,11 +10,7 @@
 // and each grant has a higher epoch than all before it.
 package assign
 
-import (
-	"slices"
-
-	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
-)
+import clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 
 // Entry is what is stored under one worker id.
 type Entry struct {
@@ -102,32 +98,4 @@ func Step(in Input) Plan {
 		}
 	}
 	return p.plan
-}
-
-// backends returns all backends anybody has anything to do with, sorted.
-func (in Input) backends() []string {
-	seen := make(map[string]bool)
-	for _, entry := range in.Entries {
-		for _, backend := range entry.Worker.GetBackends() {
-			seen[backend] = true
-		}
-		for _, set := range entry.Want.GetGranted() {
-			seen[set.GetBackend()] = true
-		}
-		for _, revocation := range entry.Want.GetRevoked() {
-			seen[revocation.GetShards().GetBackend()] = true
-		}
-		for _, set := range entry.Have.GetHeld() {
-			seen[set.GetBackend()] = true
-		}
-	}
-	for shard := range in.Loads.Listeners {
-		seen[shard.Backend] = true
-	}
-	out := make([]string, 0, len(seen))
-	for backend := range seen {
-		out = append(out, backend)
-	}
-	slices.Sort(out)
-	return out
 }
