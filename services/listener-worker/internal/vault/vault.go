@@ -63,7 +63,7 @@ func (c *Client) Login(ctx context.Context, user listen.User) (listen.Login, err
 
 // SigningSecret implements [deliver.Secrets].
 func (c *Client) SigningSecret(ctx context.Context, user listen.User, subscription string) (secret.String, error) {
-	answer, err := c.open(ctx, user, accountWebhook+subscription, "signing a push")
+	answer, err := c.open(ctx, user, accountWebhook+subscription, "signing pushes")
 	if err != nil {
 		return secret.String{}, err
 	}
