@@ -13,18 +13,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mailpush.internal/cmd/internal/rig"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/dovecottest"
 )
 
-const (
-	benchStore    = "bench"
-	benchPassword = "pw"
-	// pushTimeout is when a mail counts as lost, and the benchmark as failed.
-	pushTimeout = time.Minute
-)
-
-func boxName(i int) string { return fmt.Sprintf("box-%d", i) }
+// pushTimeout is when a mail counts as lost, and the benchmark as failed.
+const pushTimeout = time.Minute
 
 // measureLatency delivers mails through a real Dovecot, one at a time per mailbox
 // and all mailboxes side by side, and times each push.
@@ -58,34 +53,34 @@ func measureLatency(ctx context.Context, mails, mailboxes int) (_ latencies, err
 	defer sink.close()
 	// The tap reads what passes, so this store speaks clear text on loopback.
 	store := settings.Store{Address: tapped.listener.Addr().String(), TLS: settings.TLSNone}
-	mailpush, err := newMailpush(ctx, filepath.Join(dir, "data"), store)
+	mailpush, err := rig.New(ctx, rig.Options{Dir: filepath.Join(dir, "data"), Store: store})
 	if err != nil {
 		return latencies{}, err
 	}
-	defer func() { err = errors.Join(err, mailpush.close()) }()
+	defer func() { err = errors.Join(err, mailpush.Close()) }()
 
 	for i := range mailboxes {
-		if err := dovecot.AddUser(boxName(i), benchPassword); err != nil {
+		if err := dovecot.AddUser(rig.Box(i), rig.Password); err != nil {
 			return latencies{}, err
 		}
-		if err := mailpush.subscribe(ctx, boxName(i), sink.url); err != nil {
+		if err := mailpush.Subscribe(ctx, rig.Box(i), sink.url); err != nil {
 			return latencies{}, err
 		}
 	}
-	if err := mailpush.awaitIdle(ctx, mailboxes); err != nil {
+	if err := mailpush.AwaitIdle(ctx, mailboxes); err != nil {
 		return latencies{}, err
 	}
-	return rig{dovecot, tapped, sink}.deliverAll(ctx, mails, mailboxes)
+	return course{dovecot, tapped, sink}.deliverAll(ctx, mails, mailboxes)
 }
 
-// rig is what a mail passes on its way.
-type rig struct {
+// course is what a mail passes on its way.
+type course struct {
 	dovecot *dovecottest.Server
 	tap     *tap
 	sink    *sink
 }
 
-func (r rig) deliverAll(ctx context.Context, mails, mailboxes int) (latencies, error) {
+func (c course) deliverAll(ctx context.Context, mails, mailboxes int) (latencies, error) {
 	results := make([]latencies, mailboxes)
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range mailboxes {
@@ -95,7 +90,7 @@ func (r rig) deliverAll(ctx context.Context, mails, mailboxes int) (latencies, e
 		}
 		group.Go(func() error {
 			for n := range share {
-				if err := r.deliverOne(ctx, boxName(i), n, &results[i]); err != nil {
+				if err := c.deliverOne(ctx, rig.Box(i), n, &results[i]); err != nil {
 					return err
 				}
 			}
@@ -113,17 +108,17 @@ func (r rig) deliverAll(ctx context.Context, mails, mailboxes int) (latencies, e
 	return all, nil
 }
 
-func (r rig) deliverOne(ctx context.Context, box string, n int, into *latencies) error {
+func (c course) deliverOne(ctx context.Context, box string, n int, into *latencies) error {
 	mail := fmt.Sprintf("From: Bench <bench@example.org>\r\nTo: %s@example.org\r\nSubject: mail %d\r\n\r\nHello.\r\n", box, n)
-	if err := r.dovecot.Deliver(box, []byte(mail)); err != nil {
+	if err := c.dovecot.Deliver(box, []byte(mail)); err != nil {
 		return err
 	}
 	delivered := time.Now()
-	pushed, err := r.sink.next(ctx, box)
+	pushed, err := c.sink.next(ctx, box)
 	if err != nil {
 		return fmt.Errorf("mail %d of %s: %w", n, box, err)
 	}
 	into.fromDelivery = append(into.fromDelivery, pushed.Sub(delivered))
-	into.fromExists = append(into.fromExists, pushed.Sub(r.tap.lastExists(box)))
+	into.fromExists = append(into.fromExists, pushed.Sub(c.tap.lastExists(box)))
 	return nil
 }

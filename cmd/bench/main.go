@@ -16,26 +16,19 @@ import (
 	"runtime"
 	"syscall"
 
-	"mailpush.internal/cmd/internal/program"
-	"mailpush.internal/cmd/internal/wire/workerwire"
-	"mailpush.internal/pkg/identity"
+	"mailpush.internal/cmd/internal/rig"
 )
 
-// roles are what a copy of this program does when the benchmark starts it as a
-// process of its own, so that memory is measured apart.
-const (
-	roleWorker = "listener-worker"
-	roleDouble = "imap-double"
-)
+// roleDouble as first argument makes this program the mail store of the memory
+// measurement.
+const roleDouble = "imap-double"
 
 func main() {
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case roleWorker:
-			os.Exit(program.Main(identity.Worker, workerwire.Build, "bench", os.Args[2:], os.Stdout, os.Stderr))
-		case roleDouble:
-			os.Exit(doubleMain(os.Args[2:], os.Stdout))
-		}
+	if code, played := rig.Role(os.Args, os.Stdout, os.Stderr); played {
+		os.Exit(code)
+	}
+	if len(os.Args) > 1 && os.Args[1] == roleDouble {
+		os.Exit(doubleMain(os.Args[2:], os.Stdout))
 	}
 	mails := flag.Int("mails", 500, "mails to deliver through Dovecot")
 	mailboxes := flag.Int("mailboxes", 25, "mailboxes to deliver them to, side by side")

@@ -244,6 +244,9 @@ func (n *Node) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Dir is where everything is kept.
+func (n *Node) Dir() string { return n.options.Dir }
+
 // AdminPasswordFile is where the administrator's password is kept.
 func (n *Node) AdminPasswordFile() string { return filepath.Join(n.options.Dir, AdminPasswordName) }
 

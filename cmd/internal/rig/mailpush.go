@@ -1,7 +1,10 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package rig starts what benchmarks measure: a mailpush in this process, workers as
+// processes of their own. Invariant: everything it starts is on loopback and ends
+// with its Close, and a process also with the one that started it.
+package rig
 
 import (
 	"context"
@@ -27,45 +30,67 @@ import (
 const (
 	startTimeout = time.Minute
 	pollEvery    = 50 * time.Millisecond
+
+	storeName = "bench"
+	// Password is the password of every mailbox a rig subscribes.
+	Password = "pw"
 )
 
-// mailpush is a running mailpush under measurement.
-type mailpush struct {
+// Mailpush is a running mailpush under measurement.
+type Mailpush struct {
 	node  *allinone.Node
 	stop  context.CancelFunc
 	ended chan error
 	push  pushv1connect.PushServiceClient
-	admin adminv1connect.AdminServiceClient
+
+	// Admin is the operator's view.
+	Admin adminv1connect.AdminServiceClient
 }
 
-// newMailpush starts the named services, all when none is named, with one mail
-// store, in this process.
-func newMailpush(ctx context.Context, dir string, store settings.Store, services ...string) (*mailpush, error) {
+// Options say what a Mailpush runs.
+type Options struct {
+	Dir      string                   // where it keeps everything
+	Store    settings.Store           // its one mail store
+	Services []string                 // in this process; empty means all
+	Set      func(*settings.Settings) // changes the defaults; may be nil
+}
+
+// Box is the login of the nth mailbox, and its user in context 1.
+func Box(n int) string { return fmt.Sprintf("box-%d", n) }
+
+// New starts a mailpush in this process and returns when it is ready.
+func New(ctx context.Context, o Options) (*Mailpush, error) {
 	s := settings.Default()
 	s.Push.CredStorage.Enabled = true
 	s.Push.CredStorage.RDB = true
 	s.Push.Webhook.AllowHTTP = true
 	s.IMAPIdle.SupportsPermanentListeners = true
-	s.Mail.Stores = map[string]settings.Store{benchStore: store}
+	s.Mail.Stores = map[string]settings.Store{storeName: o.Store}
 	s.AnyPort()
+	if o.Set != nil {
+		o.Set(s)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	node, err := allinone.New(ctx, allinone.Options{
-		Dir: dir, Settings: s, Version: "bench", Services: services,
+		Dir: o.Dir, Settings: s, Version: "bench", Services: o.Services,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	m := &mailpush{node: node, stop: stop, ended: make(chan error, 1)}
+	m := &Mailpush{node: node, stop: stop, ended: make(chan error, 1)}
 	go func() { m.ended <- node.Run(ctx) }()
 	basic := basicAuth{allinone.AdminName, node.AdminPassword.Reveal()}
 	client, url := &http.Client{Transport: basic}, "http://"+s.Admin.Listen
 	m.push = pushv1connect.NewPushServiceClient(client, url)
-	m.admin = adminv1connect.NewAdminServiceClient(client, url)
-	err = m.await(ctx, "readiness", node.Ready)
+	m.Admin = adminv1connect.NewAdminServiceClient(client, url)
+	err = m.Await(ctx, "readiness", node.Ready)
 	return m, err
 }
+
+// Settings are the settings in force, with the addresses really bound.
+func (m *Mailpush) Settings() *settings.Settings { return m.node.Settings() }
 
 // basicAuth adds the administrator's credentials to each request.
 type basicAuth struct{ name, password string }
@@ -77,13 +102,14 @@ func (b basicAuth) RoundTrip(request *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-func (m *mailpush) close() error {
+// Close stops everything in order and waits for it.
+func (m *Mailpush) Close() error {
 	m.stop()
 	return <-m.ended
 }
 
-// await repeats check until it returns nil.
-func (m *mailpush) await(ctx context.Context, what string, check func(context.Context) error) error {
+// Await repeats check until it returns nil.
+func (m *Mailpush) Await(ctx context.Context, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
@@ -104,11 +130,11 @@ func (m *mailpush) await(ctx context.Context, what string, check func(context.Co
 	}
 }
 
-// subscribe subscribes the user box@1, whose login is box, to its path at url.
-func (m *mailpush) subscribe(ctx context.Context, box, url string) error {
+// Subscribe subscribes the user box@1, whose login is box, to its path at url.
+func (m *Mailpush) Subscribe(ctx context.Context, box, url string) error {
 	request := connect.NewRequest(&pushv1.SubscribeRequest{
 		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"},
-		Account: &pushv1.Account{MailStore: benchStore, Login: box, Password: benchPassword},
+		Account: &pushv1.Account{MailStore: storeName, Login: box, Password: Password},
 		Webhook: &pushv1.Webhook{Url: url + "/" + box},
 	})
 	answer, err := m.push.Subscribe(ctx, request)
@@ -121,12 +147,12 @@ func (m *mailpush) subscribe(ctx context.Context, box, url string) error {
 	return nil
 }
 
-// awaitIdle waits until the list shows n listeners waiting in IDLE.
-func (m *mailpush) awaitIdle(ctx context.Context, n int) error {
-	return m.await(ctx, "idle listeners", func(ctx context.Context) error {
+// AwaitIdle waits until the list shows n listeners waiting in IDLE.
+func (m *Mailpush) AwaitIdle(ctx context.Context, n int) error {
+	return m.Await(ctx, "idle listeners", func(ctx context.Context) error {
 		idle, token := 0, ""
 		for {
-			page, err := m.admin.ListPushUsers(ctx, connect.NewRequest(&adminv1.ListPushUsersRequest{PageToken: token}))
+			page, err := m.Admin.ListPushUsers(ctx, connect.NewRequest(&adminv1.ListPushUsersRequest{PageToken: token}))
 			if err != nil {
 				return err
 			}
