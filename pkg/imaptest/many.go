@@ -26,13 +26,15 @@ type Many struct {
 	closed bool
 	conns  map[*manyConn]struct{}
 	idle   int
+	first  int    // connections that have reached IDLE, ever
 	next   uint32 // UIDNEXT
 }
 
 type manyConn struct {
 	net.Conn
-	write sync.Mutex
-	idle  bool // guarded by Many
+	write   sync.Mutex
+	idle    bool // guarded by Many
+	arrived bool // in IDLE once; guarded by Many
 }
 
 // NewMany starts a server at an address, a free loopback port when it is empty.
@@ -68,6 +70,14 @@ func (m *Many) Idle() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.idle
+}
+
+// Seen counts the connections there are, and those that have ever reached IDLE. A
+// renewed IDLE counts in neither, so that both tell a new owner from an old one.
+func (m *Many) Seen() (connected, arrived int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.conns), m.first
 }
 
 // Deliver adds a mail to the folder and tells all connections in IDLE.
@@ -198,6 +208,10 @@ func (m *Many) setIdle(c *manyConn, idle bool) {
 		return
 	}
 	c.idle = idle
+	if idle && !c.arrived {
+		c.arrived = true
+		m.first++
+	}
 	if idle {
 		m.idle++
 	} else {

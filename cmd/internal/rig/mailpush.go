@@ -114,10 +114,14 @@ func (m *Mailpush) Await(ctx context.Context, what string, check func(context.Co
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil { // the deadline itself says little
+			last = err
 		}
 		select {
 		case <-tick.C:
@@ -125,7 +129,7 @@ func (m *Mailpush) Await(ctx context.Context, what string, check func(context.Co
 			m.ended <- ended
 			return errors.Join(fmt.Errorf("waiting for %s: mailpush stopped", what), ended)
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, err)
+			return fmt.Errorf("waiting for %s: %w", what, last)
 		}
 	}
 }

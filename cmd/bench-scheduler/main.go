@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench-scheduler measures what a crash and an orderly stop of a worker cost
+// the mailboxes it served: real worker processes against an embedded etcd, all the
+// way to the next owner's IDLE. The decisions alone are measured by the scheduler's
+// own benchmark; make bench-scheduler runs both.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"mailpush.internal/cmd/internal/rig"
+)
+
+func main() {
+	if code, played := rig.Role(os.Args, os.Stdout, os.Stderr); played {
+		os.Exit(code)
+	}
+	kills := flag.Int("kills", 20, "workers to kill for each lease")
+	listeners := flag.Int("listeners", 100, "listeners to keep")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	err := bench(ctx, os.Stdout, *kills, *listeners)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-scheduler:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(ctx context.Context, stdout io.Writer, kills, listeners int) error {
+	var all []takeovers
+	for _, ttl := range []time.Duration{5 * time.Second, 3 * time.Second} {
+		fmt.Fprintf(stdout, "bench-scheduler: %d kill -9 of a worker, lease %s, %d listeners on two workers\n", kills, ttl, listeners)
+		measured, err := measureTakeover(ctx, stdout, ttl, kills, listeners)
+		if err != nil {
+			return fmt.Errorf("measuring take-over with a lease of %s: %w", ttl, err)
+		}
+		all = append(all, measured)
+	}
+	report(stdout, all)
+	return nil
+}

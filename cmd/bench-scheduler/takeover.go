@@ -1,0 +1,217 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/imaptest"
+	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+)
+
+const (
+	shards = 256
+	// look is how often the mail store's counts are read: the resolution of all times.
+	look = time.Millisecond
+	// patience is when a worker counts as never replaced, and the benchmark as failed.
+	patience = time.Minute
+)
+
+// takeovers are the times of the worker losses under one lease.
+type takeovers struct {
+	ttl         time.Duration
+	first, last []time.Duration // kill -9 -> first, and last, listener in IDLE at its new owner
+	stopped     []time.Duration // SIGTERM: first connection gone -> all in IDLE at their new owner
+}
+
+// bed is two workers, as processes, that share the mailboxes of one mail store.
+type bed struct {
+	mailpush  *rig.Mailpush
+	store     *imaptest.Many
+	workers   []*rig.Child
+	listeners int
+}
+
+func measureTakeover(ctx context.Context, stdout io.Writer, ttl time.Duration, kills, listeners int) (_ takeovers, err error) {
+	b, closeBed, err := newBed(ctx, ttl, listeners)
+	if err != nil {
+		return takeovers{}, err
+	}
+	defer func() { err = errors.Join(err, closeBed()) }()
+	t := takeovers{ttl: ttl}
+	for n := range kills {
+		if err := b.replace(ctx, func(victim *rig.Child) error { return b.kill(ctx, victim, &t) }); err != nil {
+			return t, fmt.Errorf("kill %d: %w", n+1, err)
+		}
+		if err := b.replace(ctx, func(victim *rig.Child) error { return b.stop(ctx, victim, &t) }); err != nil {
+			return t, fmt.Errorf("stop %d: %w", n+1, err)
+		}
+		fmt.Fprintf(stdout, "  %2d of %d: kill -9 %.2f s, SIGTERM %.3f s\n", n+1, kills, t.first[n].Seconds(), t.stopped[n].Seconds())
+	}
+	return t, nil
+}
+
+// newBed starts everything and waits until both workers have their half.
+func newBed(ctx context.Context, ttl time.Duration, listeners int) (*bed, func() error, error) {
+	dir, err := os.MkdirTemp("", "mailpush-bench-")
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &bed{listeners: listeners}
+	closeBed := func() error {
+		var err error
+		for _, worker := range b.workers {
+			worker.Stop()
+		}
+		if b.mailpush != nil {
+			err = b.mailpush.Close()
+		}
+		if b.store != nil {
+			err = errors.Join(err, b.store.Close())
+		}
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := b.start(ctx, dir, ttl); err != nil {
+		return nil, nil, errors.Join(err, closeBed())
+	}
+	return b, closeBed, nil
+}
+
+func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
+	var err error
+	if b.store, err = imaptest.NewMany(""); err != nil {
+		return err
+	}
+	ca := filepath.Join(dir, "imap-ca.crt")
+	if err := os.WriteFile(ca, b.store.CA(), 0o600); err != nil {
+		return err
+	}
+	b.mailpush, err = rig.New(ctx, rig.Options{
+		Dir:      filepath.Join(dir, "data"),
+		Store:    settings.Store{Address: b.store.Addr(), TLS: settings.TLSImplicit, CAFile: ca, ServerName: "localhost"},
+		Services: []string{identity.Admin, identity.Vault, identity.Scheduler},
+		Set:      func(s *settings.Settings) { s.Cluster.LeaseTTL, s.Cluster.Shards = ttl, shards },
+	})
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if err := b.addWorker(ctx); err != nil {
+			return err
+		}
+	}
+	for n := range b.listeners {
+		// The first waits until a worker is known to all.
+		if err := b.mailpush.Await(ctx, "a subscription", func(ctx context.Context) error {
+			return b.mailpush.Subscribe(ctx, rig.Box(n), "http://127.0.0.1:1")
+		}); err != nil {
+			return err
+		}
+	}
+	return b.settled(ctx)
+}
+
+func (b *bed) addWorker(ctx context.Context) error {
+	worker, err := b.mailpush.StartWorker(ctx)
+	if err == nil {
+		b.workers = append(b.workers, worker)
+	}
+	return err
+}
+
+// replace loses the older worker in the given way, and starts another in its place.
+func (b *bed) replace(ctx context.Context, lose func(*rig.Child) error) error {
+	victim := b.workers[0]
+	b.workers = b.workers[1:]
+	if err := lose(victim); err != nil {
+		return err
+	}
+	if err := b.addWorker(ctx); err != nil {
+		return err
+	}
+	return b.settled(ctx)
+}
+
+// settled waits until two workers share the shards, by listeners evenly, and all listeners
+// are in IDLE.
+func (b *bed) settled(ctx context.Context) error {
+	return b.mailpush.Await(ctx, "two even workers", func(ctx context.Context) error {
+		answer, err := b.mailpush.Admin.ListWorkers(ctx, connect.NewRequest(&adminv1.ListWorkersRequest{}))
+		if err != nil {
+			return err
+		}
+		workers, held := answer.Msg.GetWorkers(), uint32(0)
+		for _, worker := range workers {
+			if worker.GetShards() < shards/6 {
+				return fmt.Errorf("%s has %d of %d shards", worker.GetId(), worker.GetShards(), shards)
+			}
+			held += worker.GetShards()
+		}
+		if idle := b.store.Idle(); len(workers) != 2 || held != shards || idle != b.listeners {
+			return fmt.Errorf("%d workers, %d shards, %d idle", len(workers), held, idle)
+		}
+		return nil
+	})
+}
+
+func (b *bed) kill(ctx context.Context, victim *rig.Child, t *takeovers) error {
+	_, before := b.store.Seen()
+	start := time.Now()
+	victim.Kill()
+	if err := b.until(ctx, func(_, arrived int) bool { return arrived > before }); err != nil {
+		return err
+	}
+	t.first = append(t.first, time.Since(start))
+	if err := b.until(ctx, b.allIdle); err != nil {
+		return err
+	}
+	t.last = append(t.last, time.Since(start))
+	return nil
+}
+
+func (b *bed) stop(ctx context.Context, victim *rig.Child, t *takeovers) error {
+	ended := make(chan struct{})
+	go func() { defer close(ended); victim.Stop() }()
+	defer func() { <-ended }()
+	if err := b.until(ctx, func(connected, _ int) bool { return connected < b.listeners }); err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := b.until(ctx, b.allIdle); err != nil {
+		return err
+	}
+	t.stopped = append(t.stopped, time.Since(start))
+	return nil
+}
+
+func (b *bed) allIdle(connected, _ int) bool {
+	return connected == b.listeners && b.store.Idle() == b.listeners
+}
+
+// until watches the connections at the mail store.
+func (b *bed) until(ctx context.Context, reached func(connected, arrived int) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for !reached(b.store.Seen()) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d listeners are in IDLE after %s: %w", b.store.Idle(), b.listeners, patience, ctx.Err())
+		}
+	}
+	return nil
+}
