@@ -114,8 +114,7 @@ func (s *stage) greet(stdout io.Writer, dir string) {
 		"  subscribed             " + demoUser + "@" + demoContext,
 		"",
 		"Deliver a mail, and see its push here:",
-		"  printf 'From: zoe@example.org\\r\\nSubject: Hello\\r\\n\\r\\nHi\\r\\n' |",
-		"    curl -sT - --user \"" + demoLogin + ":$(cat " + filepath.Join(dir, "demo-mail-password") + ")\" imap://" + s.mail.Addr() + "/INBOX",
+		"  curl -sS --user \"" + demoLogin + ":$(cat " + filepath.Join(dir, "demo-mail-password") + ")\" -H 'From: zoe@example.org' -H 'Subject: Hello' -F '=Hi' imap://" + s.mail.Addr() + "/INBOX",
 		"List the push users:",
 		"  bin/pushusers --adminuser " + allinone.AdminName + " --adminpass-file " + filepath.Join(dir, allinone.AdminPasswordName) +
 			" --port " + portOf(effective.Admin.Listen),
