@@ -5,23 +5,26 @@ package assign
 
 import (
 	"cmp"
-	"container/heap"
+	"math"
 	"slices"
 )
 
 // None is the owner of a unit that nobody owns.
 const None = -1
 
-const (
-	// Within bandLow to bandHigh of its fair share, a worker's load is left alone.
-	bandLow  = 0.95
-	bandHigh = 1.10
-)
+// damping is what a worker's capacity counts for while it flaps.
+const damping = 0.1
 
 // Candidate is a worker as the balancer sees it.
 type Candidate struct {
 	// Capacity relates the loads of workers; 0 counts as 1.
 	Capacity uint32
+	// Damped workers get a tenth of what their capacity is due, and the rest of it
+	// only where nobody else has room.
+	Damped bool
+	// Most is the greatest size a worker may be given in all, and Busy the size of
+	// what it still runs beside its units, being told to let go. A Most of 0 is none.
+	Most, Busy uint64
 	// Can says, by class of unit, what the worker is capable of.
 	Can []bool
 	// Accepts is false for a worker that must be relieved of what it has.
@@ -30,7 +33,8 @@ type Candidate struct {
 
 // Unit is one thing to run.
 type Unit struct {
-	Weight uint64
+	// Weight is what is balanced, Size what counts towards Candidate.Most.
+	Weight, Size uint64
 	// Class indexes Candidate.Can.
 	Class int
 	// Owner is the index of the candidate that has the unit now, or None.
@@ -40,13 +44,14 @@ type Unit struct {
 	Settling bool
 }
 
-// Balance says who should own each unit, or None where no candidate can.
+// Balance says who should own each unit, or None where no candidate can or has room.
 //
 // A unit stays with its owner unless that cannot or must not keep it. Units without
 // owner go, heaviest first, to the candidate with the least load for its capacity,
 // so no load is above fair share plus one unit. Only when there were none does
 // Balance move others by choice: to fill candidates that are far below their fair
 // share and to relieve those far above, and never more than one newcomer's share.
+// Nobody is ever left with more than its most: what fits nowhere has no owner.
 func Balance(workers []Candidate, units []Unit) []int {
 	b := newBalancer(workers, units)
 	orphans := b.keep()
@@ -55,10 +60,13 @@ func Balance(workers []Candidate, units []Unit) []int {
 	homeless, settling := b.homeless(orphans)
 	if len(homeless) > 0 {
 		// Where they go is still free; who has something keeps it this time.
-		b.level(homeless, len(units))
+		b.spread(orphans, homeless)
 		return b.owner
 	}
-	b.level(b.settled(), b.newcomersShare()-settling)
+	if budget := b.newcomersShare() - settling; budget > 0 && b.uneven() {
+		b.allow(b.settled())
+		b.level(budget)
+	}
 	return b.owner
 }
 
@@ -68,27 +76,37 @@ type balancer struct {
 	units   []Unit
 	owner   []int
 	load    []float64
+	room    []int64   // by worker: the size it can be given beside all it runs now
+	kept    []uint64  // by worker: the size of what it runs now and keeps
 	count   []int     // by worker: its units
 	fair    []float64 // by worker: its part of the whole load
+	limit   []int     // by worker: how many units it is filled up to
 	grain   float64   // the least difference from fair that counts
 	mean    float64   // the mean weight of a unit
-	movable [][]int   // by worker: the units it may give away by choice, heaviest first
-	limit   []int     // by worker: how many units it is filled up to
+	movable []movable // by worker: the units it may give away by choice
 }
 
 func newBalancer(workers []Candidate, units []Unit) *balancer {
 	return &balancer{
 		workers: workers,
 		units:   units,
-		owner:   make([]int, len(units)),
+		owner:   slices.Repeat([]int{None}, len(units)),
 		load:    make([]float64, len(workers)),
+		room:    make([]int64, len(workers)),
+		kept:    make([]uint64, len(workers)),
 		count:   make([]int, len(workers)),
 		fair:    make([]float64, len(workers)),
 		limit:   make([]int, len(workers)),
 	}
 }
 
-func (b *balancer) capacity(worker int) float64 { return float64(max(b.workers[worker].Capacity, 1)) }
+func (b *balancer) capacity(worker int) float64 {
+	capacity := float64(max(b.workers[worker].Capacity, 1))
+	if b.workers[worker].Damped {
+		return capacity * damping
+	}
+	return capacity
+}
 
 func (b *balancer) ratio(worker int) float64 { return b.load[worker] / b.capacity(worker) }
 
@@ -97,102 +115,157 @@ func (b *balancer) can(worker, unit int) bool {
 	return class < len(b.workers[worker].Can) && b.workers[worker].Can[class]
 }
 
-// keep leaves units where they may stay and returns the others.
-func (b *balancer) keep() []int {
-	var orphans []int
-	for u, unit := range b.units {
-		b.owner[u] = None
-		if unit.Owner != None && b.workers[unit.Owner].Accepts && b.can(unit.Owner, u) {
-			b.give(u, unit.Owner)
-			continue
-		}
-		orphans = append(orphans, u)
-	}
-	return orphans
+// fits tells whether a worker may be given a unit.
+func (b *balancer) fits(worker, unit int) bool {
+	return b.can(worker, unit) && b.room[worker] >= int64(b.units[unit].Size)
 }
 
+// keep leaves units where they may stay and returns the others.
+func (b *balancer) keep() []int {
+	for i, worker := range b.workers {
+		b.room[i] = math.MaxInt64
+		if worker.Most > 0 {
+			b.room[i] = int64(worker.Most) - int64(worker.Busy)
+		}
+	}
+	var orphans []int
+	for u, unit := range b.units {
+		if unit.Owner == None {
+			orphans = append(orphans, u)
+			continue
+		}
+		// It runs there until it is let go of, wherever it goes.
+		b.room[unit.Owner] -= int64(unit.Size)
+		if !b.workers[unit.Owner].Accepts || !b.can(unit.Owner, u) {
+			orphans = append(orphans, u)
+			continue
+		}
+		b.kept[unit.Owner] += unit.Size
+		b.give(u, unit.Owner)
+	}
+	return append(orphans, b.excess()...)
+}
+
+// excess takes from workers that have outgrown their most as few units as it takes,
+// and of those the smallest.
+func (b *balancer) excess() []int {
+	above := func(i int) bool { return b.workers[i].Most > 0 && b.kept[i] > b.workers[i].Most }
+	had := make(map[int][]int)
+	for i := range b.workers {
+		if above(i) {
+			had[i] = nil
+		}
+	}
+	if len(had) == 0 {
+		return nil
+	}
+	for u, i := range b.owner {
+		if i != None && above(i) {
+			had[i] = append(had[i], u)
+		}
+	}
+	var out []int
+	for i, units := range had {
+		slices.SortFunc(units, func(x, y int) int {
+			return cmp.Or(cmp.Compare(b.units[x].Size, b.units[y].Size), cmp.Compare(x, y))
+		})
+		for above(i) {
+			at, _ := slices.BinarySearchFunc(units, b.kept[i]-b.workers[i].Most, func(u int, excess uint64) int {
+				return cmp.Compare(b.units[u].Size, excess)
+			})
+			at = min(at, len(units)-1)
+			out = append(out, units[at])
+			b.release(units[at])
+			units = slices.Delete(units, at, at+1)
+		}
+	}
+	return out
+}
+
+// release takes a unit from the worker that has it now.
+func (b *balancer) release(unit int) {
+	from := b.owner[unit]
+	b.owner[unit] = None
+	b.load[from] -= float64(b.units[unit].Weight)
+	b.kept[from] -= b.units[unit].Size
+	b.count[from]--
+}
+
+// give makes a worker a unit's owner. Room is made by taking away again what was
+// only promised; what a worker runs now takes its room until it has let go.
 func (b *balancer) give(unit, worker int) {
-	weight := float64(b.units[unit].Weight)
+	weight, size := float64(b.units[unit].Weight), int64(b.units[unit].Size)
 	if from := b.owner[unit]; from != None {
 		b.load[from] -= weight
 		b.count[from]--
+		if from != b.units[unit].Owner {
+			b.room[from] += size
+		}
 	}
 	b.owner[unit] = worker
 	b.load[worker] += weight
 	b.count[worker]++
+	if worker != b.units[unit].Owner {
+		b.room[worker] -= size
+	}
 }
 
-// place finds an owner for each orphan, heaviest first. Where nobody can take it, a
-// capable owner keeps it, even one that wants to be rid of it.
-func (b *balancer) place(orphans []int) {
+// place finds an owner for each orphan that has none, heaviest first, and returns
+// those it was found for. Where nobody can take it, a capable owner that wants to be
+// rid of it keeps it, up to its most.
+func (b *balancer) place(orphans []int) (placed []int) {
 	slices.SortFunc(orphans, b.heavier)
 	queues := make(map[int]*queue)
 	for _, u := range orphans {
+		if b.owner[u] != None {
+			continue
+		}
 		class := b.units[u].Class
 		if queues[class] == nil {
 			queues[class] = b.queue(u)
 		}
-		if worker := queues[class].least(b); worker != None {
+		if worker := queues[class].least(b.units[u].Size); worker != None {
 			b.give(u, worker)
-		} else if had := b.units[u].Owner; had != None && b.can(had, u) {
-			b.owner[u] = had // no load: it takes no part in the balance
-		}
-	}
-}
-
-// queue is a heap of the workers capable of one class, least loaded first. A load
-// only grows while orphans are placed, so an entry is mended when it comes up.
-type queue []queued
-
-type queued struct {
-	worker          int
-	ratio, capacity float64
-}
-
-// queue returns the workers that can take units like this one.
-func (b *balancer) queue(unit int) *queue {
-	out := new(queue)
-	for i, worker := range b.workers {
-		if worker.Accepts && b.can(i, unit) {
-			*out = append(*out, queued{i, b.ratio(i), b.capacity(i)})
-		}
-	}
-	heap.Init(out)
-	return out
-}
-
-// least returns the least loaded worker, or None.
-func (q *queue) least(b *balancer) int {
-	for len(*q) > 0 {
-		top := &(*q)[0]
-		if now := b.ratio(top.worker); now != top.ratio {
-			top.ratio = now
-			heap.Fix(q, 0)
+			placed = append(placed, u)
 			continue
 		}
-		return top.worker
+		b.leave(u)
 	}
-	return None
+	return placed
 }
 
-// Len implements [heap.Interface].
-func (q *queue) Len() int { return len(*q) }
-
-// Less implements [heap.Interface].
-func (q *queue) Less(i, j int) bool {
-	x, y := (*q)[i], (*q)[j]
-	return cmp.Or(cmp.Compare(x.ratio, y.ratio), cmp.Compare(y.capacity, x.capacity), cmp.Compare(x.worker, y.worker)) < 0
+// leave lets a draining worker keep a unit. It is no load there: such a worker takes
+// no part in the balance.
+func (b *balancer) leave(unit int) {
+	had := b.units[unit].Owner
+	if had == None || b.workers[had].Accepts || !b.can(had, unit) {
+		return
+	}
+	if most := b.workers[had].Most; most == 0 || b.kept[had]+b.units[unit].Size <= most {
+		b.owner[unit] = had
+		b.kept[had] += b.units[unit].Size
+	}
 }
 
-// Swap implements [heap.Interface].
-func (q *queue) Swap(i, j int) { (*q)[i], (*q)[j] = (*q)[j], (*q)[i] }
+// spread evens out the orphans that were found an owner, and finds one for more of
+// them where that has made room.
+func (b *balancer) spread(orphans, homeless []int) {
+	for len(homeless) > 0 {
+		b.allow(homeless)
+		b.level(len(b.units))
+		for b.even() && b.level(len(b.units)) {
+			continue
+		}
+		placed := b.place(orphans)
+		if len(placed) == 0 {
+			return
+		}
+		homeless = append(homeless, placed...)
+		b.measure()
+	}
+}
 
-// Push implements [heap.Interface].
-func (q *queue) Push(x any) { *q = append(*q, x.(queued)) } //nolint:errcheck // ours alone
-
-// Pop implements [heap.Interface].
-func (q *queue) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return last
+// heavier orders units by weight, the heaviest first.
+func (b *balancer) heavier(x, y int) int {
+	return cmp.Or(cmp.Compare(b.units[y].Weight, b.units[x].Weight), cmp.Compare(b.units[y].Size, b.units[x].Size), cmp.Compare(x, y))
 }

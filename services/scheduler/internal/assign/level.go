@@ -9,6 +9,12 @@ import (
 	"slices"
 )
 
+const (
+	// Within bandLow to bandHigh of its fair share, a worker's load is left alone.
+	bandLow  = 0.95
+	bandHigh = 1.10
+)
+
 // measure works out fair shares, and how large a difference must be to count: that
 // of a unit. Giants, heavier than a worker's mean load, would hide all others.
 func (b *balancer) measure() {
@@ -47,28 +53,36 @@ func (b *balancer) over(worker int) bool {
 	return b.workers[worker].Accepts && b.load[worker] > bandHigh*b.fair[worker] && b.load[worker]-b.fair[worker] > b.grain
 }
 
-// level moves some of the given units by choice. Each move brings the worker it is
+// uneven tells whether anybody is.
+func (b *balancer) uneven() bool {
+	for i := range b.workers {
+		if b.under(i) || b.over(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// level moves some of the movable units by choice. Each move brings the worker it is
 // made for nearer to its fair share by the unit's whole weight and costs the other
 // less than that, so there is an end; and no move makes anybody under or over, so
-// the end is one.
-func (b *balancer) level(units []int, budget int) {
-	if budget <= 0 {
-		return
-	}
-	b.allow(units)
+// the end is one. It reports whether it moved anything.
+func (b *balancer) level(budget int) bool {
+	left := budget
 	for moved := true; moved; {
 		moved = false
 		for _, worker := range b.sorted(b.under) {
-			for budget > 0 && b.fill(worker) {
-				budget, moved = budget-1, true
+			for left > 0 && b.fill(worker) {
+				left, moved = left-1, true
 			}
 		}
 		for _, worker := range slices.Backward(b.sorted(b.over)) {
-			for budget > 0 && b.shed(worker) {
-				budget, moved = budget-1, true
+			for left > 0 && b.shed(worker) {
+				left, moved = left-1, true
 			}
 		}
 	}
+	return left < budget
 }
 
 // homeless returns the orphans that were found an owner and may have any other,
@@ -110,20 +124,37 @@ func (b *balancer) newcomersShare() int {
 	return (len(b.units) + accepting - 1) / accepting
 }
 
+// movable are units that one worker may give away by choice.
+type movable struct {
+	units  []int
+	sorted bool
+}
+
 // allow lists, by worker, what may be moved by choice.
 func (b *balancer) allow(units []int) {
-	b.movable = make([][]int, len(b.workers))
+	b.movable = make([]movable, len(b.workers))
+	held := make([]int, len(b.workers))
 	for _, u := range units {
-		b.movable[b.owner[u]] = append(b.movable[b.owner[u]], u)
+		held[b.owner[u]]++
 	}
-	for _, movable := range b.movable {
-		slices.SortFunc(movable, b.heavier)
+	backing := make([]int, len(units))
+	for i, n := range held {
+		b.movable[i].units, backing = backing[:0:n], backing[n:]
+	}
+	for _, u := range units {
+		from := &b.movable[b.owner[u]]
+		from.units = append(from.units, u)
 	}
 }
 
-// heavier orders units by weight, the heaviest first.
-func (b *balancer) heavier(x, y int) int {
-	return cmp.Or(cmp.Compare(b.units[y].Weight, b.units[x].Weight), cmp.Compare(x, y))
+// from returns what a worker may give away, heaviest first. Most are never asked.
+func (b *balancer) from(worker int) []int {
+	m := &b.movable[worker]
+	if !m.sorted {
+		slices.SortFunc(m.units, b.heavier)
+		m.sorted = true
+	}
+	return m.units
 }
 
 // sorted returns the workers of a kind, least loaded first.
@@ -171,7 +202,7 @@ func (b *balancer) shed(from int) bool {
 		}
 		// One that is full by number still takes what is heavier than most.
 		if i := b.fitting(from, to, b.load[from]-b.fair[from]); i != None &&
-			(b.count[to] < b.limit[to] || float64(b.units[b.movable[from][i]].Weight) >= b.mean) {
+			(b.count[to] < b.limit[to] || float64(b.units[b.from(from)[i]].Weight) >= b.mean) {
 			best, at = to, i
 		}
 	}
@@ -182,16 +213,16 @@ func (b *balancer) shed(from int) bool {
 	return true
 }
 
-// fitting finds the heaviest unit that one may give and the other may run, up to a
+// fitting finds the heaviest unit one may give and the other may take, up to a
 // weight, as an index of the giver's movable units. Giants stay where they are.
 func (b *balancer) fitting(from, to int, limit float64) int {
 	limit = min(limit, b.grain)
-	units := b.movable[from]
+	units := b.from(from)
 	start, _ := slices.BinarySearchFunc(units, limit, func(u int, limit float64) int {
 		return cmp.Compare(limit, float64(b.units[u].Weight))
 	})
 	for i := start; i < len(units); i++ {
-		if b.can(to, units[i]) {
+		if b.fits(to, units[i]) {
 			return i
 		}
 	}
@@ -199,9 +230,9 @@ func (b *balancer) fitting(from, to int, limit float64) int {
 }
 
 func (b *balancer) move(from, at, to int) {
-	unit := b.movable[from][at]
+	unit := b.from(from)[at]
 	b.give(unit, to)
-	b.movable[from] = slices.Delete(b.movable[from], at, at+1)
-	place, _ := slices.BinarySearchFunc(b.movable[to], unit, b.heavier)
-	b.movable[to] = slices.Insert(b.movable[to], place, unit)
+	b.movable[from].units = slices.Delete(b.movable[from].units, at, at+1)
+	place, _ := slices.BinarySearchFunc(b.from(to), unit, b.heavier)
+	b.movable[to].units = slices.Insert(b.movable[to].units, place, unit)
 }
