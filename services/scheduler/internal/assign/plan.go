@@ -97,6 +97,7 @@ func (p *planner) take(i, unit int, epoch uint64) {
 	w := p.rewrite(i)
 	w.granted = w.granted.without(unit)
 	w.revoked = w.revoked.with(hold{unit, epoch, w.generation})
+	w.settling++
 	p.plan.Revoked++
 }
 
@@ -157,14 +158,14 @@ func add(names *[]string, name string) {
 	}
 }
 
-// revoke takes units from those who should not own them any more.
+// revoke takes units from those who should not own them any more, even for nobody.
 func (p *planner) revoke(owners []int) {
 	for unit, owner := range owners {
 		holder := p.holder[unit]
-		if holder == None || owner == holder || owner == None {
+		if holder == None || owner == holder {
 			continue
 		}
-		if w := p.workers[holder]; len(w.revoked) < maxSettling {
+		if w := p.workers[holder]; w.settling < maxSettling {
 			p.take(holder, unit, w.granted.get(unit).epoch)
 		}
 	}

@@ -32,6 +32,8 @@ type worker struct {
 	granted    holds
 	revoked    holds
 	held       holds
+	damped     bool // lost its lease too often of late
+	settling   int  // revoked, and not acknowledged
 }
 
 func (w *worker) alive() bool { return w.info != nil }
@@ -64,11 +66,17 @@ func (s *state) worker(entry Entry) *worker {
 		applied:    entry.Have.GetGeneration(),
 		granted:    s.holds(entry.Want.GetGranted()),
 		held:       s.holds(entry.Have.GetHeld()),
+		damped:     entry.Losses >= flapLosses,
 	}
 	for _, revoked := range entry.Want.GetRevoked() {
 		w.revoked = s.add(w.revoked, revoked.GetShards(), revoked.GetGeneration())
 	}
 	w.revoked = w.revoked.ordered()
+	for _, revoked := range w.revoked {
+		if !w.acknowledged(revoked) {
+			w.settling++
+		}
+	}
 	return w
 }
 
@@ -149,13 +157,16 @@ func (w *worker) strays() func(yield func(int) bool) {
 	}
 }
 
-// candidates are the workers as the balancer sees them.
-func (s *state) candidates() []Candidate {
+// candidates are the workers as the balancer sees them, with these units.
+func (s *state) candidates(units []Unit) []Candidate {
 	out := make([]Candidate, len(s.workers))
 	can := make([]bool, len(s.workers)*len(s.backends))
 	for i, w := range s.workers {
 		out[i] = Candidate{
 			Capacity: w.info.GetCapacity(),
+			Damped:   w.damped,
+			Most:     uint64(w.info.GetCapacity()),
+			Busy:     w.busy(units),
 			Can:      can[i*len(s.backends) : (i+1)*len(s.backends)],
 			Accepts:  w.alive() && !w.info.GetDraining(),
 		}
@@ -166,8 +177,22 @@ func (s *state) candidates() []Candidate {
 	return out
 }
 
+// busy is the size of what a worker still runs beside what it was granted.
+func (w *worker) busy(units []Unit) uint64 {
+	var size uint64
+	for _, revoked := range w.revoked {
+		if !w.acknowledged(revoked) {
+			size += units[revoked.unit].Size
+		}
+	}
+	for unit := range w.strays() {
+		size += units[unit].Size
+	}
+	return size
+}
+
 // units are the shards as the balancer sees them. An empty shard weighs something
-// too: it costs a watch and a reload, and spreads the users to come.
+// too: it costs a watch and a reload, and spreads the users to come. It takes no room.
 func (s *state) units() []Unit {
 	out := make([]Unit, len(s.holder))
 	for u := range out {
@@ -186,7 +211,8 @@ func (s *state) units() []Unit {
 			backend, first = shard.Backend, class*int(s.in.Shards)
 		}
 		if shard.Number < s.in.Shards {
-			out[first+int(shard.Number)].Weight += uint64(listeners)
+			unit := &out[first+int(shard.Number)]
+			unit.Weight, unit.Size = uint64(listeners)+1, uint64(listeners)
 		}
 	}
 	return out

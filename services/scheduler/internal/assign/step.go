@@ -21,6 +21,8 @@ type Entry struct {
 	Want *clusterv1.Want
 	// Have is nil when the worker has never reported.
 	Have *clusterv1.Have
+	// Losses is how many leases the worker's address has lost of late; see Flaps.
+	Losses int
 }
 
 // Shard is one shard of one backend.
@@ -69,8 +71,10 @@ type Update struct {
 type Plan struct {
 	// Updates change the plan step by step, in this order.
 	Updates []Update
-	// Unassigned counts the shards for which there is no capable worker.
+	// Unassigned counts the shards for which there is no capable worker with room.
 	Unassigned int
+	// Alarms are the reasons why somebody should look, each once.
+	Alarms []Alarm
 	// Settling counts the shards that wait for their former worker to let go.
 	Settling int
 	// Granted and Revoked count the shards given and taken away.
@@ -82,19 +86,18 @@ type Plan struct {
 func Step(in Input) Plan {
 	s := newState(in)
 	units := s.units()
-	owners := Balance(s.candidates(), units)
+	workers := s.candidates(units)
+	owners := Balance(workers, units)
 	p := &planner{state: s, epoch: s.nextEpoch()}
+	p.plan.Alarms, p.plan.Unassigned = s.alarms(workers, units, owners)
 	p.revokeStrays()
 	p.grant(owners)
 	p.revoke(owners)
 	p.flush()
 	p.cleanUp()
-	for u, unit := range units {
-		switch {
-		case unit.Settling:
+	for _, unit := range units {
+		if unit.Settling {
 			p.plan.Settling++
-		case unit.Owner == None && owners[u] == None:
-			p.plan.Unassigned++
 		}
 	}
 	return p.plan
