@@ -7,7 +7,10 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/identity"
@@ -69,10 +72,12 @@ func (s *Service) handler(w parts) http.Handler {
 	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxInternalBytes, identity.Allow(map[string][]string{
 		workerv1connect.WorkerServiceGetListenersProcedure: {identity.Admin},
 		workerv1connect.WorkerServiceGetBaselineProcedure:  {identity.Admin},
+		workerv1connect.WorkerServiceSetDrainingProcedure:  {identity.Admin},
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(workerv1connect.NewWorkerServiceHandler(handler.New(handler.Worker{
 		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Baseline: listen.Baseline,
+		SetDraining: w.owner.SetDraining,
 	}), options...))
 	return identity.Middleware(mux)
 }
@@ -95,8 +100,22 @@ type membership struct {
 }
 
 // Join implements [owner.Cluster].
-func (m membership) Join(ctx context.Context) (owner.Member, error) {
-	return m.etcd.Join(ctx, m.worker)
+func (m membership) Join(ctx context.Context, draining bool) (owner.Member, error) {
+	worker := proto.CloneOf(m.worker)
+	worker.Draining = draining
+	return m.etcd.Join(ctx, worker)
+}
+
+// Relief implements [owner.Cluster].
+func (m membership) Relief(ctx context.Context, id string) (bool, error) {
+	snapshot, err := m.etcd.Snapshot(ctx)
+	if err != nil || snapshot.Leader == "" {
+		return false, err
+	}
+	return slices.ContainsFunc(snapshot.Entries, func(entry cluster.Entry) bool {
+		able := func(backend string) bool { return slices.Contains(entry.Worker.GetBackends(), backend) }
+		return entry.ID != id && entry.Worker != nil && !entry.Worker.GetDraining() && slices.ContainsFunc(m.worker.GetBackends(), able)
+	}), nil
 }
 
 // Changes implements [owner.Cluster].

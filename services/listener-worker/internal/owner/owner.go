@@ -28,7 +28,11 @@ import (
 
 // Cluster is where a worker becomes a member.
 type Cluster interface {
-	Join(ctx context.Context) (Member, error)
+	// Join registers this worker, as one that drains or not.
+	Join(ctx context.Context, draining bool) (Member, error)
+	// Relief tells whether somebody leads and another live worker, which does not
+	// drain itself, is capable of what the one with the id is.
+	Relief(ctx context.Context, id string) (bool, error)
 	// Changes brings the numbers of a backend's shards whose mailboxes have changed.
 	Changes(ctx context.Context, backend string) <-chan uint32
 }
@@ -39,6 +43,8 @@ type Member interface {
 	Lost() <-chan struct{}
 	Wants(ctx context.Context) <-chan *clusterv1.Want
 	Report(ctx context.Context, have *clusterv1.Have) error
+	// Drain asks for the shards to be taken away, or takes that back.
+	Drain(ctx context.Context, draining bool) error
 	Leave(ctx context.Context) error
 }
 
@@ -81,7 +87,8 @@ type Config struct {
 	// ReloadMin and ReloadMax bound the pause between two readings of everything
 	// (60 s, 5 min): changes are hints, the registry is the truth.
 	ReloadMin, ReloadMax time.Duration
-	// DrainFor is how long requests in flight may take when a shard is given up (10 s).
+	// DrainFor is how long requests in flight may take when a shard is given up, and
+	// how long giving up all of them may take at the end (10 s).
 	DrainFor time.Duration
 }
 
@@ -100,7 +107,8 @@ type Owner struct {
 	listeners Listeners
 	delivery  Delivery
 
-	id atomic.Pointer[string] // of the membership; nil without one
+	id   atomic.Pointer[string] // of the membership; nil without one
+	will will
 
 	mu     sync.Mutex
 	tenure *tenure // nil without one
@@ -145,7 +153,7 @@ func (o *Owner) Ready(context.Context) error {
 // orderly way. It is called once.
 func (o *Owner) Run(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
-		member, err := o.cluster.Join(ctx)
+		member, err := o.join(ctx)
 		if err != nil {
 			failures++
 			o.cfg.Log.WarnContext(ctx, "the cluster could not be joined", "error", err)
@@ -154,6 +162,7 @@ func (o *Owner) Run(ctx context.Context) error {
 		}
 		failures = 0
 		o.serve(ctx, member)
+		o.forget()
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func (t *tenure) run(ctx context.Context) {
 			t.abandon() //nolint:contextcheck // t.ctx outlives ctx, so that the end is orderly
 			return
 		case <-ctx.Done():
-			t.stop() //nolint:contextcheck // likewise
+			t.end(wants) //nolint:contextcheck // likewise
 			return
 		case want, open := <-wants:
 			if !open {
@@ -188,11 +188,11 @@ func (t *tenure) leave() {
 }
 
 // stop gives everything up in an orderly way and leaves the cluster.
-func (t *tenure) stop() {
+func (t *tenure) stop(deadline time.Time) {
 	claims := t.claims(running, draining)
 	t.cfg.Log.InfoContext(t.ctx, "worker leaves", "worker", t.member.ID(), "shards", len(claims))
 	t.listeners.RemoveAll()
-	if !t.drain(claims) {
+	if !t.drain(claims, time.Until(deadline)) {
 		t.delivery.Drop(claims)
 		t.leave()
 		return
@@ -207,8 +207,8 @@ func (t *tenure) stop() {
 
 // drain waits until nothing runs for the claims any more, or the time for it is up.
 // It returns false when the membership was lost meanwhile.
-func (t *tenure) drain(claims []deliver.Claim) bool {
-	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.DrainFor)
+func (t *tenure) drain(claims []deliver.Claim, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(t.ctx, limit)
 	defer cancel()
 	drained := make(chan error, 1)
 	go func() { drained <- t.delivery.Drain(ctx, claims) }()

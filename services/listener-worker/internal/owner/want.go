@@ -78,7 +78,7 @@ func (t *tenure) giveUp(leaving []*shard) {
 		}
 	}
 	t.work.Go(func() {
-		if !t.drain(claims) {
+		if !t.drain(claims, t.cfg.DrainFor) {
 			return
 		}
 		t.post(func() {

@@ -39,6 +39,7 @@ type fakeMember struct {
 	world   *fakeWorld
 	left    bool
 	reports []*clusterv1.Have
+	drains  bool // what the leader sees
 }
 
 func (m *fakeMember) ID() string                                   { return m.id }
@@ -49,6 +50,16 @@ func (m *fakeMember) Report(_ context.Context, have *clusterv1.Have) error {
 	m.world.mu.Lock()
 	defer m.world.mu.Unlock()
 	m.reports = append(m.reports, proto.CloneOf(have))
+	return nil
+}
+
+func (m *fakeMember) Drain(_ context.Context, draining bool) error {
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	if m.world.drainErr != nil {
+		return m.world.drainErr
+	}
+	m.drains = draining
 	return nil
 }
 
@@ -66,6 +77,8 @@ type fakeWorld struct {
 	owner     *owner.Owner
 	members   []*fakeMember
 	joinErr   error
+	drainErr  error
+	relief    bool // others could take shards
 	changes   chan uint32
 	users     map[uint32][]*registryv1.Mailbox // by shard
 	store     *mailv1.MailStore
@@ -83,7 +96,7 @@ type fakeWorld struct {
 	dropped    int
 }
 
-func (w *fakeWorld) Join(context.Context) (owner.Member, error) {
+func (w *fakeWorld) Join(_ context.Context, draining bool) (owner.Member, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.joinErr != nil {
@@ -91,9 +104,16 @@ func (w *fakeWorld) Join(context.Context) (owner.Member, error) {
 	}
 	m := &fakeMember{
 		id: fmt.Sprintf("worker-%d", len(w.members)+1), lost: make(chan struct{}), wants: make(chan *clusterv1.Want, 1), world: w,
+		drains: draining,
 	}
 	w.members = append(w.members, m)
 	return m, nil
+}
+
+func (w *fakeWorld) Relief(context.Context, string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.relief, nil
 }
 
 func (w *fakeWorld) Changes(ctx context.Context, _ string) <-chan uint32 {

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpc serves WorkerService: what admin-api asks of a worker. Invariant: it
-// changes nothing; answers come from the listeners' own word or from the mail store.
+// Package rpc serves WorkerService: what admin-api asks of a worker. Invariant: of a
+// worker it changes nothing but its wish for shards; answers come from the listeners'
+// own word or from the mail store.
 package rpc
 
 import (
@@ -28,6 +29,8 @@ type Worker struct {
 	Credentials listen.Credentials
 	// Baseline tells where a mailbox ends; see [listen.Baseline].
 	Baseline func(ctx context.Context, store *mailv1.MailStore, login listen.Login) (listen.Box, error)
+	// SetDraining says whether the worker wants to be relieved of its shards.
+	SetDraining func(ctx context.Context, draining bool) error
 }
 
 // Handler implements WorkerService.

@@ -340,6 +340,99 @@ func (x *GetBaselineResponse) GetCredentialVersion() uint64 {
 	return 0
 }
 
+// SetDrainingRequest says whether the worker is to drain.
+type SetDrainingRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True to drain, false to take shards again.
+	Draining bool `protobuf:"varint,1,opt,name=draining,proto3" json:"draining,omitempty"`
+	// The id the worker must be registered under: addresses pass from one worker to
+	// another. Empty means whichever answers.
+	Worker        string `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDrainingRequest) Reset() {
+	*x = SetDrainingRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDrainingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDrainingRequest) ProtoMessage() {}
+
+func (x *SetDrainingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDrainingRequest.ProtoReflect.Descriptor instead.
+func (*SetDrainingRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SetDrainingRequest) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+func (x *SetDrainingRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+// SetDrainingResponse answers SetDraining.
+type SetDrainingResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDrainingResponse) Reset() {
+	*x = SetDrainingResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDrainingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDrainingResponse) ProtoMessage() {}
+
+func (x *SetDrainingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDrainingResponse.ProtoReflect.Descriptor instead.
+func (*SetDrainingResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{6}
+}
+
 var File_mailpush_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
@@ -365,10 +458,15 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\x05store\x18\x02 \x01(\v2\x1b.mailpush.mail.v1.MailStoreB\x06\xbaH\x03\xc8\x01\x01R\x05store\"x\n" +
 	"\x13GetBaselineResponse\x122\n" +
 	"\acursors\x18\x01 \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12-\n" +
-	"\x12credential_version\x18\x02 \x01(\x04R\x11credentialVersion2\xd2\x01\n" +
+	"\x12credential_version\x18\x02 \x01(\x04R\x11credentialVersion\"H\n" +
+	"\x12SetDrainingRequest\x12\x1a\n" +
+	"\bdraining\x18\x01 \x01(\bR\bdraining\x12\x16\n" +
+	"\x06worker\x18\x02 \x01(\tR\x06worker\"\x15\n" +
+	"\x13SetDrainingResponse2\xb2\x02\n" +
 	"\rWorkerService\x12a\n" +
 	"\fGetListeners\x12'.mailpush.worker.v1.GetListenersRequest\x1a(.mailpush.worker.v1.GetListenersResponse\x12^\n" +
-	"\vGetBaseline\x12&.mailpush.worker.v1.GetBaselineRequest\x1a'.mailpush.worker.v1.GetBaselineResponseB\xc8\x01\n" +
+	"\vGetBaseline\x12&.mailpush.worker.v1.GetBaselineRequest\x1a'.mailpush.worker.v1.GetBaselineResponse\x12^\n" +
+	"\vSetDraining\x12&.mailpush.worker.v1.SetDrainingRequest\x1a'.mailpush.worker.v1.SetDrainingResponseB\xc8\x01\n" +
 	"\x16com.mailpush.worker.v1B\vWorkerProtoP\x01Z7mailpush.internal/proto/gen/mailpush/worker/v1;workerv1\xa2\x02\x03MWX\xaa\x02\x12Mailpush.Worker.V1\xca\x02\x12Mailpush\\Worker\\V1\xe2\x02\x1eMailpush\\Worker\\V1\\GPBMetadata\xea\x02\x14Mailpush::Worker::V1b\x06proto3"
 
 var (
@@ -383,35 +481,39 @@ func file_mailpush_worker_v1_worker_proto_rawDescGZIP() []byte {
 	return file_mailpush_worker_v1_worker_proto_rawDescData
 }
 
-var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_mailpush_worker_v1_worker_proto_goTypes = []any{
 	(*GetListenersRequest)(nil),   // 0: mailpush.worker.v1.GetListenersRequest
 	(*GetListenersResponse)(nil),  // 1: mailpush.worker.v1.GetListenersResponse
 	(*Listener)(nil),              // 2: mailpush.worker.v1.Listener
 	(*GetBaselineRequest)(nil),    // 3: mailpush.worker.v1.GetBaselineRequest
 	(*GetBaselineResponse)(nil),   // 4: mailpush.worker.v1.GetBaselineResponse
-	(*v1.User)(nil),               // 5: mailpush.mail.v1.User
-	(v1.ListenerState)(0),         // 6: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*v1.MailStore)(nil),          // 8: mailpush.mail.v1.MailStore
-	(*v1.Cursor)(nil),             // 9: mailpush.mail.v1.Cursor
+	(*SetDrainingRequest)(nil),    // 5: mailpush.worker.v1.SetDrainingRequest
+	(*SetDrainingResponse)(nil),   // 6: mailpush.worker.v1.SetDrainingResponse
+	(*v1.User)(nil),               // 7: mailpush.mail.v1.User
+	(v1.ListenerState)(0),         // 8: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*v1.MailStore)(nil),          // 10: mailpush.mail.v1.MailStore
+	(*v1.Cursor)(nil),             // 11: mailpush.mail.v1.Cursor
 }
 var file_mailpush_worker_v1_worker_proto_depIdxs = []int32{
-	5,  // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
+	7,  // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
 	2,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
-	5,  // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
-	6,  // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
-	7,  // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
-	7,  // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
-	5,  // 6: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
-	8,  // 7: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
-	9,  // 8: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
+	7,  // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
+	8,  // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
+	9,  // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
+	9,  // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
+	7,  // 6: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
+	10, // 7: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
+	11, // 8: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
 	0,  // 9: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
 	3,  // 10: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
-	1,  // 11: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
-	4,  // 12: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
-	11, // [11:13] is the sub-list for method output_type
-	9,  // [9:11] is the sub-list for method input_type
+	5,  // 11: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
+	1,  // 12: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
+	4,  // 13: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
+	6,  // 14: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
+	12, // [12:15] is the sub-list for method output_type
+	9,  // [9:12] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -428,7 +530,7 @@ func file_mailpush_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_worker_v1_worker_proto_rawDesc), len(file_mailpush_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

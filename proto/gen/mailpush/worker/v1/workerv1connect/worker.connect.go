@@ -43,6 +43,9 @@ const (
 	// WorkerServiceGetBaselineProcedure is the fully-qualified name of the WorkerService's GetBaseline
 	// RPC.
 	WorkerServiceGetBaselineProcedure = "/mailpush.worker.v1.WorkerService/GetBaseline"
+	// WorkerServiceSetDrainingProcedure is the fully-qualified name of the WorkerService's SetDraining
+	// RPC.
+	WorkerServiceSetDrainingProcedure = "/mailpush.worker.v1.WorkerService/SetDraining"
 )
 
 // WorkerServiceClient is a client for the mailpush.worker.v1.WorkerService service.
@@ -55,6 +58,11 @@ type WorkerServiceClient interface {
 	// credential; unavailable when it cannot be reached; not_found without a
 	// credential.
 	GetBaseline(context.Context, *connect.Request[v1.GetBaselineRequest]) (*connect.Response[v1.GetBaselineResponse], error)
+	// SetDraining asks the worker to have its shards taken away, or to take shards
+	// again. The worker keeps to it until told otherwise, under whatever id it is
+	// registered; a new process begins undrained. unavailable when the cluster could
+	// not be told; not_found when the worker is not the one that was meant.
+	SetDraining(context.Context, *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error)
 }
 
 // NewWorkerServiceClient constructs a client for the mailpush.worker.v1.WorkerService service. By
@@ -80,6 +88,12 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(workerServiceMethods.ByName("GetBaseline")),
 			connect.WithClientOptions(opts...),
 		),
+		setDraining: connect.NewClient[v1.SetDrainingRequest, v1.SetDrainingResponse](
+			httpClient,
+			baseURL+WorkerServiceSetDrainingProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("SetDraining")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -87,6 +101,7 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type workerServiceClient struct {
 	getListeners *connect.Client[v1.GetListenersRequest, v1.GetListenersResponse]
 	getBaseline  *connect.Client[v1.GetBaselineRequest, v1.GetBaselineResponse]
+	setDraining  *connect.Client[v1.SetDrainingRequest, v1.SetDrainingResponse]
 }
 
 // GetListeners calls mailpush.worker.v1.WorkerService.GetListeners.
@@ -99,6 +114,11 @@ func (c *workerServiceClient) GetBaseline(ctx context.Context, req *connect.Requ
 	return c.getBaseline.CallUnary(ctx, req)
 }
 
+// SetDraining calls mailpush.worker.v1.WorkerService.SetDraining.
+func (c *workerServiceClient) SetDraining(ctx context.Context, req *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error) {
+	return c.setDraining.CallUnary(ctx, req)
+}
+
 // WorkerServiceHandler is an implementation of the mailpush.worker.v1.WorkerService service.
 type WorkerServiceHandler interface {
 	// GetListeners reports the worker's listeners of the given users. Users it has
@@ -109,6 +129,11 @@ type WorkerServiceHandler interface {
 	// credential; unavailable when it cannot be reached; not_found without a
 	// credential.
 	GetBaseline(context.Context, *connect.Request[v1.GetBaselineRequest]) (*connect.Response[v1.GetBaselineResponse], error)
+	// SetDraining asks the worker to have its shards taken away, or to take shards
+	// again. The worker keeps to it until told otherwise, under whatever id it is
+	// registered; a new process begins undrained. unavailable when the cluster could
+	// not be told; not_found when the worker is not the one that was meant.
+	SetDraining(context.Context, *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error)
 }
 
 // NewWorkerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -130,12 +155,20 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(workerServiceMethods.ByName("GetBaseline")),
 		connect.WithHandlerOptions(opts...),
 	)
+	workerServiceSetDrainingHandler := connect.NewUnaryHandler(
+		WorkerServiceSetDrainingProcedure,
+		svc.SetDraining,
+		connect.WithSchema(workerServiceMethods.ByName("SetDraining")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.worker.v1.WorkerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case WorkerServiceGetListenersProcedure:
 			workerServiceGetListenersHandler.ServeHTTP(w, r)
 		case WorkerServiceGetBaselineProcedure:
 			workerServiceGetBaselineHandler.ServeHTTP(w, r)
+		case WorkerServiceSetDrainingProcedure:
+			workerServiceSetDrainingHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -151,4 +184,8 @@ func (UnimplementedWorkerServiceHandler) GetListeners(context.Context, *connect.
 
 func (UnimplementedWorkerServiceHandler) GetBaseline(context.Context, *connect.Request[v1.GetBaselineRequest]) (*connect.Response[v1.GetBaselineResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.GetBaseline is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) SetDraining(context.Context, *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.SetDraining is not implemented"))
 }
