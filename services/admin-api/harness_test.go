@@ -72,6 +72,7 @@ type fakeWorker struct {
 	workerv1connect.UnimplementedWorkerServiceHandler
 	mu       sync.Mutex
 	baseline error
+	draining bool
 }
 
 func (f *fakeWorker) set(baseline error) {
@@ -101,12 +102,32 @@ func (*fakeWorker) GetListeners(_ context.Context, r *connect.Request[workerv1.G
 	return connect.NewResponse(res), nil
 }
 
+// SetDraining drains nobody but w1.
+func (f *fakeWorker) SetDraining(_ context.Context, r *connect.Request[workerv1.SetDrainingRequest]) (*connect.Response[workerv1.SetDrainingResponse], error) {
+	if r.Msg.GetWorker() != "w1" {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("not w1"))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.draining = r.Msg.GetDraining()
+	return connect.NewResponse(&workerv1.SetDrainingResponse{}), nil
+}
+
+func (f *fakeWorker) drains() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.draining
+}
+
 // fakeScheduler knows the one worker, which holds all shards.
-type fakeScheduler struct{ worker string }
+type fakeScheduler struct {
+	address string
+	worker  *fakeWorker
+}
 
 func (f *fakeScheduler) ListWorkers(context.Context, *connect.Request[schedulerv1.ListWorkersRequest]) (*connect.Response[schedulerv1.ListWorkersResponse], error) {
 	return connect.NewResponse(&schedulerv1.ListWorkersResponse{Leader: "s1", Shards: shards, Workers: []*schedulerv1.Worker{{
-		Id: "w1", Address: f.worker, Backends: []string{"imapidle"}, Capacity: 100, Version: "v",
+		Id: "w1", Address: f.address, Backends: []string{"imapidle"}, Capacity: 100, Version: "v", Draining: f.worker.drains(),
 		Held: []*mailv1.ShardSet{{Backend: "imapidle", Shards: []uint32{0, 1, 2, 3}, Epochs: []uint64{5, 5, 5, 5}}},
 	}}}), nil
 }
@@ -149,7 +170,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		Public: public, Internal: internal, Database: secret.New("sqlite://" + w.database), Cluster: inCluster,
 		VaultAddrs: []string{w.serve(identity.Vault, func() (string, http.Handler) { return vaultv1connect.NewVaultServiceHandler(w.vault) })},
 		SchedulerAddrs: []string{w.serve(identity.Scheduler, func() (string, http.Handler) {
-			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{worker})
+			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{worker, w.worker})
 		})},
 		AllowPermanentPush: true, CredStorage: true, IMAPIdlePermanent: true,
 		Stores:         []*mailv1.MailStore{{Name: "demo", Address: "127.0.0.1:143", Backend: "imapidle"}},

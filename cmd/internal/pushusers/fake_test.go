@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
+	"sync"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -26,11 +28,15 @@ import (
 type fakeAdmin struct {
 	users         adminv1.ListPushUsersResponse
 	registrations adminv1.ListClientRegistrationsResponse
+	mu            sync.Mutex
 	workers       adminv1.ListWorkersResponse
 	explanation   adminv1.ExplainResponse
 	refusal       string // the Connect code that every call is refused with
 	hang          bool   // no call is ever answered
 	samePage      bool   // each page of push users points at itself
+	release       uint32 // how many shards a draining worker is relieved of between two lists
+	then          string // what happens to a draining worker at the third list: leaves, undrained
+	lists         int    // since a drain
 }
 
 const fakePageSize = 2
@@ -40,13 +46,14 @@ func newFakeAdmin(text []byte) (*fakeAdmin, error) {
 	f := &fakeAdmin{}
 	var parts struct {
 		PushUsers, Registrations, Workers, Explain json.RawMessage
-		Refuse                                     string
+		Refuse, Then                               string
 		Hang, SamePage                             bool
+		Release                                    uint32
 	}
 	if err := json.Unmarshal(text, &parts); err != nil {
 		return nil, err
 	}
-	f.refusal, f.hang, f.samePage = parts.Refuse, parts.Hang, parts.SamePage
+	f.refusal, f.hang, f.samePage, f.release, f.then = parts.Refuse, parts.Hang, parts.SamePage, parts.Release, parts.Then
 	for _, part := range []struct {
 		text json.RawMessage
 		into proto.Message
@@ -166,5 +173,47 @@ func (f *fakeAdmin) Explain(
 func (f *fakeAdmin) ListWorkers(
 	context.Context, *connect.Request[adminv1.ListWorkersRequest],
 ) (*connect.Response[adminv1.ListWorkersResponse], error) {
-	return connect.NewResponse(&f.workers), nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := proto.CloneOf(&f.workers)
+	f.lists++
+	for i, w := range f.workers.GetWorkers() {
+		if !w.GetDraining() {
+			continue
+		}
+		w.Shards -= min(f.release, w.GetShards())
+		if f.lists == 2 && f.then == "undrained" {
+			w.Draining = false
+		}
+		if f.lists == 2 && f.then == "leaves" {
+			f.workers.Workers = slices.Delete(f.workers.GetWorkers(), i, i+1)
+			break
+		}
+	}
+	return connect.NewResponse(answer), nil
+}
+
+func (f *fakeAdmin) DrainWorker(
+	_ context.Context, r *connect.Request[adminv1.DrainWorkerRequest],
+) (*connect.Response[adminv1.DrainWorkerResponse], error) {
+	return connect.NewResponse(&adminv1.DrainWorkerResponse{}), f.setDraining(r.Msg.GetId(), true)
+}
+
+func (f *fakeAdmin) UndrainWorker(
+	_ context.Context, r *connect.Request[adminv1.UndrainWorkerRequest],
+) (*connect.Response[adminv1.UndrainWorkerResponse], error) {
+	return connect.NewResponse(&adminv1.UndrainWorkerResponse{}), f.setDraining(r.Msg.GetId(), false)
+}
+
+func (f *fakeAdmin) setDraining(id string, draining bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lists = 0
+	for _, w := range f.workers.GetWorkers() {
+		if w.GetId() == id {
+			w.Draining = draining
+			return nil
+		}
+	}
+	return connect.NewError(connect.CodeNotFound, fmt.Errorf("no live worker has the id %q", id))
 }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package edge is what admin-api does when it is called: subscribe, remove, list,
-// explain, and show a shard to its worker. It joins the registry, the vault, the
+// explain, drain, and show a shard to its worker. It joins the registry, the vault, the
 // scheduler and the workers, and knows of each only the few verbs below.
 //
 // It keeps two invariants. A subscription is answered only after its login, its
@@ -101,6 +101,9 @@ type Workers interface {
 	Baseline(ctx context.Context, address string, user registry.UserID, store *mailv1.MailStore) ([]registry.Cursor, error)
 	// Listeners reports the worker's listeners of the given users.
 	Listeners(ctx context.Context, address string, users []registry.UserID) ([]Listener, error)
+	// SetDraining has the worker give its shards up, or take shards again. NotFound
+	// when the worker at the address is not the one with the id.
+	SetDraining(ctx context.Context, address, id string, draining bool) error
 }
 
 // ErrNoAnswer marks the error of a call that never reached its service.

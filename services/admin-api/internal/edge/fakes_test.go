@@ -5,6 +5,7 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -234,6 +235,7 @@ type fakeWorkers struct {
 	asked     []string
 	listeners map[string][]Listener
 	silent    map[string]error
+	told      []string // id@address draining, of SetDraining
 }
 
 func (f *fakeWorkers) Baseline(
@@ -250,6 +252,16 @@ func (f *fakeWorkers) Listeners(_ context.Context, address string, _ []registry.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.listeners[address], f.silent[address]
+}
+
+func (f *fakeWorkers) SetDraining(_ context.Context, address, id string, draining bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.silent[address]; err != nil {
+		return err
+	}
+	f.told = append(f.told, fmt.Sprintf("%s@%s %v", id, address, draining))
+	return nil
 }
 
 // world is an Edge among fakes, all well.

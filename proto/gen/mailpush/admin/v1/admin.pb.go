@@ -943,6 +943,172 @@ func (x *Worker) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// DrainWorkerRequest names the worker to relieve of its shards.
+type DrainWorkerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The worker's id, as in ListWorkers.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerRequest) Reset() {
+	*x = DrainWorkerRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerRequest) ProtoMessage() {}
+
+func (x *DrainWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerRequest.ProtoReflect.Descriptor instead.
+func (*DrainWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DrainWorkerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// DrainWorkerResponse answers DrainWorker.
+type DrainWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerResponse) Reset() {
+	*x = DrainWorkerResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerResponse) ProtoMessage() {}
+
+func (x *DrainWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerResponse.ProtoReflect.Descriptor instead.
+func (*DrainWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{15}
+}
+
+// UndrainWorkerRequest names the worker that may take shards again.
+type UndrainWorkerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The worker's id, as in ListWorkers.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndrainWorkerRequest) Reset() {
+	*x = UndrainWorkerRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndrainWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndrainWorkerRequest) ProtoMessage() {}
+
+func (x *UndrainWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndrainWorkerRequest.ProtoReflect.Descriptor instead.
+func (*UndrainWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UndrainWorkerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// UndrainWorkerResponse answers UndrainWorker.
+type UndrainWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndrainWorkerResponse) Reset() {
+	*x = UndrainWorkerResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndrainWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndrainWorkerResponse) ProtoMessage() {}
+
+func (x *UndrainWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndrainWorkerResponse.ProtoReflect.Descriptor instead.
+func (*UndrainWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{17}
+}
+
 var File_mailpush_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
@@ -1020,13 +1186,21 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\bdraining\x18\a \x01(\bR\bdraining\x12\x18\n" +
 	"\aversion\x18\b \x01(\tR\aversion\x129\n" +
 	"\n" +
-	"started_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\x92\x04\n" +
+	"started_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"/\n" +
+	"\x12DrainWorkerRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x15\n" +
+	"\x13DrainWorkerResponse\"1\n" +
+	"\x14UndrainWorkerRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x17\n" +
+	"\x15UndrainWorkerResponse2\xd4\x05\n" +
 	"\fAdminService\x12b\n" +
 	"\rListPushUsers\x12'.mailpush.admin.v1.ListPushUsersRequest\x1a(.mailpush.admin.v1.ListPushUsersResponse\x12\x80\x01\n" +
 	"\x17ListClientRegistrations\x121.mailpush.admin.v1.ListClientRegistrationsRequest\x1a2.mailpush.admin.v1.ListClientRegistrationsResponse\x12k\n" +
 	"\x10UnregisterClient\x12*.mailpush.admin.v1.UnregisterClientRequest\x1a+.mailpush.admin.v1.UnregisterClientResponse\x12P\n" +
 	"\aExplain\x12!.mailpush.admin.v1.ExplainRequest\x1a\".mailpush.admin.v1.ExplainResponse\x12\\\n" +
-	"\vListWorkers\x12%.mailpush.admin.v1.ListWorkersRequest\x1a&.mailpush.admin.v1.ListWorkersResponseB\xc0\x01\n" +
+	"\vListWorkers\x12%.mailpush.admin.v1.ListWorkersRequest\x1a&.mailpush.admin.v1.ListWorkersResponse\x12\\\n" +
+	"\vDrainWorker\x12%.mailpush.admin.v1.DrainWorkerRequest\x1a&.mailpush.admin.v1.DrainWorkerResponse\x12b\n" +
+	"\rUndrainWorker\x12'.mailpush.admin.v1.UndrainWorkerRequest\x1a(.mailpush.admin.v1.UndrainWorkerResponseB\xc0\x01\n" +
 	"\x15com.mailpush.admin.v1B\n" +
 	"AdminProtoP\x01Z5mailpush.internal/proto/gen/mailpush/admin/v1;adminv1\xa2\x02\x03MAX\xaa\x02\x11Mailpush.Admin.V1\xca\x02\x11Mailpush\\Admin\\V1\xe2\x02\x1dMailpush\\Admin\\V1\\GPBMetadata\xea\x02\x13Mailpush::Admin::V1b\x06proto3"
 
@@ -1042,7 +1216,7 @@ func file_mailpush_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_mailpush_admin_v1_admin_proto_rawDescData
 }
 
-var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_mailpush_admin_v1_admin_proto_goTypes = []any{
 	(*ListPushUsersRequest)(nil),            // 0: mailpush.admin.v1.ListPushUsersRequest
 	(*ListPushUsersResponse)(nil),           // 1: mailpush.admin.v1.ListPushUsersResponse
@@ -1058,31 +1232,39 @@ var file_mailpush_admin_v1_admin_proto_goTypes = []any{
 	(*ListWorkersRequest)(nil),              // 11: mailpush.admin.v1.ListWorkersRequest
 	(*ListWorkersResponse)(nil),             // 12: mailpush.admin.v1.ListWorkersResponse
 	(*Worker)(nil),                          // 13: mailpush.admin.v1.Worker
-	(v1.ListenerState)(0),                   // 14: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil),           // 15: google.protobuf.Timestamp
+	(*DrainWorkerRequest)(nil),              // 14: mailpush.admin.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),             // 15: mailpush.admin.v1.DrainWorkerResponse
+	(*UndrainWorkerRequest)(nil),            // 16: mailpush.admin.v1.UndrainWorkerRequest
+	(*UndrainWorkerResponse)(nil),           // 17: mailpush.admin.v1.UndrainWorkerResponse
+	(v1.ListenerState)(0),                   // 18: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil),           // 19: google.protobuf.Timestamp
 }
 var file_mailpush_admin_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
-	14, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
-	15, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
-	15, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
+	18, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
+	19, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
+	19, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
 	5,  // 4: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
-	15, // 5: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
+	19, // 5: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
 	10, // 6: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
 	13, // 7: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
-	15, // 8: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	19, // 8: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
 	0,  // 9: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
 	3,  // 10: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
 	6,  // 11: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
 	8,  // 12: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
 	11, // 13: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
-	1,  // 14: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
-	4,  // 15: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
-	7,  // 16: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
-	9,  // 17: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
-	12, // 18: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
+	14, // 14: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
+	16, // 15: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
+	1,  // 16: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
+	4,  // 17: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
+	7,  // 18: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
+	9,  // 19: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
+	12, // 20: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
+	15, // 21: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
+	17, // 22: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
+	16, // [16:23] is the sub-list for method output_type
+	9,  // [9:16] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1099,7 +1281,7 @@ func file_mailpush_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_admin_v1_admin_proto_rawDesc), len(file_mailpush_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -51,6 +51,12 @@ const (
 	// AdminServiceListWorkersProcedure is the fully-qualified name of the AdminService's ListWorkers
 	// RPC.
 	AdminServiceListWorkersProcedure = "/mailpush.admin.v1.AdminService/ListWorkers"
+	// AdminServiceDrainWorkerProcedure is the fully-qualified name of the AdminService's DrainWorker
+	// RPC.
+	AdminServiceDrainWorkerProcedure = "/mailpush.admin.v1.AdminService/DrainWorker"
+	// AdminServiceUndrainWorkerProcedure is the fully-qualified name of the AdminService's
+	// UndrainWorker RPC.
+	AdminServiceUndrainWorkerProcedure = "/mailpush.admin.v1.AdminService/UndrainWorker"
 )
 
 // AdminServiceClient is a client for the mailpush.admin.v1.AdminService service.
@@ -68,6 +74,14 @@ type AdminServiceClient interface {
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
 	// ListWorkers shows the live workers and the scheduler's leader.
 	ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error)
+	// DrainWorker has a worker's shards moved to other workers, batch by batch; the
+	// worker stays and takes no new ones. It answers at once: ListWorkers shows how
+	// many shards are left. Draining twice is draining once. not_found when there is
+	// no such worker.
+	DrainWorker(context.Context, *connect.Request[v1.DrainWorkerRequest]) (*connect.Response[v1.DrainWorkerResponse], error)
+	// UndrainWorker lets a worker take shards again, whether it was draining or not.
+	// not_found when there is no such worker.
+	UndrainWorker(context.Context, *connect.Request[v1.UndrainWorkerRequest]) (*connect.Response[v1.UndrainWorkerResponse], error)
 }
 
 // NewAdminServiceClient constructs a client for the mailpush.admin.v1.AdminService service. By
@@ -111,6 +125,18 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("ListWorkers")),
 			connect.WithClientOptions(opts...),
 		),
+		drainWorker: connect.NewClient[v1.DrainWorkerRequest, v1.DrainWorkerResponse](
+			httpClient,
+			baseURL+AdminServiceDrainWorkerProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DrainWorker")),
+			connect.WithClientOptions(opts...),
+		),
+		undrainWorker: connect.NewClient[v1.UndrainWorkerRequest, v1.UndrainWorkerResponse](
+			httpClient,
+			baseURL+AdminServiceUndrainWorkerProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("UndrainWorker")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -121,6 +147,8 @@ type adminServiceClient struct {
 	unregisterClient        *connect.Client[v1.UnregisterClientRequest, v1.UnregisterClientResponse]
 	explain                 *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
 	listWorkers             *connect.Client[v1.ListWorkersRequest, v1.ListWorkersResponse]
+	drainWorker             *connect.Client[v1.DrainWorkerRequest, v1.DrainWorkerResponse]
+	undrainWorker           *connect.Client[v1.UndrainWorkerRequest, v1.UndrainWorkerResponse]
 }
 
 // ListPushUsers calls mailpush.admin.v1.AdminService.ListPushUsers.
@@ -148,6 +176,16 @@ func (c *adminServiceClient) ListWorkers(ctx context.Context, req *connect.Reque
 	return c.listWorkers.CallUnary(ctx, req)
 }
 
+// DrainWorker calls mailpush.admin.v1.AdminService.DrainWorker.
+func (c *adminServiceClient) DrainWorker(ctx context.Context, req *connect.Request[v1.DrainWorkerRequest]) (*connect.Response[v1.DrainWorkerResponse], error) {
+	return c.drainWorker.CallUnary(ctx, req)
+}
+
+// UndrainWorker calls mailpush.admin.v1.AdminService.UndrainWorker.
+func (c *adminServiceClient) UndrainWorker(ctx context.Context, req *connect.Request[v1.UndrainWorkerRequest]) (*connect.Response[v1.UndrainWorkerResponse], error) {
+	return c.undrainWorker.CallUnary(ctx, req)
+}
+
 // AdminServiceHandler is an implementation of the mailpush.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	// ListPushUsers shows the listeners of the whole cluster, as reported by the
@@ -163,6 +201,14 @@ type AdminServiceHandler interface {
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
 	// ListWorkers shows the live workers and the scheduler's leader.
 	ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error)
+	// DrainWorker has a worker's shards moved to other workers, batch by batch; the
+	// worker stays and takes no new ones. It answers at once: ListWorkers shows how
+	// many shards are left. Draining twice is draining once. not_found when there is
+	// no such worker.
+	DrainWorker(context.Context, *connect.Request[v1.DrainWorkerRequest]) (*connect.Response[v1.DrainWorkerResponse], error)
+	// UndrainWorker lets a worker take shards again, whether it was draining or not.
+	// not_found when there is no such worker.
+	UndrainWorker(context.Context, *connect.Request[v1.UndrainWorkerRequest]) (*connect.Response[v1.UndrainWorkerResponse], error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -202,6 +248,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("ListWorkers")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceDrainWorkerHandler := connect.NewUnaryHandler(
+		AdminServiceDrainWorkerProcedure,
+		svc.DrainWorker,
+		connect.WithSchema(adminServiceMethods.ByName("DrainWorker")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceUndrainWorkerHandler := connect.NewUnaryHandler(
+		AdminServiceUndrainWorkerProcedure,
+		svc.UndrainWorker,
+		connect.WithSchema(adminServiceMethods.ByName("UndrainWorker")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.admin.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceListPushUsersProcedure:
@@ -214,6 +272,10 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceExplainHandler.ServeHTTP(w, r)
 		case AdminServiceListWorkersProcedure:
 			adminServiceListWorkersHandler.ServeHTTP(w, r)
+		case AdminServiceDrainWorkerProcedure:
+			adminServiceDrainWorkerHandler.ServeHTTP(w, r)
+		case AdminServiceUndrainWorkerProcedure:
+			adminServiceUndrainWorkerHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -241,4 +303,12 @@ func (UnimplementedAdminServiceHandler) Explain(context.Context, *connect.Reques
 
 func (UnimplementedAdminServiceHandler) ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.ListWorkers is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DrainWorker(context.Context, *connect.Request[v1.DrainWorkerRequest]) (*connect.Response[v1.DrainWorkerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.DrainWorker is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) UndrainWorker(context.Context, *connect.Request[v1.UndrainWorkerRequest]) (*connect.Response[v1.UndrainWorkerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.UndrainWorker is not implemented"))
 }
