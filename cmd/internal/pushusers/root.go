@@ -24,7 +24,7 @@ Environment:
 Exit codes:
   0  done; a list may be empty
   1  the command line is wrong
-  2  no such push registration, or no such user
+  2  no such push registration, no such user, or no such worker
   3  the administrator's name or password is wrong, or not allowed to do this
   4  the server cannot be reached, or did not answer in time
   5  the server answered with an error`
@@ -45,6 +45,11 @@ const examples = `  List the running listeners, with the password from a file or
 
   Say why a user has, or has no, permanent listener:
     pushusers explain 249@1
+
+  Relieve a worker of its work before its machine is looked after, and give it back:
+    pushusers workers
+    pushusers drain 4fzk
+    pushusers undrain 4fzk
 
   Count the suspended listeners in a script:
     pushusers --output json |
@@ -85,6 +90,6 @@ func (a *app) rootCommand() *cobra.Command {
 	// The only error is a flag of another name.
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputFormats(), cobra.ShellCompDirectiveNoFileComp))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(a.explainCommand(), a.workersCommand())
+	root.AddCommand(a.drainCommand(), a.explainCommand(), a.undrainCommand(), a.workersCommand())
 	return root
 }

@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 )
@@ -54,12 +56,13 @@ func (a *app) writeWorkers(workers []*adminv1.Worker) {
 		return
 	}
 	columns := []column{
-		{"Worker", false}, {"State", false}, {"Capacity", true}, {"Listeners", true}, {"Shards", true},
-		{"Address", false}, {"Backends", false}, {"Version", false}, {"Started", false},
+		{"Worker", false}, {"Address", false}, {"Backends", false}, {"Capacity", true}, {"Listeners", true},
+		{"Shards", true}, {"State", false}, {"Age", true}, {"Version", false}, {"Started", false},
 	}
 	if a.output != outputWide {
-		columns = columns[:5]
+		columns = columns[:8]
 	}
+	now := time.Now()
 	var rows [][]string
 	for _, w := range workers {
 		state := "active"
@@ -67,8 +70,8 @@ func (a *app) writeWorkers(workers []*adminv1.Worker) {
 			state = "draining"
 		}
 		row := []string{
-			w.GetId(), state, count(w.GetCapacity()), count(w.GetListeners()), count(w.GetShards()),
-			w.GetAddress(), strings.Join(w.GetBackends(), ","), orDash(w.GetVersion()), timeText(w.GetStartedAt()),
+			w.GetId(), w.GetAddress(), strings.Join(w.GetBackends(), ","), count(w.GetCapacity()), count(w.GetListeners()),
+			count(w.GetShards()), state, ageText(w.GetStartedAt(), now), orDash(w.GetVersion()), timeText(w.GetStartedAt()),
 		}
 		rows = append(rows, row[:len(columns)])
 	}
@@ -76,3 +79,23 @@ func (a *app) writeWorkers(workers []*adminv1.Worker) {
 }
 
 func count(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+// ageText says how long ago something began, in its two largest units. The clocks of
+// two machines may differ: what began in the future has just begun.
+func ageText(since *timestamppb.Timestamp, now time.Time) string {
+	if since == nil {
+		return "-"
+	}
+	age := max(now.Sub(since.AsTime()), 0)
+	days, hours := int(age/(24*time.Hour)), int(age/time.Hour)%24
+	minutes, seconds := int(age/time.Minute)%60, int(age/time.Second)%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%dd%dh", days, hours)
+	case hours > 0:
+		return fmt.Sprintf("%dh%dm", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%dm%ds", minutes, seconds)
+	}
+	return fmt.Sprintf("%ds", seconds)
+}
