@@ -57,6 +57,17 @@ func TestMassLossFillsTheOthersAndNoFurther(t *testing.T) {
 	}
 }
 
+func TestWhoDrainedIsNotMissed(t *testing.T) {
+	t.Parallel()
+	s := crowd(t, 2, 60)
+	s.drain(s.workers[0])
+	settled(t, s)
+	s.crash(s.workers[0])
+	if plan := s.pass(); len(plan.Alarms) > 0 {
+		t.Errorf("alarms %q", plan.Alarms)
+	}
+}
+
 func TestWorkerThatOutgrewItsCapacityLetsGo(t *testing.T) {
 	t.Parallel()
 	s := crowd(t, 1, 60)

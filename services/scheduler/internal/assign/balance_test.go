@@ -37,6 +37,8 @@ func TestBalance(t *testing.T) {
 	large, draining, first, small, busy, damped := any1(), any1(), any1(), any1(), any1(), any1()
 	small.Most, busy.Most, busy.Busy, damped.Damped = 5, 5, 5, true
 	large.Capacity, draining.Accepts, first.Can = 3, false, []bool{true, false}
+	smallDraining := small
+	smallDraining.Accepts = false
 	settling := assign.Unit{Weight: 1, Owner: assign.None, Settling: true}
 	for name, c := range map[string]struct {
 		workers []assign.Candidate
@@ -53,6 +55,8 @@ func TestBalance(t *testing.T) {
 		"no use in moving":             {[]assign.Candidate{any1(), any1()}, append(units(0, 1, 1), units(1, 1)...), []int{0, 0, 1}},
 		"a drain goes to the others":   {[]assign.Candidate{draining, any1()}, units(0, 1, 1), []int{1, 1}},
 		"a drain without others waits": {[]assign.Candidate{draining, draining}, units(0, 1, 1), []int{0, 0}},
+		"up to its most":               {[]assign.Candidate{smallDraining}, units(0, 3, 3), []int{0, assign.None}},
+		"one newcomer's share a time":  {[]assign.Candidate{any1(), any1(), any1(), any1()}, units(0, 1, 1, 1, 1, 1, 1, 1, 1), []int{1, 1, 0, 0, 0, 0, 0, 0}},
 		"nothing new for a drain":      {[]assign.Candidate{draining}, units(assign.None, 1), []int{assign.None}},
 		"only the capable": {
 			[]assign.Candidate{first, any1()},

@@ -153,6 +153,65 @@ func TestDrainHandsOverAndTheLastOneKeeps(t *testing.T) {
 	}
 }
 
+// A listener is dark while its shard is handed over, so not all shards are at a time.
+func TestLargeWorkerIsRelievedInBatches(t *testing.T) {
+	t.Parallel()
+	const batch, many = 128, 300
+	numbers := make([]uint32, many)
+	for i := range numbers {
+		numbers[i] = uint32(i)
+	}
+	in := assign.Input{Revision: 60, Shards: many, Entries: []assign.Entry{
+		{
+			ID:     "a",
+			Worker: &clusterv1.Worker{Id: "a", Backends: []string{"imapidle"}, Draining: true},
+			Want:   &clusterv1.Want{Generation: 6, Granted: set(50, numbers...)},
+			Have:   &clusterv1.Have{Generation: 6, Held: set(50, numbers...)},
+		},
+		{ID: "b", Worker: &clusterv1.Worker{Id: "b", Backends: []string{"imapidle"}}},
+	}}
+	plan := assign.Step(in)
+	if plan.Revoked != batch {
+		t.Fatalf("%d revoked, want %d", plan.Revoked, batch)
+	}
+	in.Entries[0].Want = plan.Updates[0].Put["a"]
+	if plan := assign.Step(in); plan.Revoked != 0 {
+		t.Errorf("%d more revoked before the acknowledgement", plan.Revoked)
+	}
+	in.Entries[0].Have = &clusterv1.Have{Generation: 7, Held: in.Entries[0].Want.GetGranted()}
+	if plan := assign.Step(in); plan.Granted != batch || plan.Revoked != batch {
+		t.Errorf("%d granted and %d revoked after it, want a batch of each", plan.Granted, plan.Revoked)
+	}
+}
+
+// What is let go of for lack of room stays on the revoke list, and is in no transit.
+func TestWorkerLetsGoOfMoreThanABatch(t *testing.T) {
+	t.Parallel()
+	const many, capacity = 300, 100
+	in := assign.Input{Revision: 60, Shards: many, Loads: assign.Loads{Listeners: make(map[assign.Shard]uint32)}}
+	numbers := make([]uint32, many)
+	for i := range numbers {
+		numbers[i] = uint32(i)
+		in.Loads.Listeners[assign.Shard{Backend: "imapidle", Number: numbers[i]}] = 1
+	}
+	in.Entries = []assign.Entry{{
+		ID:     "a",
+		Worker: &clusterv1.Worker{Id: "a", Backends: []string{"imapidle"}, Capacity: capacity},
+		Want:   &clusterv1.Want{Generation: 6, Granted: set(50, numbers...)},
+		Have:   &clusterv1.Have{Generation: 6, Held: set(50, numbers...)},
+	}}
+	for range 2 {
+		for _, update := range assign.Step(in).Updates {
+			want := update.Put["a"]
+			in.Entries[0].Want = want
+			in.Entries[0].Have = &clusterv1.Have{Generation: want.GetGeneration(), Held: want.GetGranted()}
+		}
+	}
+	if got := len(members(in.Entries[0].Want.GetGranted())); got != capacity {
+		t.Errorf("%d are left, want %d", got, capacity)
+	}
+}
+
 func TestNoCapableWorkerIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	s := newStore()
