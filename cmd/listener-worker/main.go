@@ -16,5 +16,6 @@ import (
 var version = "dev"
 
 func main() {
+	workerwire.Tune()
 	os.Exit(program.Main(identity.Worker, workerwire.Build, version, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -35,6 +35,7 @@ func Role(args []string, stdout, stderr io.Writer) (code int, played bool) {
 	if len(args) < 2 || args[1] != workerRole {
 		return 0, false
 	}
+	workerwire.Tune()
 	return program.Main(identity.Worker, workerwire.Build, "bench", args[2:], stdout, stderr), true
 }
 

@@ -6,6 +6,8 @@ package workerwire
 
 import (
 	"context"
+	"os"
+	"runtime/debug"
 
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
@@ -13,6 +15,20 @@ import (
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	worker "mailpush.internal/services/listener-worker"
 )
+
+// gcPercent is the worker's garbage collection target. A worker is mostly buffers
+// that wait: half of Go's usual headroom takes a fifth off the memory of each idle
+// listener (make bench), and collecting twice as often costs little where little is
+// allocated.
+const gcPercent = 50
+
+// Tune sets what a process that is nothing but a worker wants of the Go runtime. The
+// environment's GOGC wins.
+func Tune() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
 
 // Build implements [wire.Builder] for listener-worker.
 func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
