@@ -57,9 +57,10 @@ func report(w io.Writer, size dimensions, weights []uint32, all []outcome) {
 			moves(o.before, o.left), fmt.Sprintf("(%d)", o.before.of(o.leaver)))
 	}
 	fmt.Fprintf(w, `
+decide: mailpush reads the stored plan and writes the change; hashing has no memory and places all shards anew.
 min, join: ceil(S/(W+1)), an even share by number; heavier shards than most make a fair share with fewer.
 min, leave: the shards of the worker that is lost. Nothing else moves, so the imbalance after it is bound by
-1 + the heaviest of them over the mean.
+1 + the heaviest of them over the mean. Jump hash numbers its workers: the last takes the lost one's number.
 
 `)
 	ours, plain := all[0], all[1]

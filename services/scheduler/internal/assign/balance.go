@@ -267,5 +267,9 @@ func (b *balancer) spread(orphans, homeless []int) {
 
 // heavier orders units by weight, the heaviest first.
 func (b *balancer) heavier(x, y int) int {
-	return cmp.Or(cmp.Compare(b.units[y].Weight, b.units[x].Weight), cmp.Compare(b.units[y].Size, b.units[x].Size), cmp.Compare(x, y))
+	first, second := &b.units[x], &b.units[y]
+	if first.Weight != second.Weight {
+		return cmp.Compare(second.Weight, first.Weight)
+	}
+	return cmp.Or(cmp.Compare(second.Size, first.Size), cmp.Compare(x, y))
 }

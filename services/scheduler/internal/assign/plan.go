@@ -4,7 +4,6 @@
 package assign
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -103,20 +102,21 @@ func (p *planner) take(i, unit int, epoch uint64) {
 
 // grant gives every unit that everybody else has let go of to its owner.
 func (p *planner) grant(owners []int) {
-	var ready []int
+	// One owner after the other, so that an update touches few workers.
+	ready := make([][]int, len(p.workers))
 	for unit, owner := range owners {
 		switch {
 		case owner == None:
 		case p.holder[unit] == None, p.holder[unit] == owner && p.refused(owner, unit):
 			if p.cleared(unit) {
-				ready = append(ready, unit)
+				ready[owner] = append(ready[owner], unit)
 			}
 		}
 	}
-	// One owner after the other, so that an update touches few workers.
-	slices.SortStableFunc(ready, func(x, y int) int { return cmp.Compare(owners[x], owners[y]) })
-	for _, unit := range ready {
-		p.give(unit, owners[unit])
+	for owner, units := range ready {
+		for _, unit := range units {
+			p.give(unit, owner)
+		}
 	}
 }
 
