@@ -69,12 +69,11 @@ func (o *Owner) forget() {
 func (t *tenure) end(wants <-chan *clusterv1.Want) {
 	deadline := time.Now().Add(t.cfg.DrainFor)
 	t.handOver(wants, deadline.Add(-t.cfg.DrainFor/stopShare))
-	select {
-	case <-t.member.Lost():
+	if t.lost() {
 		t.abandon()
-	default:
-		t.stop(deadline)
+		return
 	}
+	t.stop(deadline)
 }
 
 // handOver has the leader move the shards to other workers while they run on here:

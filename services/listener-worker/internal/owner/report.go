@@ -43,7 +43,7 @@ func (t *tenure) report() {
 		ctx, cancel := context.WithTimeout(t.ctx, reportTimeout)
 		defer cancel()
 		err := t.member.Report(ctx, have)
-		if err != nil {
+		if err != nil && !t.lost() { // else there is nobody to report to
 			t.cfg.Log.WarnContext(ctx, "what is run could not be reported", "error", err)
 			pause(t.ctx, backoff(1))
 		}

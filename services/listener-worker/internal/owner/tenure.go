@@ -169,6 +169,16 @@ func (t *tenure) claims(phases ...phase) []deliver.Claim {
 	return out
 }
 
+// lost tells whether the membership has ended.
+func (t *tenure) lost() bool {
+	select {
+	case <-t.member.Lost():
+		return true
+	default:
+		return false
+	}
+}
+
 // abandon stops everything at once: the right to act has ended.
 func (t *tenure) abandon() {
 	claims := t.claims(running, draining)
