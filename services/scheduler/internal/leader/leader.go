@@ -5,7 +5,8 @@
 // members. It reads the cluster, asks package assign what to change, and writes that.
 //
 // Invariant: the loop remembers nothing that the plan depends on, so a new leader
-// goes on where the last one stopped, and the end of a term changes no plan.
+// goes on where the last one stopped, and the end of a term changes no plan. Which
+// workers flap is forgotten with the term: a newcomer's share is all that hangs on it.
 package leader
 
 import (
@@ -47,8 +48,8 @@ type Config struct {
 // Leader campaigns and, while it leads, schedules.
 type Leader struct {
 	config Config
-	// alarm is the number of unassigned shards last logged about.
-	alarm int
+	// alarm is what was last logged about.
+	alarm string
 }
 
 // New returns a Leader for Run.
@@ -121,6 +122,7 @@ type tenure struct {
 
 	term    *cluster.Term
 	pace    pace
+	flaps   assign.Flaps
 	retried time.Time
 	failing bool
 }
@@ -173,7 +175,9 @@ func (t *tenure) tryPass(ctx context.Context, now time.Time) (time.Duration, str
 	if retry {
 		t.retried = now
 	}
-	plan := assign.Step(t.input(snapshot, retry))
+	in := t.input(snapshot, retry)
+	t.flaps.Observe(in.Entries, now)
+	plan := assign.Step(in)
 	for _, update := range plan.Updates {
 		if err := t.term.Apply(ctx, snapshot, cluster.Update(update)); err != nil {
 			return 0, "", err

@@ -35,7 +35,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		leading:    gauge("leading", "1 while this process leads."),
 		workers:    gauge("workers", "Live workers, as the leader sees them."),
-		unassigned: gauge("unassigned_shards", "Shards that no live worker is capable of running."),
+		unassigned: gauge("unassigned_shards", "Shards that no live worker is capable of running, or has room for."),
 		settling:   gauge("settling_shards", "Shards that wait for their former worker to let go."),
 		granted:    counter("granted_shards_total", "Shards given to workers."),
 		revoked:    counter("revoked_shards_total", "Shards taken from live workers."),
@@ -71,12 +71,19 @@ func (t *tenure) show(ctx context.Context, snapshot *cluster.Snapshot, plan assi
 		t.config.Log.InfoContext(ctx, "plan changed", "workers", workers, "granted", plan.Granted,
 			"revoked", plan.Revoked, "settling", plan.Settling, "updates", len(plan.Updates))
 	}
+	t.sound(ctx, plan, workers)
+}
+
+// sound logs alarms when they change, and their end.
+func (t *tenure) sound(ctx context.Context, plan assign.Plan, workers int) {
+	alarm := fmt.Sprint(plan.Unassigned, plan.Alarms)
 	switch {
-	case plan.Unassigned == t.alarm:
-	case plan.Unassigned > 0:
-		t.config.Log.ErrorContext(ctx, "shards have no capable worker", "shards", plan.Unassigned, "workers", workers)
-	default:
+	case alarm == t.alarm:
+	case len(plan.Alarms) > 0:
+		t.config.Log.ErrorContext(ctx, "shards or workers are missing", "reasons", plan.Alarms,
+			"shards", plan.Unassigned, "workers", workers)
+	case t.alarm != "":
 		t.config.Log.InfoContext(ctx, "all shards have a worker again")
 	}
-	t.alarm = plan.Unassigned
+	t.alarm = alarm
 }
