@@ -91,6 +91,11 @@ lint-go: ## golangci-lint, module by module with one configuration
 bench: ## measure push latency and memory per idle listener
 	go run ./cmd/bench
 
+.PHONY: bench-scheduler
+bench-scheduler: ## measure the scheduler: decisions beside other schemes, take-over, drain
+	go run ./services/scheduler/bench
+	go run ./cmd/bench-scheduler
+
 ##@ Changing
 
 .PHONY: generate
