@@ -174,34 +174,43 @@ func (b *bed) kill(ctx context.Context, victim *rig.Child, t *takeovers) error {
 		return err
 	}
 	t.first = append(t.first, time.Since(start))
-	if err := b.until(ctx, b.allIdle); err != nil {
+	if err := b.until(ctx, func(served, _ int) bool { return served == b.listeners }); err != nil {
 		return err
 	}
 	t.last = append(t.last, time.Since(start))
 	return nil
 }
 
+// stop ends a worker in order and takes the time from the first listener that went
+// dark until none was any more, over all batches of the hand-over.
 func (b *bed) stop(ctx context.Context, victim *rig.Child, t *takeovers) error {
 	ended := make(chan struct{})
 	go func() { defer close(ended); victim.Stop() }()
 	defer func() { <-ended }()
-	if err := b.until(ctx, func(connected, _ int) bool { return connected < b.listeners }); err != nil {
+	var first, last time.Time
+	if err := b.until(ctx, func(served, _ int) bool {
+		if now := time.Now(); served < b.listeners {
+			last = now
+			if first.IsZero() {
+				first = now
+			}
+			return false
+		}
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	}); err != nil {
 		return err
 	}
-	start := time.Now()
-	if err := b.until(ctx, b.allIdle); err != nil {
-		return err
-	}
-	t.stopped = append(t.stopped, time.Since(start))
+	t.stopped = append(t.stopped, last.Sub(first)+look)
 	return nil
 }
 
-func (b *bed) allIdle(connected, _ int) bool {
-	return connected == b.listeners && b.store.Idle() == b.listeners
-}
-
-// until watches the connections at the mail store.
-func (b *bed) until(ctx context.Context, reached func(connected, arrived int) bool) error {
+// until watches the listeners at the mail store.
+func (b *bed) until(ctx context.Context, reached func(served, arrived int) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(look)

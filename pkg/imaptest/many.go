@@ -26,7 +26,8 @@ type Many struct {
 	closed bool
 	conns  map[*manyConn]struct{}
 	idle   int
-	first  int    // connections that have reached IDLE, ever
+	served int    // connections there are that have reached IDLE
+	first  int    // all that ever have
 	next   uint32 // UIDNEXT
 }
 
@@ -72,12 +73,12 @@ func (m *Many) Idle() int {
 	return m.idle
 }
 
-// Seen counts the connections there are, and those that have ever reached IDLE. A
-// renewed IDLE counts in neither, so that both tell a new owner from an old one.
-func (m *Many) Seen() (connected, arrived int) {
+// Seen counts the connections there are that have reached IDLE, and all that ever
+// have. IDLE that is renewed changes neither, so that both tell of owners only.
+func (m *Many) Seen() (served, arrived int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.conns), m.first
+	return m.served, m.first
 }
 
 // Deliver adds a mail to the folder and tells all connections in IDLE.
@@ -134,6 +135,9 @@ func (m *Many) serve(c *manyConn) {
 	defer func() {
 		m.setIdle(c, false)
 		m.mu.Lock()
+		if c.arrived {
+			m.served--
+		}
 		delete(m.conns, c)
 		m.mu.Unlock()
 		_ = c.Close() // it has ended
@@ -210,6 +214,7 @@ func (m *Many) setIdle(c *manyConn, idle bool) {
 	c.idle = idle
 	if idle && !c.arrived {
 		c.arrived = true
+		m.served++
 		m.first++
 	}
 	if idle {
