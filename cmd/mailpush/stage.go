@@ -125,14 +125,9 @@ func (s *stage) closeDemo() {
 	}
 }
 
-// demoSettings are the embedded defaults: users' passwords sealed and kept, the
-// demo's webhook receiver on plain HTTP allowed.
+// demoSettings are the embedded defaults, with a log that a person reads.
 func demoSettings() *settings.Settings {
-	s := settings.Default()
-	s.Push.CredStorage.Enabled = true
-	s.Push.CredStorage.RDB = true
-	s.Push.Webhook.AllowHTTP = true
-	s.IMAPIdle.SupportsPermanentListeners = true
+	s := settings.Embedded()
 	s.Log.Format = "text"
 	return s
 }

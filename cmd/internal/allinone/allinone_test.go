@@ -87,10 +87,7 @@ type running struct {
 
 func start(t *testing.T, dir string, w *world, set func(*settings.Settings)) *running {
 	t.Helper()
-	s := settings.Default()
-	s.Push.CredStorage.Enabled, s.Push.CredStorage.RDB = true, true
-	s.Push.Webhook.AllowHTTP = true
-	s.IMAPIdle.SupportsPermanentListeners = true
+	s := settings.Embedded()
 	s.Mail.Stores = map[string]settings.Store{"main": {Address: w.mail.Addr(), TLS: settings.TLSNone}}
 	s.AnyPort()
 	set(s)
@@ -247,8 +244,7 @@ func TestWrongPassphraseRefusesToStart(t *testing.T) {
 	first.subscribe(t, w, "pw")
 	first.end(t)
 
-	s := settings.Default()
-	s.Push.CredStorage.Enabled, s.Push.CredStorage.RDB = true, true
+	s := settings.Embedded()
 	s.Mail.Stores = map[string]settings.Store{"main": {Address: w.mail.Addr(), TLS: settings.TLSNone}}
 	if err := s.Push.CredStorage.Passcrypt.UnmarshalText([]byte("wrong-horse")); err != nil {
 		t.Fatal(err)

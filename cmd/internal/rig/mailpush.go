@@ -60,11 +60,7 @@ func Box(n int) string { return fmt.Sprintf("box-%d", n) }
 
 // New starts a mailpush in this process and returns when it is ready.
 func New(ctx context.Context, o Options) (*Mailpush, error) {
-	s := settings.Default()
-	s.Push.CredStorage.Enabled = true
-	s.Push.CredStorage.RDB = true
-	s.Push.Webhook.AllowHTTP = true
-	s.IMAPIdle.SupportsPermanentListeners = true
+	s := settings.Embedded()
 	s.Mail.Stores = map[string]settings.Store{storeName: o.Store}
 	s.AnyPort()
 	if o.Set != nil {
@@ -85,8 +81,10 @@ func New(ctx context.Context, o Options) (*Mailpush, error) {
 	client, url := &http.Client{Transport: basic}, "http://"+s.Admin.Listen
 	m.push = pushv1connect.NewPushServiceClient(client, url)
 	m.Admin = adminv1connect.NewAdminServiceClient(client, url)
-	err = m.Await(ctx, "readiness", node.Ready)
-	return m, err
+	if err := m.Await(ctx, "readiness", node.Ready); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
 }
 
 // Settings are the settings in force, with the addresses really bound.

@@ -189,6 +189,18 @@ func Default() *Settings {
 	}
 }
 
+// Embedded returns the settings of a mailpush in one process, for demonstrations,
+// tests and measurements: users' passwords sealed and kept, permanent listeners on,
+// webhooks on plain HTTP allowed.
+func Embedded() *Settings {
+	s := Default()
+	s.Push.CredStorage.Enabled = true
+	s.Push.CredStorage.RDB = true
+	s.Push.Webhook.AllowHTTP = true
+	s.IMAPIdle.SupportsPermanentListeners = true
+	return s
+}
+
 // AnyPort lets every address of every service have a free loopback port.
 func (s *Settings) AnyPort() {
 	for _, address := range []*string{
