@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package hold
+
+import (
+	"time"
+
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+)
+
+// Event is something a worker has learned.
+type Event interface {
+	apply(m *Machine, now time.Time)
+}
+
+type (
+	// Wanted: the leader wants this. Older wants than the newest are passed over.
+	Wanted struct{ Want *clusterv1.Want }
+	// Changed: the registry holds something else of a shard.
+	Changed struct {
+		Backend string
+		Shard   uint32
+	}
+	// Stale: everything is to be read again, for changes are hints that may get lost.
+	Stale struct{}
+	// Loaded answers a Read.
+	Loaded struct {
+		Read    Read
+		Refused []Claim // by the registry, because a higher epoch is open
+		Failed  bool    // whether it was opened or read is not known
+	}
+	// Drained answers a Release: nothing of the claims runs any more.
+	Drained struct{ Claims []Claim }
+	// Refused: the registry has refused the claims, because a higher epoch is open.
+	Refused struct{ Claims []Claim }
+	// Reported answers a Report.
+	Reported struct {
+		Have   *clusterv1.Have
+		Failed bool // whether it was stored is not known
+	}
+	// Righted: the right to act has become current, or in doubt.
+	Righted struct{ Right Right }
+	// Tick: the time of Next has come.
+	Tick struct{}
+)
+
+func (e Wanted) apply(m *Machine, _ time.Time) {
+	if e.Want != nil && (m.want == nil || e.Want.GetGeneration() >= m.want.GetGeneration()) {
+		m.want = e.Want
+	}
+}
+
+func (e Changed) apply(m *Machine, _ time.Time) {
+	if s := m.shards[place{e.Backend, e.Shard}]; s != nil {
+		s.changed = true
+	}
+}
+
+func (Stale) apply(m *Machine, _ time.Time) {
+	for _, s := range m.shards {
+		s.changed = true
+	}
+}
+
+func (e Drained) apply(m *Machine, _ time.Time) {
+	for _, claim := range e.Claims {
+		if s := m.shards[claim.place()]; s != nil && s.claim == claim && s.phase == draining {
+			delete(m.shards, claim.place())
+		}
+	}
+}
+
+func (e Refused) apply(m *Machine, _ time.Time) { m.fence(e.Claims) }
+
+func (e Righted) apply(m *Machine, _ time.Time) { m.right = e.Right }
+
+func (Tick) apply(*Machine, time.Time) {}
