@@ -41,6 +41,8 @@ type (
 	}
 	// Righted: the right to act has become current, or in doubt.
 	Righted struct{ Right Right }
+	// Over: the registration is over, and everything was stopped. It is the last event.
+	Over struct{}
 	// Tick: the time of Next has come.
 	Tick struct{}
 )
@@ -74,5 +76,10 @@ func (e Drained) apply(m *Machine, _ time.Time) {
 func (e Refused) apply(m *Machine, _ time.Time) { m.fence(e.Claims) }
 
 func (e Righted) apply(m *Machine, _ time.Time) { m.right = e.Right }
+
+func (Over) apply(m *Machine, _ time.Time) {
+	m.want = nil
+	clear(m.shards)
+}
 
 func (Tick) apply(*Machine, time.Time) {}

@@ -36,7 +36,7 @@ func (m *Machine) report(now time.Time) {
 	if m.settled() {
 		r.applied = m.want.GetGeneration()
 	}
-	have := m.have(r.applied, m.Acting())
+	have := have(r.applied, m.Acting())
 	if r.inFlight || r.applied == 0 || r.notUntil.After(now) || proto.Equal(have, r.stored) {
 		return
 	}
@@ -68,37 +68,46 @@ func (m *Machine) settled() bool {
 }
 
 // have is the report that the claims, in their order, are run.
-func (m *Machine) have(generation uint64, claims []Claim) *clusterv1.Have {
-	have := &clusterv1.Have{Generation: generation}
+func have(generation uint64, claims []Claim) *clusterv1.Have {
+	return &clusterv1.Have{Generation: generation, Held: Sets(claims)}
+}
+
+// Sets groups claims, which stand in their order, by backend.
+func Sets(claims []Claim) []*mailv1.ShardSet {
+	var out []*mailv1.ShardSet
 	for _, claim := range claims {
-		n := len(have.GetHeld())
-		if n == 0 || have.GetHeld()[n-1].GetBackend() != claim.Backend {
-			have.Held = append(have.Held, &mailv1.ShardSet{Backend: claim.Backend})
-			n++
+		if len(out) == 0 || out[len(out)-1].GetBackend() != claim.Backend {
+			out = append(out, &mailv1.ShardSet{Backend: claim.Backend})
 		}
-		set := have.GetHeld()[n-1]
+		set := out[len(out)-1]
 		set.Shards = append(set.Shards, claim.Shard)
 		set.Epochs = append(set.Epochs, claim.Epoch)
 	}
-	return have
+	return out
 }
 
 // Farewell is the report of a worker for which nothing runs any more, because it has
 // stopped everything to leave: it lets the leader grant all of it at once.
 func (m *Machine) Farewell() *clusterv1.Have {
-	return m.have(max(m.reports.applied, m.want.GetGeneration()), nil)
+	return have(max(m.reports.applied, m.want.GetGeneration()), nil)
 }
 
 // Progress is how far a worker has come with giving everything up. It is comparable.
 type Progress struct {
 	Generation uint64 // of what the leader wants
 	Shards     int    // that something runs for here, or is about to
+	Draining   int    // those of them whose requests in flight come to their end
 	Left       int    // these, and those that are released and not yet granted elsewhere
 }
 
 // Progress returns how far it has come.
 func (m *Machine) Progress() Progress {
-	p := Progress{m.want.GetGeneration(), len(m.shards), len(m.shards)}
+	p := Progress{Generation: m.want.GetGeneration(), Shards: len(m.shards), Left: len(m.shards)}
+	for _, s := range m.shards {
+		if s.phase == draining {
+			p.Draining++
+		}
+	}
 	for _, revocation := range m.want.GetRevoked() {
 		for _, number := range revocation.GetShards().GetShards() {
 			if m.shards[place{revocation.GetShards().GetBackend(), number}] == nil {
