@@ -10,6 +10,8 @@ import (
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/embedded"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+
+	"mailpush.internal/pkg/hold"
 )
 
 // The protocol on three members, one of which dies: the registration, the term and
@@ -38,7 +40,7 @@ func TestOneOfThreeMembersDies(t *testing.T) {
 	if got := receive(t, wants, "want").GetGeneration(); got == 0 {
 		t.Error("an empty want")
 	}
-	if !member.Held() {
+	if member.Right() != hold.Current {
 		t.Error("the registration died with one of three")
 	}
 	if err := member.Report(ctx, &clusterv1.Have{Generation: 1}); err != nil {

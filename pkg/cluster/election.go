@@ -54,7 +54,7 @@ func (t *Term) win(ctx context.Context, name string) error {
 	defer cancel(nil)
 	go func() {
 		select {
-		case <-t.lease.lost:
+		case <-t.lease.doubted:
 			cancel(ErrDeposed)
 		case <-ctx.Done():
 		}
@@ -146,8 +146,9 @@ func (t *Term) get(ctx context.Context, key string, options ...clientv3.OpOption
 	return response, nil
 }
 
-// Done is closed when the term's lease is over.
-func (t *Term) Done() <-chan struct{} { return t.lease.lost }
+// Done is closed when the term's lease is gone, or has been in doubt: a leader that
+// does not know whether it leads stops.
+func (t *Term) Done() <-chan struct{} { return t.lease.doubted }
 
 // Resign ends the term; the next candidate leads at once.
 func (t *Term) Resign(ctx context.Context) error {

@@ -8,41 +8,43 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"mailpush.internal/pkg/hold"
 )
 
 const (
 	// renewalsPerTTL is how often a lease is renewed while it lives: three renewals
 	// may get lost.
 	renewalsPerTTL = 4
-	// fenceShare of the TTL after the last acknowledged renewal was sent, the right
-	// to act ends. The rest covers clocks that run at different speeds.
-	fenceShare = 0.9
 	// fenceLook is the longest time between two looks at the clock. Timers sleep
 	// through a suspend; looking does not.
 	fenceLook = 100 * time.Millisecond
 )
 
-// lease is an etcd lease with its own renewal and its own end.
-//
-// The end counts from when the last acknowledged renewal was sent: etcd counts from
-// when it was received, which is later, so the right is over here before the keys
-// are gone there. concurrency.Session counts from the receipt of the answer and is
-// no such fence.
+// lease is an etcd lease with its own renewal and its own fence; see [hold.Fence].
+// Past the fence the right to act is in doubt, and renewals go on: one that is
+// acknowledged says that the lease was there all the time, so that nobody else can
+// have been given what hangs on it, and the right is current again.
 type lease struct {
-	conn   *clientv3.Client
-	id     clientv3.LeaseID
-	ttl    time.Duration
-	until  atomic.Int64 // bootTime at which the right to act ends
-	lost   chan struct{}
-	losing sync.Once
-	ending sync.Once
-	cancel context.CancelFunc
-	loops  sync.WaitGroup
+	conn *clientv3.Client
+	id   clientv3.LeaseID
+	ttl  time.Duration
+
+	mu    sync.Mutex
+	fence hold.Fence // on bootTime
+
+	changed chan struct{} // hints that the right is another now
+	doubted chan struct{} // closed when the right was in doubt for the first time
+	lost    chan struct{} // closed when the lease is gone
+	doubt   sync.Once
+	losing  sync.Once
+	ending  sync.Once
+	cancel  context.CancelFunc
+	loops   sync.WaitGroup
 }
 
 // grant takes a lease on conn, which it owns from then on, and keeps it alive.
@@ -53,7 +55,10 @@ func grant(ctx context.Context, conn *clientv3.Client, ttl time.Duration) (*leas
 		return nil, fmt.Errorf("taking a lease: %w", err)
 	}
 	// What counts is the TTL granted, not the one asked for.
-	l := &lease{conn: conn, id: response.ID, ttl: time.Duration(response.TTL) * time.Second, lost: make(chan struct{})}
+	l := &lease{
+		conn: conn, id: response.ID, ttl: time.Duration(response.TTL) * time.Second,
+		changed: make(chan struct{}, 1), doubted: make(chan struct{}), lost: make(chan struct{}),
+	}
 	l.extend(sent, l.ttl)
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
@@ -63,7 +68,16 @@ func grant(ctx context.Context, conn *clientv3.Client, ttl time.Duration) (*leas
 }
 
 func (l *lease) extend(sent, ttl time.Duration) {
-	l.until.Store(int64(sent + time.Duration(float64(ttl)*fenceShare)))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fence.Extend(sent, ttl)
+}
+
+// until is when the right to act ends, on bootTime.
+func (l *lease) until() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fence.Until()
 }
 
 // held tells whether the right to act is current, by the clock and not by a timer.
@@ -72,27 +86,33 @@ func (l *lease) held() bool {
 	case <-l.lost:
 		return false
 	default:
-		return int64(bootTime()) < l.until.Load()
+		return bootTime() < l.until()
 	}
 }
 
-func (l *lease) lose() { l.losing.Do(func() { close(l.lost) }) }
+// doubts notes that the right has been in doubt.
+func (l *lease) doubts() { l.doubt.Do(func() { close(l.doubted) }) }
 
-// renew renews until the lease is gone or the right to it has ended.
+func (l *lease) lose() {
+	l.losing.Do(func() { close(l.lost) })
+	l.doubts()
+	l.hint()
+}
+
+// hint tells that the right is another now.
+func (l *lease) hint() {
+	select {
+	case l.changed <- struct{}{}:
+	default: // the last hint has yet to be taken
+	}
+}
+
+// renew renews until the lease is gone.
 func (l *lease) renew(ctx context.Context) {
 	interval := l.ttl / renewalsPerTTL
-	next := time.NewTimer(interval)
-	defer next.Stop()
 	line := &renewals{lease: l}
 	defer line.hangUp()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.lost:
-			return
-		case <-next.C:
-		}
+	for wait := interval; l.pause(ctx, wait); {
 		started := time.Now()
 		if err := line.renew(ctx, interval); errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			l.lose()
@@ -100,28 +120,40 @@ func (l *lease) renew(ctx context.Context) {
 		}
 		// Every other error is a renewal that may or may not have happened. Until one
 		// is acknowledged the end stays where it is.
-		next.Reset(max(interval-time.Since(started), interval/renewalsPerTTL))
+		wait = max(interval-time.Since(started), interval/renewalsPerTTL)
 	}
 }
 
-// watchClock ends the right to act in time.
+// watchClock tells when the right comes into doubt, and when it is current again.
 func (l *lease) watchClock(ctx context.Context) {
-	look := time.NewTimer(0)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.lost:
-			return
-		case <-look.C:
+	held := true
+	for wait := time.Duration(0); l.pause(ctx, wait); {
+		left := l.until() - bootTime()
+		if now := left > 0; now != held {
+			held = now
+			if !held {
+				l.doubts()
+			}
+			l.hint()
 		}
-		left := time.Duration(l.until.Load()) - bootTime()
-		if left <= 0 {
-			l.lose()
-			return
+		wait = fenceLook
+		if left > 0 {
+			wait = min(left, fenceLook)
 		}
-		look.Reset(min(left, fenceLook))
+	}
+}
+
+// pause waits. It returns false when the lease is gone or ctx has ended.
+func (l *lease) pause(ctx context.Context, d time.Duration) bool {
+	over := time.NewTimer(d)
+	defer over.Stop()
+	select {
+	case <-over.C:
+		return true
+	case <-l.lost:
+		return false
+	case <-ctx.Done():
+		return false
 	}
 }
 

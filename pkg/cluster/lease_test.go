@@ -12,6 +12,10 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/hold"
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
 // gate is a proxy in front of etcd that can swallow everything, both ways.
@@ -84,10 +88,15 @@ func (g *gate) pass(to io.Writer, from io.Reader) {
 	}
 }
 
-func (g *gate) shut() {
+func (g *gate) shut(closed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = true
+	g.closed = closed
+	if !closed { // connections that miss bytes are of no use
+		for _, conn := range g.conns {
+			_ = conn.Close()
+		}
+	}
 }
 
 func TestRightEndsBeforeTheKeyIsGone(t *testing.T) {
@@ -109,25 +118,69 @@ func TestRightEndsBeforeTheKeyIsGone(t *testing.T) {
 		t.Fatal("the key is gone while it is renewed")
 	case <-time.After(2500 * time.Millisecond):
 	}
-	through.shut()
+	through.shut(true)
+	doubt := func() bool { return member.Right() == hold.InDoubt }
+	hinted(t, member, "the doubt", doubt)
 	select {
-	case <-member.Lost():
 	case <-gone:
-		t.Fatal("the key is gone and the worker still acts")
-	case <-time.After(patience):
-		t.Fatal("the right has no end")
+		t.Fatal("the key was gone before the worker had doubts")
+	case <-member.Lost():
+		t.Fatal("silence was taken for the end")
+	default:
 	}
-	if member.Held() {
-		t.Error("lost, and still held")
+	if until := time.Until(member.Until()); until > 0 || until < -patience {
+		t.Errorf("in doubt, and the right ends in %v", until)
 	}
+	receive(t, gone, "end of the key")
+	through.shut(false)
+	ended(t, member.Lost(), "the registration whose lease is gone")
+}
+
+// hinted waits until the member's right is as it should be, by the hints alone.
+func hinted(t *testing.T, member *cluster.Member, what string, reached func() bool) {
+	t.Helper()
+	late := time.After(patience)
+	for !reached() {
+		select {
+		case <-member.RightChanged():
+		case <-late:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestRightIsCurrentAgainWhenTheLeaseWasThereAllTheTime(t *testing.T) {
+	t.Parallel()
+	config := fresh(t)
+	open(t, config)
+	through := newGate(t)
+	cut := config
+	cut.Endpoints = []string{through.Addr().String()}
+	member := join(t, open(t, cut))
+	etcd, key := raw(t), config.Prefix+"/worker/"+member.ID()
+	gone := etcd.Watch(t.Context(), key, clientv3.WithFilterPut())
 	response, err := etcd.Get(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(response.Kvs) == 0 {
-		t.Error("the right ended when the key was gone already")
+	// The lease lives on, as it does in an etcd that was away as a whole.
+	if _, err := etcd.KeepAlive(t.Context(), clientv3.LeaseID(response.Kvs[0].GetLease())); err != nil {
+		t.Fatal(err)
 	}
-	receive(t, gone, "end of the key")
+	through.shut(true)
+	hinted(t, member, "the doubt", func() bool { return member.Right() == hold.InDoubt })
+	through.shut(false)
+	hinted(t, member, "the right", func() bool { return member.Right() == hold.Current })
+	if err := member.Report(t.Context(), &clusterv1.Have{Generation: 1}); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-gone:
+		t.Error("the key was gone")
+	case <-member.Lost():
+		t.Error("lost")
+	default:
+	}
 }
 
 func TestRevokedLeaseIsNoticed(t *testing.T) {

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"mailpush.internal/pkg/hold"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
@@ -88,12 +90,25 @@ func (m *Member) key() string { return m.client.keys.worker(m.ID()) }
 // ID returns the id of this registration, in the worker's logs and in every list.
 func (m *Member) ID() string { return m.worker.GetId() }
 
-// Lost is closed when the right to act has ended. Join again for a new one.
+// Lost is closed when the registration is over: its key is gone. Join again for a
+// new one.
 func (m *Member) Lost() <-chan struct{} { return m.lease.lost }
 
-// Held tells whether the right to act is current. It reads the clock, so it is true
-// to the moment even right after a suspend.
-func (m *Member) Held() bool { return m.lease.held() }
+// Right tells whether the right to act is current. It reads the clock, so it is true
+// to the moment even right after a suspend. In doubt, a registration that is not lost
+// may be current again later: then it has never been taken over.
+func (m *Member) Right() hold.Right {
+	if m.lease.held() {
+		return hold.Current
+	}
+	return hold.InDoubt
+}
+
+// RightChanged hints, within about 100 ms, that Right is another now.
+func (m *Member) RightChanged() <-chan struct{} { return m.lease.changed }
+
+// Until is when the right to act ends, or has ended.
+func (m *Member) Until() time.Time { return time.Now().Add(m.lease.until() - bootTime()) }
 
 // Report stores what the worker really runs. Reports are stored in the order of
 // their calls; ErrLost means that the registration is gone.
@@ -123,8 +138,10 @@ func (m *Member) Report(ctx context.Context, have *clusterv1.Have) error {
 
 // storeHave stores the value if the key is as last known, else learns its revision.
 func (m *Member) storeHave(ctx context.Context, key, value string) (bool, error) {
-	if !m.Held() {
+	select {
+	case <-m.Lost():
 		return false, ErrLost
+	default:
 	}
 	response, err := m.client.etcd.Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(m.key()), "=", m.created),

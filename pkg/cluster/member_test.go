@@ -14,6 +14,8 @@ import (
 
 	"mailpush.internal/pkg/cluster"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+
+	"mailpush.internal/pkg/hold"
 )
 
 func TestJoinRegistersUnderAFreshIDUntilLeave(t *testing.T) {
@@ -28,7 +30,7 @@ func TestJoinRegistersUnderAFreshIDUntilLeave(t *testing.T) {
 	if diff := cmp.Diff(want, got, protocmp.Transform(), protocmp.IgnoreFields(want, "started_at")); diff != "" {
 		t.Error(diff)
 	}
-	if !first.Held() {
+	if first.Right() != hold.Current {
 		t.Error("a fresh registration is not held")
 	}
 	if err := first.Leave(t.Context()); err != nil {
@@ -41,7 +43,7 @@ func TestJoinRegistersUnderAFreshIDUntilLeave(t *testing.T) {
 		t.Error("the other worker's key went with it")
 	}
 	ended(t, first.Lost(), "the right of the one who left")
-	if first.Held() {
+	if first.Right() == hold.Current {
 		t.Error("the one who left still holds")
 	}
 }

@@ -240,6 +240,9 @@ func (m *Machine) fence(claims []Claim) {
 // Next is when a Tick is needed; the zero time means that none is.
 func (m *Machine) Next() time.Time {
 	next := m.reports.due()
+	if m.reads == maxReads {
+		return next // the end of one of them is a step, too
+	}
 	for _, s := range m.shards {
 		waits := s.phase == opening && m.right == Current || s.phase == running && s.changed
 		if waits && !s.reading && !s.notUntil.IsZero() && (next.IsZero() || s.notUntil.Before(next)) {

@@ -52,6 +52,15 @@ func (w *worker) step(event hold.Event, expected ...hold.Effect) {
 	if diff := cmp.Diff(expected, effects, protocmp.Transform()); diff != "" {
 		w.Fatalf("%T: effects (-want +got):\n%s", event, diff)
 	}
+	w.expectPause()
+}
+
+// expectPause expects that nothing is due at once: that would be a loop that spins.
+func (w *worker) expectPause() {
+	w.Helper()
+	if next := w.machine.Next(); !next.IsZero() && !next.After(w.now) {
+		w.Fatalf("due %v ago, right after a step", w.now.Sub(next))
+	}
 }
 
 func read(open bool, claims ...hold.Claim) hold.Read {
@@ -155,12 +164,36 @@ func TestShardsThatFailTogetherAreTriedInSmallerGroups(t *testing.T) {
 	}
 }
 
+func TestWorkerWaitsForReadsInFlight(t *testing.T) {
+	w := newWorker(t)
+	var claims []hold.Claim
+	for n := range uint32(16) {
+		claims = append(claims, claim(n, 10))
+	}
+	pending := w.machine.Step(want(1, claims...), w.now)
+	for range 20 { // ever smaller groups, and more of them than may be read at once
+		w.now = w.now.Add(time.Minute)
+		for _, effect := range slices.Clone(pending) {
+			pending = pending[1:]
+			if read, ok := effect.(hold.Read); ok {
+				pending = append(pending, w.machine.Step(hold.Loaded{Read: read, Failed: true}, w.now)...)
+				w.expectPause()
+			}
+		}
+		pending = append(pending, w.machine.Step(hold.Tick{}, w.now)...)
+		w.expectPause()
+	}
+}
+
 func TestReportThatFailedIsMadeAgain(t *testing.T) {
 	w := newWorker(t)
 	w.step(want(1), hold.Report{Have: have(1)})
 	w.step(hold.Reported{Have: have(1), Failed: true})
 	w.now = w.machine.Next()
 	w.step(hold.Tick{}, hold.Report{Have: have(1)})
+	w.step(hold.Reported{Have: have(1), Failed: true})
+	w.now = w.machine.Next()
+	w.step(hold.Reported{Have: have(1)}) // one that was thought lost had arrived
 }
 
 func TestNothingIsHeldWhenTheRegistrationIsOver(t *testing.T) {

@@ -37,7 +37,11 @@ func (m *Machine) report(now time.Time) {
 		r.applied = m.want.GetGeneration()
 	}
 	have := have(r.applied, m.Acting())
-	if r.inFlight || r.applied == 0 || r.notUntil.After(now) || proto.Equal(have, r.stored) {
+	if r.inFlight || r.applied == 0 || r.notUntil.After(now) {
+		return
+	}
+	r.notUntil = time.Time{}
+	if proto.Equal(have, r.stored) {
 		return
 	}
 	r.inFlight = true

@@ -6,6 +6,7 @@ package deliver
 import (
 	"context"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/listen"
@@ -13,11 +14,7 @@ import (
 )
 
 // Claim is the right to act for a shard.
-type Claim struct {
-	Backend string
-	Shard   uint32
-	Epoch   uint64
-}
+type Claim = hold.Claim
 
 // claimSet is a set of claims.
 type claimSet map[Claim]bool

@@ -9,6 +9,7 @@ import (
 	hash "mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/listen"
 )
 
@@ -18,25 +19,28 @@ type mailbox struct {
 	store *mailv1.MailStore
 }
 
-// apply makes the listeners and delivery match what was read of the shards.
-func (t *tenure) apply(backend string, shards map[place]*shard, listing Listing) {
+// apply makes the listeners and delivery match what was read of the claims' shards.
+func (t *tenure) apply(claims []deliver.Claim, listing Listing) {
 	t.learnStores(listing.Stores)
-	read := make(map[place]map[listen.User]mailbox, len(shards))
+	read := make(map[place]map[listen.User]mailbox, len(claims))
+	for _, claim := range claims {
+		read[placeOf(claim)] = make(map[listen.User]mailbox)
+	}
 	for _, listed := range listing.Mailboxes {
 		user := listen.User{Context: listed.GetUser().GetContextId(), ID: listed.GetUser().GetUserId()}
-		at := place{backend, hash.Of(user.Context, user.ID, t.cfg.Shards)}
+		// One read is of one backend. What is not ours to run by now is passed over.
+		boxes := read[place{claims[0].Backend, hash.Of(user.Context, user.ID, t.cfg.Shards)}]
 		store := t.stores[listed.GetMailStore()]
-		if shards[at] == nil || store == nil {
-			t.cfg.Log.ErrorContext(t.ctx, "mailbox does not fit its listing", "shard", at.number, "mail_store", listed.GetMailStore())
+		if store == nil {
+			t.cfg.Log.ErrorContext(t.ctx, "mailbox names a mail store that was not listed", "mail_store", listed.GetMailStore())
 			continue
 		}
-		if read[at] == nil {
-			read[at] = make(map[listen.User]mailbox)
+		if boxes != nil {
+			boxes[user] = mailbox{listed, store}
 		}
-		read[at][user] = mailbox{listed, store}
 	}
-	for at, s := range shards {
-		t.replace(s, read[at])
+	for _, claim := range claims {
+		t.replace(claim, read[placeOf(claim)])
 	}
 }
 
@@ -50,7 +54,12 @@ func (t *tenure) learnStores(stores map[string]*mailv1.MailStore) {
 }
 
 // replace moves a shard from the mailboxes it has to those that were read.
-func (t *tenure) replace(s *shard, boxes map[listen.User]mailbox) {
+func (t *tenure) replace(claim deliver.Claim, boxes map[listen.User]mailbox) {
+	s := t.shards[placeOf(claim)]
+	if s == nil || s.claim != claim {
+		s = &shard{claim: claim}
+		t.shards[placeOf(claim)] = s
+	}
 	for user := range s.boxes {
 		if _, stays := boxes[user]; !stays {
 			t.listeners.Remove(user)
@@ -63,10 +72,10 @@ func (t *tenure) replace(s *shard, boxes map[listen.User]mailbox) {
 			continue
 		}
 		// Delivery first: it must know the user when the listener speaks.
-		t.delivery.Put(s.claim, user, box.GetSubscriptions())
+		t.delivery.Put(claim, user, box.GetSubscriptions())
 		t.listeners.Put(listen.Mailbox{
 			User: user, Store: box.store, Permanent: box.GetPermanent(), CredentialVersion: box.GetCredentialVersion(),
 		})
 	}
-	s.boxes, s.phase = boxes, running
+	s.boxes = boxes
 }

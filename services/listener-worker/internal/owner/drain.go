@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/fault"
-	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
 const (
@@ -65,75 +64,42 @@ func (o *Owner) forget() {
 	o.will.member = nil
 }
 
-// end hands over what others can take, gives up the rest and leaves the cluster.
-func (t *tenure) end(wants <-chan *clusterv1.Want) {
+// end hands over what others can take, gives up the rest and leaves the cluster. It
+// returns false when the membership was lost before that.
+func (t *tenure) end() bool {
 	deadline := time.Now().Add(t.cfg.DrainFor)
-	t.handOver(wants, deadline.Add(-t.cfg.DrainFor/stopShare))
-	if t.lost() {
-		t.abandon()
-		return
-	}
-	t.stop(deadline)
+	t.handOver(deadline.Add(-t.cfg.DrainFor / stopShare))
+	return !t.lost() && t.stop(deadline)
 }
 
 // handOver has the leader move the shards to other workers while they run on here:
 // each listener is dark only between its own batch's release and its start elsewhere.
 // It returns when the leader has moved everything, when there is nobody to move
 // anything to, and at the latest when it takes too long.
-func (t *tenure) handOver(wants <-chan *clusterv1.Want, end time.Time) {
-	relief := make(chan bool, 1)
-	t.work.Go(func() { relief <- t.askRelief() })
-	late, quiet := time.NewTimer(time.Until(end)), time.NewTimer(handOverQuiet)
-	defer late.Stop()
-	defer quiet.Stop()
-	for before := t.progress(); before.left > 0; {
-		select {
-		case <-t.member.Lost():
-			return
-		case <-late.C:
-			return
-		case <-quiet.C:
-			if len(t.claims(draining)) == 0 {
-				return
+func (t *tenure) handOver(end time.Time) {
+	ctx, cancel := context.WithDeadline(t.ctx, end)
+	defer cancel()
+	t.work.Go(func() {
+		if !t.askRelief() {
+			cancel()
+		}
+	})
+	var quiet *time.Timer
+	quiet = time.AfterFunc(handOverQuiet, func() {
+		t.post(func() {
+			if t.machine.Progress().Draining == 0 {
+				cancel()
 			}
 			quiet.Reset(handOverQuiet) // requests in flight take their time
-		case granted := <-relief:
-			if !granted {
-				return
-			}
-		case want, open := <-wants:
-			if !open {
-				wants = nil // the loss of the membership follows
-			}
-			t.newWant(want)
-		case <-t.wake:
-			t.takeEvents()
-		}
-		t.reconcile()
-		if now := t.progress(); now != before {
+		})
+	})
+	defer quiet.Stop()
+	for before := t.machine.Progress(); before.Left > 0 && t.turn(ctx.Done()); {
+		if now := t.machine.Progress(); now != before {
 			before = now
 			quiet.Reset(handOverQuiet)
 		}
 	}
-}
-
-// progress is how far a hand-over has come.
-type progress struct {
-	generation uint64 // of what the leader wants
-	running    int    // shards that something runs for here
-	left       int    // these, and those that are released and not yet granted elsewhere
-}
-
-func (t *tenure) progress() progress {
-	p := progress{t.want.GetGeneration(), len(t.shards), len(t.shards)}
-	for _, revocation := range t.want.GetRevoked() {
-		for _, number := range revocation.GetShards().GetShards() {
-			if t.shards[place{revocation.GetShards().GetBackend(), number}] == nil {
-				p.left++
-			}
-		}
-	}
-	return p
 }
 
 // askRelief tells the leader that this worker drains, if there is anybody to take

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package owner keeps what this worker runs in step with what the scheduler wants
-// it to run: it is a member of the cluster, opens the epochs of the shards it is
-// granted, loads their mailboxes and gives them to the listeners and to delivery.
+// it to run: it is a member of the cluster, and a thin loop around package hold, which
+// decides. It opens the epochs of the shards it is granted, loads their mailboxes and
+// gives them to the listeners and to delivery.
 //
-// Invariants: nothing runs for a shard before its epoch is open at the registry; a
-// revocation is reported only when nothing of the shard runs any more; when the
-// membership is lost everything stops at once and a new one begins under a fresh id.
+// Invariants: what runs is what the decisions of package hold say, carried out in
+// their order; while the right to act is in doubt everything is kept, as delivery then
+// asks the registry each time; when the membership is lost everything stops at once
+// and a new one begins under a fresh id.
 package owner
 
 import (
@@ -19,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
@@ -40,6 +43,12 @@ type Cluster interface {
 // Member is one membership.
 type Member interface {
 	ID() string
+	// Right tells whether the right to act is current, by the clock at this moment.
+	// RightChanged hints that it is another now, and Until is when it ends or ended.
+	Right() hold.Right
+	RightChanged() <-chan struct{}
+	Until() time.Time
+	// Lost is closed when the registration is over, for whatever reason.
 	Lost() <-chan struct{}
 	Wants(ctx context.Context) <-chan *clusterv1.Want
 	Report(ctx context.Context, have *clusterv1.Have) error
@@ -107,7 +116,7 @@ type Owner struct {
 	listeners Listeners
 	delivery  Delivery
 
-	id   atomic.Pointer[string] // of the membership; nil without one
+	now  atomic.Pointer[Member] // the membership; nil without one
 	will will
 
 	mu     sync.Mutex
@@ -133,10 +142,16 @@ func New(cfg Config, cluster Cluster, registry Registry, listeners Listeners, de
 
 // ID is the id this worker is a member under, empty while it is none.
 func (o *Owner) ID() string {
-	if id := o.id.Load(); id != nil {
-		return *id
+	if member := o.now.Load(); member != nil {
+		return (*member).ID()
 	}
 	return ""
+}
+
+// Current tells whether the right to act is current, by the clock at this moment.
+func (o *Owner) Current() bool {
+	member := o.now.Load()
+	return member != nil && (*member).Right() == hold.Current
 }
 
 var errNoMember = errors.New("not a member of the cluster")
@@ -169,10 +184,9 @@ func (o *Owner) Run(ctx context.Context) error {
 
 // serve runs one membership.
 func (o *Owner) serve(ctx context.Context, member Member) {
-	id := member.ID()
-	o.id.Store(&id)
-	defer o.id.Store(nil)
-	o.cfg.Log.InfoContext(ctx, "worker joined", "worker", id)
+	o.now.Store(&member)
+	defer o.now.Store(nil)
+	o.cfg.Log.InfoContext(ctx, "worker joined", "worker", member.ID())
 	t := newTenure(o, member)
 	o.setTenure(t)
 	defer o.setTenure(nil)
@@ -196,7 +210,9 @@ func (o *Owner) post(event func(t *tenure)) {
 }
 
 // Refused takes in claims that the registry has refused to delivery.
-func (o *Owner) Refused(claims []deliver.Claim) { o.post(func(t *tenure) { t.fence(claims) }) }
+func (o *Owner) Refused(claims []deliver.Claim) {
+	o.post(func(t *tenure) { t.step(hold.Refused{Claims: claims}) })
+}
 
 // Suspended takes in that a mail store refused a credential; see [listen.Sink].
 func (o *Owner) Suspended(user listen.User, version uint64, reason string) {

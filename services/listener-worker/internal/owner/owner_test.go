@@ -5,9 +5,11 @@ package owner_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/listen"
 
@@ -211,6 +213,42 @@ func TestLostMembershipStopsAllAndBeginsAnew(t *testing.T) {
 		w.want(1, 20, number)
 		pass(time.Second)
 		w.expect("anew", 1)
+	})
+}
+
+func TestDoubtKeepsWhatRunsAndIsOnRecord(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *fakeWorld, _ func()) {
+		number, late := w.add("249"), w.add("402")
+		w.want(1, 10, number)
+		pass(time.Second)
+		fence := time.Now().Add(time.Second)
+		w.set(func(w *fakeWorld) { w.until = fence })
+		pass(3 * time.Second)
+		w.member().setRight(hold.InDoubt)
+		pass(time.Second)
+		w.expect("in doubt", 1)
+		if w.owner.Current() || w.owner.ID() != "worker-1" {
+			w.t.Errorf("current %v, id %q", w.owner.Current(), w.owner.ID())
+		}
+		w.want(2, 10, number, late)
+		pass(time.Minute)
+		w.expect("granted in doubt", 1)
+		w.set(func(w *fakeWorld) { w.until = time.Now().Add(time.Hour) })
+		w.member().setRight(hold.Current)
+		pass(time.Second)
+		w.expect("current again", 2)
+		if w.dropped != 0 || w.drained != 0 || !w.owner.Current() {
+			w.t.Errorf("%d claims dropped, %d drained, current %v", w.dropped, w.drained, w.owner.Current())
+		}
+		record := w.log.String()
+		if want := `"hold ended","worker":"worker-1","backend":"imapidle","shards":[` + fmt.Sprint(number) +
+			`],"epochs":[10],"at":"` + fence.Format(time.RFC3339Nano) + `"`; !strings.Contains(record, want) {
+			w.t.Errorf("no %s in:\n%s", want, record)
+		}
+		if began := strings.Count(record, "hold began"); began != 3 {
+			w.t.Errorf("%d holds began, want 3:\n%s", began, record)
+		}
 	})
 }
 

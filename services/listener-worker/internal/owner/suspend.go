@@ -79,7 +79,7 @@ func (t *tenure) told(s suspension, failures int, err error) {
 func (t *tenure) claimOf(user listen.User) (deliver.Claim, bool) {
 	number := hash.Of(user.Context, user.ID, t.cfg.Shards)
 	for _, backend := range t.cfg.Backends {
-		if s := t.shards[place{backend, number}]; s != nil && s.phase == running {
+		if s := t.shards[place{backend, number}]; s != nil {
 			if _, here := s.boxes[user]; here {
 				return s.claim, true
 			}

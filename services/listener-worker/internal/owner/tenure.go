@@ -9,13 +9,13 @@ import (
 	"sync"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
 )
 
-// tenure is what one membership holds. One goroutine, run, owns its state.
+// tenure is what lasts for one membership. One goroutine, run, owns its state.
 type tenure struct {
 	*Owner
 	member Member
@@ -26,52 +26,23 @@ type tenure struct {
 	queue []func()
 	wake  chan struct{}
 
-	want    *clusterv1.Want // the newest; nil before the first
+	machine *hold.Machine // decides
+	right   hold.Right    // as the machine knows it
+	wants   <-chan *clusterv1.Want
+	reload  *time.Timer // when everything is to be read again
+	due     *time.Timer // when the machine wants to be stepped
 	shards  map[place]*shard
-	fenced  map[place]uint64 // epochs the registry has refused
 	stores  map[string]*mailv1.MailStore
-	loads   int // calls for shards in flight
-	reports reporter
 	suspensions
 }
-
-// place is a shard of a backend.
-type place struct {
-	backend string
-	number  uint32
-}
-
-// shard is what is known of a shard that this worker runs, or is about to, or has
-// yet to let go of.
-type shard struct {
-	claim    deliver.Claim
-	phase    phase
-	loading  bool // a call for it is in flight
-	tried    bool // a call for it has ended
-	changed  bool // it must be read again
-	failures int
-	notUntil time.Time // after a failure
-	boxes    map[listen.User]mailbox
-}
-
-type phase int
-
-const (
-	opening   phase = iota // its epoch is not open yet, or its mailboxes not read
-	running                // its mailboxes are listened to
-	draining               // requests in flight end, cursors are stored
-	abandoned              // no more wanted while it was opening
-)
-
-func placeOf(claim deliver.Claim) place { return place{claim.Backend, claim.Shard} }
 
 func newTenure(o *Owner, member Member) *tenure {
 	return &tenure{
 		Owner: o, member: member,
-		wake:   make(chan struct{}, 1),
-		shards: make(map[place]*shard),
-		fenced: make(map[place]uint64),
-		stores: make(map[string]*mailv1.MailStore),
+		wake:    make(chan struct{}, 1),
+		machine: hold.New(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
+		shards:  make(map[place]*shard),
+		stores:  make(map[string]*mailv1.MailStore),
 	}
 }
 
@@ -81,33 +52,44 @@ func (t *tenure) run(ctx context.Context) {
 	defer t.work.Wait()
 	defer cancel()
 	t.ctx = life
-	wants := t.member.Wants(life)
+	t.wants = t.member.Wants(life)
 	for _, backend := range t.cfg.Backends {
 		t.watch(backend)
 	}
-	reload := time.NewTimer(t.untilReload())
-	defer reload.Stop()
-	for {
-		select {
-		case <-t.member.Lost():
-			t.abandon() //nolint:contextcheck // t.ctx outlives ctx, so that the end is orderly
-			return
-		case <-ctx.Done():
-			t.end(wants) //nolint:contextcheck // likewise
-			return
-		case want, open := <-wants:
-			if !open {
-				wants = nil // the loss of the membership follows
-			}
-			t.newWant(want)
-		case <-t.wake:
-			t.takeEvents()
-		case <-reload.C:
-			t.reloadAll()
-			reload.Reset(t.untilReload())
-		}
-		t.reconcile() //nolint:contextcheck // likewise
+	t.reload, t.due = time.NewTimer(t.untilReload()), time.NewTimer(time.Hour)
+	defer t.reload.Stop()
+	defer t.due.Stop()
+	for t.turn(ctx.Done()) { //nolint:revive,contextcheck // turn by turn; t.ctx outlives ctx, so that the end is orderly
 	}
+	if t.lost() || !t.end() { //nolint:contextcheck // likewise
+		t.abandon() //nolint:contextcheck // likewise
+	}
+}
+
+// turn takes in what comes first. It returns false when done is closed or the
+// membership is lost.
+func (t *tenure) turn(done <-chan struct{}) bool {
+	select {
+	case <-t.member.Lost():
+		return false
+	case <-done:
+		return false
+	case want, open := <-t.wants:
+		if !open {
+			t.wants = nil // the loss of the membership follows
+		}
+		t.step(hold.Wanted{Want: want})
+	case <-t.member.RightChanged():
+		t.step(hold.Tick{}) // each step looks
+	case <-t.wake:
+		t.takeEvents()
+	case <-t.reload.C:
+		t.step(hold.Stale{})
+		t.reload.Reset(t.untilReload())
+	case <-t.due.C:
+		t.step(hold.Tick{})
+	}
+	return true
 }
 
 func (t *tenure) untilReload() time.Duration {
@@ -140,33 +122,9 @@ func (t *tenure) watch(backend string) {
 	changes := t.cluster.Changes(t.ctx, backend)
 	t.work.Go(func() {
 		for number := range changes {
-			t.post(func() {
-				if s := t.shards[place{backend, number}]; s != nil {
-					s.changed = true
-				}
-			})
+			t.post(func() { t.step(hold.Changed{Backend: backend, Shard: number}) })
 		}
 	})
-}
-
-// reloadAll has every shard read again.
-func (t *tenure) reloadAll() {
-	for _, s := range t.shards {
-		s.changed = true
-	}
-}
-
-// claims are the claims of the shards in one of the phases.
-func (t *tenure) claims(phases ...phase) []deliver.Claim {
-	var out []deliver.Claim
-	for _, s := range t.shards {
-		for _, phase := range phases {
-			if s.phase == phase {
-				out = append(out, s.claim)
-			}
-		}
-	}
-	return out
 }
 
 // lost tells whether the membership has ended.
@@ -179,12 +137,13 @@ func (t *tenure) lost() bool {
 	}
 }
 
-// abandon stops everything at once: the right to act has ended.
+// abandon stops everything at once: the registration is over, others have the shards.
 func (t *tenure) abandon() {
-	claims := t.claims(running, draining)
+	claims := t.machine.Acting()
 	t.cfg.Log.WarnContext(t.ctx, "membership was lost", "worker", t.member.ID(), "shards", len(claims))
 	t.listeners.RemoveAll()
 	t.delivery.Drop(claims)
+	t.step(hold.Over{})
 	t.leave()
 }
 
@@ -197,22 +156,24 @@ func (t *tenure) leave() {
 	}
 }
 
-// stop gives everything up in an orderly way and leaves the cluster.
-func (t *tenure) stop(deadline time.Time) {
-	claims := t.claims(running, draining)
+// stop gives everything up in an orderly way and leaves the cluster. It returns false
+// when the membership was lost meanwhile.
+func (t *tenure) stop(deadline time.Time) bool {
+	claims := t.machine.Acting()
 	t.cfg.Log.InfoContext(t.ctx, "worker leaves", "worker", t.member.ID(), "shards", len(claims))
 	t.listeners.RemoveAll()
 	if !t.drain(claims, time.Until(deadline)) {
-		t.delivery.Drop(claims)
-		t.leave()
-		return
+		return false
 	}
+	farewell := t.machine.Farewell()
+	t.step(hold.Over{})
 	ctx, cancel := context.WithTimeout(t.ctx, leaveTimeout)
 	defer cancel()
-	if err := t.member.Report(ctx, t.have(nil)); err != nil {
+	if err := t.member.Report(ctx, farewell); err != nil {
 		t.cfg.Log.WarnContext(ctx, "the last report could not be made", "error", err)
 	}
 	t.leave()
+	return true
 }
 
 // drain waits until nothing runs for the claims any more, or the time for it is up.

@@ -4,9 +4,11 @@
 package owner_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"mailpush.internal/pkg/hold"
 	hash "mailpush.internal/pkg/shard"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -40,11 +43,29 @@ type fakeMember struct {
 	left    bool
 	reports []*clusterv1.Have
 	drains  bool // what the leader sees
+
+	right   hold.Right
+	changed chan struct{}
 }
 
 func (m *fakeMember) ID() string                                   { return m.id }
 func (m *fakeMember) Lost() <-chan struct{}                        { return m.lost }
+func (m *fakeMember) RightChanged() <-chan struct{}                { return m.changed }
 func (m *fakeMember) Wants(context.Context) <-chan *clusterv1.Want { return m.wants }
+
+func (m *fakeMember) Right() hold.Right {
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	return m.right
+}
+
+func (m *fakeMember) Until() time.Time { return m.world.until }
+
+// setRight makes the right to act current or doubtful.
+func (m *fakeMember) setRight(right hold.Right) {
+	m.world.set(func(*fakeWorld) { m.right = right })
+	m.changed <- struct{}{}
+}
 
 func (m *fakeMember) Report(_ context.Context, have *clusterv1.Have) error {
 	m.world.mu.Lock()
@@ -79,6 +100,8 @@ type fakeWorld struct {
 	joinErr   error
 	drainErr  error
 	relief    bool // others could take shards
+	until     time.Time
+	log       bytes.Buffer
 	changes   chan uint32
 	users     map[uint32][]*registryv1.Mailbox // by shard
 	store     *mailv1.MailStore
@@ -104,7 +127,7 @@ func (w *fakeWorld) Join(_ context.Context, draining bool) (owner.Member, error)
 	}
 	m := &fakeMember{
 		id: fmt.Sprintf("worker-%d", len(w.members)+1), lost: make(chan struct{}), wants: make(chan *clusterv1.Want, 1), world: w,
-		drains: draining,
+		drains: draining, changed: make(chan struct{}, 1),
 	}
 	w.members = append(w.members, m)
 	return m, nil
@@ -310,12 +333,12 @@ func inWorld(t *testing.T, test func(w *fakeWorld, stop func())) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &fakeWorld{
-			t:       t,
+			t: t, until: time.Now().Add(time.Hour),
 			changes: make(chan uint32), users: make(map[uint32][]*registryv1.Mailbox), store: &mailv1.MailStore{Name: "main"},
 			broken: make(map[uint32]bool), refuse: make(map[deliver.Claim]bool), opened: make(map[uint32]uint64),
 			listening: make(map[listen.User]listen.Mailbox), delivering: make(map[listen.User]deliver.Claim), suspendUp: true,
 		}
-		w.owner = owner.New(owner.Config{Backends: []string{backend}, Shards: shards}, w, w, listeners{w}, delivery{w})
+		w.owner = owner.New(owner.Config{Backends: []string{backend}, Shards: shards, Log: slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, w, w, listeners{w}, delivery{w})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.owner.Run(ctx) }()

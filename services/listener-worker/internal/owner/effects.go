@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package owner
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+)
+
+const reportTimeout = 5 * time.Second
+
+// place is a shard of a backend.
+type place struct {
+	backend string
+	number  uint32
+}
+
+func placeOf(claim deliver.Claim) place { return place{claim.Backend, claim.Shard} }
+
+// shard is what runs for a shard.
+type shard struct {
+	claim deliver.Claim
+	boxes map[listen.User]mailbox
+}
+
+// step tells the machine of an event and carries out what it decides. What the
+// machine knows of the right to act is never older than the step.
+func (t *tenure) step(event hold.Event) {
+	now := time.Now() // before the look: a right that is current after it covers it
+	if right := t.member.Right(); right != t.right {
+		t.right = right
+		t.carryOut(now, hold.Righted{Right: right})
+	}
+	t.carryOut(now, event)
+	if next := t.machine.Next(); !next.IsZero() {
+		t.due.Reset(time.Until(next))
+	}
+}
+
+func (t *tenure) carryOut(now time.Time, event hold.Event) {
+	for _, effect := range t.machine.Step(event, now) {
+		switch effect := effect.(type) {
+		case hold.Read:
+			t.read(effect)
+		case hold.Run:
+			read, _ := event.(loaded) // nothing else leads to it
+			t.apply(effect.Claims, read.listing)
+		case hold.Release:
+			t.release(effect.Claims)
+		case hold.Cut:
+			t.cut(effect.Claims)
+		case hold.Report:
+			t.report(effect)
+		case hold.Began:
+			t.record("hold began", effect.Claims, now)
+		case hold.Ended:
+			t.ended(effect.Claims)
+		}
+	}
+}
+
+// release stops the listeners of shards, then lets delivery end what is in flight.
+func (t *tenure) release(claims []deliver.Claim) {
+	for _, claim := range claims {
+		t.silence(claim)
+	}
+	t.work.Go(func() {
+		if t.drain(claims, t.cfg.DrainFor) {
+			t.post(func() { t.step(hold.Drained{Claims: claims}) })
+		}
+	})
+}
+
+// cut stops everything of shards at once.
+func (t *tenure) cut(claims []deliver.Claim) {
+	for _, claim := range claims {
+		t.silence(claim)
+	}
+	t.delivery.Drop(claims)
+}
+
+// silence stops the listeners of a shard.
+func (t *tenure) silence(claim deliver.Claim) {
+	s := t.shards[placeOf(claim)]
+	if s == nil || s.claim != claim {
+		return
+	}
+	for user := range s.boxes {
+		t.listeners.Remove(user)
+	}
+	delete(t.shards, placeOf(claim))
+}
+
+// report tells the scheduler what is run.
+func (t *tenure) report(report hold.Report) {
+	t.work.Go(func() {
+		ctx, cancel := context.WithTimeout(t.ctx, reportTimeout)
+		defer cancel()
+		err := t.member.Report(ctx, report.Have)
+		if err != nil && !t.lost() { // else there is nobody to report to
+			t.cfg.Log.WarnContext(ctx, "what is run could not be reported", "error", err)
+		}
+		t.post(func() { t.step(hold.Reported{Have: report.Have, Failed: err != nil}) })
+	})
+}
+
+// ended records the end of holds, which was not later than the end of the right.
+func (t *tenure) ended(claims []deliver.Claim) {
+	at := time.Now()
+	if until := t.member.Until(); until.Before(at) {
+		at = until
+	}
+	t.record("hold ended", claims, at)
+}
+
+// record logs what is held, for whoever wants to know which worker held a shard when.
+func (t *tenure) record(message string, claims []deliver.Claim, at time.Time) {
+	if !t.cfg.Log.Enabled(t.ctx, slog.LevelDebug) {
+		return
+	}
+	for _, set := range hold.Sets(claims) {
+		t.cfg.Log.DebugContext(t.ctx, message, "worker", t.member.ID(), "backend", set.GetBackend(),
+			"shards", set.GetShards(), "epochs", set.GetEpochs(), "at", at)
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package owner
+
+import (
+	"context"
+	"time"
+
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver"
+)
+
+const readTimeout = 30 * time.Second
+
+// loaded is the answer to a read, with what was read.
+type loaded struct {
+	hold.Loaded
+
+	listing Listing
+}
+
+// read makes the calls of a read, beside the membership's goroutine.
+func (t *tenure) read(read hold.Read) {
+	t.work.Go(func() {
+		listing, err := t.list(read)
+		if err != nil && t.ctx.Err() == nil {
+			t.cfg.Log.WarnContext(t.ctx, "shards could not be loaded", "backend", read.Backend, "shards", len(read.Claims), "error", err)
+		}
+		answer := loaded{hold.Loaded{Read: read, Refused: listing.Refused, Failed: err != nil}, listing}
+		t.post(func() { t.step(answer) })
+	})
+}
+
+func (t *tenure) list(read hold.Read) (Listing, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
+	defer cancel()
+	var fenced []deliver.Claim
+	claims := read.Claims
+	if read.Open {
+		refused, err := t.registry.OpenEpoch(ctx, claims)
+		if err != nil {
+			return Listing{}, err
+		}
+		fenced, claims = refused, without(claims, refused)
+	}
+	if len(claims) == 0 {
+		return Listing{Refused: fenced}, nil
+	}
+	listing, err := t.registry.ListShards(ctx, claims)
+	listing.Refused = append(listing.Refused, fenced...)
+	return listing, err
+}
+
+func without(claims, refused []deliver.Claim) []deliver.Claim {
+	if len(refused) == 0 {
+		return claims
+	}
+	out := make(map[deliver.Claim]bool, len(refused))
+	for _, claim := range refused {
+		out[claim] = true
+	}
+	var left []deliver.Claim
+	for _, claim := range claims {
+		if !out[claim] {
+			left = append(left, claim)
+		}
+	}
+	return left
+}
