@@ -39,7 +39,8 @@ func classOf(status int) pump.Class {
 		return pump.Gone
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return pump.Auth
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusLocked, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusMisdirectedRequest, http.StatusLocked,
+		http.StatusFailedDependency, http.StatusTooEarly, http.StatusTooManyRequests:
 		return pump.Retry
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return pump.PermanentItem

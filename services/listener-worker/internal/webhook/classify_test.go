@@ -11,47 +11,98 @@ import (
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
-func TestClassify(t *testing.T) {
+// statuses is the table of result classes, whole: every status that an answer can
+// have lies in exactly one of its lines.
+func statuses() []struct {
+	from, to int
+	class    pump.Class
+} {
+	return []struct {
+		from, to int
+		class    pump.Class
+	}{
+		{100, 199, pump.Retry}, // no final answer
+		{200, 299, pump.OK},
+		{300, 399, pump.Misconfigured},
+		{400, 400, pump.PermanentItem},
+		{401, 401, pump.Auth},
+		{402, 402, pump.Misconfigured},
+		{403, 403, pump.Auth},
+		{404, 404, pump.Gone},
+		{405, 407, pump.Misconfigured}, // of a proxy in front, too: its keys are not ours
+		{408, 409, pump.Retry},
+		{410, 410, pump.Gone},
+		{411, 412, pump.Misconfigured},
+		{413, 413, pump.PermanentItem},
+		{414, 420, pump.Misconfigured},
+		{421, 421, pump.Retry}, // another connection may lead to the right server
+		{422, 422, pump.PermanentItem},
+		{423, 425, pump.Retry},
+		{426, 428, pump.Misconfigured},
+		{429, 429, pump.Retry},
+		{430, 499, pump.Misconfigured},
+		{500, 999, pump.Retry},
+	}
+}
+
+func TestClassOfEveryStatus(t *testing.T) {
 	t.Parallel()
+	next := 100
+	for _, line := range statuses() {
+		if line.from != next || line.to < line.from {
+			t.Fatalf("the table goes on at %d, want %d", line.from, next)
+		}
+		next = line.to + 1
+		for status := line.from; status <= line.to; status++ {
+			if got := classify(status, nil, time.Now()); got.Class != line.class || got.After != 0 || got.Detail == "" {
+				t.Errorf("%d: %+v, want %v", status, got, line.class)
+			}
+		}
+	}
+	if next != 1000 {
+		t.Errorf("the table ends before %d", next)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	const year = 365 * 24 * time.Hour
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		status     int
-		retryAfter string
-		class      pump.Class
-		after      time.Duration
+		status int
+		value  string
+		after  time.Duration
 	}{
-		{status: 200, class: pump.OK},
-		{status: 202, class: pump.OK},
-		{status: 204, retryAfter: "60", class: pump.OK},
-		{status: 301, class: pump.Misconfigured},
-		{status: 307, class: pump.Misconfigured},
-		{status: 400, class: pump.PermanentItem},
-		{status: 401, class: pump.Auth},
-		{status: 403, class: pump.Auth},
-		{status: 404, class: pump.Gone},
-		{status: 405, class: pump.Misconfigured},
-		{status: 408, class: pump.Retry},
-		{status: 409, class: pump.Retry},
-		{status: 410, class: pump.Gone},
-		{status: 413, class: pump.PermanentItem},
-		{status: 415, class: pump.Misconfigured},
-		{status: 422, class: pump.PermanentItem},
-		{status: 425, class: pump.Retry},
-		{status: 429, retryAfter: "120", class: pump.Retry, after: 2 * time.Minute},
-		{status: 500, class: pump.Retry},
-		{status: 503, retryAfter: "Sun, 01 Nov 2026 12:00:30 GMT", class: pump.Retry, after: 30 * time.Second},
-		{status: 503, retryAfter: "Sun, 01 Nov 2026 11:00:00 GMT", class: pump.Retry},
-		{status: 503, retryAfter: "soon", class: pump.Retry},
-		{status: 503, retryAfter: "-5", class: pump.Retry},
-		{status: 503, retryAfter: "99999999999999999999", class: pump.Retry, after: 365 * 24 * time.Hour},
-		{status: 599, class: pump.Retry},
-		{status: 101, class: pump.Retry},
-		{status: 999, class: pump.Retry},
+		// Seconds.
+		{429, "120", 2 * time.Minute},
+		{503, "0", 0},
+		{503, "007", 7 * time.Second},
+		{503, "31535999", year - time.Second},
+		{503, "31536000", year},
+		{503, "99999999999999999999", year},
+		// A date, in the form to write and the two to read (RFC 9110 section 5.6.7).
+		{503, "Sun, 01 Nov 2026 12:00:30 GMT", 30 * time.Second},
+		{503, "Sunday, 01-Nov-26 12:00:30 GMT", 30 * time.Second},
+		{503, "Sun Nov  1 12:00:30 2026", 30 * time.Second},
+		{503, "Sun, 01 Nov 2026 11:00:00 GMT", 0},
+		{503, "Fri, 31 Dec 9999 23:59:59 GMT", year},
+		// Neither.
+		{503, "", 0},
+		{503, "soon", 0},
+		{503, "-5", 0},
+		{503, "+5", 0},
+		{503, "1.5", 0},
+		{503, "120, 240", 0},
+		{503, "2026-11-01T12:00:30Z", 0},
+		// It counts with every answer but an acceptance.
+		{413, "60", time.Minute},
+		{404, "60", time.Minute},
+		{401, "60", time.Minute},
+		{301, "60", time.Minute},
+		{204, "60", 0},
 	} {
-		header := http.Header{"Retry-After": {c.retryAfter}}
-		got := classify(c.status, header, now)
-		if got.Class != c.class || got.After != c.after {
-			t.Errorf("%d %q: %v after %v, want %v after %v", c.status, c.retryAfter, got.Class, got.After, c.class, c.after)
+		if got := classify(c.status, http.Header{"Retry-After": {c.value}}, now); got.After != c.after {
+			t.Errorf("%d %q: after %v, want %v", c.status, c.value, got.After, c.after)
 		}
 	}
 }
