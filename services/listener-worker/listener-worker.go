@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"mailpush.internal/pkg/cluster"
@@ -41,6 +42,10 @@ type Config struct {
 	Instance string
 	// AllowHTTPWebhooks also pushes to endpoints without TLS.
 	AllowHTTPWebhooks bool
+	// AllowPrivateWebhooks are addresses endpoints may have although they are not public.
+	AllowPrivateWebhooks []netip.Prefix
+	// RequireWebhookEcho asks for a ping's challenge in the body of the answer.
+	RequireWebhookEcho bool
 	// WebhookTimeout bounds one request to an endpoint; 0 means 15 s.
 	WebhookTimeout time.Duration
 }

@@ -44,10 +44,12 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 	w := parts{
 		credentials: vault.New(toVault),
 		webhooks: webhook.New(webhook.Config{
-			Instance:  cmp.Or(s.cfg.Instance, settings.GetClusterId()),
-			Version:   s.rt.Version,
-			AllowHTTP: s.cfg.AllowHTTPWebhooks,
-			Timeout:   s.cfg.WebhookTimeout,
+			Instance:     cmp.Or(s.cfg.Instance, settings.GetClusterId()),
+			Version:      s.rt.Version,
+			AllowHTTP:    s.cfg.AllowHTTPWebhooks,
+			AllowPrivate: s.cfg.AllowPrivateWebhooks,
+			RequireEcho:  s.cfg.RequireWebhookEcho,
+			Timeout:      s.cfg.WebhookTimeout,
 		}),
 	}
 	found := &sink{}

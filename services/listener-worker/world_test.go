@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -136,7 +137,7 @@ func (w *world) startWorker() (address string, stop func()) {
 	listener := listenTCP(w.t)
 	s, err := worker.New(worker.Config{
 		Listener: listener, Cluster: w.config, RegistryAddrs: []string{w.registryA}, VaultAddrs: []string{w.vaultA},
-		Instance: "test", AllowHTTPWebhooks: true,
+		Instance: "test", AllowHTTPWebhooks: true, AllowPrivateWebhooks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}, service.Runtime{Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Metrics: prometheus.NewRegistry(), Identity: id, Version: "test"})
 	if err != nil {
 		w.t.Fatal(err)

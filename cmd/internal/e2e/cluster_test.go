@@ -32,7 +32,7 @@ cluster: {name: e2e, etcd: {endpoints: [{{.Etcd}}]}, shards: 64, leaseTTL: 2s}
 identity: {dir: {{.Dir}}/tls}
 push:
   credstorage: {enabled: true, rdb: true, passcryptFile: {{.Dir}}/passcrypt}
-  webhook: {allowHTTP: true}
+  webhook: {allowHTTP: true, allowPrivate: [127.0.0.0/8]}
 imapidle: {supportsPermanentListeners: true}
 mail:
   stores:

@@ -129,6 +129,7 @@ func (m *Mailpush) StartWorker(ctx context.Context) (*Child, error) {
 		"--set", "worker.listen="+addresses[0],
 		"--set", "worker.opsListen="+addresses[1],
 		"--set", "push.webhook.allowHTTP=true",
+		"--set", "push.webhook.allowPrivate=[127.0.0.0/8, '::1/128']",
 		"--set", "log.level=warn")
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func (s *Settings) Explain(w io.Writer, service string) {
 	case identity.Worker:
 		line("listens", "%s, known to others as %s, health and metrics on %s", s.Worker.Listen, s.WorkerAdvertise(), s.Worker.OpsListen)
 		line("capacity", "%d listeners, backends %s", s.Worker.Capacity, strings.Join(s.Worker.Backends, ", "))
-		line("webhooks", "%s", map[bool]string{true: "https and http", false: "https only"}[s.Push.Webhook.AllowHTTP])
+		line("webhooks", "%s", s.webhookWords())
 	}
 	for _, file := range s.identityFiles(service) {
 		if _, err := os.Stat(file); err != nil {
@@ -81,6 +81,18 @@ func (s *Settings) storageWords() string {
 	default:
 		return "users' passwords are refused: push.credstorage.enabled is false"
 	}
+}
+
+func (s *Settings) webhookWords() string {
+	words := "https only"
+	if s.Push.Webhook.AllowHTTP {
+		words = "https and http"
+	}
+	words += ", public addresses"
+	for _, prefix := range s.Push.Webhook.AllowPrivate {
+		words += ", " + prefix.String()
+	}
+	return words
 }
 
 func (s *Settings) storeNames() []string {

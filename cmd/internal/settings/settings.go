@@ -8,6 +8,7 @@
 package settings
 
 import (
+	"net/netip"
 	"time"
 
 	"mailpush.internal/pkg/secret"
@@ -71,7 +72,9 @@ type CredStorage struct {
 
 // Webhook limits where pushes may go.
 type Webhook struct {
-	AllowHTTP bool `yaml:"allowHTTP" doc:"whether webhooks may use http:// (for tests on loopback)"`
+	AllowHTTP    bool           `yaml:"allowHTTP" doc:"whether webhooks may use http:// (for tests on loopback)"`
+	AllowPrivate []netip.Prefix `yaml:"allowPrivate" doc:"addresses webhooks may have although they are not public, as a list of prefixes like 10.1.0.0/16"`
+	RequireEcho  bool           `yaml:"requireEcho" doc:"whether a webhook must repeat the challenge of its first ping in the answer; else any 2xx will do"`
 }
 
 // Mail is where mailboxes are and how they are opened.
@@ -191,12 +194,13 @@ func Default() *Settings {
 
 // Embedded returns the settings of a mailpush in one process, for demonstrations,
 // tests and measurements: users' passwords sealed and kept, permanent listeners on,
-// webhooks on plain HTTP allowed.
+// webhooks on plain HTTP and on loopback allowed.
 func Embedded() *Settings {
 	s := Default()
 	s.Push.CredStorage.Enabled = true
 	s.Push.CredStorage.RDB = true
 	s.Push.Webhook.AllowHTTP = true
+	s.Push.Webhook.AllowPrivate = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	s.IMAPIdle.SupportsPermanentListeners = true
 	return s
 }

@@ -91,6 +91,9 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"TLS mode", identity.Admin, []string{"mail.stores={main: {address: 'h:143', tls: maybe}}"}, "mail.stores.main.tls"},
 		{"backend", identity.Worker, []string{"worker.backends=[carrierpigeon]"}, "worker.backends"},
 		{"unreachable worker", identity.Worker, []string{"worker.listen=0.0.0.0:8104"}, "worker.advertise"},
+		{"allowed prefix with host bits", identity.Worker, []string{"push.webhook.allowPrivate=[10.1.2.3/8]"}, "push.webhook.allowPrivate: \"10.1.2.3/8\": want 10.0.0.0/8"},
+		{"allowed prefix of mapped addresses", identity.Worker, []string{"push.webhook.allowPrivate=['::ffff:10.0.0.0/104']"}, "push.webhook.allowPrivate: \"::ffff:10.0.0.0/104\": want the prefix as IPv4"},
+		{"allowed prefix that is none", identity.Worker, []string{"push.webhook.allowPrivate=['']"}, "push.webhook.allowPrivate: want prefixes"},
 		{"log level", identity.Worker, []string{"log.level=loud"}, "log.level"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -60,6 +60,7 @@ func (s *Settings) Validate(service string) error {
 		p.address("scheduler.opsListen", s.Scheduler.OpsListen)
 	case identity.Worker:
 		s.validateWorker(p)
+		s.validateWebhook(p)
 	}
 	return errors.Join(p.errs...)
 }
@@ -209,6 +210,22 @@ func (s *Settings) validateWorker(p *problems) {
 	}
 	if s.Worker.Capacity == 0 {
 		p.add("worker.capacity", "want at least 1")
+	}
+}
+
+// validateWebhook refuses prefixes that do not say what they mean. An IPv4 address
+// in IPv6 clothes is judged as IPv4.
+func (s *Settings) validateWebhook(p *problems) {
+	const key = "push.webhook.allowPrivate"
+	for _, prefix := range s.Push.Webhook.AllowPrivate {
+		switch {
+		case !prefix.IsValid():
+			p.add(key, "want prefixes like 10.1.0.0/16")
+		case prefix.Addr().Is4In6():
+			p.add(key, "%q: want the prefix as IPv4", prefix)
+		case prefix != prefix.Masked():
+			p.add(key, "%q: want %s, or fewer addresses", prefix, prefix.Masked())
+		}
 	}
 }
 

@@ -38,15 +38,17 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 		return built, err
 	}
 	config := worker.Config{
-		Advertise:         s.WorkerAdvertise(),
-		Cluster:           etcd,
-		RegistryAddrs:     s.AdminAddresses(),
-		VaultAddrs:        s.VaultAddresses(),
-		Backends:          s.Worker.Backends,
-		Capacity:          s.Worker.Capacity,
-		Zone:              s.Worker.Zone,
-		Instance:          s.Cluster.Name,
-		AllowHTTPWebhooks: s.Push.Webhook.AllowHTTP,
+		Advertise:            s.WorkerAdvertise(),
+		Cluster:              etcd,
+		RegistryAddrs:        s.AdminAddresses(),
+		VaultAddrs:           s.VaultAddresses(),
+		Backends:             s.Worker.Backends,
+		Capacity:             s.Worker.Capacity,
+		Zone:                 s.Worker.Zone,
+		Instance:             s.Cluster.Name,
+		AllowHTTPWebhooks:    s.Push.Webhook.AllowHTTP,
+		AllowPrivateWebhooks: s.Push.Webhook.AllowPrivate,
+		RequireWebhookEcho:   s.Push.Webhook.RequireEcho,
 	}
 	if config.Listener, err = addresses.Bind(ctx, "worker.listen", s.Worker.Listen); err != nil {
 		return built, err

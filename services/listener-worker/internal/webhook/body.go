@@ -18,13 +18,15 @@ import (
 const (
 	typeNewMail = "mail:new"
 	typeReset   = "mailbox:reset"
+	typePing    = "ping"
+	typeTest    = "test"
 )
 
 // body is what a webhook receives. Its names are part of the public API.
 type body struct {
 	Type      string    `json:"type"`
 	Timestamp time.Time `json:"timestamp"`
-	Data      data      `json:"data"`
+	Data      any       `json:"data"`
 }
 
 type data struct {
@@ -72,6 +74,10 @@ func encode(instance string, push deliver.Push) ([]byte, error) {
 	if batch.Kind == pump.Reset {
 		out.Type = typeReset
 	}
+	return marshal(out)
+}
+
+func marshal(out body) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false) // it is no HTML, and people read it

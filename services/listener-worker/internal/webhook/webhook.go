@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package webhook is the transport that posts pushes to HTTP endpoints, signed as
-// Standard Webhooks v1.
+// Standard Webhooks v1 and v1a.
 //
-// Invariants: no redirect is followed; an answer costs bounded time and memory,
-// whatever its size; neither a secret nor an endpoint's URL, which may hold one,
-// appears in a result.
+// Invariants: no connection is made to an address that only the inside of a network
+// should reach, whatever a URL or a name server says; no redirect is followed; an
+// answer costs bounded time and memory, whatever its size; neither a secret nor an
+// endpoint's URL, which may hold one, appears in a result.
 package webhook
 
 import (
@@ -18,6 +19,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -33,6 +35,14 @@ type Config struct {
 	Version string
 	// AllowHTTP also allows endpoints without TLS.
 	AllowHTTP bool
+	// AllowPrivate are addresses that may be dialled although they are private, on
+	// loopback or otherwise not public. Metadata services of clouds are let through
+	// only by a prefix of one address.
+	AllowPrivate []netip.Prefix
+	// Resolver looks up the names of endpoints; nil means the system's.
+	Resolver *net.Resolver
+	// RequireEcho asks for the challenge of a ping in the body of its answer.
+	RequireEcho bool
 	// Timeout bounds one request from dialing to the answer. Zero means 15 s.
 	Timeout time.Duration
 	// RootCAs are who may vouch for endpoints; nil means the system's.
@@ -63,10 +73,11 @@ func New(cfg Config) *Client {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
+	dialer := &net.Dialer{Timeout: dialTimeout, Resolver: cfg.Resolver, Control: newGuard(cfg.AllowPrivate).control}
 	transport := &http.Transport{
 		// No proxy from the environment: where a push goes is for the operator's
 		// configuration to say.
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
@@ -89,39 +100,43 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Send implements [deliver.Transport]. The same batch is sent under the same
 // webhook-id on every try, with a timestamp and signature of the try.
 func (c *Client) Send(ctx context.Context, push deliver.Push) pump.Result {
-	if err := CheckURL(push.URL, c.cfg.AllowHTTP); err != nil {
-		return pump.Result{Class: pump.Misconfigured, Detail: err.Error()}
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	request, err := c.request(ctx, push)
+	content, err := encode(c.cfg.Instance, push)
 	if err != nil {
 		return pump.Result{Class: pump.Misconfigured, Detail: err.Error()}
 	}
-	answer, err := c.http.Do(request)
+	return c.post(ctx, push, push.Batch.ID(push.Subscription, push.Folder), content, io.Discard)
+}
+
+// post makes one signed request. The beginning of the answer's body goes to answer.
+func (c *Client) post(ctx context.Context, push deliver.Push, id string, content []byte, answer io.Writer) pump.Result {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	request, err := c.request(ctx, push, id, content)
+	if err != nil {
+		return pump.Result{Class: pump.Misconfigured, Detail: err.Error()}
+	}
+	response, err := c.http.Do(request)
 	if err != nil {
 		return unanswered(err)
 	}
 	// A short body is read to its end so that the connection can be used again; a
 	// long one is cut off together with its connection.
-	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswerBytes)
-	_ = answer.Body.Close()
-	return classify(answer.StatusCode, answer.Header, time.Now())
+	_, _ = io.CopyN(answer, response.Body, maxAnswerBytes)
+	_ = response.Body.Close()
+	return classify(response.StatusCode, response.Header, time.Now())
 }
 
-func (c *Client) request(ctx context.Context, push deliver.Push) (*http.Request, error) {
-	body, err := encode(c.cfg.Instance, push)
-	if err != nil {
+func (c *Client) request(ctx context.Context, push deliver.Push, id string, content []byte) (*http.Request, error) {
+	if err := CheckURL(push.URL, c.cfg.AllowHTTP); err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, push.URL, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, push.URL, bytes.NewReader(content))
 	if err != nil {
 		return nil, errURL // err would quote the URL
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "mailpush/"+c.cfg.Version)
-	id := push.Batch.ID(push.Subscription, push.Folder)
-	return request, sign(request.Header, push.Secret, id, time.Now(), body)
+	return request, sign(request.Header, push.Secret, id, time.Now(), content)
 }
 
 var (
@@ -143,21 +158,4 @@ func CheckURL(raw string, allowHTTP bool) error {
 		return errUserInfo
 	}
 	return nil
-}
-
-// unanswered classifies a request that got no answer. Certificates do not mend by
-// themselves; everything else may.
-func unanswered(err error) pump.Result {
-	if wrapped := new(url.Error); errors.As(err, &wrapped) {
-		err = wrapped.Err // without the URL
-	}
-	class := pump.Retry
-	if certificate := new(tls.CertificateVerificationError); errors.As(err, &certificate) {
-		class = pump.Misconfigured
-	}
-	detail := "no answer: " + err.Error()
-	if errors.Is(err, context.DeadlineExceeded) {
-		detail = "no answer in time"
-	}
-	return pump.Result{Class: class, Detail: detail}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -47,13 +48,25 @@ func push(url string) deliver.Push {
 	}
 }
 
-// client makes a client that is closed with the test.
+// client makes a client that is closed with the test. It reaches loopback unless the
+// test says what it may reach.
 func client(t *testing.T, cfg webhook.Config) *webhook.Client {
 	t.Helper()
+	if cfg.AllowPrivate == nil {
+		cfg.AllowPrivate = prefixes("127.0.0.0/8", "::1/128")
+	}
 	cfg.Instance, cfg.AllowHTTP = "mailpush", true
 	c := webhook.New(cfg)
 	t.Cleanup(c.Close)
 	return c
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		out = append(out, netip.MustParsePrefix(text))
+	}
+	return out
 }
 
 // serve starts an endpoint that ends with the test.

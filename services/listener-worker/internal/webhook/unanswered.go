@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// maxDetail bounds what is told about a request that got no answer: a server that
+// speaks no HTTP is quoted there.
+const maxDetail = 200
+
+// unanswered classifies a request that got no answer. Certificates and addresses
+// that are not allowed do not mend by themselves; everything else may.
+func unanswered(err error) pump.Result {
+	if refused := new(blockedError); errors.As(err, &refused) {
+		return pump.Result{Class: pump.Misconfigured, Detail: refused.Error()}
+	}
+	class := pump.Retry
+	if certificate := new(tls.CertificateVerificationError); errors.As(err, &certificate) {
+		class = pump.Misconfigured
+	}
+	detail := "no answer" + reason(err)
+	return pump.Result{Class: class, Detail: strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")}
+}
+
+// reason says after "no answer" why there was none, without the URL, its host and addresses.
+func reason(err error) string {
+	var (
+		wrapped *url.Error
+		name    *net.DNSError
+		host    x509.HostnameError
+		step    *net.OpError
+		timeout net.Error
+	)
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return " in time"
+	case errors.As(err, &name) && name.IsNotFound:
+		return ": the host's name is not known"
+	case errors.As(err, &name):
+		return ": the host's name could not be looked up"
+	case errors.As(err, &host):
+		return ": the certificate is for another host"
+	case errors.As(err, &step):
+		return ": " + step.Op + ": " + step.Err.Error()
+	}
+	return ": " + err.Error()
+}
