@@ -96,7 +96,7 @@ func TestSecretsThatAreNone(t *testing.T) {
 		if result.Class != pump.Misconfigured || !strings.Contains(result.Detail, "signing secret") {
 			t.Errorf("%q: %+v", keys, result)
 		}
-		for _, word := range strings.Fields(keys) {
+		for word := range strings.FieldsSeq(keys) {
 			if strings.Contains(result.Detail, strings.TrimLeft(word, "whseckp_")) && len(word) > 6 {
 				t.Errorf("%q quotes a secret", result.Detail)
 			}
