@@ -39,6 +39,7 @@ type fakeRegistry struct {
 	suspended chan *registryv1.SuspendCredentialRequest
 	committed chan *registryv1.SubscriptionCursor
 	outage    bool
+	asked     int // calls of OpenEpoch
 }
 
 func newFakeRegistry() *fakeRegistry {
@@ -67,6 +68,7 @@ func (r *fakeRegistry) OpenEpoch(
 		return nil, err
 	}
 	defer unlock()
+	r.asked++
 	response := &registryv1.OpenEpochResponse{}
 	for _, claim := range request.Msg.GetClaims() {
 		if claim.GetEpoch() < r.epochs[claim.GetShard()] {
@@ -159,6 +161,13 @@ func (r *fakeRegistry) put(user *mailv1.User, store string, subscriptions ...*re
 	r.mailboxes[keyOf(user)] = &registryv1.Mailbox{
 		User: user, MailStore: store, Permanent: true, CredentialVersion: 1, Subscriptions: subscriptions,
 	}
+}
+
+// questions is how often an epoch was opened, or asked for.
+func (r *fakeRegistry) questions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
 }
 
 func (r *fakeRegistry) setOutage(outage bool) {

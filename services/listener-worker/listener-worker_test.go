@@ -5,6 +5,8 @@ package worker_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -188,7 +190,16 @@ func TestWrongPasswordIsReported(t *testing.T) {
 	}
 }
 
-func TestLostLeaseBeginsAnewUnderAFreshID(t *testing.T) {
+// push lets a mail arrive and waits for its push.
+func (w *world) push(user *mailv1.User, subject string) {
+	w.t.Helper()
+	uid := w.mail(user, subject)
+	if push := receive(w.t, "push", w.hook.got); push.body.Data.Cursor != uid {
+		w.t.Errorf("push %+v", push)
+	}
+}
+
+func TestSilentEtcdKeepsListenersAndALostLeaseBeginsAnew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	address, _ := w.startWorker()
@@ -197,18 +208,25 @@ func TestLostLeaseBeginsAnewUnderAFreshID(t *testing.T) {
 	w.registry.put(user, "main", w.subscription(address, "sub_1", user))
 	w.plan(id, 1, 10, all()...)
 	untilListening(t, client, user, true)
+	before := w.registry.questions()
 	w.etcd.Close()
-	untilListening(t, client, user, false) // the right to act has ended
+	for n := 0; w.registry.questions() < before+2; n++ { // past the fence each delivery asks
+		w.push(user, fmt.Sprint("mail ", n))
+	}
+	if response := untilListening(t, client, user, true); response.GetWorker() != id {
+		t.Errorf("the worker says it is %s, it was %s", response.GetWorker(), id)
+	}
+	if err := os.RemoveAll(w.etcdDir); err != nil { // no lease outlives that
+		t.Fatal(err)
+	}
 	w.startEtcd()
 	fresh := w.joined(id)
+	untilListening(t, client, user, false)
 	w.plan(fresh, 1, 20, all()...)
 	if response := untilListening(t, client, user, true); response.GetWorker() != fresh {
 		t.Errorf("the worker says it is %s, the cluster has %s", response.GetWorker(), fresh)
 	}
-	uid := w.mail(user, "new")
-	if push := receive(t, "push", w.hook.got); push.body.Data.Cursor != uid {
-		t.Errorf("push %+v", push)
-	}
+	w.push(user, "new")
 }
 
 func TestNewerOwnerFencesThisOne(t *testing.T) {

@@ -56,6 +56,7 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 	w.listeners = listen.New(listen.Config{Log: s.rt.Log, Metrics: s.rt.Metrics}, w.credentials, found)
 	w.delivery = deliver.New(deliver.Config{
 		Log: s.rt.Log, Metrics: s.rt.Metrics,
+		Current: func() bool { return found.owner.Current() },
 		Refused: func(claims []deliver.Claim) { found.owner.Refused(claims) },
 	}, w.webhooks, w.credentials, mailboxes, w.listeners)
 	w.owner = owner.New(owner.Config{

@@ -20,7 +20,7 @@ const (
 // committer gathers cursors and stores them in groups, one group at a time. Only
 // the newest cursor of a (subscription, folder) is kept.
 type committer struct {
-	store    Cursors
+	store    Registry
 	waiting  rows
 	inFlight rows // nil when none is
 	at       time.Time
@@ -35,7 +35,7 @@ type row struct {
 	subscription, folder string
 }
 
-func newCommitter(store Cursors) *committer { return &committer{store: store, waiting: make(rows)} }
+func newCommitter(store Registry) *committer { return &committer{store: store, waiting: make(rows)} }
 
 // due tells whether a group should be stored now.
 func (c *committer) due(now time.Time) bool {
@@ -141,11 +141,16 @@ func (l *Loop) committed(began time.Time, refused []Claim, err error) {
 	}
 	l.metrics.commits.Add(float64(len(group)))
 	if len(refused) > 0 {
-		l.cfg.Log.WarnContext(l.ctx, "shards were taken over by a newer owner", "shards", len(refused))
-		l.drop(setOf(refused))
-		go l.cfg.Refused(refused)
+		l.fenced(refused)
 	}
 	l.settleDrains()
+}
+
+// fenced drops claims that the registry has refused.
+func (l *Loop) fenced(claims []Claim) {
+	l.cfg.Log.WarnContext(l.ctx, "shards were taken over by a newer owner", "shards", len(claims))
+	l.drop(setOf(claims))
+	go l.cfg.Refused(claims)
 }
 
 // commitFailed puts a group back and tries again later. Delivery goes on for a

@@ -10,7 +10,8 @@
 // the origins, so that an endpoint that hangs holds up its own origin only.
 //
 // Invariants: a cursor is stored only under the claim its mailbox is held by; once a
-// claim is refused or dropped nothing more is sent for it; a fetch serves all
+// claim is refused or dropped nothing more is sent for it; while the right to act is in
+// doubt nothing is sent before the registry has said that the claim is the newest; a fetch serves all
 // subscriptions of the user that wait for the same mails.
 package deliver
 
@@ -42,6 +43,8 @@ type Config struct {
 	// MaxUncommitted is how long to go on delivering while the registry takes no
 	// cursors (30 s): it bounds what is sent again after a crash.
 	MaxUncommitted time.Duration
+	// Current tells whether the right to act is current at this moment. Nil: always.
+	Current func() bool
 	// Refused is told, on a goroutine of its own, of claims that the registry has
 	// refused. They have been dropped.
 	Refused func([]Claim)
@@ -70,7 +73,8 @@ type Loop struct {
 	queue   []func()
 	wake    chan struct{}
 	stopped chan struct{}
-	work    sync.WaitGroup // sends, commits and prefetches
+	work    sync.WaitGroup // sends, commits, questions and prefetches
+	gate    *gate
 
 	// Only the loop's goroutine touches what follows.
 	ctx      context.Context //nolint:containedctx // the life of Run, for what it starts
@@ -88,7 +92,7 @@ var _ interface {
 } = (*Loop)(nil)
 
 // New makes a loop that does nothing until Run.
-func New(cfg Config, transport Transport, secrets Secrets, cursors Cursors, mailboxes Mailboxes) *Loop {
+func New(cfg Config, transport Transport, secrets Secrets, registry Registry, mailboxes Mailboxes) *Loop {
 	setDefault(&cfg.Turns, defaultTurns)
 	setDefault(&cfg.OriginTurns, defaultOriginTurns)
 	setDefault(&cfg.CommitEvery, defaultCommitEvery)
@@ -101,7 +105,10 @@ func New(cfg Config, transport Transport, secrets Secrets, cursors Cursors, mail
 	if cfg.Refused == nil {
 		cfg.Refused = func([]Claim) {}
 	}
-	return &Loop{
+	if cfg.Current == nil {
+		cfg.Current = func() bool { return true }
+	}
+	l := &Loop{
 		cfg:       cfg,
 		policy:    pump.NewPolicy(cfg.Policy),
 		transport: transport,
@@ -112,9 +119,13 @@ func New(cfg Config, transport Transport, secrets Secrets, cursors Cursors, mail
 		stopped:   make(chan struct{}),
 		boxes:     make(map[listen.User]*box),
 		turns:     newTurns(cfg.Turns, cfg.OriginTurns),
-		commit:    newCommitter(cursors),
+		commit:    newCommitter(registry),
 		prefetch:  prefetch{max: cfg.Prefetches},
 	}
+	l.gate = &gate{current: cfg.Current, registry: registry, metrics: l.metrics, start: func(ask func(context.Context)) {
+		l.work.Go(func() { ask(l.ctx) })
+	}}
+	return l
 }
 
 func setDefault[T comparable](value *T, fallback T) {

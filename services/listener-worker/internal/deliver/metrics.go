@@ -15,6 +15,7 @@ type metrics struct {
 	deliveries *prometheus.CounterVec
 	latency    prometheus.Histogram
 	commits    prometheus.Counter
+	questions  prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -32,12 +33,16 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "mailpush_worker_cursor_commits_total",
 			Help: "Cursors stored at the registry.",
 		}),
+		questions: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "mailpush_worker_doubts_total",
+			Help: "Questions to the registry before a delivery, because etcd was silent.",
+		}),
 	}
 	for _, class := range pump.Classes() {
 		m.deliveries.WithLabelValues(class.String())
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.deliveries, m.latency, m.commits)
+		registerer.MustRegister(m.deliveries, m.latency, m.commits, m.questions)
 	}
 	return m
 }

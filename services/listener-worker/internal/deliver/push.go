@@ -57,10 +57,13 @@ type Secrets interface {
 	SigningSecret(ctx context.Context, user listen.User, subscription string) (secret.String, error)
 }
 
-// Cursors stores cursors. It returns the claims that a newer epoch has fenced; their
-// cursors are not stored.
-type Cursors interface {
+// Registry keeps cursors, and knows who holds a shard. Both calls return the claims
+// that a newer epoch has fenced.
+type Registry interface {
+	// CommitCursors stores cursors, those of the claims it returns excepted.
 	CommitCursors(ctx context.Context, cursors map[Claim][]Cursor) (refused []Claim, err error)
+	// OpenEpoch opens the claims' epochs, which changes nothing when they are the newest.
+	OpenEpoch(ctx context.Context, claims []Claim) (refused []Claim, err error)
 }
 
 // Mailboxes reads mail; the answer comes as Loop.Fetched.

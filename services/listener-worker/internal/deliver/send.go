@@ -26,22 +26,29 @@ func (l *Loop) send(lane *lane, batch pump.Batch) {
 		Folder:       lane.folder,
 		Batch:        batch,
 	}
+	claim := lane.box.claim
 	l.work.Go(func() {
 		defer cancel()
-		key, result := l.request(ctx, push)
+		key, result := l.request(ctx, claim, push)
 		l.post(func() { l.sent(lane, key, version, result) }) //nolint:contextcheck // ctx ends with this request
 	})
 }
 
-// request opens the signing secret when it is not at hand and sends. It runs beside
-// the loop.
-func (l *Loop) request(ctx context.Context, push Push) (secret.String, pump.Result) {
+// request opens the signing secret when it is not at hand and sends, if the right to
+// act allows it. It runs beside the loop.
+func (l *Loop) request(ctx context.Context, claim Claim, push Push) (secret.String, pump.Result) {
 	if push.Secret.IsZero() {
 		key, err := l.secrets.SigningSecret(ctx, push.User, push.Subscription)
 		if err != nil {
 			return key, unopened(err)
 		}
 		push.Secret = key
+	}
+	if held, err := l.gate.pass(ctx, claim); err != nil || !held {
+		if err == nil {
+			l.post(func() { l.fenced([]Claim{claim}) }) //nolint:contextcheck // it outlives this request
+		}
+		return push.Secret, unsent()
 	}
 	if push.Batch.Attempt == 1 {
 		l.metrics.sent(time.Since(push.Batch.Noticed))
@@ -55,6 +62,12 @@ func unopened(err error) pump.Result {
 		return pump.Result{Class: pump.Misconfigured, Detail: "no signing secret is stored"}
 	}
 	return pump.Result{Class: pump.Retry, Detail: "opening the signing secret: " + err.Error()}
+}
+
+// unsent is the result of a request that was not made, because its mailbox is not
+// ours any more. Who asked for it is gone, or waits for it to end in a drain.
+func unsent() pump.Result {
+	return pump.Result{Class: pump.Retry, Detail: "the shard is held by another worker"}
 }
 
 // sent takes in the answer to a lane's request.

@@ -38,6 +38,9 @@ type fakeWorld struct {
 	commits  []map[deliver.Claim][]deliver.Cursor
 	storeErr error
 	refuse   []deliver.Claim
+	doubtful bool // the right to act is in doubt
+	asked    int  // how often the registry was asked for an epoch
+	askErr   error
 	refused  []deliver.Claim
 }
 
@@ -75,6 +78,17 @@ func (w *fakeWorld) CommitCursors(_ context.Context, cursors map[deliver.Claim][
 	return slices.DeleteFunc(slices.Collect(maps.Keys(cursors)), func(claim deliver.Claim) bool {
 		return !slices.Contains(w.refuse, claim)
 	}), nil
+}
+
+func (w *fakeWorld) OpenEpoch(_ context.Context, claims []deliver.Claim) ([]deliver.Claim, error) {
+	<-time.After(time.Millisecond) // simulated: a call takes its time
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked++
+	if w.askErr != nil {
+		return nil, w.askErr
+	}
+	return slices.DeleteFunc(claims, func(claim deliver.Claim) bool { return !slices.Contains(w.refuse, claim) }), nil
 }
 
 // Fetch answers from a mailbox in which every UID below next is there.
@@ -171,6 +185,11 @@ func inWorld(t *testing.T, cfg deliver.Config, test func(w *fakeWorld)) {
 		w := &fakeWorld{t: t, next: make(map[listen.User]uint32)}
 		cfg.Refused = func(claims []deliver.Claim) {
 			w.set(func(w *fakeWorld) { w.refused = append(w.refused, claims...) })
+		}
+		cfg.Current = func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return !w.doubtful
 		}
 		cfg.Policy.Random = func() float64 { return 1 }
 		w.loop = deliver.New(cfg, w, w, w, w)

@@ -17,7 +17,7 @@ const (
 	maxCursors = 5000
 )
 
-// CommitCursors implements [deliver.Cursors]. What is too large for one call goes in
+// CommitCursors implements [deliver.Registry]. What is too large for one call goes in
 // several; repeating them all after an error is harmless.
 func (c *Client) CommitCursors(ctx context.Context, cursors map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
 	var refused []deliver.Claim

@@ -29,8 +29,8 @@ type Client struct {
 }
 
 var (
-	_ owner.Registry  = (*Client)(nil)
-	_ deliver.Cursors = (*Client)(nil)
+	_ owner.Registry   = (*Client)(nil)
+	_ deliver.Registry = (*Client)(nil)
 )
 
 // New makes a client that calls through the given HTTP client; see [rpc.Client].
