@@ -23,6 +23,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -49,6 +50,9 @@ const (
 	// pingAfter and pingTimeout find an endpoint that is gone without a word.
 	pingAfter   = 2 * time.Second
 	pingTimeout = time.Second
+	// redialMin and redialMax bound the pause before the next attempt to connect.
+	redialMin = 100 * time.Millisecond
+	redialMax = 500 * time.Millisecond
 )
 
 // Config says which etcd, and what a cluster made anew is like.
@@ -173,7 +177,15 @@ func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
 		Logger: zap.NewNop(),
 		// A call waits for a connection as long as its context allows, and its error
 		// then says why there was none.
-		DialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.WaitForReady(true))},
+		DialOptions: []grpc.DialOption{
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+			// An etcd that comes back gives each lease one more TTL. The usual pauses
+			// between two attempts to connect grow far beyond that.
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: redialMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: redialMax},
+				MinConnectTimeout: pingTimeout,
+			}),
+		},
 	})
 }
 
