@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package leader is the scheduler's one loop: while leader, make the plan match the
-// members. It reads the cluster, asks package assign what to change, and writes that.
+// members. It reads, writes and waits as package term decides.
 //
 // Invariant: the loop remembers nothing that the plan depends on, so a new leader
-// goes on where the last one stopped, and the end of a term changes no plan. Which
-// workers flap is forgotten with the term: a newcomer's share is all that hangs on it.
+// goes on where the last one stopped, and the end of a term changes no plan.
 package leader
 
 import (
@@ -19,17 +18,12 @@ import (
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/services/scheduler/internal/assign"
+	"mailpush.internal/services/scheduler/internal/term"
 )
 
 const (
 	// campaignPause is the wait after a campaign that could not be run.
 	campaignPause = time.Second
-	// passPause is the wait after a pass that failed.
-	passPause = time.Second
-	// conflictPause is the wait after a pass that was overtaken by a worker's report.
-	conflictPause = 20 * time.Millisecond
-	// retryEvery is how often refused grants are renewed.
-	retryEvery = 30 * time.Second
 	// resignTimeout bounds the end of a term; after it the lease runs out.
 	resignTimeout = 2 * time.Second
 )
@@ -58,7 +52,7 @@ func New(config Config) *Leader { return &Leader{config: config} }
 // Run campaigns and leads until ctx ends, which is no error.
 func (l *Leader) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		term, err := l.config.Cluster.Campaign(ctx, l.config.Name)
+		lease, err := l.config.Cluster.Campaign(ctx, l.config.Name)
 		if err != nil {
 			if ctx.Err() == nil {
 				l.config.Log.WarnContext(ctx, "campaign could not be run", "error", err)
@@ -68,25 +62,24 @@ func (l *Leader) Run(ctx context.Context) error {
 		}
 		l.config.Log.InfoContext(ctx, "leading")
 		l.config.Metrics.leading.Set(1)
-		err = l.lead(ctx, term)
+		err = l.lead(ctx, lease)
 		l.config.Metrics.leading.Set(0)
 		l.config.Log.InfoContext(ctx, "leading no more", "reason", err)
-		l.resign(ctx, term)
+		l.resign(ctx, lease)
 	}
 	return nil
 }
 
-func (l *Leader) resign(ctx context.Context, term *cluster.Term) {
+func (l *Leader) resign(ctx context.Context, lease *cluster.Term) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)
 	defer cancel()
-	if err := term.Resign(ctx); err != nil {
+	if err := lease.Resign(ctx); err != nil {
 		l.config.Log.WarnContext(ctx, "term could not be resigned", "error", err)
 	}
 }
 
-// lead makes one pass for each hint, and more when a pass asks for it, until the
-// term or ctx ends.
-func (l *Leader) lead(ctx context.Context, term *cluster.Term) error {
+// lead carries out what the term decides until the term or ctx ends.
+func (l *Leader) lead(ctx context.Context, lease *cluster.Term) error {
 	ctx, cancel := context.WithCancel(ctx)
 	hints := l.config.Cluster.Watch(ctx)
 	defer func() {
@@ -94,24 +87,23 @@ func (l *Leader) lead(ctx context.Context, term *cluster.Term) error {
 		for range hints { // until the watch has ended
 		}
 	}()
-	t := &tenure{Leader: l, term: term}
-	again := time.NewTimer(0)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-term.Done():
-			return cluster.ErrDeposed
-		case <-hints:
-		case <-again.C:
+	t := &tenure{Leader: l, lease: lease, hints: hints, began: time.Now()}
+	var machine term.Machine
+	for event := term.Event(term.Hint{}); ; {
+		var err error
+		switch effect := machine.Step(event, time.Now()).(type) {
+		case term.Read:
+			event = t.read(ctx)
+		case term.Apply:
+			event = t.apply(ctx, effect.Update)
+		case term.Wait:
+			t.tell(ctx, effect)
+			event, err = t.wait(ctx, effect.For)
+		case term.Stop:
+			err = cluster.ErrDeposed
 		}
-		wait, err := t.pass(ctx)
-		if errors.Is(err, cluster.ErrDeposed) {
+		if err != nil {
 			return err
-		}
-		if wait > 0 {
-			again.Reset(wait)
 		}
 	}
 }
@@ -120,39 +112,83 @@ func (l *Leader) lead(ctx context.Context, term *cluster.Term) error {
 type tenure struct {
 	*Leader
 
-	term    *cluster.Term
-	pace    pace
-	flaps   assign.Flaps
-	retried time.Time
-	failing bool
+	lease    *cluster.Term
+	hints    <-chan struct{}
+	snapshot *cluster.Snapshot // as it was read last
+	began    time.Time         // of the pass
+	failing  bool
 }
 
-// pass brings the plan up to date once, and says when to pass again without a hint;
-// 0 means not at all.
-func (t *tenure) pass(ctx context.Context) (time.Duration, error) {
-	started := time.Now()
-	wait, result, err := t.tryPass(ctx, started)
+// wait waits for a hint, or for so long if it is not 0.
+func (t *tenure) wait(ctx context.Context, d time.Duration) (term.Event, error) {
+	var over <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-t.lease.Done():
+		return nil, cluster.ErrDeposed
+	case <-t.hints:
+	case <-over:
+	}
+	t.began = time.Now()
+	return term.Hint{}, nil
+}
+
+// read reads the cluster as package assign sees it.
+func (t *tenure) read(ctx context.Context) term.Event {
+	var err error
+	if t.snapshot, err = t.config.Cluster.Snapshot(ctx); err != nil {
+		t.complain(ctx, fmt.Errorf("reading the plan: %w", err))
+		return term.Failed{}
+	}
+	in := assign.Input{
+		Revision: t.snapshot.Revision,
+		Shards:   t.config.Cluster.Settings().GetShards(),
+		Entries:  make([]assign.Entry, len(t.snapshot.Entries)),
+		Loads:    t.config.Loads(),
+	}
+	for i, entry := range t.snapshot.Entries {
+		in.Entries[i] = assign.Entry{ID: entry.ID, Worker: entry.Worker, Want: entry.Want, Have: entry.Have}
+	}
+	return term.Cluster{Input: in}
+}
+
+func (t *tenure) apply(ctx context.Context, update assign.Update) term.Event {
+	err := t.lease.Apply(ctx, t.snapshot, cluster.Update(update))
 	switch {
 	case err == nil:
-		t.failing = false
+		return term.Applied{}
 	case errors.Is(err, cluster.ErrDeposed):
-		result = "deposed"
+		t.config.Metrics.passes.WithLabelValues("deposed").Observe(time.Since(t.began).Seconds())
+		return term.Deposed{}
 	case errors.Is(err, cluster.ErrConflict):
-		wait, result = conflictPause, "conflict"
-	case ctx.Err() == nil:
-		wait, result = passPause, "error"
+		return term.Conflict{}
+	default:
 		t.complain(ctx, err)
+		return term.Failed{}
 	}
-	if result != "" {
-		t.config.Metrics.passes.WithLabelValues(result).Observe(time.Since(started).Seconds())
+}
+
+// tell shows operators how a pass went.
+func (t *tenure) tell(ctx context.Context, pass term.Wait) {
+	if pass.Result != "" {
+		t.config.Metrics.passes.WithLabelValues(string(pass.Result)).Observe(time.Since(t.began).Seconds())
 	}
-	return wait, err
+	if pass.Result == term.Changed || pass.Result == term.Unchanged {
+		t.failing = false
+		t.show(ctx, t.snapshot, pass.Plan)
+	}
 }
 
 // complain logs the first of a row of failures: listeners run on meanwhile, and
 // passes are tried again until one succeeds.
 func (t *tenure) complain(ctx context.Context, err error) {
-	if t.failing {
+	if t.failing || ctx.Err() != nil {
 		return
 	}
 	t.failing = true
@@ -161,48 +197,6 @@ func (t *tenure) complain(ctx context.Context, err error) {
 		cause = errors.Join(err, public.Err)
 	}
 	t.config.Log.ErrorContext(ctx, "plan could not be brought up to date", "error", cause)
-}
-
-func (t *tenure) tryPass(ctx context.Context, now time.Time) (time.Duration, string, error) {
-	snapshot, err := t.config.Cluster.Snapshot(ctx)
-	if err != nil {
-		return 0, "", fmt.Errorf("reading the plan: %w", err)
-	}
-	if wait := t.pace.wait(snapshot.Entries, now); wait > 0 {
-		return wait, "", nil
-	}
-	retry := now.Sub(t.retried) >= retryEvery
-	if retry {
-		t.retried = now
-	}
-	in := t.input(snapshot, retry)
-	t.flaps.Observe(in.Entries, now)
-	plan := assign.Step(in)
-	for _, update := range plan.Updates {
-		if err := t.term.Apply(ctx, snapshot, cluster.Update(update)); err != nil {
-			return 0, "", err
-		}
-	}
-	t.show(ctx, snapshot, plan)
-	if len(plan.Updates) == 0 {
-		return 0, "unchanged", nil
-	}
-	return 0, "changed", nil
-}
-
-// input is a snapshot as package assign sees it.
-func (t *tenure) input(snapshot *cluster.Snapshot, retry bool) assign.Input {
-	in := assign.Input{
-		Revision: snapshot.Revision,
-		Shards:   t.config.Cluster.Settings().GetShards(),
-		Entries:  make([]assign.Entry, len(snapshot.Entries)),
-		Loads:    t.config.Loads(),
-		Retry:    retry,
-	}
-	for i, entry := range snapshot.Entries {
-		in.Entries[i] = assign.Entry{ID: entry.ID, Worker: entry.Worker, Want: entry.Want, Have: entry.Have}
-	}
-	return in
 }
 
 func pause(ctx context.Context, d time.Duration) {

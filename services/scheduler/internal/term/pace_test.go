@@ -1,22 +1,22 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package leader
+package term
 
 import (
 	"testing"
 	"time"
 
-	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/services/scheduler/internal/assign"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
 // members are entries of live workers; those with an upper-case name have a plan and
 // those with a "-" behind them drain.
-func members(names ...string) []cluster.Entry {
-	var out []cluster.Entry
+func members(names ...string) []assign.Entry {
+	var out []assign.Entry
 	for _, name := range names {
-		entry := cluster.Entry{ID: name, Worker: &clusterv1.Worker{Draining: name[len(name)-1] == '-'}}
+		entry := assign.Entry{ID: name, Worker: &clusterv1.Worker{Draining: name[len(name)-1] == '-'}}
 		if name[0] < 'a' {
 			entry.Want = &clusterv1.Want{}
 		}
@@ -29,7 +29,7 @@ func TestPaceCollectsChangesOfMembership(t *testing.T) {
 	t.Parallel()
 	type look struct {
 		after time.Duration
-		who   []cluster.Entry
+		who   []assign.Entry
 		want  time.Duration
 	}
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package leader
+package term
 
 import (
 	"strconv"
 	"strings"
 	"time"
 
-	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/services/scheduler/internal/assign"
 )
 
 // debounce is how long changes of membership are collected: a rolling start is one
@@ -24,7 +24,7 @@ type pace struct {
 }
 
 // wait says how long to wait before a pass.
-func (p *pace) wait(entries []cluster.Entry, now time.Time) time.Duration {
+func (p *pace) wait(entries []assign.Entry, now time.Time) time.Duration {
 	members, planned := fingerprint(entries)
 	if p.known && planned && members != p.members {
 		if p.since.IsZero() {
@@ -39,7 +39,7 @@ func (p *pace) wait(entries []cluster.Entry, now time.Time) time.Duration {
 }
 
 // fingerprint says who takes part, and whether anybody has anything yet.
-func fingerprint(entries []cluster.Entry) (members string, planned bool) {
+func fingerprint(entries []assign.Entry) (members string, planned bool) {
 	var out strings.Builder
 	for _, entry := range entries {
 		planned = planned || entry.Want != nil

@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package term is one time of leading as a pure step function: when to read the
+// cluster, what to change, what to do after a change that failed. It has no clock and
+// no I/O; package leader carries its effects out, and the simulator drives it through
+// every fault.
+//
+// Invariants: a change is only ever decided on a reading of the cluster as a whole,
+// and after a change whose outcome is not known the cluster is read again; nothing the
+// plan depends on outlives a reading. Which workers flap and when grants were last
+// renewed is forgotten with the term: a newcomer's share is all that hangs on it.
+package term
+
+import (
+	"time"
+
+	"mailpush.internal/services/scheduler/internal/assign"
+)
+
+const (
+	// failurePause is the wait after a reading or a change that failed.
+	failurePause = time.Second
+	// conflictPause is the wait after a pass that was overtaken by a worker's report.
+	conflictPause = 20 * time.Millisecond
+	// retryEvery is how often refused grants are renewed.
+	retryEvery = 30 * time.Second
+)
+
+// Event is something a leader has learned.
+type Event interface{ event() }
+
+type (
+	// Hint: something may have changed, or the time of a Wait has come. It also
+	// begins a term.
+	Hint struct{}
+	// Cluster answers Read. Entries are changed by it.
+	Cluster struct{ Input assign.Input }
+	// Applied answers Apply: the change has landed.
+	Applied struct{}
+	// Conflict answers Apply: the cluster had changed, and nothing has landed.
+	Conflict struct{}
+	// Failed answers Read, or Apply: whether the change has landed is not known.
+	Failed struct{}
+	// Deposed answers Apply: the term is over, and nothing has landed.
+	Deposed struct{}
+)
+
+func (Hint) event()     {}
+func (Cluster) event()  {}
+func (Applied) event()  {}
+func (Conflict) event() {}
+func (Failed) event()   {}
+func (Deposed) event()  {}
+
+// Effect is what a leader is to do next. There is one at a time.
+type Effect interface{ effect() }
+
+type (
+	// Read reads the cluster; Cluster or Failed is its answer.
+	Read struct{}
+	// Apply makes one change to the plan as it was read, and as the changes before
+	// this one left it. Applied, Conflict, Failed or Deposed is its answer.
+	Apply struct{ Update assign.Update }
+	// Wait waits for a Hint, or for so long if it is not 0, and then Hints.
+	Wait struct {
+		For    time.Duration
+		Result Result
+		Plan   assign.Plan // what was decided, when Result is Changed or Unchanged
+	}
+	// Stop ends the term.
+	Stop struct{}
+)
+
+func (Read) effect()  {}
+func (Apply) effect() {}
+func (Wait) effect()  {}
+func (Stop) effect()  {}
+
+// Result is how a pass went.
+type Result string
+
+// The results. The empty one is of a pass that was put off.
+const (
+	Changed    Result = "changed"
+	Unchanged  Result = "unchanged"
+	Conflicted Result = "conflict"
+	Errored    Result = "error"
+)
+
+// Machine is the state of a term. It is not safe for concurrent use.
+type Machine struct {
+	pace    pace
+	flaps   assign.Flaps
+	retried time.Time
+	plan    assign.Plan
+	done    int // how many of the plan's updates have landed
+}
+
+// Step takes in an event and returns what to do next. The first event is a Hint.
+func (m *Machine) Step(event Event, now time.Time) Effect {
+	switch event := event.(type) {
+	case Cluster:
+		return m.decide(event.Input, now)
+	case Applied:
+		m.done++
+		return m.next()
+	case Conflict:
+		return Wait{For: conflictPause, Result: Conflicted}
+	case Failed:
+		return Wait{For: failurePause, Result: Errored}
+	case Deposed:
+		return Stop{}
+	default:
+		return Read{}
+	}
+}
+
+// decide makes a plan, unless the membership is still changing.
+func (m *Machine) decide(in assign.Input, now time.Time) Effect {
+	if wait := m.pace.wait(in.Entries, now); wait > 0 {
+		return Wait{For: wait}
+	}
+	if in.Retry = now.Sub(m.retried) >= retryEvery; in.Retry {
+		m.retried = now
+	}
+	m.flaps.Observe(in.Entries, now)
+	m.plan, m.done = assign.Step(in), 0
+	return m.next()
+}
+
+// next makes the plan's next change.
+func (m *Machine) next() Effect {
+	switch {
+	case m.done < len(m.plan.Updates):
+		return Apply{m.plan.Updates[m.done]}
+	case m.done > 0:
+		return Wait{Result: Changed, Plan: m.plan}
+	default:
+		return Wait{Result: Unchanged, Plan: m.plan}
+	}
+}
