@@ -87,13 +87,18 @@ lint-modules: ## each module builds without the workspace and is tidy
 lint-go: ## golangci-lint, module by module with one configuration
 	scripts/golangci-lint run
 
+.PHONY: sim
+sim: ## run the scheduling protocol through 100,000 simulated schedules of faults
+	go run ./services/scheduler/sim -schedules 100000
+
 .PHONY: bench
 bench: ## measure push latency and memory per idle listener
 	go run ./cmd/bench
 
 .PHONY: bench-scheduler
-bench-scheduler: ## measure the scheduler: decisions beside other schemes, take-over, drain
+bench-scheduler: ## measure the scheduler: decisions beside other schemes, faults, take-over, drain
 	go run ./services/scheduler/bench
+	go run ./services/scheduler/sim -schedules 20000
 	go run ./cmd/bench-scheduler
 
 ##@ Changing

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"mailpush.internal/services/scheduler/internal/assign"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	"mailpush.internal/services/scheduler/internal/assign"
 )
 
 // members are entries of live workers; those with an upper-case name have a plan and

@@ -31,7 +31,7 @@ const (
 type Event interface{ event() }
 
 type (
-	// Hint: something may have changed, or the time of a Wait has come. It also
+	// Hint tells that something may have changed, or the time of a Wait has come. It also
 	// begins a term.
 	Hint struct{}
 	// Cluster answers Read. Entries are changed by it.

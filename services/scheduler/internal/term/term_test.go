@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"mailpush.internal/services/scheduler/internal/assign"
-
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	"mailpush.internal/services/scheduler/internal/assign"
 )
 
 // input is a cluster of workers that have nothing yet.
@@ -37,7 +36,7 @@ func TestTermGoesFromReadingToWaiting(t *testing.T) {
 	}
 	waits := func(event Event, d time.Duration, result Result) {
 		t.Helper()
-		if wait := step(event, Wait{}).(Wait); wait.For != d || wait.Result != result {
+		if wait, _ := step(event, Wait{}).(Wait); wait.For != d || wait.Result != result {
 			t.Fatalf("waits %v after %q, want %v after %q", wait.For, wait.Result, d, result)
 		}
 	}

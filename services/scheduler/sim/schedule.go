@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	faultsFor = 12 * time.Second // things go wrong
+	settleFor = 40 * time.Second // then nothing does, and everything must come to rest
+	settleGap = 500 * time.Millisecond
+)
+
+// outcome is how a schedule went.
+type outcome struct {
+	violation                                    string
+	overlaps, stale, delivers, confirmed, faults int
+}
+
+// runSchedule runs the schedule of a seed. trace may be nil.
+func runSchedule(seed uint64, mutation mutation, trace func(time.Duration, string)) outcome {
+	w := newWorld(seed, mutation)
+	w.trace = trace
+	w.begin()
+	w.plague()
+	w.run(faultsFor)
+	w.heal()
+	unsettled := "nothing was looked at"
+	for unsettled != "" && w.now < faultsFor+settleFor && w.violation == "" {
+		w.run(w.now + settleGap)
+		unsettled = w.settled()
+	}
+	if unsettled != "" {
+		w.fail("%v after the last fault, %s", w.now-faultsFor, unsettled)
+	}
+	return outcome{w.violation, w.overlaps, w.stale, w.delivers, w.confirmed, w.faults}
+}
+
+// begin starts the cluster, with more or less bad a network.
+func (w *world) begin() {
+	w.violent = w.chance(0.1)
+	w.network = network{loss: pick(w, 0, 0, 0.01, 0.05, 0.2), slow: pick(w, 0, 0.01, 0.1, 0.4)}
+	w.blind = pick(w, 0, 0.1, 0.5)
+	for range 2 + w.random.IntN(2) {
+		w.addReplica()
+	}
+	for range 2 + w.random.IntN(3) {
+		w.addWorker()
+	}
+}
+
+func pick(w *world, of ...float64) float64 { return of[w.random.IntN(len(of))] }
+
+// plague has things go wrong until they must not any more.
+func (w *world) plague() {
+	mean := w.between(300*time.Millisecond, 3*time.Second)
+	var next func()
+	next = func() {
+		if w.now >= faultsFor {
+			return
+		}
+		w.faults++
+		w.fault()
+		w.at(w.now+w.between(mean/4, 2*mean), next)
+	}
+	w.at(w.between(0, 3*time.Second), next)
+}
+
+// fault is one thing that goes wrong.
+func (w *world) fault() {
+	n := w.workers[w.random.IntN(len(w.workers))]
+	r := w.replicas[w.random.IntN(len(w.replicas))]
+	long := func() time.Duration { return w.now + w.between(100*time.Millisecond, 3*ttl) }
+	switch w.random.IntN(14) {
+	case 0:
+		w.note(n.name + " dies")
+		n.dead = true
+		w.at(long(), w.addWorker)
+	case 1, 2:
+		n.paused = long()
+		w.note(fmt.Sprintf("%s is paused until %v", n.name, n.paused))
+	case 3:
+		n.cutTo = long()
+		w.note(fmt.Sprintf("%s is not heard until %v", n.name, n.cutTo))
+	case 4:
+		n.cutFrom = long()
+		w.note(fmt.Sprintf("%s hears nothing until %v", n.name, n.cutFrom))
+	case 5:
+		n.cutTo = long()
+		n.cutFrom = n.cutTo
+		w.note(fmt.Sprintf("%s is cut off until %v", n.name, n.cutTo))
+	case 6, 7:
+		r.paused = long()
+		w.note(fmt.Sprintf("%s is paused until %v", r.name, r.paused))
+	case 8:
+		r.cutFrom = long()
+		w.note(fmt.Sprintf("%s hears nothing until %v", r.name, r.cutFrom))
+	case 9:
+		w.note(r.name + " dies")
+		r.dead = true
+		w.at(long(), w.addReplica)
+	case 10:
+		w.etcd.down = long()
+		w.note(fmt.Sprintf("etcd is away until %v", w.etcd.down))
+	case 11:
+		w.registry.down = long()
+		w.note(fmt.Sprintf("the registry is away until %v", w.registry.down))
+	case 12:
+		w.drain(n, !n.draining)
+	case 13:
+		if m := n.member; w.violent && m != nil {
+			w.etcd.revoke(m.lease)
+		} else if len(w.workers) < 8 {
+			w.addWorker()
+		}
+	}
+}
+
+// drain says that a worker's shards are to be moved away, or takes that back.
+func (w *world) drain(n *worker, draining bool) {
+	n.draining = draining
+	w.note(fmt.Sprintf("%s drains: %v", n.name, draining))
+	if n.member == nil {
+		return
+	}
+	if e := w.etcd.entry(n.member.id); e.worker != nil {
+		registration := proto.CloneOf(e.worker)
+		registration.Draining = draining
+		w.etcd.drain(n.member.id, registration)
+	}
+}
+
+// heal ends everything that goes wrong.
+func (w *world) heal() {
+	w.note("nothing goes wrong any more")
+	w.network, w.blind = network{}, 0
+	w.etcd.down, w.registry.down = w.now, w.now
+	for _, n := range w.workers {
+		n.cutTo, n.cutFrom = w.now, w.now
+		n.paused = min(n.paused, w.now)
+	}
+	for _, r := range w.replicas {
+		r.cutTo, r.cutFrom = w.now, w.now
+		r.paused = min(r.paused, w.now)
+	}
+}
