@@ -27,10 +27,10 @@ type (
 	Cut struct{ Claims []Claim }
 	// Report stores what the worker runs. Reported is its answer.
 	Report struct{ Have *clusterv1.Have }
-	// Began: from now on the claims are held. Nothing runs for them yet, or the right
+	// Began tells that from now on the claims are held. Nothing runs for them yet, or the right
 	// to act was in doubt.
 	Began struct{ Claims []Claim }
-	// Ended: the claims are held no more. Nothing runs for them, or the right to act
+	// Ended tells that the claims are held no more. Nothing runs for them, or the right to act
 	// is in doubt, and has been so since its fence.
 	Ended struct{ Claims []Claim }
 )

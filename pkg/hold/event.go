@@ -15,14 +15,14 @@ type Event interface {
 }
 
 type (
-	// Wanted: the leader wants this. Older wants than the newest are passed over.
+	// Wanted tells what the leader wants. Older wants than the newest are passed over.
 	Wanted struct{ Want *clusterv1.Want }
-	// Changed: the registry holds something else of a shard.
+	// Changed tells that the registry holds something else of a shard.
 	Changed struct {
 		Backend string
 		Shard   uint32
 	}
-	// Stale: everything is to be read again, for changes are hints that may get lost.
+	// Stale tells that everything is to be read again, for changes are hints that may get lost.
 	Stale struct{}
 	// Loaded answers a Read.
 	Loaded struct {
@@ -32,18 +32,18 @@ type (
 	}
 	// Drained answers a Release: nothing of the claims runs any more.
 	Drained struct{ Claims []Claim }
-	// Refused: the registry has refused the claims, because a higher epoch is open.
+	// Refused tells that the registry has refused the claims, because a higher epoch is open.
 	Refused struct{ Claims []Claim }
 	// Reported answers a Report.
 	Reported struct {
 		Have   *clusterv1.Have
 		Failed bool // whether it was stored is not known
 	}
-	// Righted: the right to act has become current, or in doubt.
+	// Righted tells that the right to act has become current, or in doubt.
 	Righted struct{ Right Right }
-	// Over: the registration is over, and everything was stopped. It is the last event.
+	// Over tells that the registration is over, and everything was stopped. It is the last event.
 	Over struct{}
-	// Tick: the time of Next has come.
+	// Tick tells that the time of Next has come.
 	Tick struct{}
 )
 

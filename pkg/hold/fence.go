@@ -24,7 +24,7 @@ func (f *Fence) Extend(sent, ttl time.Duration) {
 }
 
 // Until is when the right to act ends.
-func (f Fence) Until() time.Duration { return f.until }
+func (f *Fence) Until() time.Duration { return f.until }
 
 // Over tells whether it has ended.
-func (f Fence) Over(now time.Duration) bool { return now >= f.until }
+func (f *Fence) Over(now time.Duration) bool { return now >= f.until }

@@ -39,9 +39,9 @@ func (c Claim) place() place { return place{c.Backend, c.Shard} }
 type Right int
 
 const (
-	// Current: a renewal that was acknowledged covers this moment.
+	// Current means that an acknowledged renewal covers this moment.
 	Current Right = iota
-	// InDoubt: etcd has been silent past the fence, so others may have been granted
+	// InDoubt means that etcd has been silent past the fence, so others may have been granted
 	// the shards. What runs is kept, and the registry is asked before each delivery.
 	InDoubt
 )

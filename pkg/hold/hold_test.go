@@ -158,10 +158,12 @@ func TestShardsThatFailTogetherAreTriedInSmallerGroups(t *testing.T) {
 		t.Fatalf("next try at %v", next.Sub(w.now))
 	}
 	w.now = w.now.Add(time.Second)
-	effects := w.machine.Step(hold.Tick{}, w.now)
-	if len(effects) != 2 || len(effects[0].(hold.Read).Claims) != 64 {
-		t.Errorf("second try: %d reads, the first of %d shards", len(effects), len(effects[0].(hold.Read).Claims))
-	}
+	w.step(hold.Reported{Have: have(1)}, failedOnce(claims[:64]), failedOnce(claims[64:]))
+}
+
+// failedOnce is the second Read of shards.
+func failedOnce(claims []hold.Claim) hold.Read {
+	return hold.Read{Backend: backend, Open: true, Failures: 1, Claims: claims}
 }
 
 func TestWorkerWaitsForReadsInFlight(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/hold"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/listen"
 )
@@ -58,7 +59,7 @@ func (t *tenure) carryOut(now time.Time, event hold.Event) {
 		case hold.Report:
 			t.report(effect)
 		case hold.Began:
-			t.record("hold began", effect.Claims, now)
+			t.began(effect.Claims, now)
 		case hold.Ended:
 			t.ended(effect.Claims)
 		}
@@ -110,22 +111,27 @@ func (t *tenure) report(report hold.Report) {
 	})
 }
 
+// began records for whoever wants to know which worker held a shard when.
+func (t *tenure) began(claims []deliver.Claim, at time.Time) {
+	for _, set := range hold.Sets(claims) {
+		t.cfg.Log.DebugContext(t.ctx, "hold began", t.record(set, at)...)
+	}
+}
+
 // ended records the end of holds, which was not later than the end of the right.
 func (t *tenure) ended(claims []deliver.Claim) {
 	at := time.Now()
 	if until := t.member.Until(); until.Before(at) {
 		at = until
 	}
-	t.record("hold ended", claims, at)
+	for _, set := range hold.Sets(claims) {
+		t.cfg.Log.DebugContext(t.ctx, "hold ended", t.record(set, at)...)
+	}
 }
 
-// record logs what is held, for whoever wants to know which worker held a shard when.
-func (t *tenure) record(message string, claims []deliver.Claim, at time.Time) {
-	if !t.cfg.Log.Enabled(t.ctx, slog.LevelDebug) {
-		return
-	}
-	for _, set := range hold.Sets(claims) {
-		t.cfg.Log.DebugContext(t.ctx, message, "worker", t.member.ID(), "backend", set.GetBackend(),
-			"shards", set.GetShards(), "epochs", set.GetEpochs(), "at", at)
+func (t *tenure) record(set *mailv1.ShardSet, at time.Time) []any {
+	return []any{
+		slog.String("worker", t.member.ID()), slog.String("backend", set.GetBackend()),
+		slog.Any("shards", set.GetShards()), slog.Any("epochs", set.GetEpochs()), slog.Time("at", at),
 	}
 }

@@ -40,8 +40,8 @@ type Cluster interface {
 	Changes(ctx context.Context, backend string) <-chan uint32
 }
 
-// Member is one membership.
-type Member interface {
+// Registration is what a membership rests on.
+type Registration interface {
 	ID() string
 	// Right tells whether the right to act is current, by the clock at this moment.
 	// RightChanged hints that it is another now, and Until is when it ends or ended.
@@ -50,6 +50,12 @@ type Member interface {
 	Until() time.Time
 	// Lost is closed when the registration is over, for whatever reason.
 	Lost() <-chan struct{}
+}
+
+// Member is one membership.
+type Member interface {
+	Registration
+
 	Wants(ctx context.Context) <-chan *clusterv1.Want
 	Report(ctx context.Context, have *clusterv1.Have) error
 	// Drain asks for the shards to be taken away, or takes that back.

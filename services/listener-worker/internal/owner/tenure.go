@@ -59,7 +59,7 @@ func (t *tenure) run(ctx context.Context) {
 	t.reload, t.due = time.NewTimer(t.untilReload()), time.NewTimer(time.Hour)
 	defer t.reload.Stop()
 	defer t.due.Stop()
-	for t.turn(ctx.Done()) { //nolint:revive,contextcheck // turn by turn; t.ctx outlives ctx, so that the end is orderly
+	for t.turn(ctx.Done()) { //nolint:contextcheck // t.ctx outlives ctx, so that the end is orderly
 	}
 	if t.lost() || !t.end() { //nolint:contextcheck // likewise
 		t.abandon() //nolint:contextcheck // likewise
