@@ -5,6 +5,9 @@ package rpc
 
 import (
 	"context"
+	"log/slog"
+	"slices"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -19,6 +22,19 @@ type shards struct {
 	shards  edge.Shards
 	stores  map[string]*mailv1.MailStore
 	metrics *Metrics
+	log     *slog.Logger
+}
+
+// record logs what became of claims, for whoever wants to know which epochs were
+// accepted when. An error leaves it open whether they were.
+func (s shards) record(ctx context.Context, did string, began time.Time, asked, refused []registry.Claim, err error) {
+	if !s.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	for _, c := range asked {
+		s.log.DebugContext(ctx, "claim was judged", "did", did, "backend", c.Backend, "shard", c.Shard, "epoch", c.Epoch,
+			"accepted", !slices.Contains(refused, c), "known", err == nil, "began", began)
+	}
 }
 
 func claim(c *registryv1.Claim) registry.Claim {
@@ -60,7 +76,9 @@ func (s shards) ShardLoads(
 func (s shards) OpenEpoch(
 	ctx context.Context, req *connect.Request[registryv1.OpenEpochRequest],
 ) (*connect.Response[registryv1.OpenEpochResponse], error) {
-	refused, err := s.shards.Open(ctx, claims(req.Msg.GetClaims()))
+	began, asked := time.Now(), claims(req.Msg.GetClaims())
+	refused, err := s.shards.Open(ctx, asked)
+	s.record(ctx, "open", began, asked, refused, err)
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +130,12 @@ func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 func (s shards) CommitCursors(
 	ctx context.Context, req *connect.Request[registryv1.CommitCursorsRequest],
 ) (*connect.Response[registryv1.CommitCursorsResponse], error) {
-	batch := make([]registry.ShardCursors, len(req.Msg.GetShards()))
+	began := time.Now()
+	batch, asked := make([]registry.ShardCursors, len(req.Msg.GetShards())), make([]registry.Claim, len(req.Msg.GetShards()))
 	rows := 0
 	for i, sc := range req.Msg.GetShards() {
 		batch[i].Claim = claim(sc.GetClaim())
+		asked[i] = batch[i].Claim
 		rows += len(sc.GetCursors())
 		for _, c := range sc.GetCursors() {
 			batch[i].Cursors = append(batch[i].Cursors, registry.SubscriptionCursor{
@@ -128,6 +148,7 @@ func (s shards) CommitCursors(
 	}
 	refused, err := s.shards.Commit(ctx, batch)
 	s.metrics.committed(rows, len(refused), err)
+	s.record(ctx, "commit", began, asked, refused, err)
 	if err != nil {
 		return nil, err
 	}

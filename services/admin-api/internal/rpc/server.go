@@ -107,6 +107,6 @@ func (i Internal) Handler() http.Handler {
 	// Shard pages repeat themselves; connections between services may be thin.
 	options = append(options, connect.WithCompressMinBytes(1<<10))
 	mux := http.NewServeMux()
-	mux.Handle(registryv1connect.NewRegistryServiceHandler(shards{i.Shards, i.Stores, i.Metrics}, options...))
+	mux.Handle(registryv1connect.NewRegistryServiceHandler(shards{i.Shards, i.Stores, i.Metrics, i.Log}, options...))
 	return identity.Middleware(mux)
 }
