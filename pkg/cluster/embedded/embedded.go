@@ -45,13 +45,16 @@ type Config struct {
 	// Log gets the server's warnings and errors. Nil drops them.
 	Log *slog.Logger
 
-	// member is set by StartCluster only.
-	member *member
+	// Place is the server's place in a cluster of several; nil for one that is alone.
+	Place *Place
 }
 
-// member is a server's place in a cluster of several.
-type member struct {
-	name, peerURL, cluster string
+// Place is a server's place in a cluster of several.
+type Place struct {
+	// Name is the member's, and PeerURL is where the others reach it.
+	Name, PeerURL string
+	// Members are all of them, as etcd writes it: name=peer URL, with commas between.
+	Members string
 }
 
 // Server is a running etcd.
@@ -132,21 +135,21 @@ func settings(config Config, closing *atomic.Bool) (*embed.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	place := config.member
+	place := config.Place
 	if place == nil {
 		// A single member never dials its peers, so any free port will do.
 		const alone = "http://127.0.0.1:0"
-		place = &member{name: "mailpush", peerURL: alone, cluster: "mailpush=" + alone}
+		place = &Place{Name: "mailpush", PeerURL: alone, Members: "mailpush=" + alone}
 	}
-	peer, err := url.Parse(place.peerURL)
+	peer, err := url.Parse(place.PeerURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the peer URL: %w", err)
 	}
 	out := embed.NewConfig()
-	out.Name, out.Dir = place.name, filepath.Join(config.Dir, "etcd")
+	out.Name, out.Dir = place.Name, filepath.Join(config.Dir, "etcd")
 	out.ListenClientUrls, out.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	out.ListenPeerUrls, out.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
-	out.InitialCluster = place.cluster
+	out.InitialCluster = place.Members
 	out.AutoCompactionMode, out.AutoCompactionRetention = embed.CompactorModePeriodic, compactionRetention
 	out.QuotaBackendBytes = quotaBytes
 	out.LogLevel = "warn"

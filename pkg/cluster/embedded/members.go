@@ -23,7 +23,7 @@ type Cluster struct {
 // StartCluster starts n servers on loopback, with their data below dir, and returns
 // when all answer.
 func StartCluster(ctx context.Context, dir string, n int, log *slog.Logger) (*Cluster, error) {
-	places, err := places(n)
+	places, err := Places(n)
 	if err != nil {
 		return nil, fmt.Errorf("starting an etcd cluster: %w", err)
 	}
@@ -33,10 +33,10 @@ func StartCluster(ctx context.Context, dir string, n int, log *slog.Logger) (*Cl
 	for i, place := range places {
 		wait.Go(func() {
 			servers[i], errs[i] = Start(ctx, Config{
-				Dir:          filepath.Join(dir, place.name),
+				Dir:          filepath.Join(dir, place.Name),
 				ClientListen: "http://127.0.0.1:0",
 				Log:          log,
-				member:       &place,
+				Place:        &place,
 			})
 		})
 	}
@@ -74,10 +74,10 @@ func (c *Cluster) Close() {
 	wait.Wait()
 }
 
-// places reserves a port for each member. The members must know each other's ports
-// before any runs, so the reservations are given up again just before the start.
-func places(n int) ([]member, error) {
-	out := make([]member, n)
+// Places finds a free port for each of n members. The members must know each other's ports
+// before any runs, so the ports are let go of just before the start.
+func Places(n int) ([]Place, error) {
+	out := make([]Place, n)
 	peers := make([]string, n)
 	for i := range out {
 		//nolint:noctx // a listener on loopback does not block
@@ -87,12 +87,12 @@ func places(n int) ([]member, error) {
 		}
 		//nolint:gocritic,revive // all are held until the last is known
 		defer func() { _ = l.Close() }()
-		out[i].name = fmt.Sprintf("member-%d", i+1)
-		out[i].peerURL = "http://" + l.Addr().String()
-		peers[i] = out[i].name + "=" + out[i].peerURL
+		out[i].Name = fmt.Sprintf("member-%d", i+1)
+		out[i].PeerURL = "http://" + l.Addr().String()
+		peers[i] = out[i].Name + "=" + out[i].PeerURL
 	}
 	for i := range out {
-		out[i].cluster = strings.Join(peers, ",")
+		out[i].Members = strings.Join(peers, ",")
 	}
 	return out, nil
 }
