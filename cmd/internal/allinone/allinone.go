@@ -45,6 +45,7 @@ type Options struct {
 	Log      *slog.Logger
 	Version  string
 	Services []string // the services to run here; empty means all
+	Etcd     []string // the endpoints of an etcd elsewhere; empty means one of its own
 }
 
 // Node is a whole mailpush in one process.
@@ -83,11 +84,13 @@ func (n *Node) build(ctx context.Context) error {
 	if err := n.secrets(dir); err != nil {
 		return err
 	}
-	n.etcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "etcd"), Log: n.options.Log})
-	if err != nil {
-		return fmt.Errorf("starting the embedded etcd: %w", err)
+	if n.settings.Cluster.Etcd.Endpoints = n.options.Etcd; len(n.options.Etcd) == 0 {
+		n.etcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "etcd"), Log: n.options.Log})
+		if err != nil {
+			return fmt.Errorf("starting the embedded etcd: %w", err)
+		}
+		n.settings.Cluster.Etcd.Endpoints = n.etcd.Endpoints()
 	}
-	n.settings.Cluster.Etcd.Endpoints = n.etcd.Endpoints()
 	n.settings.Admin.Database = secret.New("sqlite://" + filepath.Join(dir, "registry.db"))
 	n.settings.Vault.Database = secret.New("sqlite://" + filepath.Join(dir, "vault.db"))
 	return n.services(ctx, dir)

@@ -53,6 +53,8 @@ type Options struct {
 	Store    settings.Store           // its one mail store
 	Services []string                 // in this process; empty means all
 	Set      func(*settings.Settings) // changes the defaults; may be nil
+	Etcd     []string                 // an etcd elsewhere; empty means one in this process
+	Log      slog.Handler             // nil: warnings to standard error
 }
 
 // Box is the login of the nth mailbox, and its user in context 1.
@@ -66,10 +68,12 @@ func New(ctx context.Context, o Options) (*Mailpush, error) {
 	if o.Set != nil {
 		o.Set(s)
 	}
+	if o.Log == nil {
+		o.Log = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
+	}
 	ctx, stop := context.WithCancel(ctx)
 	node, err := allinone.New(ctx, allinone.Options{
-		Dir: o.Dir, Settings: s, Version: "bench", Services: o.Services,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Dir: o.Dir, Settings: s, Version: "bench", Services: o.Services, Etcd: o.Etcd, Log: slog.New(o.Log),
 	})
 	if err != nil {
 		stop()

@@ -8,6 +8,7 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
@@ -55,6 +56,9 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	}
 	if built.Ops, err = addresses.Bind(ctx, "worker.opsListen", s.Worker.OpsListen); err != nil {
 		return built, err
+	}
+	if strings.HasSuffix(config.Advertise, ":0") { // any free port: the one that was found
+		config.Advertise = config.Listener.Addr().String()
 	}
 	built.Service, err = worker.New(config, rt)
 	return built, err
