@@ -91,6 +91,13 @@ lint-go: ## golangci-lint, module by module with one configuration
 sim: ## run the scheduling protocol through 100,000 simulated schedules of faults
 	go run ./services/scheduler/sim -schedules 100000
 
+# How long make soak runs.
+SOAK ?= 10m
+
+.PHONY: soak
+soak: ## break a cluster of real processes again and again, for SOAK=10m
+	go run ./cmd/soak -for $(SOAK)
+
 .PHONY: bench
 bench: ## measure push latency and memory per idle listener
 	go run ./cmd/bench

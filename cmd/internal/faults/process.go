@@ -1,0 +1,211 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"mailpush.internal/cmd/internal/program"
+	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/cmd/internal/wire/schedulerwire"
+	"mailpush.internal/cmd/internal/wire/workerwire"
+	"mailpush.internal/pkg/cluster/embedded"
+	"mailpush.internal/pkg/identity"
+)
+
+// The roles a copy of this program is started in, as its first argument.
+const (
+	etcdRole      = "faults-etcd"
+	workerRole    = "faults-worker"
+	schedulerRole = "faults-scheduler"
+)
+
+// Role runs this process as the child it was started as. played is false when it is
+// none.
+func Role(args []string, stdout, stderr io.Writer) (code int, played bool) {
+	if len(args) < 2 {
+		return 0, false
+	}
+	switch args[1] {
+	case etcdRole:
+		return runEtcd(args[2:], stderr), true
+	case workerRole:
+		return program.Main(identity.Worker, workerwire.Build, "faults", args[2:], stdout, stderr), true
+	case schedulerRole:
+		return program.Main(identity.Scheduler, schedulerwire.Build, "faults", args[2:], stdout, stderr), true
+	default:
+		return 0, false
+	}
+}
+
+// runEtcd runs one member until it is told to end.
+func runEtcd(args []string, stderr io.Writer) int {
+	if len(args) != 5 {
+		fmt.Fprintln(stderr, "usage:", etcdRole, "DIR CLIENT-URL NAME PEER-URL MEMBERS")
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	server, err := embedded.Start(ctx, embedded.Config{
+		Dir: args[0], ClientListen: args[1], Place: &embedded.Place{Name: args[2], PeerURL: args[3], Members: args[4]},
+		Log: slog.New(slog.NewTextHandler(stderr, nil)),
+	})
+	if err != nil {
+		fmt.Fprintln(stderr, etcdRole+":", err)
+		return 1
+	}
+	<-ctx.Done()
+	server.Close()
+	return 0
+}
+
+// process is a child that can be stopped and gone on with.
+type process struct {
+	*rig.Child
+
+	name string
+	read sync.WaitGroup // of its log
+	end  sync.Once
+}
+
+// startProcess starts a copy of this program whose log goes to a file, and line by
+// line to look, which may be nil.
+func startProcess(name, logFile string, look func(line []byte), args ...string) (*process, error) {
+	child, err := rig.NewChild(context.Background(), args...)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
+	}
+	p := &process{Child: child, name: name}
+	if look == nil {
+		child.Command.Stdout, child.Command.Stderr = file, file
+		err = child.Command.Start()
+		_ = file.Close() // the child has its own
+		return p, err
+	}
+	child.Command.Stdout = file
+	child.Command.Stderr = nil
+	log, err := child.Command.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := child.Command.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	p.read.Go(func() {
+		defer file.Close() //nolint:errcheck // what could be written is
+		lines := bufio.NewScanner(io.TeeReader(log, file))
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			look(lines.Bytes())
+		}
+		_, _ = io.Copy(file, log) // after a line that is too long
+	})
+	return p, nil
+}
+
+// kill ends the process as a crash does.
+func (p *process) kill() {
+	p.end.Do(func() {
+		_ = p.Command.Process.Kill() // it may have ended
+		p.read.Wait()
+		_ = p.Command.Wait() // how it ended does not matter
+	})
+}
+
+// stop ends the process in order.
+func (p *process) stop() {
+	p.end.Do(func() {
+		_ = p.Command.Process.Signal(syscall.SIGTERM) // it may have ended
+		p.read.Wait()
+		_ = p.Command.Wait() // how it ended does not matter
+	})
+}
+
+// pause has the process stand still until resume.
+func (p *process) pause() error  { return p.Command.Process.Signal(syscall.SIGSTOP) }
+func (p *process) resume() error { return p.Command.Process.Signal(syscall.SIGCONT) }
+
+// record is what is looked for in a worker's log.
+type record struct {
+	Message string    `json:"msg"`
+	Worker  string    `json:"worker"`
+	Shards  []uint32  `json:"shards"`
+	Epochs  []uint64  `json:"epochs"`
+	At      time.Time `json:"at"`
+}
+
+// listen enters a line of a worker's log into the history. It returns the worker's id
+// when the line tells it.
+func (h *History) listen(line []byte) (id string) {
+	var r record
+	if json.Unmarshal(line, &r) != nil {
+		return ""
+	}
+	switch r.Message {
+	case "worker joined":
+		return r.Worker
+	case "hold began":
+		for i, shard := range r.Shards {
+			h.Began(Hold{Worker: r.Worker, Shard: shard, Epoch: r.Epochs[i], Began: r.At})
+		}
+	case "hold ended":
+		for i, shard := range r.Shards {
+			h.Ended(r.Worker, shard, r.Epochs[i], r.At)
+		}
+	}
+	return ""
+}
+
+// registryLog enters what the registry says of claims into the history.
+type registryLog struct{ history *History }
+
+// Enabled implements [slog.Handler].
+func (registryLog) Enabled(context.Context, slog.Level) bool { return true }
+
+// WithAttrs implements [slog.Handler].
+func (l registryLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// WithGroup implements [slog.Handler].
+func (l registryLog) WithGroup(string) slog.Handler { return l }
+
+// Handle implements [slog.Handler].
+func (l registryLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message != "claim was judged" {
+		return nil
+	}
+	claim := Claim{End: time.Now()}
+	r.Attrs(func(a slog.Attr) bool {
+		switch a.Key {
+		case "did":
+			claim.Open = a.Value.String() == "open"
+		case "shard":
+			claim.Shard = uint32(a.Value.Uint64())
+		case "epoch":
+			claim.Epoch = a.Value.Uint64()
+		case "accepted":
+			claim.Accepted = a.Value.Bool()
+		case "known":
+			claim.Known = a.Value.Bool()
+		case "began":
+			claim.Call = a.Value.Time()
+		}
+		return true
+	})
+	l.history.Judged(claim)
+	return nil
+}

@@ -1,0 +1,366 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Scenario is one thing that goes wrong, and its mending. It returns when it has been
+// noticed and mended; Run waits for the cluster to settle after it.
+type Scenario struct {
+	Name string
+	run  func(ctx context.Context, w *World) error
+}
+
+// outage is how long all of etcd is away.
+const outage = 30 * time.Second
+
+// Scenarios are all there are, each of which leaves as many processes as it found.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{"a worker is killed", killWorker},
+		{"the leading scheduler is killed", killLeader},
+		{"an etcd member is killed", killMember},
+		{"a worker stands still for longer than its lease", pauseWorker},
+		{"the leading scheduler stands still for longer than its lease", pauseLeader},
+		{"a worker is not heard by etcd", func(ctx context.Context, w *World) error { return silence(ctx, w, ToServer) }},
+		{"a worker does not hear etcd", func(ctx context.Context, w *World) error { return silence(ctx, w, ToClient) }},
+		{"all of etcd is away for 30 s", allAway},
+		{"all workers are restarted one by one", rollingRestart},
+		{"workers join one by one", joins},
+	}
+}
+
+// Run runs a scenario and returns when every shard is held, every listener is in IDLE
+// and every mail was pushed.
+func (w *World) Run(ctx context.Context, s Scenario) error {
+	began := time.Now()
+	w.faults++
+	w.mail()
+	if err := s.run(ctx, w); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	w.mail()
+	if err := w.settle(ctx); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	fmt.Fprintf(w.out, "  %s: %.1f s\n", s.Name, time.Since(began).Seconds())
+	return nil
+}
+
+// mail lets one arrive in every mailbox.
+func (w *World) mail() { w.mails = w.store.Deliver() }
+
+// until repeats check until it returns nil.
+func (w *World) until(ctx context.Context, what string, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, err)
+		}
+	}
+}
+
+// settle waits until each shard is held by one of the workers that run, each listener
+// is in IDLE, and each mail was pushed to each mailbox.
+func (w *World) settle(ctx context.Context) error {
+	return w.until(ctx, "a settled cluster", func() error {
+		if err := w.covered(w.workers...); err != nil {
+			return err
+		}
+		if idle := w.store.Idle(); idle != mailboxes {
+			return fmt.Errorf("%d of %d listeners are in IDLE", idle, mailboxes)
+		}
+		return w.pushed()
+	})
+}
+
+// pushed tells whether every mail was pushed to every mailbox.
+func (w *World) pushed() error {
+	if missing := w.receiver.missing(w.boxes(), w.mails); missing > 0 {
+		return fmt.Errorf("%d pushes are missing", missing)
+	}
+	return nil
+}
+
+// covered tells whether each shard is held by one of some workers.
+func (w *World) covered(by ...*worker) error {
+	var ids []string
+	for _, n := range by {
+		ids = append(ids, n.id())
+	}
+	held := w.history.Holders()
+	for shard := range uint32(shards) {
+		// Others may seem to hold it: one that stands still has had no chance to say
+		// that it does not.
+		if !slices.ContainsFunc(held[shard], func(id string) bool { return slices.Contains(ids, id) }) {
+			return fmt.Errorf("shard %d is held by %v", shard, held[shard])
+		}
+	}
+	return nil
+}
+
+// others are all workers but one.
+func (w *World) others(victim *worker) []*worker {
+	return slices.DeleteFunc(slices.Clone(w.workers), func(n *worker) bool { return n == victim })
+}
+
+// bury forgets a worker that has ended.
+func (w *World) bury(victim *worker) error {
+	died := time.Now()
+	for _, id := range victim.registered() {
+		w.history.Died(id, died)
+	}
+	w.workers = w.others(victim)
+	return victim.closeProxies()
+}
+
+func killWorker(ctx context.Context, w *World) error {
+	victim := w.victim()
+	victim.kill()
+	if err := w.bury(victim); err != nil {
+		return err
+	}
+	w.mail()
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	return w.addWorker(ctx)
+}
+
+// leader returns the scheduler that leads.
+func (w *World) leader(ctx context.Context) (*process, error) {
+	var found *process
+	err := w.until(ctx, "a leader", func() error {
+		name, err := w.client.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range w.schedulers {
+			if p.name == name {
+				found = p
+				return nil
+			}
+		}
+		return fmt.Errorf("%q leads, which is none of ours", name)
+	})
+	return found, err
+}
+
+// succeeded waits until another scheduler leads.
+func (w *World) succeeded(ctx context.Context, victim *process) error {
+	return w.until(ctx, "another leader", func() error {
+		name, err := w.client.Leader(ctx)
+		if err == nil && (name == victim.name || name == "") {
+			err = fmt.Errorf("%q leads", name)
+		}
+		return err
+	})
+}
+
+func killLeader(ctx context.Context, w *World) error {
+	victim, err := w.leader(ctx)
+	if err != nil {
+		return err
+	}
+	victim.kill()
+	w.schedulers = slices.DeleteFunc(w.schedulers, func(p *process) bool { return p == victim })
+	// Its successor is needed: a worker goes, too.
+	if err := killWorker(ctx, w); err != nil {
+		return err
+	}
+	return w.addScheduler(ctx)
+}
+
+func killMember(ctx context.Context, w *World) error {
+	victim := w.etcd[0]
+	w.etcd = append(w.etcd[1:], victim) // another one the next time
+	victim.kill()
+	// The two that are left serve a change of the plan.
+	if err := killWorker(ctx, w); err != nil {
+		return err
+	}
+	return w.startMember(victim)
+}
+
+func pauseWorker(ctx context.Context, w *World) error {
+	victim := w.victim()
+	before := len(victim.registered())
+	if err := victim.pause(); err != nil {
+		return err
+	}
+	err := w.until(ctx, "others to take over", func() error { return w.covered(w.others(victim)...) })
+	w.mail()
+	return errors.Join(err, victim.resume(), w.rejoined(ctx, victim, before))
+}
+
+// rejoined waits until a worker that was taken over is registered anew.
+func (w *World) rejoined(ctx context.Context, victim *worker, before int) error {
+	return w.until(ctx, "a fresh registration", func() error {
+		if len(victim.registered()) <= before {
+			return fmt.Errorf("%s is still %s", victim.name, victim.id())
+		}
+		return nil
+	})
+}
+
+func pauseLeader(ctx context.Context, w *World) error {
+	victim, err := w.leader(ctx)
+	if err != nil {
+		return err
+	}
+	if err := victim.pause(); err != nil {
+		return err
+	}
+	err = w.succeeded(ctx, victim)
+	if err == nil {
+		err = killWorker(ctx, w)
+	}
+	// It wakes up in the belief that it leads.
+	return errors.Join(err, victim.resume())
+}
+
+func silence(ctx context.Context, w *World, direction Direction) error {
+	victim := w.victim()
+	before := len(victim.registered())
+	for _, proxy := range victim.proxies {
+		proxy.Silence(direction)
+	}
+	err := w.until(ctx, "others to take over", func() error { return w.covered(w.others(victim)...) })
+	w.mail()
+	for _, proxy := range victim.proxies {
+		proxy.Heal()
+	}
+	return errors.Join(err, w.rejoined(ctx, victim, before))
+}
+
+// allAway kills all of etcd. Mail must go on being pushed meanwhile, and no listener
+// may be connected anew, neither then nor when etcd is back.
+func allAway(ctx context.Context, w *World) error {
+	_, before := w.store.Seen()
+	var ids []string
+	for _, n := range w.workers {
+		ids = append(ids, n.id())
+	}
+	for _, m := range w.etcd {
+		m.kill()
+	}
+	for end := time.Now().Add(outage); time.Now().Before(end); {
+		w.mail()
+		if err := w.until(ctx, "pushes without etcd", w.pushed); err != nil {
+			return err
+		}
+		if err := w.rest(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	for _, m := range w.etcd {
+		if err := w.startMember(m); err != nil {
+			return err
+		}
+	}
+	w.mail()
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	if _, after := w.store.Seen(); after != before {
+		return fmt.Errorf("%d listeners were connected anew", after-before)
+	}
+	for i, n := range w.workers {
+		if n.id() != ids[i] {
+			return fmt.Errorf("%s was %s and is %s", n.name, ids[i], n.id())
+		}
+	}
+	return nil
+}
+
+// rest lets time pass: an outage has a length.
+func (w *World) rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func rollingRestart(ctx context.Context, w *World) error {
+	for _, victim := range slices.Clone(w.workers) {
+		if err := w.addWorker(ctx); err != nil {
+			return err
+		}
+		if err := w.settle(ctx); err != nil {
+			return err
+		}
+		w.mail()
+		victim.stop()
+		if err := w.bury(victim); err != nil {
+			return err
+		}
+		if err := w.settle(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func joins(ctx context.Context, w *World) error {
+	for range 2 {
+		if err := w.addWorker(ctx); err != nil {
+			return err
+		}
+		w.mail()
+		if err := w.until(ctx, "shards for the newcomer", func() error { return w.shares(w.workers[len(w.workers)-1]) }); err != nil {
+			return err
+		}
+	}
+	for range 2 {
+		victim := w.victim()
+		victim.stop()
+		if err := w.bury(victim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shares tells whether a worker holds anything.
+func (w *World) shares(n *worker) error {
+	if w.held()[n.id()] == 0 {
+		return fmt.Errorf("%s holds nothing", n.name)
+	}
+	return nil
+}
+
+// held counts what each worker holds, by its id.
+func (w *World) held() map[string]int {
+	held := make(map[string]int)
+	for _, ids := range w.history.Holders() {
+		for _, id := range ids {
+			held[id]++
+		}
+	}
+	return held
+}
+
+// victim is the worker that holds most. One that lost its lease lately gets little.
+func (w *World) victim() *worker {
+	held := w.held()
+	return slices.MaxFunc(w.workers, func(a, b *worker) int { return cmp.Compare(held[a.id()], held[b.id()]) })
+}

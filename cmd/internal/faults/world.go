@@ -1,0 +1,311 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/cluster/embedded"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/imaptest"
+)
+
+const (
+	ttl       = 3 * time.Second
+	shards    = 64
+	mailboxes = 40
+	workers   = 3
+	patience  = 90 * time.Second
+	pollEvery = 20 * time.Millisecond
+)
+
+// World is a running cluster and what is known of it.
+type World struct {
+	dir      string
+	out      io.Writer
+	authTLS  string
+	etcd     []*member
+	mailpush *rig.Mailpush
+	store    *imaptest.Many
+	receiver *receiver
+	client   *cluster.Client
+	history  *History
+	plans    *plans
+
+	workers    []*worker
+	schedulers []*process
+	reachable  []string // where the next schedulers are expected; others are not needed
+	started    int      // processes, ever
+	mails      uint32
+	faults     int
+}
+
+// member is one etcd as a process, which keeps its place when it is started again.
+type member struct {
+	*process
+
+	args   []string
+	client string // host:port
+}
+
+// worker is a listener-worker as a process, with its ways to etcd.
+type worker struct {
+	*process
+
+	proxies []*Proxy
+
+	mu  sync.Mutex
+	ids []string // it has been registered under, the newest last
+}
+
+func (w *worker) registered() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.ids)
+}
+
+// id is what it is registered under now.
+func (w *worker) id() string {
+	if ids := w.registered(); len(ids) > 0 {
+		return ids[len(ids)-1]
+	}
+	return ""
+}
+
+// New starts everything below dir, and returns when every shard is held and every
+// listener is in IDLE. It tells out what it does.
+func New(ctx context.Context, dir string, out io.Writer) (*World, error) {
+	w := &World{dir: dir, out: out, history: new(History)}
+	if err := w.start(ctx); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func (w *World) start(ctx context.Context) error {
+	var err error
+	if err := w.startEtcd(); err != nil {
+		return err
+	}
+	if w.store, err = imaptest.NewMany(""); err != nil {
+		return err
+	}
+	if w.receiver, err = newReceiver(); err != nil {
+		return err
+	}
+	ca := filepath.Join(w.dir, "imap-ca.crt")
+	if err := os.WriteFile(ca, w.store.CA(), 0o600); err != nil {
+		return err
+	}
+	addresses, err := embedded.Places(2) // two free ports
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		w.reachable = append(w.reachable, strings.TrimPrefix(address.PeerURL, "http://"))
+	}
+	data := filepath.Join(w.dir, "data")
+	w.mailpush, err = rig.New(ctx, rig.Options{
+		Dir: data, Etcd: w.endpoints(), Log: registryLog{w.history},
+		Store:    settings.Store{Address: w.store.Addr(), TLS: settings.TLSImplicit, CAFile: ca, ServerName: "localhost"},
+		Services: []string{identity.Admin, identity.Vault},
+		Set: func(s *settings.Settings) {
+			s.Cluster.LeaseTTL, s.Cluster.Shards, s.Scheduler.Address = ttl, shards, w.reachable
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.identities(filepath.Join(data, "tls")); err != nil {
+		return err
+	}
+	if w.client, err = cluster.Open(ctx, cluster.Config{Endpoints: w.endpoints(), Prefix: w.mailpush.Settings().Cluster.Etcd.Prefix}, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	w.plans = watchPlans(w.client)
+	for range 2 {
+		if err := w.addScheduler(ctx); err != nil {
+			return err
+		}
+	}
+	for range workers {
+		if err := w.addWorker(ctx); err != nil {
+			return err
+		}
+	}
+	for n := range mailboxes {
+		if err := w.mailpush.Await(ctx, "a subscription", func(ctx context.Context) error {
+			return w.mailpush.Subscribe(ctx, rig.Box(n), w.receiver.server.URL)
+		}); err != nil {
+			return err
+		}
+	}
+	return w.settle(ctx)
+}
+
+func (w *World) startEtcd() error {
+	places, err := embedded.Places(3)
+	if err != nil {
+		return err
+	}
+	clients, err := embedded.Places(3) // three more free ports
+	if err != nil {
+		return err
+	}
+	for i, place := range places {
+		m := &member{client: strings.TrimPrefix(clients[i].PeerURL, "http://")}
+		m.args = []string{etcdRole, filepath.Join(w.dir, place.Name), "http://" + m.client, place.Name, place.PeerURL, place.Members}
+		w.etcd = append(w.etcd, m)
+		if err := w.startMember(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *World) startMember(m *member) error {
+	var err error
+	m.process, err = startProcess(m.args[3], filepath.Join(w.dir, m.args[3]+".log"), nil, m.args...)
+	return err
+}
+
+func (w *World) endpoints() []string {
+	var out []string
+	for _, m := range w.etcd {
+		out = append(out, "http://"+m.client)
+	}
+	return out
+}
+
+// identities writes the certificates the processes show each other.
+func (w *World) identities(tls string) error {
+	authority, err := identity.OpenAuthority(tls, w.mailpush.Settings().Cluster.Name)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{identity.Worker, identity.Scheduler} {
+		if _, err := authority.Write(name, tls); err != nil {
+			return err
+		}
+	}
+	w.authTLS = tls
+	return nil
+}
+
+// arguments are what every process is told.
+func (w *World) arguments(role, name string, etcd []string) []string {
+	s := w.mailpush.Settings()
+	return []string{
+		role,
+		"--set", "cluster.etcd.endpoints=[" + strings.Join(etcd, ",") + "]",
+		"--set", "identity.dir=" + w.authTLS,
+		"--set", "admin.internalListen=" + s.Admin.InternalListen,
+		"--set", "vault.listen=" + s.Vault.Listen,
+		"--set", "cluster.leaseTTL=" + ttl.String(),
+		"--set", fmt.Sprintf("cluster.shards=%d", shards),
+		"--set", name + ".listen=127.0.0.1:0",
+		"--set", name + ".opsListen=127.0.0.1:0",
+		"--set", "push.webhook.allowHTTP=true",
+		"--set", "push.webhook.allowPrivate=[127.0.0.0/8]",
+		"--set", "log.level=debug",
+	}
+}
+
+func (w *World) addScheduler(context.Context) error {
+	w.started++
+	name := fmt.Sprintf("scheduler-%d", w.started)
+	args := append(w.arguments(schedulerRole, "scheduler", w.endpoints()), "--set", "scheduler.name="+name)
+	if len(w.reachable) > 0 {
+		args = append(args, "--set", "scheduler.listen="+w.reachable[0])
+		w.reachable = w.reachable[1:]
+	}
+	p, err := startProcess(name, filepath.Join(w.dir, name+".log"), nil, args...)
+	if err == nil {
+		w.schedulers = append(w.schedulers, p)
+	}
+	return err
+}
+
+func (w *World) addWorker(context.Context) error {
+	w.started++
+	n := new(worker)
+	var ways []string
+	for _, m := range w.etcd {
+		proxy, err := NewProxy(m.client)
+		if err != nil {
+			return err
+		}
+		n.proxies = append(n.proxies, proxy)
+		ways = append(ways, "http://"+proxy.Addr())
+	}
+	name := fmt.Sprintf("worker-%d", w.started)
+	var err error
+	n.process, err = startProcess(name, filepath.Join(w.dir, name+".log"), func(line []byte) {
+		if id := w.history.listen(line); id != "" {
+			n.mu.Lock()
+			n.ids = append(n.ids, id)
+			n.mu.Unlock()
+		}
+	}, w.arguments(workerRole, "worker", ways)...)
+	if err == nil {
+		w.workers = append(w.workers, n)
+	}
+	return err
+}
+
+// Close ends everything, in any state.
+func (w *World) Close() error {
+	var errs []error
+	if w.plans != nil {
+		errs = append(errs, w.plans.close())
+	}
+	for _, n := range w.workers {
+		_ = n.resume() // it may not stand still
+		n.kill()
+		errs = append(errs, n.closeProxies())
+	}
+	for _, p := range w.schedulers {
+		_ = p.resume() // likewise
+		p.kill()
+	}
+	if w.mailpush != nil {
+		errs = append(errs, w.mailpush.Close())
+	}
+	if w.client != nil {
+		errs = append(errs, w.client.Close())
+	}
+	for _, m := range w.etcd {
+		if m.process != nil {
+			m.kill()
+		}
+	}
+	if w.receiver != nil {
+		w.receiver.server.Close()
+	}
+	if w.store != nil {
+		errs = append(errs, w.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (w *worker) closeProxies() error {
+	var errs []error
+	for _, proxy := range w.proxies {
+		errs = append(errs, proxy.Close())
+	}
+	return errors.Join(errs...)
+}
