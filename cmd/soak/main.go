@@ -11,6 +11,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -30,29 +31,29 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := soak(ctx, *length, *seed, *keep); err != nil {
+	if err := soak(ctx, os.Stdout, *length, *seed, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
 
-func soak(ctx context.Context, length time.Duration, seed uint64, keep bool) (err error) {
+func soak(ctx context.Context, out io.Writer, length time.Duration, seed uint64, keep bool) (err error) {
 	dir, err := os.MkdirTemp("", "mailpush-soak-")
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if keep {
-			fmt.Println("the logs are in", dir)
+			fmt.Fprintln(out, "the logs are in", dir)
 			return
 		}
 		if removed := os.RemoveAll(dir); err == nil {
 			err = removed
 		}
 	}()
-	fmt.Printf("soak: %v of faults, seed %d\n", length, seed)
-	w, err := faults.New(ctx, dir, os.Stdout)
+	fmt.Fprintf(out, "soak: %v of faults, seed %d\n", length, seed)
+	w, err := faults.New(ctx, dir, out)
 	if err != nil {
 		return err
 	}
@@ -73,5 +74,5 @@ func soak(ctx context.Context, length time.Duration, seed uint64, keep bool) (er
 			}
 		}
 	}
-	return w.Report(os.Stdout)
+	return w.Report(out)
 }

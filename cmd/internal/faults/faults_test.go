@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 func TestClusterOutlivesEveryFault(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("takes minutes: left out with -short")
+		t.Skip("takes minutes: left out with -short") //nolint:forbidigo // only -short leaves it out
 	}
 	w, err := faults.New(t.Context(), t.TempDir(), t.Output())
 	if err != nil {

@@ -103,7 +103,7 @@ type Verdict struct {
 }
 
 // Err is nil when the history shows nothing bad.
-func (v Verdict) Err() error {
+func (v *Verdict) Err() error {
 	if len(v.Overlaps)+len(v.Stale)+len(v.Gaps) == 0 && v.Linear == porcupine.Ok {
 		return nil
 	}
@@ -113,10 +113,10 @@ func (v Verdict) Err() error {
 
 // Judge looks at all that was noted until now. No shard may have been without a
 // holder for longer than bound, once it has had one.
-func (h *History) Judge(bound time.Duration) Verdict {
+func (h *History) Judge(bound time.Duration) *Verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := Verdict{Holds: len(h.holds), Claims: len(h.claims), Stale: staleEpochs(h.claims), Linear: linear(h.claims)}
+	v := &Verdict{Holds: len(h.holds), Claims: len(h.claims), Stale: staleEpochs(h.claims), Linear: linear(h.claims)}
 	byShard := make(map[uint32][]Hold)
 	for _, hold := range h.holds {
 		byShard[hold.Shard] = append(byShard[hold.Shard], hold)

@@ -3,7 +3,8 @@
 
 // Package faults breaks a running cluster and looks at what it did: three etcd
 // members, workers and schedulers as processes, each worker's way to etcd through
-// proxies that can fall silent. The scenarios kill, stop, silence and restart them.
+// proxies that can fall silent, be slow or break. The scenarios kill, stop, silence,
+// slow and restart them.
 //
 // Invariant: whatever a scenario breaks, a history of the whole run is kept, of who
 // held which shard when and which epochs the registry accepted, and the verdict comes
@@ -12,9 +13,9 @@ package faults
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
+	"time"
 )
 
 // Direction is one of the two ways through a proxy.
@@ -28,17 +29,42 @@ const (
 
 // Proxy passes TCP connections on to a target. Each direction can fall silent, as a
 // broken network does: what is sent is acknowledged and never arrives, and nobody is
-// told. It is safe for concurrent use.
+// told. Each can be slow, and each can be cut: what is sent then ends. It is safe for
+// concurrent use.
 type Proxy struct {
 	listener net.Listener
 	target   string
 	work     sync.WaitGroup
 
 	mu     sync.Mutex
-	silent [2]bool
-	conns  map[net.Conn]struct{}
+	ways   [2]way
+	conns  map[*net.TCPConn]struct{}
+	pipes  map[*pipe]struct{}
 	closed bool
 }
+
+// way is what one direction does to what passes.
+type way struct {
+	silent bool
+	late   time.Duration
+}
+
+// pipe is one direction of one connection.
+type pipe struct {
+	to, from  *net.TCPConn
+	direction Direction
+}
+
+// chunk is something on its way.
+type chunk struct {
+	bytes []byte
+	due   time.Time
+}
+
+const (
+	readSize   = 32 << 10
+	maxOnItWay = 256 // chunks; a slow way holds back whoever sends more
+)
 
 // NewProxy starts a proxy to target on a free loopback port.
 func NewProxy(target string) (*Proxy, error) {
@@ -46,7 +72,10 @@ func NewProxy(target string) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: listener, target: target, conns: make(map[net.Conn]struct{})}
+	p := &Proxy{
+		listener: listener, target: target,
+		conns: make(map[*net.TCPConn]struct{}), pipes: make(map[*pipe]struct{}),
+	}
 	p.work.Go(p.accept)
 	return p, nil
 }
@@ -58,24 +87,37 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 func (p *Proxy) Silence(direction Direction) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.silent[direction] = true
+	p.ways[direction].silent = true
 }
 
-// Heal lets everything through again. Connections that have missed something are cut.
+// Delay lets everything through in a direction, but later than it was sent.
+func (p *Proxy) Delay(direction Direction, by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ways[direction].late = by
+}
+
+// Heal lets everything through again, at once. Connections that have missed
+// something are cut.
 func (p *Proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.silent != [2]bool{} {
+	if p.ways[ToServer].silent || p.ways[ToClient].silent {
 		p.cut()
 	}
-	p.silent = [2]bool{}
+	p.ways = [2]way{}
 }
 
-// Cut ends all connections there are.
-func (p *Proxy) Cut() {
+// Cut ends what is sent in a direction on all connections there are: its receiver
+// sees the end, its sender does not.
+func (p *Proxy) Cut(direction Direction) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut()
+	for one := range p.pipes {
+		if one.direction == direction {
+			_ = one.to.CloseWrite() // that is what it is for
+		}
+	}
 }
 
 func (p *Proxy) cut() {
@@ -100,55 +142,72 @@ func (p *Proxy) Close() error {
 
 func (p *Proxy) accept() {
 	for {
-		client, err := p.listener.Accept()
+		accepted, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target) //nolint:noctx // on loopback it is refused at once, or works
+		client, _ := accepted.(*net.TCPConn)
+		dialled, err := net.Dial("tcp", p.target) //nolint:noctx // on loopback it is refused at once, or works
 		if err != nil {
 			_ = client.Close()
 			continue
 		}
+		server, _ := dialled.(*net.TCPConn)
 		if !p.add(client, server) {
 			return
 		}
-		p.work.Go(func() { p.pass(server, client, ToServer) })
-		p.work.Go(func() { p.pass(client, server, ToClient) })
 	}
 }
 
-func (p *Proxy) add(conns ...net.Conn) bool {
+// add passes between two connections, unless the proxy is closed.
+func (p *Proxy) add(client, server *net.TCPConn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, conn := range conns {
-		if p.closed {
-			_ = conn.Close()
-		}
-		p.conns[conn] = struct{}{}
+	if p.closed {
+		_, _ = client.Close(), server.Close()
+		return false
 	}
-	return !p.closed
+	p.conns[client], p.conns[server] = struct{}{}, struct{}{}
+	for _, one := range []*pipe{{server, client, ToServer}, {client, server, ToClient}} {
+		p.pipes[one] = struct{}{}
+		p.work.Go(func() { p.pass(one) })
+	}
+	return true
 }
 
 // pass copies until one side ends, and then ends both.
-func (p *Proxy) pass(to io.WriteCloser, from net.Conn, direction Direction) {
-	buffer := make([]byte, 32<<10)
+func (p *Proxy) pass(one *pipe) {
+	queue := make(chan chunk, maxOnItWay)
+	p.work.Go(func() { one.write(queue) })
 	for {
-		n, err := from.Read(buffer)
-		if err == nil && !p.isSilent(direction) {
-			_, err = to.Write(buffer[:n])
-		}
+		buffer := make([]byte, readSize)
+		n, err := one.from.Read(buffer)
 		if err != nil {
 			break
 		}
+		if now := p.look(one.direction); !now.silent {
+			queue <- chunk{buffer[:n], time.Now().Add(now.late)}
+		}
 	}
-	_, _ = from.Close(), to.Close()
+	close(queue)
 	p.mu.Lock()
-	delete(p.conns, from)
+	delete(p.conns, one.from)
+	delete(p.pipes, one)
 	p.mu.Unlock()
 }
 
-func (p *Proxy) isSilent(direction Direction) bool {
+func (p *Proxy) look(direction Direction) way {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.silent[direction]
+	return p.ways[direction]
+}
+
+// write writes what is on its way when its time has come, and ends both sides when
+// there is no more. What cannot be written any more is thrown away.
+func (one *pipe) write(queue <-chan chunk) {
+	for next := range queue {
+		<-time.After(time.Until(next.due)) // the way is slow: that is what it is for
+		_, _ = one.to.Write(next.bytes)
+	}
+	_, _ = one.from.Close(), one.to.Close()
 }

@@ -54,8 +54,9 @@ func dial(t *testing.T, p *Proxy) (net.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
-func TestProxyFallsSilentInOneDirection(t *testing.T) {
-	t.Parallel()
+// open starts a proxy to an echo, with a connection through it that works.
+func open(t *testing.T) (p *Proxy, conn net.Conn, answers *bufio.Reader, got <-chan string) {
+	t.Helper()
 	target, got := echo(t)
 	p, err := NewProxy(target)
 	if err != nil {
@@ -66,21 +67,33 @@ func TestProxyFallsSilentInOneDirection(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	say := func(conn net.Conn) {
-		t.Helper()
-		if _, err := io.WriteString(conn, "hello\n"); err != nil {
-			t.Fatal(err)
-		}
+	conn, answers = dial(t, p)
+	converse(t, conn, answers, got)
+	return p, conn, answers, got
+}
+
+func say(t *testing.T, conn net.Conn) {
+	t.Helper()
+	if _, err := io.WriteString(conn, "hello\n"); err != nil {
+		t.Fatal(err)
 	}
-	conn, answers := dial(t, p)
-	say(conn)
+}
+
+// converse sends something, and expects it to arrive and to come back.
+func converse(t *testing.T, conn net.Conn, answers *bufio.Reader, got <-chan string) {
+	t.Helper()
+	say(t, conn)
 	<-got
 	if line, err := answers.ReadString('\n'); err != nil || line != "hello\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
+}
 
+func TestProxyFallsSilentInOneDirection(t *testing.T) {
+	t.Parallel()
+	p, conn, answers, got := open(t)
 	p.Silence(ToClient)
-	say(conn)
+	say(t, conn)
 	<-got // it arrives, and the answer does not
 	_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if line, err := answers.ReadString('\n'); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -94,7 +107,7 @@ func TestProxyFallsSilentInOneDirection(t *testing.T) {
 
 	p.Silence(ToServer)
 	conn, _ = dial(t, p)
-	say(conn)
+	say(t, conn)
 	select {
 	case line := <-got:
 		t.Fatalf("%q has arrived", line)
@@ -102,12 +115,37 @@ func TestProxyFallsSilentInOneDirection(t *testing.T) {
 	}
 	p.Heal()
 	conn, answers = dial(t, p)
-	say(conn)
-	if line, err := answers.ReadString('\n'); err != nil || line != "hello\n" {
-		t.Fatalf("healed: %q, %v", line, err)
+	converse(t, conn, answers, got)
+}
+
+func TestProxyIsSlowInOneDirection(t *testing.T) {
+	t.Parallel()
+	const late = 30 * time.Millisecond
+	p, conn, answers, got := open(t)
+	p.Delay(ToServer, late)
+	for range 3 { // in order, and all of it
+		began := time.Now()
+		converse(t, conn, answers, got)
+		if took := time.Since(began); took < late {
+			t.Errorf("took %v", took)
+		}
 	}
-	p.Cut()
+	p.Heal()
+	converse(t, conn, answers, got)
+}
+
+func TestProxyCutsOneDirection(t *testing.T) {
+	t.Parallel()
+	p, _, answers, _ := open(t)
+	p.Cut(ToClient)
+	if _, err := answers.ReadString('\n'); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want the end", err)
+	}
+	p, _, answers, got := open(t)
+	p.Cut(ToServer) // the server sees the end, and ends it all
 	if _, err := answers.ReadString('\n'); err == nil {
-		t.Error("a connection outlives the cut")
+		t.Error("the connection lives on")
 	}
+	conn, again := dial(t, p)
+	converse(t, conn, again, got)
 }

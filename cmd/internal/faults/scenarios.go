@@ -32,6 +32,7 @@ func Scenarios() []Scenario {
 		{"the leading scheduler stands still for longer than its lease", pauseLeader},
 		{"a worker is not heard by etcd", func(ctx context.Context, w *World) error { return silence(ctx, w, ToServer) }},
 		{"a worker does not hear etcd", func(ctx context.Context, w *World) error { return silence(ctx, w, ToClient) }},
+		{"a worker's way to etcd is slow, and cut again and again", slowWay},
 		{"all of etcd is away for 30 s", allAway},
 		{"all workers are restarted one by one", rollingRestart},
 		{"workers join one by one", joins},
@@ -248,6 +249,39 @@ func silence(ctx context.Context, w *World, direction Direction) error {
 		proxy.Heal()
 	}
 	return errors.Join(err, w.rejoined(ctx, victim, before))
+}
+
+const (
+	slowness = 200 * time.Millisecond // each way
+	cuts     = 4
+)
+
+// slowWay makes a worker's way to etcd bad, but not so bad that it loses its lease: it
+// must stay the member that it is.
+func slowWay(ctx context.Context, w *World) error {
+	victim := w.victim()
+	id := victim.id()
+	for _, proxy := range victim.proxies {
+		proxy.Delay(ToServer, slowness)
+		proxy.Delay(ToClient, slowness)
+	}
+	for n := range cuts {
+		w.mail()
+		if err := w.rest(ctx, ttl/2); err != nil {
+			return err
+		}
+		for _, proxy := range victim.proxies {
+			proxy.Cut(Direction(n % 2))
+		}
+	}
+	err := w.settle(ctx)
+	for _, proxy := range victim.proxies {
+		proxy.Heal()
+	}
+	if err == nil && victim.id() != id {
+		err = fmt.Errorf("%s was %s and is %s", victim.name, id, victim.id())
+	}
+	return err
 }
 
 // allAway kills all of etcd. Mail must go on being pushed meanwhile, and no listener
