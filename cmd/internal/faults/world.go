@@ -240,7 +240,8 @@ func (w *World) addScheduler(context.Context) error {
 	return err
 }
 
-func (w *World) addWorker(context.Context) error {
+// addWorker starts a worker and returns when it is registered.
+func (w *World) addWorker(ctx context.Context) error {
 	w.started++
 	n := new(worker)
 	var ways []string
@@ -261,10 +262,16 @@ func (w *World) addWorker(context.Context) error {
 			n.mu.Unlock()
 		}
 	}, w.arguments(workerRole, "worker", ways)...)
-	if err == nil {
-		w.workers = append(w.workers, n)
+	if err != nil {
+		return err
 	}
-	return err
+	w.workers = append(w.workers, n)
+	return w.until(ctx, "the registration of "+name, func() error {
+		if n.id() == "" {
+			return errors.New("it has none")
+		}
+		return nil
+	})
 }
 
 // Close ends everything, in any state.
