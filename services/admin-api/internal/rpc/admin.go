@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
@@ -21,6 +22,8 @@ const defaultPage = 1000
 // admin implements AdminService. That the caller is an administrator has been seen
 // to by the authentication in front of it.
 type admin struct {
+	adminv1connect.UnimplementedAdminServiceHandler
+
 	edge *edge.Edge
 }
 

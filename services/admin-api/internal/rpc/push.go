@@ -13,6 +13,7 @@ import (
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	pushv1 "mailpush.internal/proto/gen/mailpush/push/v1"
+	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
 	"mailpush.internal/services/admin-api/internal/auth"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/registry"
@@ -20,6 +21,8 @@ import (
 
 // push implements PushService.
 type push struct {
+	pushv1connect.UnimplementedPushServiceHandler
+
 	edge    *edge.Edge
 	metrics *Metrics
 }

@@ -13,12 +13,15 @@ import (
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
 // shards implements RegistryService.
 type shards struct {
+	registryv1connect.UnimplementedRegistryServiceHandler
+
 	shards  edge.Shards
 	stores  map[string]*mailv1.MailStore
 	metrics *Metrics

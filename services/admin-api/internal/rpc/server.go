@@ -53,8 +53,8 @@ const (
 func (p Public) Handler() http.Handler {
 	options := rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor())
 	calls := http.NewServeMux()
-	calls.Handle(pushv1connect.NewPushServiceHandler(push{p.Edge, p.Metrics}, options...))
-	calls.Handle(adminv1connect.NewAdminServiceHandler(admin{p.Edge}, options...))
+	calls.Handle(pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics}, options...))
+	calls.Handle(adminv1connect.NewAdminServiceHandler(admin{edge: p.Edge}, options...))
 
 	mux := http.NewServeMux()
 	service.MountHealth(mux, p.Ready, pushv1connect.PushServiceName, adminv1connect.AdminServiceName)
@@ -107,6 +107,6 @@ func (i Internal) Handler() http.Handler {
 	// Shard pages repeat themselves; connections between services may be thin.
 	options = append(options, connect.WithCompressMinBytes(1<<10))
 	mux := http.NewServeMux()
-	mux.Handle(registryv1connect.NewRegistryServiceHandler(shards{i.Shards, i.Stores, i.Metrics, i.Log}, options...))
+	mux.Handle(registryv1connect.NewRegistryServiceHandler(shards{shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log}, options...))
 	return identity.Middleware(mux)
 }

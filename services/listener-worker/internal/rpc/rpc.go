@@ -34,12 +34,16 @@ type Worker struct {
 }
 
 // Handler implements WorkerService.
-type Handler struct{ worker Worker }
+type Handler struct {
+	workerv1connect.UnimplementedWorkerServiceHandler
+
+	worker Worker
+}
 
 var _ workerv1connect.WorkerServiceHandler = (*Handler)(nil)
 
 // New makes a handler for a worker.
-func New(worker Worker) *Handler { return &Handler{worker} }
+func New(worker Worker) *Handler { return &Handler{worker: worker} }
 
 // GetListeners implements WorkerService.
 func (h *Handler) GetListeners(

@@ -29,6 +29,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SubscriptionState is how pushes to one place fare.
+type SubscriptionState int32
+
+const (
+	// Not known: no worker reports it.
+	SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED SubscriptionState = 0
+	// Pushes are accepted.
+	SubscriptionState_SUBSCRIPTION_STATE_ACTIVE SubscriptionState = 1
+	// The endpoint has not answered the ping yet.
+	SubscriptionState_SUBSCRIPTION_STATE_UNCONFIRMED SubscriptionState = 2
+	// Pushes are not accepted at the moment, and tried again.
+	SubscriptionState_SUBSCRIPTION_STATE_FAILING SubscriptionState = 3
+	// Nothing is pushed until it is enabled.
+	SubscriptionState_SUBSCRIPTION_STATE_DISABLED SubscriptionState = 4
+)
+
+// Enum value maps for SubscriptionState.
+var (
+	SubscriptionState_name = map[int32]string{
+		0: "SUBSCRIPTION_STATE_UNSPECIFIED",
+		1: "SUBSCRIPTION_STATE_ACTIVE",
+		2: "SUBSCRIPTION_STATE_UNCONFIRMED",
+		3: "SUBSCRIPTION_STATE_FAILING",
+		4: "SUBSCRIPTION_STATE_DISABLED",
+	}
+	SubscriptionState_value = map[string]int32{
+		"SUBSCRIPTION_STATE_UNSPECIFIED": 0,
+		"SUBSCRIPTION_STATE_ACTIVE":      1,
+		"SUBSCRIPTION_STATE_UNCONFIRMED": 2,
+		"SUBSCRIPTION_STATE_FAILING":     3,
+		"SUBSCRIPTION_STATE_DISABLED":    4,
+	}
+)
+
+func (x SubscriptionState) Enum() *SubscriptionState {
+	p := new(SubscriptionState)
+	*p = x
+	return p
+}
+
+func (x SubscriptionState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SubscriptionState) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_admin_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (SubscriptionState) Type() protoreflect.EnumType {
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[0]
+}
+
+func (x SubscriptionState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SubscriptionState.Descriptor instead.
+func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
 // ListPushUsersRequest asks for one page of push users.
 type ListPushUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1109,6 +1170,956 @@ func (*UndrainWorkerResponse) Descriptor() ([]byte, []int) {
 	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
+// ListSubscriptionsRequest asks for one page of subscriptions.
+type ListSubscriptionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 means 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The nextPageToken of the page before; empty for the first.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those of this tenant; empty for all.
+	ContextId string `protobuf:"bytes,3,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// Only those of this user, together with context_id; empty for all.
+	UserId        string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSubscriptionsRequest) Reset() {
+	*x = ListSubscriptionsRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSubscriptionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSubscriptionsRequest) ProtoMessage() {}
+
+func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
+func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListSubscriptionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSubscriptionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSubscriptionsRequest) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *ListSubscriptionsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// ListSubscriptionsResponse is one page of subscriptions.
+type ListSubscriptionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscriptions of the page.
+	Subscriptions []*Subscription `protobuf:"bytes,1,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
+	// Asks for the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSubscriptionsResponse) Reset() {
+	*x = ListSubscriptionsResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSubscriptionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSubscriptionsResponse) ProtoMessage() {}
+
+func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
+func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return nil
+}
+
+func (x *ListSubscriptionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Subscription is one place pushes go to.
+type Subscription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the subscription.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,2,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The kind of application.
+	ClientId string `protobuf:"bytes,4,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Which installation of the client.
+	DeviceId string `protobuf:"bytes,5,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// The kind of endpoint: webhook.
+	Transport string `protobuf:"bytes,6,opt,name=transport,proto3" json:"transport,omitempty"`
+	// Scheme, host and port of the endpoint.
+	Origin string `protobuf:"bytes,7,opt,name=origin,proto3" json:"origin,omitempty"`
+	// How mails become pushes.
+	Mode v1.Mode `protobuf:"varint,8,opt,name=mode,proto3,enum=mailpush.mail.v1.Mode" json:"mode,omitempty"`
+	// How pushes fare.
+	State SubscriptionState `protobuf:"varint,9,opt,name=state,proto3,enum=mailpush.admin.v1.SubscriptionState" json:"state,omitempty"`
+	// How many UIDs lie between the cursors and the ends of the folders.
+	Lag uint32 `protobuf:"varint,10,opt,name=lag,proto3" json:"lag,omitempty"`
+	// When the oldest of the pending mails was noticed; unset when none is pending.
+	OldestPending *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=oldest_pending,json=oldestPending,proto3" json:"oldest_pending,omitempty"`
+	// Why it is not well; empty when it is.
+	LastError string `protobuf:"bytes,12,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// Since when the endpoint has been failing or the subscription disabled.
+	Since *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=since,proto3" json:"since,omitempty"`
+	// When the next try is due; unset when none waits.
+	NextTry *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=next_try,json=nextTry,proto3" json:"next_try,omitempty"`
+	// How far it has been served, per folder, as stored.
+	Cursors []*v1.Cursor `protobuf:"bytes,15,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	// The id of the worker that serves it; empty when none reports to.
+	Worker string `protobuf:"bytes,16,opt,name=worker,proto3" json:"worker,omitempty"`
+	// When it was made.
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subscription) Reset() {
+	*x = Subscription{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subscription) ProtoMessage() {}
+
+func (x *Subscription) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
+func (*Subscription) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Subscription) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *Subscription) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *Subscription) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Subscription) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *Subscription) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *Subscription) GetTransport() string {
+	if x != nil {
+		return x.Transport
+	}
+	return ""
+}
+
+func (x *Subscription) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Subscription) GetMode() v1.Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return v1.Mode(0)
+}
+
+func (x *Subscription) GetState() SubscriptionState {
+	if x != nil {
+		return x.State
+	}
+	return SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED
+}
+
+func (x *Subscription) GetLag() uint32 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+func (x *Subscription) GetOldestPending() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestPending
+	}
+	return nil
+}
+
+func (x *Subscription) GetLastError() string {
+	if x != nil {
+		return x.LastError
+	}
+	return ""
+}
+
+func (x *Subscription) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Subscription) GetNextTry() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextTry
+	}
+	return nil
+}
+
+func (x *Subscription) GetCursors() []*v1.Cursor {
+	if x != nil {
+		return x.Cursors
+	}
+	return nil
+}
+
+func (x *Subscription) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Subscription) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+// EnableSubscriptionRequest names the subscription to enable.
+type EnableSubscriptionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name Subscribe returned.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *EnableSubscriptionRequest) Reset() {
+	*x = EnableSubscriptionRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableSubscriptionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableSubscriptionRequest) ProtoMessage() {}
+
+func (x *EnableSubscriptionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableSubscriptionRequest.ProtoReflect.Descriptor instead.
+func (*EnableSubscriptionRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *EnableSubscriptionRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+// EnableSubscriptionResponse answers EnableSubscription.
+type EnableSubscriptionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableSubscriptionResponse) Reset() {
+	*x = EnableSubscriptionResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableSubscriptionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableSubscriptionResponse) ProtoMessage() {}
+
+func (x *EnableSubscriptionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableSubscriptionResponse.ProtoReflect.Descriptor instead.
+func (*EnableSubscriptionResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{22}
+}
+
+// DisableSubscriptionRequest names the subscription to disable.
+type DisableSubscriptionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name Subscribe returned.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// Why, for whoever looks at it later.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableSubscriptionRequest) Reset() {
+	*x = DisableSubscriptionRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableSubscriptionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableSubscriptionRequest) ProtoMessage() {}
+
+func (x *DisableSubscriptionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableSubscriptionRequest.ProtoReflect.Descriptor instead.
+func (*DisableSubscriptionRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DisableSubscriptionRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *DisableSubscriptionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DisableSubscriptionResponse answers DisableSubscription.
+type DisableSubscriptionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableSubscriptionResponse) Reset() {
+	*x = DisableSubscriptionResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableSubscriptionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableSubscriptionResponse) ProtoMessage() {}
+
+func (x *DisableSubscriptionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableSubscriptionResponse.ProtoReflect.Descriptor instead.
+func (*DisableSubscriptionResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{24}
+}
+
+// ReplaySubscriptionRequest says from where to push again.
+type ReplaySubscriptionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name Subscribe returned.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The folder; empty means INBOX.
+	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
+	// The first UID to push again; at most one above the stored cursor.
+	FromUid       uint32 `protobuf:"varint,3,opt,name=from_uid,json=fromUid,proto3" json:"from_uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaySubscriptionRequest) Reset() {
+	*x = ReplaySubscriptionRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaySubscriptionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaySubscriptionRequest) ProtoMessage() {}
+
+func (x *ReplaySubscriptionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaySubscriptionRequest.ProtoReflect.Descriptor instead.
+func (*ReplaySubscriptionRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReplaySubscriptionRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *ReplaySubscriptionRequest) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+func (x *ReplaySubscriptionRequest) GetFromUid() uint32 {
+	if x != nil {
+		return x.FromUid
+	}
+	return 0
+}
+
+// ReplaySubscriptionResponse answers ReplaySubscription.
+type ReplaySubscriptionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cursor from which it goes on.
+	Cursor        *v1.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaySubscriptionResponse) Reset() {
+	*x = ReplaySubscriptionResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaySubscriptionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaySubscriptionResponse) ProtoMessage() {}
+
+func (x *ReplaySubscriptionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaySubscriptionResponse.ProtoReflect.Descriptor instead.
+func (*ReplaySubscriptionResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReplaySubscriptionResponse) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// TestSubscriptionRequest names the subscription to test.
+type TestSubscriptionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name Subscribe returned.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TestSubscriptionRequest) Reset() {
+	*x = TestSubscriptionRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSubscriptionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSubscriptionRequest) ProtoMessage() {}
+
+func (x *TestSubscriptionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSubscriptionRequest.ProtoReflect.Descriptor instead.
+func (*TestSubscriptionRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *TestSubscriptionRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+// TestSubscriptionResponse is what the endpoint answered.
+type TestSubscriptionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when it accepted.
+	Accepted bool `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// What the answer means: ok, retry, permanent_item, gone, auth or misconfigured.
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// What was answered, for people.
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSubscriptionResponse) Reset() {
+	*x = TestSubscriptionResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSubscriptionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSubscriptionResponse) ProtoMessage() {}
+
+func (x *TestSubscriptionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSubscriptionResponse.ProtoReflect.Descriptor instead.
+func (*TestSubscriptionResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *TestSubscriptionResponse) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
+	}
+	return false
+}
+
+func (x *TestSubscriptionResponse) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *TestSubscriptionResponse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// ListDeadLettersRequest asks for one page of dead letters.
+type ListDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 means 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The nextPageToken of the page before; empty for the first.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those of this subscription; empty for all.
+	SubscriptionId string `protobuf:"bytes,3,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersRequest) Reset() {
+	*x = ListDeadLettersRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersRequest) ProtoMessage() {}
+
+func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListDeadLettersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDeadLettersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDeadLettersRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+// ListDeadLettersResponse is one page of dead letters.
+type ListDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dead letters of the page.
+	DeadLetters []*DeadLetter `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	// Asks for the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersResponse) Reset() {
+	*x = ListDeadLettersResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersResponse) ProtoMessage() {}
+
+func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return nil
+}
+
+func (x *ListDeadLettersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DeadLetter is a range of mails that an endpoint would not take.
+type DeadLetter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the subscription.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,2,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The folder's name.
+	Folder string `protobuf:"bytes,4,opt,name=folder,proto3" json:"folder,omitempty"`
+	// The folder's UIDVALIDITY.
+	UidValidity uint32 `protobuf:"varint,5,opt,name=uid_validity,json=uidValidity,proto3" json:"uid_validity,omitempty"`
+	// The first UID of the range.
+	FirstUid uint32 `protobuf:"varint,6,opt,name=first_uid,json=firstUid,proto3" json:"first_uid,omitempty"`
+	// The last UID of the range.
+	LastUid uint32 `protobuf:"varint,7,opt,name=last_uid,json=lastUid,proto3" json:"last_uid,omitempty"`
+	// What the endpoint said.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was stepped over.
+	At            *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetter) Reset() {
+	*x = DeadLetter{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetter) ProtoMessage() {}
+
+func (x *DeadLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
+func (*DeadLetter) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DeadLetter) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetUidValidity() uint32 {
+	if x != nil {
+		return x.UidValidity
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetFirstUid() uint32 {
+	if x != nil {
+		return x.FirstUid
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetLastUid() uint32 {
+	if x != nil {
+		return x.LastUid
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 var File_mailpush_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
@@ -1192,7 +2203,87 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\x13DrainWorkerResponse\"1\n" +
 	"\x14UndrainWorkerRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x17\n" +
-	"\x15UndrainWorkerResponse2\xd4\x05\n" +
+	"\x15UndrainWorkerResponse\"\xe2\x01\n" +
+	"\x18ListSubscriptionsRequest\x12'\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12<\n" +
+	"\n" +
+	"context_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\tcontextId\x126\n" +
+	"\auser_id\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x06userId\"\x8a\x01\n" +
+	"\x19ListSubscriptionsResponse\x12E\n" +
+	"\rsubscriptions\x18\x01 \x03(\v2\x1f.mailpush.admin.v1.SubscriptionR\rsubscriptions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xab\x05\n" +
+	"\fSubscription\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1d\n" +
+	"\n" +
+	"context_id\x18\x02 \x01(\tR\tcontextId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\tR\x06userId\x12\x1b\n" +
+	"\tclient_id\x18\x04 \x01(\tR\bclientId\x12\x1b\n" +
+	"\tdevice_id\x18\x05 \x01(\tR\bdeviceId\x12\x1c\n" +
+	"\ttransport\x18\x06 \x01(\tR\ttransport\x12\x16\n" +
+	"\x06origin\x18\a \x01(\tR\x06origin\x12*\n" +
+	"\x04mode\x18\b \x01(\x0e2\x16.mailpush.mail.v1.ModeR\x04mode\x12:\n" +
+	"\x05state\x18\t \x01(\x0e2$.mailpush.admin.v1.SubscriptionStateR\x05state\x12\x10\n" +
+	"\x03lag\x18\n" +
+	" \x01(\rR\x03lag\x12A\n" +
+	"\x0eoldest_pending\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\roldestPending\x12\x1d\n" +
+	"\n" +
+	"last_error\x18\f \x01(\tR\tlastError\x120\n" +
+	"\x05since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x125\n" +
+	"\bnext_try\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\anextTry\x122\n" +
+	"\acursors\x18\x0f \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12\x16\n" +
+	"\x06worker\x18\x10 \x01(\tR\x06worker\x129\n" +
+	"\n" +
+	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"_\n" +
+	"\x19EnableSubscriptionRequest\x12B\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x1c\n" +
+	"\x1aEnableSubscriptionResponse\"\x82\x01\n" +
+	"\x1aDisableSubscriptionRequest\x12B\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\x06reason\"\x1d\n" +
+	"\x1bDisableSubscriptionResponse\"\xa5\x01\n" +
+	"\x19ReplaySubscriptionRequest\x12B\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\x12 \n" +
+	"\x06folder\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06folder\x12\"\n" +
+	"\bfrom_uid\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\afromUid\"N\n" +
+	"\x1aReplaySubscriptionResponse\x120\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x18.mailpush.mail.v1.CursorR\x06cursor\"]\n" +
+	"\x17TestSubscriptionRequest\x12B\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"f\n" +
+	"\x18TestSubscriptionResponse\x12\x1a\n" +
+	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xb1\x01\n" +
+	"\x16ListDeadLettersRequest\x12'\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12E\n" +
+	"\x0fsubscription_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x172\x15^(sub_[a-z2-7]{26})?$R\x0esubscriptionId\"\x83\x01\n" +
+	"\x17ListDeadLettersResponse\x12@\n" +
+	"\fdead_letters\x18\x01 \x03(\v2\x1d.mailpush.admin.v1.DeadLetterR\vdeadLetters\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa4\x02\n" +
+	"\n" +
+	"DeadLetter\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1d\n" +
+	"\n" +
+	"context_id\x18\x02 \x01(\tR\tcontextId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\tR\x06userId\x12\x16\n" +
+	"\x06folder\x18\x04 \x01(\tR\x06folder\x12!\n" +
+	"\fuid_validity\x18\x05 \x01(\rR\vuidValidity\x12\x1b\n" +
+	"\tfirst_uid\x18\x06 \x01(\rR\bfirstUid\x12\x19\n" +
+	"\blast_uid\x18\a \x01(\rR\alastUid\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12*\n" +
+	"\x02at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x02at*\xbb\x01\n" +
+	"\x11SubscriptionState\x12\"\n" +
+	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19SUBSCRIPTION_STATE_ACTIVE\x10\x01\x12\"\n" +
+	"\x1eSUBSCRIPTION_STATE_UNCONFIRMED\x10\x02\x12\x1e\n" +
+	"\x1aSUBSCRIPTION_STATE_FAILING\x10\x03\x12\x1f\n" +
+	"\x1bSUBSCRIPTION_STATE_DISABLED\x10\x042\xf7\n" +
+	"\n" +
 	"\fAdminService\x12b\n" +
 	"\rListPushUsers\x12'.mailpush.admin.v1.ListPushUsersRequest\x1a(.mailpush.admin.v1.ListPushUsersResponse\x12\x80\x01\n" +
 	"\x17ListClientRegistrations\x121.mailpush.admin.v1.ListClientRegistrationsRequest\x1a2.mailpush.admin.v1.ListClientRegistrationsResponse\x12k\n" +
@@ -1200,7 +2291,13 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\aExplain\x12!.mailpush.admin.v1.ExplainRequest\x1a\".mailpush.admin.v1.ExplainResponse\x12\\\n" +
 	"\vListWorkers\x12%.mailpush.admin.v1.ListWorkersRequest\x1a&.mailpush.admin.v1.ListWorkersResponse\x12\\\n" +
 	"\vDrainWorker\x12%.mailpush.admin.v1.DrainWorkerRequest\x1a&.mailpush.admin.v1.DrainWorkerResponse\x12b\n" +
-	"\rUndrainWorker\x12'.mailpush.admin.v1.UndrainWorkerRequest\x1a(.mailpush.admin.v1.UndrainWorkerResponseB\xc0\x01\n" +
+	"\rUndrainWorker\x12'.mailpush.admin.v1.UndrainWorkerRequest\x1a(.mailpush.admin.v1.UndrainWorkerResponse\x12n\n" +
+	"\x11ListSubscriptions\x12+.mailpush.admin.v1.ListSubscriptionsRequest\x1a,.mailpush.admin.v1.ListSubscriptionsResponse\x12q\n" +
+	"\x12EnableSubscription\x12,.mailpush.admin.v1.EnableSubscriptionRequest\x1a-.mailpush.admin.v1.EnableSubscriptionResponse\x12t\n" +
+	"\x13DisableSubscription\x12-.mailpush.admin.v1.DisableSubscriptionRequest\x1a..mailpush.admin.v1.DisableSubscriptionResponse\x12q\n" +
+	"\x12ReplaySubscription\x12,.mailpush.admin.v1.ReplaySubscriptionRequest\x1a-.mailpush.admin.v1.ReplaySubscriptionResponse\x12k\n" +
+	"\x10TestSubscription\x12*.mailpush.admin.v1.TestSubscriptionRequest\x1a+.mailpush.admin.v1.TestSubscriptionResponse\x12h\n" +
+	"\x0fListDeadLetters\x12).mailpush.admin.v1.ListDeadLettersRequest\x1a*.mailpush.admin.v1.ListDeadLettersResponseB\xc0\x01\n" +
 	"\x15com.mailpush.admin.v1B\n" +
 	"AdminProtoP\x01Z5mailpush.internal/proto/gen/mailpush/admin/v1;adminv1\xa2\x02\x03MAX\xaa\x02\x11Mailpush.Admin.V1\xca\x02\x11Mailpush\\Admin\\V1\xe2\x02\x1dMailpush\\Admin\\V1\\GPBMetadata\xea\x02\x13Mailpush::Admin::V1b\x06proto3"
 
@@ -1216,58 +2313,99 @@ func file_mailpush_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_mailpush_admin_v1_admin_proto_rawDescData
 }
 
-var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_mailpush_admin_v1_admin_proto_goTypes = []any{
-	(*ListPushUsersRequest)(nil),            // 0: mailpush.admin.v1.ListPushUsersRequest
-	(*ListPushUsersResponse)(nil),           // 1: mailpush.admin.v1.ListPushUsersResponse
-	(*PushUser)(nil),                        // 2: mailpush.admin.v1.PushUser
-	(*ListClientRegistrationsRequest)(nil),  // 3: mailpush.admin.v1.ListClientRegistrationsRequest
-	(*ListClientRegistrationsResponse)(nil), // 4: mailpush.admin.v1.ListClientRegistrationsResponse
-	(*Registration)(nil),                    // 5: mailpush.admin.v1.Registration
-	(*UnregisterClientRequest)(nil),         // 6: mailpush.admin.v1.UnregisterClientRequest
-	(*UnregisterClientResponse)(nil),        // 7: mailpush.admin.v1.UnregisterClientResponse
-	(*ExplainRequest)(nil),                  // 8: mailpush.admin.v1.ExplainRequest
-	(*ExplainResponse)(nil),                 // 9: mailpush.admin.v1.ExplainResponse
-	(*ExplainStep)(nil),                     // 10: mailpush.admin.v1.ExplainStep
-	(*ListWorkersRequest)(nil),              // 11: mailpush.admin.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),             // 12: mailpush.admin.v1.ListWorkersResponse
-	(*Worker)(nil),                          // 13: mailpush.admin.v1.Worker
-	(*DrainWorkerRequest)(nil),              // 14: mailpush.admin.v1.DrainWorkerRequest
-	(*DrainWorkerResponse)(nil),             // 15: mailpush.admin.v1.DrainWorkerResponse
-	(*UndrainWorkerRequest)(nil),            // 16: mailpush.admin.v1.UndrainWorkerRequest
-	(*UndrainWorkerResponse)(nil),           // 17: mailpush.admin.v1.UndrainWorkerResponse
-	(v1.ListenerState)(0),                   // 18: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil),           // 19: google.protobuf.Timestamp
+	(SubscriptionState)(0),                  // 0: mailpush.admin.v1.SubscriptionState
+	(*ListPushUsersRequest)(nil),            // 1: mailpush.admin.v1.ListPushUsersRequest
+	(*ListPushUsersResponse)(nil),           // 2: mailpush.admin.v1.ListPushUsersResponse
+	(*PushUser)(nil),                        // 3: mailpush.admin.v1.PushUser
+	(*ListClientRegistrationsRequest)(nil),  // 4: mailpush.admin.v1.ListClientRegistrationsRequest
+	(*ListClientRegistrationsResponse)(nil), // 5: mailpush.admin.v1.ListClientRegistrationsResponse
+	(*Registration)(nil),                    // 6: mailpush.admin.v1.Registration
+	(*UnregisterClientRequest)(nil),         // 7: mailpush.admin.v1.UnregisterClientRequest
+	(*UnregisterClientResponse)(nil),        // 8: mailpush.admin.v1.UnregisterClientResponse
+	(*ExplainRequest)(nil),                  // 9: mailpush.admin.v1.ExplainRequest
+	(*ExplainResponse)(nil),                 // 10: mailpush.admin.v1.ExplainResponse
+	(*ExplainStep)(nil),                     // 11: mailpush.admin.v1.ExplainStep
+	(*ListWorkersRequest)(nil),              // 12: mailpush.admin.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),             // 13: mailpush.admin.v1.ListWorkersResponse
+	(*Worker)(nil),                          // 14: mailpush.admin.v1.Worker
+	(*DrainWorkerRequest)(nil),              // 15: mailpush.admin.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),             // 16: mailpush.admin.v1.DrainWorkerResponse
+	(*UndrainWorkerRequest)(nil),            // 17: mailpush.admin.v1.UndrainWorkerRequest
+	(*UndrainWorkerResponse)(nil),           // 18: mailpush.admin.v1.UndrainWorkerResponse
+	(*ListSubscriptionsRequest)(nil),        // 19: mailpush.admin.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),       // 20: mailpush.admin.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                    // 21: mailpush.admin.v1.Subscription
+	(*EnableSubscriptionRequest)(nil),       // 22: mailpush.admin.v1.EnableSubscriptionRequest
+	(*EnableSubscriptionResponse)(nil),      // 23: mailpush.admin.v1.EnableSubscriptionResponse
+	(*DisableSubscriptionRequest)(nil),      // 24: mailpush.admin.v1.DisableSubscriptionRequest
+	(*DisableSubscriptionResponse)(nil),     // 25: mailpush.admin.v1.DisableSubscriptionResponse
+	(*ReplaySubscriptionRequest)(nil),       // 26: mailpush.admin.v1.ReplaySubscriptionRequest
+	(*ReplaySubscriptionResponse)(nil),      // 27: mailpush.admin.v1.ReplaySubscriptionResponse
+	(*TestSubscriptionRequest)(nil),         // 28: mailpush.admin.v1.TestSubscriptionRequest
+	(*TestSubscriptionResponse)(nil),        // 29: mailpush.admin.v1.TestSubscriptionResponse
+	(*ListDeadLettersRequest)(nil),          // 30: mailpush.admin.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),         // 31: mailpush.admin.v1.ListDeadLettersResponse
+	(*DeadLetter)(nil),                      // 32: mailpush.admin.v1.DeadLetter
+	(v1.ListenerState)(0),                   // 33: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil),           // 34: google.protobuf.Timestamp
+	(v1.Mode)(0),                            // 35: mailpush.mail.v1.Mode
+	(*v1.Cursor)(nil),                       // 36: mailpush.mail.v1.Cursor
 }
 var file_mailpush_admin_v1_admin_proto_depIdxs = []int32{
-	2,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
-	18, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
-	19, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
-	19, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
-	5,  // 4: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
-	19, // 5: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
-	10, // 6: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
-	13, // 7: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
-	19, // 8: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 9: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
-	3,  // 10: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
-	6,  // 11: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
-	8,  // 12: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
-	11, // 13: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
-	14, // 14: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
-	16, // 15: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
-	1,  // 16: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
-	4,  // 17: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
-	7,  // 18: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
-	9,  // 19: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
-	12, // 20: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
-	15, // 21: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
-	17, // 22: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
-	16, // [16:23] is the sub-list for method output_type
-	9,  // [9:16] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	3,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
+	33, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
+	34, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
+	34, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
+	6,  // 4: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
+	34, // 5: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
+	11, // 6: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
+	14, // 7: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
+	34, // 8: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	21, // 9: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
+	35, // 10: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	0,  // 11: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
+	34, // 12: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
+	34, // 13: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	34, // 14: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
+	36, // 15: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	34, // 16: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	36, // 17: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
+	32, // 18: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
+	34, // 19: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	1,  // 20: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
+	4,  // 21: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
+	7,  // 22: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
+	9,  // 23: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
+	12, // 24: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
+	15, // 25: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
+	17, // 26: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
+	19, // 27: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
+	22, // 28: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
+	24, // 29: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
+	26, // 30: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
+	28, // 31: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
+	30, // 32: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
+	2,  // 33: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
+	5,  // 34: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
+	8,  // 35: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
+	10, // 36: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
+	13, // 37: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
+	16, // 38: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
+	18, // 39: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
+	20, // 40: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
+	23, // 41: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
+	25, // 42: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
+	27, // 43: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
+	29, // 44: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
+	31, // 45: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
+	33, // [33:46] is the sub-list for method output_type
+	20, // [20:33] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_admin_v1_admin_proto_init() }
@@ -1280,13 +2418,14 @@ func file_mailpush_admin_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_admin_v1_admin_proto_rawDesc), len(file_mailpush_admin_v1_admin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   18,
+			NumEnums:      1,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_mailpush_admin_v1_admin_proto_goTypes,
 		DependencyIndexes: file_mailpush_admin_v1_admin_proto_depIdxs,
+		EnumInfos:         file_mailpush_admin_v1_admin_proto_enumTypes,
 		MessageInfos:      file_mailpush_admin_v1_admin_proto_msgTypes,
 	}.Build()
 	File_mailpush_admin_v1_admin_proto = out.File

@@ -143,6 +143,63 @@ func (Content) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{1}
 }
 
+// Mode says how the mails of a folder become pushes.
+type Mode int32
+
+const (
+	// Not said: the default, MODE_BATCH.
+	Mode_MODE_UNSPECIFIED Mode = 0
+	// One push for all that is new: the newest mail, the count and the cursor.
+	Mode_MODE_LATEST Mode = 1
+	// Every mail, up to 100 of them or 20 KiB in one push.
+	Mode_MODE_BATCH Mode = 2
+	// Every mail, each in a push of its own.
+	Mode_MODE_EACH Mode = 3
+)
+
+// Enum value maps for Mode.
+var (
+	Mode_name = map[int32]string{
+		0: "MODE_UNSPECIFIED",
+		1: "MODE_LATEST",
+		2: "MODE_BATCH",
+		3: "MODE_EACH",
+	}
+	Mode_value = map[string]int32{
+		"MODE_UNSPECIFIED": 0,
+		"MODE_LATEST":      1,
+		"MODE_BATCH":       2,
+		"MODE_EACH":        3,
+	}
+)
+
+func (x Mode) Enum() *Mode {
+	p := new(Mode)
+	*p = x
+	return p
+}
+
+func (x Mode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Mode) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_mail_v1_mail_proto_enumTypes[2].Descriptor()
+}
+
+func (Mode) Type() protoreflect.EnumType {
+	return &file_mailpush_mail_v1_mail_proto_enumTypes[2]
+}
+
+func (x Mode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Mode.Descriptor instead.
+func (Mode) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{2}
+}
+
 // ListenerState is what a listener is doing right now.
 type ListenerState int32
 
@@ -192,11 +249,11 @@ func (x ListenerState) String() string {
 }
 
 func (ListenerState) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailpush_mail_v1_mail_proto_enumTypes[2].Descriptor()
+	return file_mailpush_mail_v1_mail_proto_enumTypes[3].Descriptor()
 }
 
 func (ListenerState) Type() protoreflect.EnumType {
-	return &file_mailpush_mail_v1_mail_proto_enumTypes[2]
+	return &file_mailpush_mail_v1_mail_proto_enumTypes[3]
 }
 
 func (x ListenerState) Number() protoreflect.EnumNumber {
@@ -205,7 +262,7 @@ func (x ListenerState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListenerState.Descriptor instead.
 func (ListenerState) EnumDescriptor() ([]byte, []int) {
-	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{2}
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{3}
 }
 
 // User names one mailbox owner. It is written user@context, e.g. 249@1.
@@ -547,7 +604,13 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\x13CONTENT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCONTENT_STATE\x10\x01\x12\x0f\n" +
 	"\vCONTENT_IDS\x10\x02\x12\x14\n" +
-	"\x10CONTENT_ENVELOPE\x10\x03*\xbd\x01\n" +
+	"\x10CONTENT_ENVELOPE\x10\x03*L\n" +
+	"\x04Mode\x12\x14\n" +
+	"\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vMODE_LATEST\x10\x01\x12\x0e\n" +
+	"\n" +
+	"MODE_BATCH\x10\x02\x12\r\n" +
+	"\tMODE_EACH\x10\x03*\xbd\x01\n" +
 	"\rListenerState\x12\x1e\n" +
 	"\x1aLISTENER_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19LISTENER_STATE_CONNECTING\x10\x01\x12\x17\n" +
@@ -569,23 +632,24 @@ func file_mailpush_mail_v1_mail_proto_rawDescGZIP() []byte {
 	return file_mailpush_mail_v1_mail_proto_rawDescData
 }
 
-var file_mailpush_mail_v1_mail_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_mailpush_mail_v1_mail_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_mailpush_mail_v1_mail_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_mailpush_mail_v1_mail_proto_goTypes = []any{
 	(TlsMode)(0),                // 0: mailpush.mail.v1.TlsMode
 	(Content)(0),                // 1: mailpush.mail.v1.Content
-	(ListenerState)(0),          // 2: mailpush.mail.v1.ListenerState
-	(*User)(nil),                // 3: mailpush.mail.v1.User
-	(*MailStore)(nil),           // 4: mailpush.mail.v1.MailStore
-	(*Cursor)(nil),              // 5: mailpush.mail.v1.Cursor
-	(*ShardSet)(nil),            // 6: mailpush.mail.v1.ShardSet
-	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
+	(Mode)(0),                   // 2: mailpush.mail.v1.Mode
+	(ListenerState)(0),          // 3: mailpush.mail.v1.ListenerState
+	(*User)(nil),                // 4: mailpush.mail.v1.User
+	(*MailStore)(nil),           // 5: mailpush.mail.v1.MailStore
+	(*Cursor)(nil),              // 6: mailpush.mail.v1.Cursor
+	(*ShardSet)(nil),            // 7: mailpush.mail.v1.ShardSet
+	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
 }
 var file_mailpush_mail_v1_mail_proto_depIdxs = []int32{
 	0, // 0: mailpush.mail.v1.MailStore.tls_mode:type_name -> mailpush.mail.v1.TlsMode
-	7, // 1: mailpush.mail.v1.MailStore.idle_refresh:type_name -> google.protobuf.Duration
-	7, // 2: mailpush.mail.v1.MailStore.poll_interval:type_name -> google.protobuf.Duration
-	7, // 3: mailpush.mail.v1.MailStore.response_timeout:type_name -> google.protobuf.Duration
+	8, // 1: mailpush.mail.v1.MailStore.idle_refresh:type_name -> google.protobuf.Duration
+	8, // 2: mailpush.mail.v1.MailStore.poll_interval:type_name -> google.protobuf.Duration
+	8, // 3: mailpush.mail.v1.MailStore.response_timeout:type_name -> google.protobuf.Duration
 	4, // [4:4] is the sub-list for method output_type
 	4, // [4:4] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
@@ -603,7 +667,7 @@ func file_mailpush_mail_v1_mail_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_mail_v1_mail_proto_rawDesc), len(file_mailpush_mail_v1_mail_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,

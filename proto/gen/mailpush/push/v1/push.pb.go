@@ -15,6 +15,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	v1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	reflect "reflect"
@@ -28,6 +29,59 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Signature is a scheme of Standard Webhooks.
+type Signature int32
+
+const (
+	// Not said: the default, SIGNATURE_V1.
+	Signature_SIGNATURE_UNSPECIFIED Signature = 0
+	// v1, HMAC-SHA256: the receiver verifies with the secret itself.
+	Signature_SIGNATURE_V1 Signature = 1
+	// v1a, ed25519: the receiver verifies with a public key and can sign nothing.
+	Signature_SIGNATURE_V1A Signature = 2
+)
+
+// Enum value maps for Signature.
+var (
+	Signature_name = map[int32]string{
+		0: "SIGNATURE_UNSPECIFIED",
+		1: "SIGNATURE_V1",
+		2: "SIGNATURE_V1A",
+	}
+	Signature_value = map[string]int32{
+		"SIGNATURE_UNSPECIFIED": 0,
+		"SIGNATURE_V1":          1,
+		"SIGNATURE_V1A":         2,
+	}
+)
+
+func (x Signature) Enum() *Signature {
+	p := new(Signature)
+	*p = x
+	return p
+}
+
+func (x Signature) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Signature) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_push_v1_push_proto_enumTypes[0].Descriptor()
+}
+
+func (Signature) Type() protoreflect.EnumType {
+	return &file_mailpush_push_v1_push_proto_enumTypes[0]
+}
+
+func (x Signature) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Signature.Descriptor instead.
+func (Signature) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{0}
+}
 
 // SubscribeRequest asks for pushes of a user's new mail to one device of a client.
 type SubscribeRequest struct {
@@ -47,7 +101,9 @@ type SubscribeRequest struct {
 	// How to reach the user's mailbox. May be left out when an earlier call has said it.
 	Account *Account `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
 	// Where the pushes go.
-	Webhook       *Webhook `protobuf:"bytes,8,opt,name=webhook,proto3" json:"webhook,omitempty"`
+	Webhook *Webhook `protobuf:"bytes,8,opt,name=webhook,proto3" json:"webhook,omitempty"`
+	// How mails become pushes.
+	Mode          v1.Mode `protobuf:"varint,9,opt,name=mode,proto3,enum=mailpush.mail.v1.Mode" json:"mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -138,6 +194,13 @@ func (x *SubscribeRequest) GetWebhook() *Webhook {
 	return nil
 }
 
+func (x *SubscribeRequest) GetMode() v1.Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return v1.Mode(0)
+}
+
 // Account is a user's login at a mail store.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -208,9 +271,11 @@ type Webhook struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An https URL without user info; http where the operator allows it.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// The signing secret, whsec_ and base64 of 24 to 64 bytes. Left out, one is made
-	// and returned once.
-	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	// The signing secret of v1, whsec_ and base64 of 24 to 64 bytes. Left out, one is
+	// made and returned once. The key pair of v1a is always made here.
+	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	// How pushes are signed.
+	Signature     Signature `protobuf:"varint,3,opt,name=signature,proto3,enum=mailpush.push.v1.Signature" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -259,6 +324,13 @@ func (x *Webhook) GetSecret() string {
 	return ""
 }
 
+func (x *Webhook) GetSignature() Signature {
+	if x != nil {
+		return x.Signature
+	}
+	return Signature_SIGNATURE_UNSPECIFIED
+}
+
 // SubscribeResponse answers Subscribe.
 type SubscribeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -270,8 +342,10 @@ type SubscribeResponse struct {
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The signing secret, only when this call made it.
 	WebhookSecret string `protobuf:"bytes,4,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The public key that verifies the pushes, whpk_ and base64; only for v1a.
+	WebhookPublicKey string `protobuf:"bytes,5,opt,name=webhook_public_key,json=webhookPublicKey,proto3" json:"webhook_public_key,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SubscribeResponse) Reset() {
@@ -328,6 +402,13 @@ func (x *SubscribeResponse) GetReason() string {
 func (x *SubscribeResponse) GetWebhookSecret() string {
 	if x != nil {
 		return x.WebhookSecret
+	}
+	return ""
+}
+
+func (x *SubscribeResponse) GetWebhookPublicKey() string {
+	if x != nil {
+		return x.WebhookPublicKey
 	}
 	return ""
 }
@@ -415,6 +496,143 @@ func (*UnsubscribeResponse) Descriptor() ([]byte, []int) {
 	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{5}
 }
 
+// RotateWebhookSecretRequest names the subscription whose secret is to change.
+type RotateWebhookSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name Subscribe returned.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The new secret, as in Webhook; left out, one is made and returned once.
+	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	// How pushes are signed from now on.
+	Signature Signature `protobuf:"varint,3,opt,name=signature,proto3,enum=mailpush.push.v1.Signature" json:"signature,omitempty"`
+	// How long the secret before stays in force beside it, at most 7 days; left out, 24 hours.
+	Overlap       *durationpb.Duration `protobuf:"bytes,4,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateWebhookSecretRequest) Reset() {
+	*x = RotateWebhookSecretRequest{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateWebhookSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateWebhookSecretRequest) ProtoMessage() {}
+
+func (x *RotateWebhookSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateWebhookSecretRequest.ProtoReflect.Descriptor instead.
+func (*RotateWebhookSecretRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RotateWebhookSecretRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *RotateWebhookSecretRequest) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *RotateWebhookSecretRequest) GetSignature() Signature {
+	if x != nil {
+		return x.Signature
+	}
+	return Signature_SIGNATURE_UNSPECIFIED
+}
+
+func (x *RotateWebhookSecretRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+// RotateWebhookSecretResponse answers RotateWebhookSecret.
+type RotateWebhookSecretResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The signing secret, only when this call made it.
+	WebhookSecret string `protobuf:"bytes,1,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
+	// The public key that verifies the pushes, whpk_ and base64; only for v1a.
+	WebhookPublicKey string `protobuf:"bytes,2,opt,name=webhook_public_key,json=webhookPublicKey,proto3" json:"webhook_public_key,omitempty"`
+	// Until when the secret before signs, too.
+	PreviousUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=previous_until,json=previousUntil,proto3" json:"previous_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateWebhookSecretResponse) Reset() {
+	*x = RotateWebhookSecretResponse{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateWebhookSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateWebhookSecretResponse) ProtoMessage() {}
+
+func (x *RotateWebhookSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateWebhookSecretResponse.ProtoReflect.Descriptor instead.
+func (*RotateWebhookSecretResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RotateWebhookSecretResponse) GetWebhookSecret() string {
+	if x != nil {
+		return x.WebhookSecret
+	}
+	return ""
+}
+
+func (x *RotateWebhookSecretResponse) GetWebhookPublicKey() string {
+	if x != nil {
+		return x.WebhookPublicKey
+	}
+	return ""
+}
+
+func (x *RotateWebhookSecretResponse) GetPreviousUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousUntil
+	}
+	return nil
+}
+
 // ListSubscriptionsRequest names the user to look at.
 type ListSubscriptionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -428,7 +646,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +658,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +671,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{6}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListSubscriptionsRequest) GetContextId() string {
@@ -481,7 +699,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +711,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +724,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{7}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -538,14 +756,20 @@ type Subscription struct {
 	// How far it has been served, per folder.
 	Cursors []*v1.Cursor `protobuf:"bytes,9,rep,name=cursors,proto3" json:"cursors,omitempty"`
 	// When it was made.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// How mails become pushes.
+	Mode v1.Mode `protobuf:"varint,11,opt,name=mode,proto3,enum=mailpush.mail.v1.Mode" json:"mode,omitempty"`
+	// True when nothing is pushed until an administrator or a new Subscribe enables it.
+	Disabled bool `protobuf:"varint,12,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Why it is disabled.
+	DisabledReason string `protobuf:"bytes,13,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +781,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +794,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{8}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Subscription) GetSubscriptionId() string {
@@ -643,11 +867,32 @@ func (x *Subscription) GetCreatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Subscription) GetMode() v1.Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return v1.Mode(0)
+}
+
+func (x *Subscription) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *Subscription) GetDisabledReason() string {
+	if x != nil {
+		return x.DisabledReason
+	}
+	return ""
+}
+
 var File_mailpush_push_v1_push_proto protoreflect.FileDescriptor
 
 const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmailpush/push/v1/push.proto\x12\x10mailpush.push.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xe9\x03\n" +
+	"\x1bmailpush/push/v1/push.proto\x12\x10mailpush.push.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x9f\x04\n" +
 	"\x10SubscribeRequest\x12<\n" +
 	"\n" +
 	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
@@ -658,31 +903,43 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"R\bmail:newR\x06topics\x12=\n" +
 	"\acontent\x18\x06 \x01(\x0e2\x19.mailpush.mail.v1.ContentB\b\xbaH\x05\x82\x01\x02\x10\x01R\acontent\x123\n" +
 	"\aaccount\x18\a \x01(\v2\x19.mailpush.push.v1.AccountR\aaccount\x12;\n" +
-	"\awebhook\x18\b \x01(\v2\x19.mailpush.push.v1.WebhookB\x06\xbaH\x03\xc8\x01\x01R\awebhook\"~\n" +
+	"\awebhook\x18\b \x01(\v2\x19.mailpush.push.v1.WebhookB\x06\xbaH\x03\xc8\x01\x01R\awebhook\x124\n" +
+	"\x04mode\x18\t \x01(\x0e2\x16.mailpush.mail.v1.ModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\"~\n" +
 	"\aAccount\x12(\n" +
 	"\n" +
 	"mail_store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tmailStore\x12 \n" +
 	"\x05login\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x05login\x12'\n" +
-	"\bpassword\x18\x03 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\bpassword\"L\n" +
+	"\bpassword\x18\x03 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\bpassword\"\x91\x01\n" +
 	"\aWebhook\x12\x1c\n" +
 	"\x03url\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\x03url\x12#\n" +
-	"\x06secret\x18\x02 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x01\x80\x01\x01R\x06secret\"\x9e\x01\n" +
+	"\x06secret\x18\x02 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x01\x80\x01\x01R\x06secret\x12C\n" +
+	"\tsignature\x18\x03 \x01(\x0e2\x1b.mailpush.push.v1.SignatureB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsignature\"\xcc\x01\n" +
 	"\x11SubscribeResponse\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1c\n" +
 	"\tpermanent\x18\x02 \x01(\bR\tpermanent\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12*\n" +
-	"\x0ewebhook_secret\x18\x04 \x01(\tB\x03\x80\x01\x01R\rwebhookSecret\"X\n" +
+	"\x0ewebhook_secret\x18\x04 \x01(\tB\x03\x80\x01\x01R\rwebhookSecret\x12,\n" +
+	"\x12webhook_public_key\x18\x05 \x01(\tR\x10webhookPublicKey\"X\n" +
 	"\x12UnsubscribeRequest\x12B\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x15\n" +
-	"\x13UnsubscribeResponse\"\x90\x01\n" +
+	"\x13UnsubscribeResponse\"\x8f\x02\n" +
+	"\x1aRotateWebhookSecretRequest\x12B\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\x12#\n" +
+	"\x06secret\x18\x02 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x01\x80\x01\x01R\x06secret\x12C\n" +
+	"\tsignature\x18\x03 \x01(\x0e2\x1b.mailpush.push.v1.SignatureB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsignature\x12C\n" +
+	"\aoverlap\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$2\x00R\aoverlap\"\xba\x01\n" +
+	"\x1bRotateWebhookSecretResponse\x12*\n" +
+	"\x0ewebhook_secret\x18\x01 \x01(\tB\x03\x80\x01\x01R\rwebhookSecret\x12,\n" +
+	"\x12webhook_public_key\x18\x02 \x01(\tR\x10webhookPublicKey\x12A\n" +
+	"\x0eprevious_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rpreviousUntil\"\x90\x01\n" +
 	"\x18ListSubscriptionsRequest\x12<\n" +
 	"\n" +
 	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
 	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\"a\n" +
 	"\x19ListSubscriptionsResponse\x12D\n" +
-	"\rsubscriptions\x18\x01 \x03(\v2\x1e.mailpush.push.v1.SubscriptionR\rsubscriptions\"\x86\x03\n" +
+	"\rsubscriptions\x18\x01 \x03(\v2\x1e.mailpush.push.v1.SubscriptionR\rsubscriptions\"\xf7\x03\n" +
 	"\fSubscription\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1d\n" +
 	"\n" +
@@ -697,11 +954,19 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\acursors\x18\t \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x129\n" +
 	"\n" +
 	"created_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt2\xad\x02\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12*\n" +
+	"\x04mode\x18\v \x01(\x0e2\x16.mailpush.mail.v1.ModeR\x04mode\x12\x1a\n" +
+	"\bdisabled\x18\f \x01(\bR\bdisabled\x12'\n" +
+	"\x0fdisabled_reason\x18\r \x01(\tR\x0edisabledReason*K\n" +
+	"\tSignature\x12\x19\n" +
+	"\x15SIGNATURE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fSIGNATURE_V1\x10\x01\x12\x11\n" +
+	"\rSIGNATURE_V1A\x10\x022\xa1\x03\n" +
 	"\vPushService\x12T\n" +
 	"\tSubscribe\x12\".mailpush.push.v1.SubscribeRequest\x1a#.mailpush.push.v1.SubscribeResponse\x12Z\n" +
 	"\vUnsubscribe\x12$.mailpush.push.v1.UnsubscribeRequest\x1a%.mailpush.push.v1.UnsubscribeResponse\x12l\n" +
-	"\x11ListSubscriptions\x12*.mailpush.push.v1.ListSubscriptionsRequest\x1a+.mailpush.push.v1.ListSubscriptionsResponseB\xb8\x01\n" +
+	"\x11ListSubscriptions\x12*.mailpush.push.v1.ListSubscriptionsRequest\x1a+.mailpush.push.v1.ListSubscriptionsResponse\x12r\n" +
+	"\x13RotateWebhookSecret\x12,.mailpush.push.v1.RotateWebhookSecretRequest\x1a-.mailpush.push.v1.RotateWebhookSecretResponseB\xb8\x01\n" +
 	"\x14com.mailpush.push.v1B\tPushProtoP\x01Z3mailpush.internal/proto/gen/mailpush/push/v1;pushv1\xa2\x02\x03MPX\xaa\x02\x10Mailpush.Push.V1\xca\x02\x10Mailpush\\Push\\V1\xe2\x02\x1cMailpush\\Push\\V1\\GPBMetadata\xea\x02\x12Mailpush::Push::V1b\x06proto3"
 
 var (
@@ -716,40 +981,54 @@ func file_mailpush_push_v1_push_proto_rawDescGZIP() []byte {
 	return file_mailpush_push_v1_push_proto_rawDescData
 }
 
-var file_mailpush_push_v1_push_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_mailpush_push_v1_push_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_mailpush_push_v1_push_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_mailpush_push_v1_push_proto_goTypes = []any{
-	(*SubscribeRequest)(nil),          // 0: mailpush.push.v1.SubscribeRequest
-	(*Account)(nil),                   // 1: mailpush.push.v1.Account
-	(*Webhook)(nil),                   // 2: mailpush.push.v1.Webhook
-	(*SubscribeResponse)(nil),         // 3: mailpush.push.v1.SubscribeResponse
-	(*UnsubscribeRequest)(nil),        // 4: mailpush.push.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil),       // 5: mailpush.push.v1.UnsubscribeResponse
-	(*ListSubscriptionsRequest)(nil),  // 6: mailpush.push.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil), // 7: mailpush.push.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),              // 8: mailpush.push.v1.Subscription
-	(v1.Content)(0),                   // 9: mailpush.mail.v1.Content
-	(*v1.Cursor)(nil),                 // 10: mailpush.mail.v1.Cursor
-	(*timestamppb.Timestamp)(nil),     // 11: google.protobuf.Timestamp
+	(Signature)(0),                      // 0: mailpush.push.v1.Signature
+	(*SubscribeRequest)(nil),            // 1: mailpush.push.v1.SubscribeRequest
+	(*Account)(nil),                     // 2: mailpush.push.v1.Account
+	(*Webhook)(nil),                     // 3: mailpush.push.v1.Webhook
+	(*SubscribeResponse)(nil),           // 4: mailpush.push.v1.SubscribeResponse
+	(*UnsubscribeRequest)(nil),          // 5: mailpush.push.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil),         // 6: mailpush.push.v1.UnsubscribeResponse
+	(*RotateWebhookSecretRequest)(nil),  // 7: mailpush.push.v1.RotateWebhookSecretRequest
+	(*RotateWebhookSecretResponse)(nil), // 8: mailpush.push.v1.RotateWebhookSecretResponse
+	(*ListSubscriptionsRequest)(nil),    // 9: mailpush.push.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),   // 10: mailpush.push.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                // 11: mailpush.push.v1.Subscription
+	(v1.Content)(0),                     // 12: mailpush.mail.v1.Content
+	(v1.Mode)(0),                        // 13: mailpush.mail.v1.Mode
+	(*durationpb.Duration)(nil),         // 14: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),       // 15: google.protobuf.Timestamp
+	(*v1.Cursor)(nil),                   // 16: mailpush.mail.v1.Cursor
 }
 var file_mailpush_push_v1_push_proto_depIdxs = []int32{
-	9,  // 0: mailpush.push.v1.SubscribeRequest.content:type_name -> mailpush.mail.v1.Content
-	1,  // 1: mailpush.push.v1.SubscribeRequest.account:type_name -> mailpush.push.v1.Account
-	2,  // 2: mailpush.push.v1.SubscribeRequest.webhook:type_name -> mailpush.push.v1.Webhook
-	8,  // 3: mailpush.push.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.push.v1.Subscription
-	9,  // 4: mailpush.push.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	10, // 5: mailpush.push.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	11, // 6: mailpush.push.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	0,  // 7: mailpush.push.v1.PushService.Subscribe:input_type -> mailpush.push.v1.SubscribeRequest
-	4,  // 8: mailpush.push.v1.PushService.Unsubscribe:input_type -> mailpush.push.v1.UnsubscribeRequest
-	6,  // 9: mailpush.push.v1.PushService.ListSubscriptions:input_type -> mailpush.push.v1.ListSubscriptionsRequest
-	3,  // 10: mailpush.push.v1.PushService.Subscribe:output_type -> mailpush.push.v1.SubscribeResponse
-	5,  // 11: mailpush.push.v1.PushService.Unsubscribe:output_type -> mailpush.push.v1.UnsubscribeResponse
-	7,  // 12: mailpush.push.v1.PushService.ListSubscriptions:output_type -> mailpush.push.v1.ListSubscriptionsResponse
-	10, // [10:13] is the sub-list for method output_type
-	7,  // [7:10] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	12, // 0: mailpush.push.v1.SubscribeRequest.content:type_name -> mailpush.mail.v1.Content
+	2,  // 1: mailpush.push.v1.SubscribeRequest.account:type_name -> mailpush.push.v1.Account
+	3,  // 2: mailpush.push.v1.SubscribeRequest.webhook:type_name -> mailpush.push.v1.Webhook
+	13, // 3: mailpush.push.v1.SubscribeRequest.mode:type_name -> mailpush.mail.v1.Mode
+	0,  // 4: mailpush.push.v1.Webhook.signature:type_name -> mailpush.push.v1.Signature
+	0,  // 5: mailpush.push.v1.RotateWebhookSecretRequest.signature:type_name -> mailpush.push.v1.Signature
+	14, // 6: mailpush.push.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	15, // 7: mailpush.push.v1.RotateWebhookSecretResponse.previous_until:type_name -> google.protobuf.Timestamp
+	11, // 8: mailpush.push.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.push.v1.Subscription
+	12, // 9: mailpush.push.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	16, // 10: mailpush.push.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	15, // 11: mailpush.push.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	13, // 12: mailpush.push.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	1,  // 13: mailpush.push.v1.PushService.Subscribe:input_type -> mailpush.push.v1.SubscribeRequest
+	5,  // 14: mailpush.push.v1.PushService.Unsubscribe:input_type -> mailpush.push.v1.UnsubscribeRequest
+	9,  // 15: mailpush.push.v1.PushService.ListSubscriptions:input_type -> mailpush.push.v1.ListSubscriptionsRequest
+	7,  // 16: mailpush.push.v1.PushService.RotateWebhookSecret:input_type -> mailpush.push.v1.RotateWebhookSecretRequest
+	4,  // 17: mailpush.push.v1.PushService.Subscribe:output_type -> mailpush.push.v1.SubscribeResponse
+	6,  // 18: mailpush.push.v1.PushService.Unsubscribe:output_type -> mailpush.push.v1.UnsubscribeResponse
+	10, // 19: mailpush.push.v1.PushService.ListSubscriptions:output_type -> mailpush.push.v1.ListSubscriptionsResponse
+	8,  // 20: mailpush.push.v1.PushService.RotateWebhookSecret:output_type -> mailpush.push.v1.RotateWebhookSecretResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_push_v1_push_proto_init() }
@@ -762,13 +1041,14 @@ func file_mailpush_push_v1_push_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_push_v1_push_proto_rawDesc), len(file_mailpush_push_v1_push_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   9,
+			NumEnums:      1,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_mailpush_push_v1_push_proto_goTypes,
 		DependencyIndexes: file_mailpush_push_v1_push_proto_depIdxs,
+		EnumInfos:         file_mailpush_push_v1_push_proto_enumTypes,
 		MessageInfos:      file_mailpush_push_v1_push_proto_msgTypes,
 	}.Build()
 	File_mailpush_push_v1_push_proto = out.File

@@ -16,6 +16,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	v1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	reflect "reflect"
 	sync "sync"
@@ -28,6 +29,128 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// EndpointOutcome is what an endpoint has come to.
+type EndpointOutcome int32
+
+const (
+	// Not said; refused.
+	EndpointOutcome_ENDPOINT_OUTCOME_UNSPECIFIED EndpointOutcome = 0
+	// It has answered the ping: it wants pushes.
+	EndpointOutcome_ENDPOINT_OUTCOME_CONFIRMED EndpointOutcome = 1
+	// It accepts pushes again.
+	EndpointOutcome_ENDPOINT_OUTCOME_HEALTHY EndpointOutcome = 2
+	// It accepts no pushes.
+	EndpointOutcome_ENDPOINT_OUTCOME_FAILING EndpointOutcome = 3
+	// It says that it is gone for good.
+	EndpointOutcome_ENDPOINT_OUTCOME_GONE EndpointOutcome = 4
+)
+
+// Enum value maps for EndpointOutcome.
+var (
+	EndpointOutcome_name = map[int32]string{
+		0: "ENDPOINT_OUTCOME_UNSPECIFIED",
+		1: "ENDPOINT_OUTCOME_CONFIRMED",
+		2: "ENDPOINT_OUTCOME_HEALTHY",
+		3: "ENDPOINT_OUTCOME_FAILING",
+		4: "ENDPOINT_OUTCOME_GONE",
+	}
+	EndpointOutcome_value = map[string]int32{
+		"ENDPOINT_OUTCOME_UNSPECIFIED": 0,
+		"ENDPOINT_OUTCOME_CONFIRMED":   1,
+		"ENDPOINT_OUTCOME_HEALTHY":     2,
+		"ENDPOINT_OUTCOME_FAILING":     3,
+		"ENDPOINT_OUTCOME_GONE":        4,
+	}
+)
+
+func (x EndpointOutcome) Enum() *EndpointOutcome {
+	p := new(EndpointOutcome)
+	*p = x
+	return p
+}
+
+func (x EndpointOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EndpointOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_registry_v1_registry_proto_enumTypes[0].Descriptor()
+}
+
+func (EndpointOutcome) Type() protoreflect.EnumType {
+	return &file_mailpush_registry_v1_registry_proto_enumTypes[0]
+}
+
+func (x EndpointOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EndpointOutcome.Descriptor instead.
+func (EndpointOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{0}
+}
+
+// EndpointVerdict is what became of a subscription after a report.
+type EndpointVerdict int32
+
+const (
+	// Not said: nothing was changed, the claim is fenced or the report outdated.
+	EndpointVerdict_ENDPOINT_VERDICT_UNSPECIFIED EndpointVerdict = 0
+	// It stays.
+	EndpointVerdict_ENDPOINT_VERDICT_KEPT EndpointVerdict = 1
+	// It was deleted: its endpoint is gone.
+	EndpointVerdict_ENDPOINT_VERDICT_DELETED EndpointVerdict = 2
+	// It was disabled: its endpoint has failed for too long.
+	EndpointVerdict_ENDPOINT_VERDICT_DISABLED EndpointVerdict = 3
+	// It stays although its endpoint says it is gone: too many of its origin do.
+	EndpointVerdict_ENDPOINT_VERDICT_HELD EndpointVerdict = 4
+)
+
+// Enum value maps for EndpointVerdict.
+var (
+	EndpointVerdict_name = map[int32]string{
+		0: "ENDPOINT_VERDICT_UNSPECIFIED",
+		1: "ENDPOINT_VERDICT_KEPT",
+		2: "ENDPOINT_VERDICT_DELETED",
+		3: "ENDPOINT_VERDICT_DISABLED",
+		4: "ENDPOINT_VERDICT_HELD",
+	}
+	EndpointVerdict_value = map[string]int32{
+		"ENDPOINT_VERDICT_UNSPECIFIED": 0,
+		"ENDPOINT_VERDICT_KEPT":        1,
+		"ENDPOINT_VERDICT_DELETED":     2,
+		"ENDPOINT_VERDICT_DISABLED":    3,
+		"ENDPOINT_VERDICT_HELD":        4,
+	}
+)
+
+func (x EndpointVerdict) Enum() *EndpointVerdict {
+	p := new(EndpointVerdict)
+	*p = x
+	return p
+}
+
+func (x EndpointVerdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EndpointVerdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_registry_v1_registry_proto_enumTypes[1].Descriptor()
+}
+
+func (EndpointVerdict) Type() protoreflect.EnumType {
+	return &file_mailpush_registry_v1_registry_proto_enumTypes[1]
+}
+
+func (x EndpointVerdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EndpointVerdict.Descriptor instead.
+func (EndpointVerdict) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{1}
+}
 
 // ShardLoadsRequest asks for the loads of all shards.
 type ShardLoadsRequest struct {
@@ -569,7 +692,23 @@ type Subscription struct {
 	SecretVersion uint64 `protobuf:"varint,5,opt,name=secret_version,json=secretVersion,proto3" json:"secret_version,omitempty"`
 	// How far it has been served, per folder. A folder without a cursor starts at
 	// the end.
-	Cursors       []*v1.Cursor `protobuf:"bytes,6,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	Cursors []*v1.Cursor `protobuf:"bytes,6,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	// How mails become pushes.
+	Mode v1.Mode `protobuf:"varint,7,opt,name=mode,proto3,enum=mailpush.mail.v1.Mode" json:"mode,omitempty"`
+	// True when the endpoint has said that it wants pushes; until then it is pinged.
+	Confirmed bool `protobuf:"varint,8,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// Where the signing secret is in the vault: under webhook/<id> for 0, under
+	// webhook/<id>/1 for 1.
+	SecretSlot uint32 `protobuf:"varint,9,opt,name=secret_slot,json=secretSlot,proto3" json:"secret_slot,omitempty"`
+	// Until when the secret in the other slot signs, too; unset without one.
+	PreviousSecretUntil *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=previous_secret_until,json=previousSecretUntil,proto3" json:"previous_secret_until,omitempty"`
+	// Grows with each replay: cursors of a lower one are not stored any more.
+	Replay uint64 `protobuf:"varint,11,opt,name=replay,proto3" json:"replay,omitempty"`
+	// Grows with each change of URL, secret or mode, and when it is enabled: what was
+	// learned of the endpoint before does not count.
+	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Since when the endpoint has been failing; unset when it has not.
+	FailingSince  *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=failing_since,json=failingSince,proto3" json:"failing_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -646,6 +785,55 @@ func (x *Subscription) GetCursors() []*v1.Cursor {
 	return nil
 }
 
+func (x *Subscription) GetMode() v1.Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return v1.Mode(0)
+}
+
+func (x *Subscription) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
+func (x *Subscription) GetSecretSlot() uint32 {
+	if x != nil {
+		return x.SecretSlot
+	}
+	return 0
+}
+
+func (x *Subscription) GetPreviousSecretUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousSecretUntil
+	}
+	return nil
+}
+
+func (x *Subscription) GetReplay() uint64 {
+	if x != nil {
+		return x.Replay
+	}
+	return 0
+}
+
+func (x *Subscription) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Subscription) GetFailingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FailingSince
+	}
+	return nil
+}
+
 // CommitCursorsRequest moves cursors of subscriptions, each under its shard's claim.
 type CommitCursorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -698,7 +886,9 @@ type ShardCursors struct {
 	// The caller's right to the shard.
 	Claim *Claim `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
 	// The cursors.
-	Cursors       []*SubscriptionCursor `protobuf:"bytes,2,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	Cursors []*SubscriptionCursor `protobuf:"bytes,2,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	// What was stepped over, on the way to the cursors.
+	DeadLetters   []*DeadLetter `protobuf:"bytes,3,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -747,20 +937,132 @@ func (x *ShardCursors) GetCursors() []*SubscriptionCursor {
 	return nil
 }
 
+func (x *ShardCursors) GetDeadLetters() []*DeadLetter {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return nil
+}
+
+// DeadLetter is a range of mails that an endpoint would not take.
+type DeadLetter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the subscription.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The folder's name.
+	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
+	// The folder's UIDVALIDITY.
+	UidValidity uint32 `protobuf:"varint,3,opt,name=uid_validity,json=uidValidity,proto3" json:"uid_validity,omitempty"`
+	// The first UID of the range.
+	FirstUid uint32 `protobuf:"varint,4,opt,name=first_uid,json=firstUid,proto3" json:"first_uid,omitempty"`
+	// The last UID of the range.
+	LastUid uint32 `protobuf:"varint,5,opt,name=last_uid,json=lastUid,proto3" json:"last_uid,omitempty"`
+	// What the endpoint said.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was stepped over.
+	At            *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetter) Reset() {
+	*x = DeadLetter{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetter) ProtoMessage() {}
+
+func (x *DeadLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
+func (*DeadLetter) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DeadLetter) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetUidValidity() uint32 {
+	if x != nil {
+		return x.UidValidity
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetFirstUid() uint32 {
+	if x != nil {
+		return x.FirstUid
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetLastUid() uint32 {
+	if x != nil {
+		return x.LastUid
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // SubscriptionCursor is how far one subscription has been served in one folder.
 type SubscriptionCursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the subscription.
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
 	// How far it has been served.
-	Cursor        *v1.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor *v1.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// The replay it belongs to, as the subscription was listed with.
+	Replay uint64 `protobuf:"varint,3,opt,name=replay,proto3" json:"replay,omitempty"`
+	// True when it may be lower than the stored one under the same UIDVALIDITY: the
+	// mail store has given out UIDs anew.
+	Rewind        bool `protobuf:"varint,4,opt,name=rewind,proto3" json:"rewind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubscriptionCursor) Reset() {
 	*x = SubscriptionCursor{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +1074,7 @@ func (x *SubscriptionCursor) String() string {
 func (*SubscriptionCursor) ProtoMessage() {}
 
 func (x *SubscriptionCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +1087,7 @@ func (x *SubscriptionCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionCursor.ProtoReflect.Descriptor instead.
 func (*SubscriptionCursor) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SubscriptionCursor) GetSubscriptionId() string {
@@ -802,6 +1104,20 @@ func (x *SubscriptionCursor) GetCursor() *v1.Cursor {
 	return nil
 }
 
+func (x *SubscriptionCursor) GetReplay() uint64 {
+	if x != nil {
+		return x.Replay
+	}
+	return 0
+}
+
+func (x *SubscriptionCursor) GetRewind() bool {
+	if x != nil {
+		return x.Rewind
+	}
+	return false
+}
+
 // CommitCursorsResponse answers CommitCursors.
 type CommitCursorsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -813,7 +1129,7 @@ type CommitCursorsResponse struct {
 
 func (x *CommitCursorsResponse) Reset() {
 	*x = CommitCursorsResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1141,7 @@ func (x *CommitCursorsResponse) String() string {
 func (*CommitCursorsResponse) ProtoMessage() {}
 
 func (x *CommitCursorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,12 +1154,196 @@ func (x *CommitCursorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitCursorsResponse.ProtoReflect.Descriptor instead.
 func (*CommitCursorsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CommitCursorsResponse) GetRefused() []*Claim {
 	if x != nil {
 		return x.Refused
+	}
+	return nil
+}
+
+// ReportEndpointsRequest tells of some endpoints.
+type ReportEndpointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reports, one for each endpoint at most.
+	Reports       []*EndpointReport `protobuf:"bytes,1,rep,name=reports,proto3" json:"reports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportEndpointsRequest) Reset() {
+	*x = ReportEndpointsRequest{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportEndpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportEndpointsRequest) ProtoMessage() {}
+
+func (x *ReportEndpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportEndpointsRequest.ProtoReflect.Descriptor instead.
+func (*ReportEndpointsRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReportEndpointsRequest) GetReports() []*EndpointReport {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
+// EndpointReport is what an endpoint has come to.
+type EndpointReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's right to the shard of the subscription's user.
+	Claim *Claim `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	// The name of the subscription.
+	SubscriptionId string `protobuf:"bytes,2,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The revision of the subscription that the report is about; one about another
+	// revision changes nothing.
+	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the endpoint has come to.
+	Outcome EndpointOutcome `protobuf:"varint,4,opt,name=outcome,proto3,enum=mailpush.registry.v1.EndpointOutcome" json:"outcome,omitempty"`
+	// What it answered last, without any secret.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Since when it fails, for ENDPOINT_OUTCOME_FAILING.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointReport) Reset() {
+	*x = EndpointReport{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointReport) ProtoMessage() {}
+
+func (x *EndpointReport) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointReport.ProtoReflect.Descriptor instead.
+func (*EndpointReport) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EndpointReport) GetClaim() *Claim {
+	if x != nil {
+		return x.Claim
+	}
+	return nil
+}
+
+func (x *EndpointReport) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *EndpointReport) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *EndpointReport) GetOutcome() EndpointOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return EndpointOutcome_ENDPOINT_OUTCOME_UNSPECIFIED
+}
+
+func (x *EndpointReport) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EndpointReport) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// ReportEndpointsResponse answers ReportEndpoints.
+type ReportEndpointsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What became of the subscriptions, in the order of the reports.
+	Verdicts      []EndpointVerdict `protobuf:"varint,1,rep,packed,name=verdicts,proto3,enum=mailpush.registry.v1.EndpointVerdict" json:"verdicts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportEndpointsResponse) Reset() {
+	*x = ReportEndpointsResponse{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportEndpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportEndpointsResponse) ProtoMessage() {}
+
+func (x *ReportEndpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportEndpointsResponse.ProtoReflect.Descriptor instead.
+func (*ReportEndpointsResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReportEndpointsResponse) GetVerdicts() []EndpointVerdict {
+	if x != nil {
+		return x.Verdicts
 	}
 	return nil
 }
@@ -865,7 +1365,7 @@ type SuspendCredentialRequest struct {
 
 func (x *SuspendCredentialRequest) Reset() {
 	*x = SuspendCredentialRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +1377,7 @@ func (x *SuspendCredentialRequest) String() string {
 func (*SuspendCredentialRequest) ProtoMessage() {}
 
 func (x *SuspendCredentialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1390,7 @@ func (x *SuspendCredentialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCredentialRequest.ProtoReflect.Descriptor instead.
 func (*SuspendCredentialRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SuspendCredentialRequest) GetClaim() *Claim {
@@ -930,7 +1430,7 @@ type SuspendCredentialResponse struct {
 
 func (x *SuspendCredentialResponse) Reset() {
 	*x = SuspendCredentialResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1442,7 @@ func (x *SuspendCredentialResponse) String() string {
 func (*SuspendCredentialResponse) ProtoMessage() {}
 
 func (x *SuspendCredentialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,14 +1455,14 @@ func (x *SuspendCredentialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCredentialResponse.ProtoReflect.Descriptor instead.
 func (*SuspendCredentialResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 var File_mailpush_registry_v1_registry_proto protoreflect.FileDescriptor
 
 const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"#mailpush/registry/v1/registry.proto\x12\x14mailpush.registry.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x13\n" +
+	"#mailpush/registry/v1/registry.proto\x12\x14mailpush.registry.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x13\n" +
 	"\x11ShardLoadsRequest\"h\n" +
 	"\x12ShardLoadsResponse\x125\n" +
 	"\x05loads\x18\x01 \x03(\v2\x1f.mailpush.registry.v1.ShardLoadR\x05loads\x12\x1b\n" +
@@ -994,7 +1494,7 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"mail_store\x18\x02 \x01(\tR\tmailStore\x12\x1c\n" +
 	"\tpermanent\x18\x03 \x01(\bR\tpermanent\x12-\n" +
 	"\x12credential_version\x18\x04 \x01(\x04R\x11credentialVersion\x12H\n" +
-	"\rsubscriptions\x18\x05 \x03(\v2\".mailpush.registry.v1.SubscriptionR\rsubscriptions\"\xec\x01\n" +
+	"\rsubscriptions\x18\x05 \x03(\v2\".mailpush.registry.v1.SubscriptionR\rsubscriptions\"\x9c\x04\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x123\n" +
@@ -1002,30 +1502,77 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\vwebhook_url\x18\x04 \x01(\tR\n" +
 	"webhookUrl\x12%\n" +
 	"\x0esecret_version\x18\x05 \x01(\x04R\rsecretVersion\x122\n" +
-	"\acursors\x18\x06 \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\"_\n" +
+	"\acursors\x18\x06 \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12*\n" +
+	"\x04mode\x18\a \x01(\x0e2\x16.mailpush.mail.v1.ModeR\x04mode\x12\x1c\n" +
+	"\tconfirmed\x18\b \x01(\bR\tconfirmed\x12\x1f\n" +
+	"\vsecret_slot\x18\t \x01(\rR\n" +
+	"secretSlot\x12N\n" +
+	"\x15previous_secret_until\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\x12\x16\n" +
+	"\x06replay\x18\v \x01(\x04R\x06replay\x12\x1a\n" +
+	"\brevision\x18\f \x01(\x04R\brevision\x12?\n" +
+	"\rfailing_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\"_\n" +
 	"\x14CommitCursorsRequest\x12G\n" +
-	"\x06shards\x18\x01 \x03(\v2\".mailpush.registry.v1.ShardCursorsB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06shards\"\x9a\x01\n" +
+	"\x06shards\x18\x01 \x03(\v2\".mailpush.registry.v1.ShardCursorsB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06shards\"\xea\x01\n" +
 	"\fShardCursors\x129\n" +
 	"\x05claim\x18\x01 \x01(\v2\x1b.mailpush.registry.v1.ClaimB\x06\xbaH\x03\xc8\x01\x01R\x05claim\x12O\n" +
-	"\acursors\x18\x02 \x03(\v2(.mailpush.registry.v1.SubscriptionCursorB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\acursors\"\x82\x01\n" +
+	"\acursors\x18\x02 \x03(\v2(.mailpush.registry.v1.SubscriptionCursorB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\acursors\x12N\n" +
+	"\fdead_letters\x18\x03 \x03(\v2 .mailpush.registry.v1.DeadLetterB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vdeadLetters\"\x8d\x02\n" +
+	"\n" +
+	"DeadLetter\x122\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x12\"\n" +
+	"\x06folder\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x06folder\x12!\n" +
+	"\fuid_validity\x18\x03 \x01(\rR\vuidValidity\x12\x1b\n" +
+	"\tfirst_uid\x18\x04 \x01(\rR\bfirstUid\x12\x19\n" +
+	"\blast_uid\x18\x05 \x01(\rR\alastUid\x12 \n" +
+	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x06reason\x12*\n" +
+	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb2\x01\n" +
 	"\x12SubscriptionCursor\x122\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x128\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x18.mailpush.mail.v1.CursorB\x06\xbaH\x03\xc8\x01\x01R\x06cursor\"N\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x18.mailpush.mail.v1.CursorB\x06\xbaH\x03\xc8\x01\x01R\x06cursor\x12\x16\n" +
+	"\x06replay\x18\x03 \x01(\x04R\x06replay\x12\x16\n" +
+	"\x06rewind\x18\x04 \x01(\bR\x06rewind\"N\n" +
 	"\x15CommitCursorsResponse\x125\n" +
-	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\xdc\x01\n" +
+	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"e\n" +
+	"\x16ReportEndpointsRequest\x12K\n" +
+	"\areports\x18\x01 \x03(\v2$.mailpush.registry.v1.EndpointReportB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\areports\"\xbc\x02\n" +
+	"\x0eEndpointReport\x129\n" +
+	"\x05claim\x18\x01 \x01(\v2\x1b.mailpush.registry.v1.ClaimB\x06\xbaH\x03\xc8\x01\x01R\x05claim\x122\n" +
+	"\x0fsubscription_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12K\n" +
+	"\aoutcome\x18\x04 \x01(\x0e2%.mailpush.registry.v1.EndpointOutcomeB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aoutcome\x12 \n" +
+	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x06reason\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\\\n" +
+	"\x17ReportEndpointsResponse\x12A\n" +
+	"\bverdicts\x18\x01 \x03(\x0e2%.mailpush.registry.v1.EndpointVerdictR\bverdicts\"\xdc\x01\n" +
 	"\x18SuspendCredentialRequest\x129\n" +
 	"\x05claim\x18\x01 \x01(\v2\x1b.mailpush.registry.v1.ClaimB\x06\xbaH\x03\xc8\x01\x01R\x05claim\x122\n" +
 	"\x04user\x18\x02 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12-\n" +
 	"\x12credential_version\x18\x03 \x01(\x04R\x11credentialVersion\x12\"\n" +
 	"\x06reason\x18\x04 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x06reason\"\x1b\n" +
-	"\x19SuspendCredentialResponse2\x8e\x04\n" +
+	"\x19SuspendCredentialResponse*\xaa\x01\n" +
+	"\x0fEndpointOutcome\x12 \n" +
+	"\x1cENDPOINT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aENDPOINT_OUTCOME_CONFIRMED\x10\x01\x12\x1c\n" +
+	"\x18ENDPOINT_OUTCOME_HEALTHY\x10\x02\x12\x1c\n" +
+	"\x18ENDPOINT_OUTCOME_FAILING\x10\x03\x12\x19\n" +
+	"\x15ENDPOINT_OUTCOME_GONE\x10\x04*\xa6\x01\n" +
+	"\x0fEndpointVerdict\x12 \n" +
+	"\x1cENDPOINT_VERDICT_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ENDPOINT_VERDICT_KEPT\x10\x01\x12\x1c\n" +
+	"\x18ENDPOINT_VERDICT_DELETED\x10\x02\x12\x1d\n" +
+	"\x19ENDPOINT_VERDICT_DISABLED\x10\x03\x12\x19\n" +
+	"\x15ENDPOINT_VERDICT_HELD\x10\x042\xfe\x04\n" +
 	"\x0fRegistryService\x12_\n" +
 	"\n" +
 	"ShardLoads\x12'.mailpush.registry.v1.ShardLoadsRequest\x1a(.mailpush.registry.v1.ShardLoadsResponse\x12\\\n" +
 	"\tOpenEpoch\x12&.mailpush.registry.v1.OpenEpochRequest\x1a'.mailpush.registry.v1.OpenEpochResponse\x12\\\n" +
 	"\tListShard\x12&.mailpush.registry.v1.ListShardRequest\x1a'.mailpush.registry.v1.ListShardResponse\x12h\n" +
-	"\rCommitCursors\x12*.mailpush.registry.v1.CommitCursorsRequest\x1a+.mailpush.registry.v1.CommitCursorsResponse\x12t\n" +
+	"\rCommitCursors\x12*.mailpush.registry.v1.CommitCursorsRequest\x1a+.mailpush.registry.v1.CommitCursorsResponse\x12n\n" +
+	"\x0fReportEndpoints\x12,.mailpush.registry.v1.ReportEndpointsRequest\x1a-.mailpush.registry.v1.ReportEndpointsResponse\x12t\n" +
 	"\x11SuspendCredential\x12..mailpush.registry.v1.SuspendCredentialRequest\x1a/.mailpush.registry.v1.SuspendCredentialResponseB\xd8\x01\n" +
 	"\x18com.mailpush.registry.v1B\rRegistryProtoP\x01Z;mailpush.internal/proto/gen/mailpush/registry/v1;registryv1\xa2\x02\x03MRX\xaa\x02\x14Mailpush.Registry.V1\xca\x02\x14Mailpush\\Registry\\V1\xe2\x02 Mailpush\\Registry\\V1\\GPBMetadata\xea\x02\x16Mailpush::Registry::V1b\x06proto3"
 
@@ -1041,63 +1588,84 @@ func file_mailpush_registry_v1_registry_proto_rawDescGZIP() []byte {
 	return file_mailpush_registry_v1_registry_proto_rawDescData
 }
 
-var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_mailpush_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_mailpush_registry_v1_registry_proto_goTypes = []any{
-	(*ShardLoadsRequest)(nil),         // 0: mailpush.registry.v1.ShardLoadsRequest
-	(*ShardLoadsResponse)(nil),        // 1: mailpush.registry.v1.ShardLoadsResponse
-	(*ShardLoad)(nil),                 // 2: mailpush.registry.v1.ShardLoad
-	(*Claim)(nil),                     // 3: mailpush.registry.v1.Claim
-	(*OpenEpochRequest)(nil),          // 4: mailpush.registry.v1.OpenEpochRequest
-	(*OpenEpochResponse)(nil),         // 5: mailpush.registry.v1.OpenEpochResponse
-	(*ListShardRequest)(nil),          // 6: mailpush.registry.v1.ListShardRequest
-	(*ListShardResponse)(nil),         // 7: mailpush.registry.v1.ListShardResponse
-	(*Mailbox)(nil),                   // 8: mailpush.registry.v1.Mailbox
-	(*Subscription)(nil),              // 9: mailpush.registry.v1.Subscription
-	(*CommitCursorsRequest)(nil),      // 10: mailpush.registry.v1.CommitCursorsRequest
-	(*ShardCursors)(nil),              // 11: mailpush.registry.v1.ShardCursors
-	(*SubscriptionCursor)(nil),        // 12: mailpush.registry.v1.SubscriptionCursor
-	(*CommitCursorsResponse)(nil),     // 13: mailpush.registry.v1.CommitCursorsResponse
-	(*SuspendCredentialRequest)(nil),  // 14: mailpush.registry.v1.SuspendCredentialRequest
-	(*SuspendCredentialResponse)(nil), // 15: mailpush.registry.v1.SuspendCredentialResponse
-	(*v1.MailStore)(nil),              // 16: mailpush.mail.v1.MailStore
-	(*v1.User)(nil),                   // 17: mailpush.mail.v1.User
-	(v1.Content)(0),                   // 18: mailpush.mail.v1.Content
-	(*v1.Cursor)(nil),                 // 19: mailpush.mail.v1.Cursor
+	(EndpointOutcome)(0),              // 0: mailpush.registry.v1.EndpointOutcome
+	(EndpointVerdict)(0),              // 1: mailpush.registry.v1.EndpointVerdict
+	(*ShardLoadsRequest)(nil),         // 2: mailpush.registry.v1.ShardLoadsRequest
+	(*ShardLoadsResponse)(nil),        // 3: mailpush.registry.v1.ShardLoadsResponse
+	(*ShardLoad)(nil),                 // 4: mailpush.registry.v1.ShardLoad
+	(*Claim)(nil),                     // 5: mailpush.registry.v1.Claim
+	(*OpenEpochRequest)(nil),          // 6: mailpush.registry.v1.OpenEpochRequest
+	(*OpenEpochResponse)(nil),         // 7: mailpush.registry.v1.OpenEpochResponse
+	(*ListShardRequest)(nil),          // 8: mailpush.registry.v1.ListShardRequest
+	(*ListShardResponse)(nil),         // 9: mailpush.registry.v1.ListShardResponse
+	(*Mailbox)(nil),                   // 10: mailpush.registry.v1.Mailbox
+	(*Subscription)(nil),              // 11: mailpush.registry.v1.Subscription
+	(*CommitCursorsRequest)(nil),      // 12: mailpush.registry.v1.CommitCursorsRequest
+	(*ShardCursors)(nil),              // 13: mailpush.registry.v1.ShardCursors
+	(*DeadLetter)(nil),                // 14: mailpush.registry.v1.DeadLetter
+	(*SubscriptionCursor)(nil),        // 15: mailpush.registry.v1.SubscriptionCursor
+	(*CommitCursorsResponse)(nil),     // 16: mailpush.registry.v1.CommitCursorsResponse
+	(*ReportEndpointsRequest)(nil),    // 17: mailpush.registry.v1.ReportEndpointsRequest
+	(*EndpointReport)(nil),            // 18: mailpush.registry.v1.EndpointReport
+	(*ReportEndpointsResponse)(nil),   // 19: mailpush.registry.v1.ReportEndpointsResponse
+	(*SuspendCredentialRequest)(nil),  // 20: mailpush.registry.v1.SuspendCredentialRequest
+	(*SuspendCredentialResponse)(nil), // 21: mailpush.registry.v1.SuspendCredentialResponse
+	(*v1.MailStore)(nil),              // 22: mailpush.mail.v1.MailStore
+	(*v1.User)(nil),                   // 23: mailpush.mail.v1.User
+	(v1.Content)(0),                   // 24: mailpush.mail.v1.Content
+	(*v1.Cursor)(nil),                 // 25: mailpush.mail.v1.Cursor
+	(v1.Mode)(0),                      // 26: mailpush.mail.v1.Mode
+	(*timestamppb.Timestamp)(nil),     // 27: google.protobuf.Timestamp
 }
 var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
-	2,  // 0: mailpush.registry.v1.ShardLoadsResponse.loads:type_name -> mailpush.registry.v1.ShardLoad
-	3,  // 1: mailpush.registry.v1.OpenEpochRequest.claims:type_name -> mailpush.registry.v1.Claim
-	3,  // 2: mailpush.registry.v1.OpenEpochResponse.refused:type_name -> mailpush.registry.v1.Claim
-	3,  // 3: mailpush.registry.v1.ListShardRequest.claims:type_name -> mailpush.registry.v1.Claim
-	8,  // 4: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
-	16, // 5: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
-	3,  // 6: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
-	17, // 7: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
-	9,  // 8: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
-	18, // 9: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	19, // 10: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	11, // 11: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
-	3,  // 12: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
-	12, // 13: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
-	19, // 14: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
-	3,  // 15: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
-	3,  // 16: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
-	17, // 17: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
-	0,  // 18: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
-	4,  // 19: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
-	6,  // 20: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
-	10, // 21: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
-	14, // 22: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
-	1,  // 23: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
-	5,  // 24: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
-	7,  // 25: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
-	13, // 26: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
-	15, // 27: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	4,  // 0: mailpush.registry.v1.ShardLoadsResponse.loads:type_name -> mailpush.registry.v1.ShardLoad
+	5,  // 1: mailpush.registry.v1.OpenEpochRequest.claims:type_name -> mailpush.registry.v1.Claim
+	5,  // 2: mailpush.registry.v1.OpenEpochResponse.refused:type_name -> mailpush.registry.v1.Claim
+	5,  // 3: mailpush.registry.v1.ListShardRequest.claims:type_name -> mailpush.registry.v1.Claim
+	10, // 4: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
+	22, // 5: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
+	5,  // 6: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
+	23, // 7: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
+	11, // 8: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
+	24, // 9: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	25, // 10: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	26, // 11: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	27, // 12: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	27, // 13: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
+	13, // 14: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
+	5,  // 15: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
+	15, // 16: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
+	14, // 17: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
+	27, // 18: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	25, // 19: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
+	5,  // 20: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
+	18, // 21: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
+	5,  // 22: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
+	0,  // 23: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
+	27, // 24: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
+	1,  // 25: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
+	5,  // 26: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
+	23, // 27: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
+	2,  // 28: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
+	6,  // 29: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
+	8,  // 30: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
+	12, // 31: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
+	17, // 32: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
+	20, // 33: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
+	3,  // 34: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
+	7,  // 35: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
+	9,  // 36: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
+	16, // 37: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
+	19, // 38: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
+	21, // 39: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
+	34, // [34:40] is the sub-list for method output_type
+	28, // [28:34] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_registry_v1_registry_proto_init() }
@@ -1110,13 +1678,14 @@ func file_mailpush_registry_v1_registry_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_registry_v1_registry_proto_rawDesc), len(file_mailpush_registry_v1_registry_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   16,
+			NumEnums:      2,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_mailpush_registry_v1_registry_proto_goTypes,
 		DependencyIndexes: file_mailpush_registry_v1_registry_proto_depIdxs,
+		EnumInfos:         file_mailpush_registry_v1_registry_proto_enumTypes,
 		MessageInfos:      file_mailpush_registry_v1_registry_proto_msgTypes,
 	}.Build()
 	File_mailpush_registry_v1_registry_proto = out.File

@@ -29,6 +29,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DeliveryState is what the delivery to one endpoint is doing.
+type DeliveryState int32
+
+const (
+	// Not known.
+	DeliveryState_DELIVERY_STATE_UNSPECIFIED DeliveryState = 0
+	// There is nothing to push.
+	DeliveryState_DELIVERY_STATE_IDLE DeliveryState = 1
+	// A mailbox is being read, or a request is with the endpoint or about to be.
+	DeliveryState_DELIVERY_STATE_BUSY DeliveryState = 2
+	// More mails are gathered before the next push.
+	DeliveryState_DELIVERY_STATE_GATHERING DeliveryState = 3
+	// It waits before the next try; last_error says why.
+	DeliveryState_DELIVERY_STATE_BACKOFF DeliveryState = 4
+	// The endpoint has not said yet that it wants pushes.
+	DeliveryState_DELIVERY_STATE_UNCONFIRMED DeliveryState = 5
+)
+
+// Enum value maps for DeliveryState.
+var (
+	DeliveryState_name = map[int32]string{
+		0: "DELIVERY_STATE_UNSPECIFIED",
+		1: "DELIVERY_STATE_IDLE",
+		2: "DELIVERY_STATE_BUSY",
+		3: "DELIVERY_STATE_GATHERING",
+		4: "DELIVERY_STATE_BACKOFF",
+		5: "DELIVERY_STATE_UNCONFIRMED",
+	}
+	DeliveryState_value = map[string]int32{
+		"DELIVERY_STATE_UNSPECIFIED": 0,
+		"DELIVERY_STATE_IDLE":        1,
+		"DELIVERY_STATE_BUSY":        2,
+		"DELIVERY_STATE_GATHERING":   3,
+		"DELIVERY_STATE_BACKOFF":     4,
+		"DELIVERY_STATE_UNCONFIRMED": 5,
+	}
+)
+
+func (x DeliveryState) Enum() *DeliveryState {
+	p := new(DeliveryState)
+	*p = x
+	return p
+}
+
+func (x DeliveryState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeliveryState) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_worker_v1_worker_proto_enumTypes[0].Descriptor()
+}
+
+func (DeliveryState) Type() protoreflect.EnumType {
+	return &file_mailpush_worker_v1_worker_proto_enumTypes[0]
+}
+
+func (x DeliveryState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeliveryState.Descriptor instead.
+func (DeliveryState) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{0}
+}
+
 // GetListenersRequest names the users to report on.
 type GetListenersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -433,6 +498,362 @@ func (*SetDrainingResponse) Descriptor() ([]byte, []int) {
 	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{6}
 }
 
+// GetDeliveriesRequest names the users to report on.
+type GetDeliveriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The users.
+	Users         []*v1.User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeliveriesRequest) Reset() {
+	*x = GetDeliveriesRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeliveriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeliveriesRequest) ProtoMessage() {}
+
+func (x *GetDeliveriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeliveriesRequest.ProtoReflect.Descriptor instead.
+func (*GetDeliveriesRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetDeliveriesRequest) GetUsers() []*v1.User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// GetDeliveriesResponse holds what the worker delivers.
+type GetDeliveriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id under which the worker is registered.
+	Worker string `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	// One entry for each subscription and folder, in no order.
+	Deliveries    []*Delivery `protobuf:"bytes,2,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeliveriesResponse) Reset() {
+	*x = GetDeliveriesResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeliveriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeliveriesResponse) ProtoMessage() {}
+
+func (x *GetDeliveriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeliveriesResponse.ProtoReflect.Descriptor instead.
+func (*GetDeliveriesResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetDeliveriesResponse) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *GetDeliveriesResponse) GetDeliveries() []*Delivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
+// Delivery is how far a subscription has been served in one folder.
+type Delivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the subscription.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// Up to where the endpoint has accepted.
+	Cursor *v1.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// How many UIDs lie between the cursor and the end of the folder.
+	Lag uint32 `protobuf:"varint,3,opt,name=lag,proto3" json:"lag,omitempty"`
+	// When the oldest of the pending mails was noticed; unset when none is pending.
+	OldestPending *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=oldest_pending,json=oldestPending,proto3" json:"oldest_pending,omitempty"`
+	// What it is doing.
+	State DeliveryState `protobuf:"varint,5,opt,name=state,proto3,enum=mailpush.worker.v1.DeliveryState" json:"state,omitempty"`
+	// How often in a row the endpoint has not accepted.
+	Failures uint32 `protobuf:"varint,6,opt,name=failures,proto3" json:"failures,omitempty"`
+	// When the next try is due; unset when none waits.
+	NextTry *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next_try,json=nextTry,proto3" json:"next_try,omitempty"`
+	// What the endpoint answered last when it did not accept; empty when it did.
+	LastError     string `protobuf:"bytes,8,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Delivery) Reset() {
+	*x = Delivery{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Delivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Delivery) ProtoMessage() {}
+
+func (x *Delivery) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
+func (*Delivery) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Delivery) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *Delivery) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+func (x *Delivery) GetLag() uint32 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+func (x *Delivery) GetOldestPending() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestPending
+	}
+	return nil
+}
+
+func (x *Delivery) GetState() DeliveryState {
+	if x != nil {
+		return x.State
+	}
+	return DeliveryState_DELIVERY_STATE_UNSPECIFIED
+}
+
+func (x *Delivery) GetFailures() uint32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *Delivery) GetNextTry() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextTry
+	}
+	return nil
+}
+
+func (x *Delivery) GetLastError() string {
+	if x != nil {
+		return x.LastError
+	}
+	return ""
+}
+
+// SendTestRequest names the endpoint to push to.
+type SendTestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose subscription it is.
+	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// The name of the subscription.
+	SubscriptionId string `protobuf:"bytes,2,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The webhook's URL.
+	WebhookUrl string `protobuf:"bytes,3,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
+	// Where the signing secret is in the vault, as in the registry's Subscription.
+	SecretSlot uint32 `protobuf:"varint,4,opt,name=secret_slot,json=secretSlot,proto3" json:"secret_slot,omitempty"`
+	// Until when the secret in the other slot signs, too; unset without one.
+	PreviousSecretUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=previous_secret_until,json=previousSecretUntil,proto3" json:"previous_secret_until,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *SendTestRequest) Reset() {
+	*x = SendTestRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendTestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendTestRequest) ProtoMessage() {}
+
+func (x *SendTestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendTestRequest.ProtoReflect.Descriptor instead.
+func (*SendTestRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SendTestRequest) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *SendTestRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *SendTestRequest) GetWebhookUrl() string {
+	if x != nil {
+		return x.WebhookUrl
+	}
+	return ""
+}
+
+func (x *SendTestRequest) GetSecretSlot() uint32 {
+	if x != nil {
+		return x.SecretSlot
+	}
+	return 0
+}
+
+func (x *SendTestRequest) GetPreviousSecretUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousSecretUntil
+	}
+	return nil
+}
+
+// SendTestResponse is what the endpoint answered.
+type SendTestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when it accepted.
+	Accepted bool `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// What the answer means: ok, retry, permanent_item, gone, auth or misconfigured.
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// What was answered, for people.
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendTestResponse) Reset() {
+	*x = SendTestResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendTestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendTestResponse) ProtoMessage() {}
+
+func (x *SendTestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendTestResponse.ProtoReflect.Descriptor instead.
+func (*SendTestResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SendTestResponse) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
+	}
+	return false
+}
+
+func (x *SendTestResponse) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *SendTestResponse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 var File_mailpush_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
@@ -462,11 +883,50 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\x12SetDrainingRequest\x12\x1a\n" +
 	"\bdraining\x18\x01 \x01(\bR\bdraining\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\"\x15\n" +
-	"\x13SetDrainingResponse2\xb2\x02\n" +
+	"\x13SetDrainingResponse\"O\n" +
+	"\x14GetDeliveriesRequest\x127\n" +
+	"\x05users\x18\x01 \x03(\v2\x16.mailpush.mail.v1.UserB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x05users\"m\n" +
+	"\x15GetDeliveriesResponse\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12<\n" +
+	"\n" +
+	"deliveries\x18\x02 \x03(\v2\x1c.mailpush.worker.v1.DeliveryR\n" +
+	"deliveries\"\xe5\x02\n" +
+	"\bDelivery\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x120\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x18.mailpush.mail.v1.CursorR\x06cursor\x12\x10\n" +
+	"\x03lag\x18\x03 \x01(\rR\x03lag\x12A\n" +
+	"\x0eoldest_pending\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\roldestPending\x127\n" +
+	"\x05state\x18\x05 \x01(\x0e2!.mailpush.worker.v1.DeliveryStateR\x05state\x12\x1a\n" +
+	"\bfailures\x18\x06 \x01(\rR\bfailures\x125\n" +
+	"\bnext_try\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\anextTry\x12\x1d\n" +
+	"\n" +
+	"last_error\x18\b \x01(\tR\tlastError\"\xa0\x02\n" +
+	"\x0fSendTestRequest\x122\n" +
+	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x122\n" +
+	"\x0fsubscription_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x12+\n" +
+	"\vwebhook_url\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\n" +
+	"webhookUrl\x12(\n" +
+	"\vsecret_slot\x18\x04 \x01(\rB\a\xbaH\x04*\x02\x18\x01R\n" +
+	"secretSlot\x12N\n" +
+	"\x15previous_secret_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\"^\n" +
+	"\x10SendTestResponse\x12\x1a\n" +
+	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail*\xbb\x01\n" +
+	"\rDeliveryState\x12\x1e\n" +
+	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13DELIVERY_STATE_IDLE\x10\x01\x12\x17\n" +
+	"\x13DELIVERY_STATE_BUSY\x10\x02\x12\x1c\n" +
+	"\x18DELIVERY_STATE_GATHERING\x10\x03\x12\x1a\n" +
+	"\x16DELIVERY_STATE_BACKOFF\x10\x04\x12\x1e\n" +
+	"\x1aDELIVERY_STATE_UNCONFIRMED\x10\x052\xef\x03\n" +
 	"\rWorkerService\x12a\n" +
 	"\fGetListeners\x12'.mailpush.worker.v1.GetListenersRequest\x1a(.mailpush.worker.v1.GetListenersResponse\x12^\n" +
 	"\vGetBaseline\x12&.mailpush.worker.v1.GetBaselineRequest\x1a'.mailpush.worker.v1.GetBaselineResponse\x12^\n" +
-	"\vSetDraining\x12&.mailpush.worker.v1.SetDrainingRequest\x1a'.mailpush.worker.v1.SetDrainingResponseB\xc8\x01\n" +
+	"\vSetDraining\x12&.mailpush.worker.v1.SetDrainingRequest\x1a'.mailpush.worker.v1.SetDrainingResponse\x12d\n" +
+	"\rGetDeliveries\x12(.mailpush.worker.v1.GetDeliveriesRequest\x1a).mailpush.worker.v1.GetDeliveriesResponse\x12U\n" +
+	"\bSendTest\x12#.mailpush.worker.v1.SendTestRequest\x1a$.mailpush.worker.v1.SendTestResponseB\xc8\x01\n" +
 	"\x16com.mailpush.worker.v1B\vWorkerProtoP\x01Z7mailpush.internal/proto/gen/mailpush/worker/v1;workerv1\xa2\x02\x03MWX\xaa\x02\x12Mailpush.Worker.V1\xca\x02\x12Mailpush\\Worker\\V1\xe2\x02\x1eMailpush\\Worker\\V1\\GPBMetadata\xea\x02\x14Mailpush::Worker::V1b\x06proto3"
 
 var (
@@ -481,42 +941,61 @@ func file_mailpush_worker_v1_worker_proto_rawDescGZIP() []byte {
 	return file_mailpush_worker_v1_worker_proto_rawDescData
 }
 
-var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_mailpush_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_mailpush_worker_v1_worker_proto_goTypes = []any{
-	(*GetListenersRequest)(nil),   // 0: mailpush.worker.v1.GetListenersRequest
-	(*GetListenersResponse)(nil),  // 1: mailpush.worker.v1.GetListenersResponse
-	(*Listener)(nil),              // 2: mailpush.worker.v1.Listener
-	(*GetBaselineRequest)(nil),    // 3: mailpush.worker.v1.GetBaselineRequest
-	(*GetBaselineResponse)(nil),   // 4: mailpush.worker.v1.GetBaselineResponse
-	(*SetDrainingRequest)(nil),    // 5: mailpush.worker.v1.SetDrainingRequest
-	(*SetDrainingResponse)(nil),   // 6: mailpush.worker.v1.SetDrainingResponse
-	(*v1.User)(nil),               // 7: mailpush.mail.v1.User
-	(v1.ListenerState)(0),         // 8: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*v1.MailStore)(nil),          // 10: mailpush.mail.v1.MailStore
-	(*v1.Cursor)(nil),             // 11: mailpush.mail.v1.Cursor
+	(DeliveryState)(0),            // 0: mailpush.worker.v1.DeliveryState
+	(*GetListenersRequest)(nil),   // 1: mailpush.worker.v1.GetListenersRequest
+	(*GetListenersResponse)(nil),  // 2: mailpush.worker.v1.GetListenersResponse
+	(*Listener)(nil),              // 3: mailpush.worker.v1.Listener
+	(*GetBaselineRequest)(nil),    // 4: mailpush.worker.v1.GetBaselineRequest
+	(*GetBaselineResponse)(nil),   // 5: mailpush.worker.v1.GetBaselineResponse
+	(*SetDrainingRequest)(nil),    // 6: mailpush.worker.v1.SetDrainingRequest
+	(*SetDrainingResponse)(nil),   // 7: mailpush.worker.v1.SetDrainingResponse
+	(*GetDeliveriesRequest)(nil),  // 8: mailpush.worker.v1.GetDeliveriesRequest
+	(*GetDeliveriesResponse)(nil), // 9: mailpush.worker.v1.GetDeliveriesResponse
+	(*Delivery)(nil),              // 10: mailpush.worker.v1.Delivery
+	(*SendTestRequest)(nil),       // 11: mailpush.worker.v1.SendTestRequest
+	(*SendTestResponse)(nil),      // 12: mailpush.worker.v1.SendTestResponse
+	(*v1.User)(nil),               // 13: mailpush.mail.v1.User
+	(v1.ListenerState)(0),         // 14: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*v1.MailStore)(nil),          // 16: mailpush.mail.v1.MailStore
+	(*v1.Cursor)(nil),             // 17: mailpush.mail.v1.Cursor
 }
 var file_mailpush_worker_v1_worker_proto_depIdxs = []int32{
-	7,  // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
-	2,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
-	7,  // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
-	8,  // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
-	9,  // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
-	9,  // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
-	7,  // 6: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
-	10, // 7: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
-	11, // 8: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
-	0,  // 9: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
-	3,  // 10: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
-	5,  // 11: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
-	1,  // 12: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
-	4,  // 13: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
-	6,  // 14: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
-	12, // [12:15] is the sub-list for method output_type
-	9,  // [9:12] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	13, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
+	3,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
+	13, // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
+	14, // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
+	15, // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
+	15, // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
+	13, // 6: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
+	16, // 7: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
+	17, // 8: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
+	13, // 9: mailpush.worker.v1.GetDeliveriesRequest.users:type_name -> mailpush.mail.v1.User
+	10, // 10: mailpush.worker.v1.GetDeliveriesResponse.deliveries:type_name -> mailpush.worker.v1.Delivery
+	17, // 11: mailpush.worker.v1.Delivery.cursor:type_name -> mailpush.mail.v1.Cursor
+	15, // 12: mailpush.worker.v1.Delivery.oldest_pending:type_name -> google.protobuf.Timestamp
+	0,  // 13: mailpush.worker.v1.Delivery.state:type_name -> mailpush.worker.v1.DeliveryState
+	15, // 14: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
+	13, // 15: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
+	15, // 16: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
+	1,  // 17: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
+	4,  // 18: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
+	6,  // 19: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
+	8,  // 20: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
+	11, // 21: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
+	2,  // 22: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
+	5,  // 23: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
+	7,  // 24: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
+	9,  // 25: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
+	12, // 26: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
+	22, // [22:27] is the sub-list for method output_type
+	17, // [17:22] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_worker_v1_worker_proto_init() }
@@ -529,13 +1008,14 @@ func file_mailpush_worker_v1_worker_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_worker_v1_worker_proto_rawDesc), len(file_mailpush_worker_v1_worker_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   7,
+			NumEnums:      1,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_mailpush_worker_v1_worker_proto_goTypes,
 		DependencyIndexes: file_mailpush_worker_v1_worker_proto_depIdxs,
+		EnumInfos:         file_mailpush_worker_v1_worker_proto_enumTypes,
 		MessageInfos:      file_mailpush_worker_v1_worker_proto_msgTypes,
 	}.Build()
 	File_mailpush_worker_v1_worker_proto = out.File

@@ -57,6 +57,24 @@ const (
 	// AdminServiceUndrainWorkerProcedure is the fully-qualified name of the AdminService's
 	// UndrainWorker RPC.
 	AdminServiceUndrainWorkerProcedure = "/mailpush.admin.v1.AdminService/UndrainWorker"
+	// AdminServiceListSubscriptionsProcedure is the fully-qualified name of the AdminService's
+	// ListSubscriptions RPC.
+	AdminServiceListSubscriptionsProcedure = "/mailpush.admin.v1.AdminService/ListSubscriptions"
+	// AdminServiceEnableSubscriptionProcedure is the fully-qualified name of the AdminService's
+	// EnableSubscription RPC.
+	AdminServiceEnableSubscriptionProcedure = "/mailpush.admin.v1.AdminService/EnableSubscription"
+	// AdminServiceDisableSubscriptionProcedure is the fully-qualified name of the AdminService's
+	// DisableSubscription RPC.
+	AdminServiceDisableSubscriptionProcedure = "/mailpush.admin.v1.AdminService/DisableSubscription"
+	// AdminServiceReplaySubscriptionProcedure is the fully-qualified name of the AdminService's
+	// ReplaySubscription RPC.
+	AdminServiceReplaySubscriptionProcedure = "/mailpush.admin.v1.AdminService/ReplaySubscription"
+	// AdminServiceTestSubscriptionProcedure is the fully-qualified name of the AdminService's
+	// TestSubscription RPC.
+	AdminServiceTestSubscriptionProcedure = "/mailpush.admin.v1.AdminService/TestSubscription"
+	// AdminServiceListDeadLettersProcedure is the fully-qualified name of the AdminService's
+	// ListDeadLetters RPC.
+	AdminServiceListDeadLettersProcedure = "/mailpush.admin.v1.AdminService/ListDeadLetters"
 )
 
 // AdminServiceClient is a client for the mailpush.admin.v1.AdminService service.
@@ -82,6 +100,23 @@ type AdminServiceClient interface {
 	// UndrainWorker lets a worker take shards again, whether it was draining or not.
 	// not_found when there is no such worker.
 	UndrainWorker(context.Context, *connect.Request[v1.UndrainWorkerRequest]) (*connect.Response[v1.UndrainWorkerResponse], error)
+	// ListSubscriptions shows where pushes go, how far each place has been served and
+	// what stands in the way, without any secret.
+	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
+	// EnableSubscription lets a disabled subscription go on at its cursor. Enabling
+	// one that is enabled has its endpoint tried again at once.
+	EnableSubscription(context.Context, *connect.Request[v1.EnableSubscriptionRequest]) (*connect.Response[v1.EnableSubscriptionResponse], error)
+	// DisableSubscription pushes nothing more to a subscription; its cursor stays.
+	DisableSubscription(context.Context, *connect.Request[v1.DisableSubscriptionRequest]) (*connect.Response[v1.DisableSubscriptionResponse], error)
+	// ReplaySubscription pushes again what a folder holds from a UID on. The event ids
+	// are those of the first time.
+	ReplaySubscription(context.Context, *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error)
+	// TestSubscription sends one signed push that announces no mail, and tells what the
+	// endpoint answered. A disabled subscription can be tested, too.
+	TestSubscription(context.Context, *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error)
+	// ListDeadLetters shows the mails that endpoints would not take and that were
+	// stepped over, the newest first.
+	ListDeadLetters(context.Context, *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error)
 }
 
 // NewAdminServiceClient constructs a client for the mailpush.admin.v1.AdminService service. By
@@ -137,6 +172,42 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("UndrainWorker")),
 			connect.WithClientOptions(opts...),
 		),
+		listSubscriptions: connect.NewClient[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse](
+			httpClient,
+			baseURL+AdminServiceListSubscriptionsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListSubscriptions")),
+			connect.WithClientOptions(opts...),
+		),
+		enableSubscription: connect.NewClient[v1.EnableSubscriptionRequest, v1.EnableSubscriptionResponse](
+			httpClient,
+			baseURL+AdminServiceEnableSubscriptionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EnableSubscription")),
+			connect.WithClientOptions(opts...),
+		),
+		disableSubscription: connect.NewClient[v1.DisableSubscriptionRequest, v1.DisableSubscriptionResponse](
+			httpClient,
+			baseURL+AdminServiceDisableSubscriptionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DisableSubscription")),
+			connect.WithClientOptions(opts...),
+		),
+		replaySubscription: connect.NewClient[v1.ReplaySubscriptionRequest, v1.ReplaySubscriptionResponse](
+			httpClient,
+			baseURL+AdminServiceReplaySubscriptionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ReplaySubscription")),
+			connect.WithClientOptions(opts...),
+		),
+		testSubscription: connect.NewClient[v1.TestSubscriptionRequest, v1.TestSubscriptionResponse](
+			httpClient,
+			baseURL+AdminServiceTestSubscriptionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("TestSubscription")),
+			connect.WithClientOptions(opts...),
+		),
+		listDeadLetters: connect.NewClient[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse](
+			httpClient,
+			baseURL+AdminServiceListDeadLettersProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListDeadLetters")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -149,6 +220,12 @@ type adminServiceClient struct {
 	listWorkers             *connect.Client[v1.ListWorkersRequest, v1.ListWorkersResponse]
 	drainWorker             *connect.Client[v1.DrainWorkerRequest, v1.DrainWorkerResponse]
 	undrainWorker           *connect.Client[v1.UndrainWorkerRequest, v1.UndrainWorkerResponse]
+	listSubscriptions       *connect.Client[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse]
+	enableSubscription      *connect.Client[v1.EnableSubscriptionRequest, v1.EnableSubscriptionResponse]
+	disableSubscription     *connect.Client[v1.DisableSubscriptionRequest, v1.DisableSubscriptionResponse]
+	replaySubscription      *connect.Client[v1.ReplaySubscriptionRequest, v1.ReplaySubscriptionResponse]
+	testSubscription        *connect.Client[v1.TestSubscriptionRequest, v1.TestSubscriptionResponse]
+	listDeadLetters         *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
 }
 
 // ListPushUsers calls mailpush.admin.v1.AdminService.ListPushUsers.
@@ -186,6 +263,36 @@ func (c *adminServiceClient) UndrainWorker(ctx context.Context, req *connect.Req
 	return c.undrainWorker.CallUnary(ctx, req)
 }
 
+// ListSubscriptions calls mailpush.admin.v1.AdminService.ListSubscriptions.
+func (c *adminServiceClient) ListSubscriptions(ctx context.Context, req *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error) {
+	return c.listSubscriptions.CallUnary(ctx, req)
+}
+
+// EnableSubscription calls mailpush.admin.v1.AdminService.EnableSubscription.
+func (c *adminServiceClient) EnableSubscription(ctx context.Context, req *connect.Request[v1.EnableSubscriptionRequest]) (*connect.Response[v1.EnableSubscriptionResponse], error) {
+	return c.enableSubscription.CallUnary(ctx, req)
+}
+
+// DisableSubscription calls mailpush.admin.v1.AdminService.DisableSubscription.
+func (c *adminServiceClient) DisableSubscription(ctx context.Context, req *connect.Request[v1.DisableSubscriptionRequest]) (*connect.Response[v1.DisableSubscriptionResponse], error) {
+	return c.disableSubscription.CallUnary(ctx, req)
+}
+
+// ReplaySubscription calls mailpush.admin.v1.AdminService.ReplaySubscription.
+func (c *adminServiceClient) ReplaySubscription(ctx context.Context, req *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error) {
+	return c.replaySubscription.CallUnary(ctx, req)
+}
+
+// TestSubscription calls mailpush.admin.v1.AdminService.TestSubscription.
+func (c *adminServiceClient) TestSubscription(ctx context.Context, req *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error) {
+	return c.testSubscription.CallUnary(ctx, req)
+}
+
+// ListDeadLetters calls mailpush.admin.v1.AdminService.ListDeadLetters.
+func (c *adminServiceClient) ListDeadLetters(ctx context.Context, req *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error) {
+	return c.listDeadLetters.CallUnary(ctx, req)
+}
+
 // AdminServiceHandler is an implementation of the mailpush.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	// ListPushUsers shows the listeners of the whole cluster, as reported by the
@@ -209,6 +316,23 @@ type AdminServiceHandler interface {
 	// UndrainWorker lets a worker take shards again, whether it was draining or not.
 	// not_found when there is no such worker.
 	UndrainWorker(context.Context, *connect.Request[v1.UndrainWorkerRequest]) (*connect.Response[v1.UndrainWorkerResponse], error)
+	// ListSubscriptions shows where pushes go, how far each place has been served and
+	// what stands in the way, without any secret.
+	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
+	// EnableSubscription lets a disabled subscription go on at its cursor. Enabling
+	// one that is enabled has its endpoint tried again at once.
+	EnableSubscription(context.Context, *connect.Request[v1.EnableSubscriptionRequest]) (*connect.Response[v1.EnableSubscriptionResponse], error)
+	// DisableSubscription pushes nothing more to a subscription; its cursor stays.
+	DisableSubscription(context.Context, *connect.Request[v1.DisableSubscriptionRequest]) (*connect.Response[v1.DisableSubscriptionResponse], error)
+	// ReplaySubscription pushes again what a folder holds from a UID on. The event ids
+	// are those of the first time.
+	ReplaySubscription(context.Context, *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error)
+	// TestSubscription sends one signed push that announces no mail, and tells what the
+	// endpoint answered. A disabled subscription can be tested, too.
+	TestSubscription(context.Context, *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error)
+	// ListDeadLetters shows the mails that endpoints would not take and that were
+	// stepped over, the newest first.
+	ListDeadLetters(context.Context, *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -260,6 +384,42 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("UndrainWorker")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceListSubscriptionsHandler := connect.NewUnaryHandler(
+		AdminServiceListSubscriptionsProcedure,
+		svc.ListSubscriptions,
+		connect.WithSchema(adminServiceMethods.ByName("ListSubscriptions")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEnableSubscriptionHandler := connect.NewUnaryHandler(
+		AdminServiceEnableSubscriptionProcedure,
+		svc.EnableSubscription,
+		connect.WithSchema(adminServiceMethods.ByName("EnableSubscription")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceDisableSubscriptionHandler := connect.NewUnaryHandler(
+		AdminServiceDisableSubscriptionProcedure,
+		svc.DisableSubscription,
+		connect.WithSchema(adminServiceMethods.ByName("DisableSubscription")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceReplaySubscriptionHandler := connect.NewUnaryHandler(
+		AdminServiceReplaySubscriptionProcedure,
+		svc.ReplaySubscription,
+		connect.WithSchema(adminServiceMethods.ByName("ReplaySubscription")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceTestSubscriptionHandler := connect.NewUnaryHandler(
+		AdminServiceTestSubscriptionProcedure,
+		svc.TestSubscription,
+		connect.WithSchema(adminServiceMethods.ByName("TestSubscription")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListDeadLettersHandler := connect.NewUnaryHandler(
+		AdminServiceListDeadLettersProcedure,
+		svc.ListDeadLetters,
+		connect.WithSchema(adminServiceMethods.ByName("ListDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.admin.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceListPushUsersProcedure:
@@ -276,6 +436,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceDrainWorkerHandler.ServeHTTP(w, r)
 		case AdminServiceUndrainWorkerProcedure:
 			adminServiceUndrainWorkerHandler.ServeHTTP(w, r)
+		case AdminServiceListSubscriptionsProcedure:
+			adminServiceListSubscriptionsHandler.ServeHTTP(w, r)
+		case AdminServiceEnableSubscriptionProcedure:
+			adminServiceEnableSubscriptionHandler.ServeHTTP(w, r)
+		case AdminServiceDisableSubscriptionProcedure:
+			adminServiceDisableSubscriptionHandler.ServeHTTP(w, r)
+		case AdminServiceReplaySubscriptionProcedure:
+			adminServiceReplaySubscriptionHandler.ServeHTTP(w, r)
+		case AdminServiceTestSubscriptionProcedure:
+			adminServiceTestSubscriptionHandler.ServeHTTP(w, r)
+		case AdminServiceListDeadLettersProcedure:
+			adminServiceListDeadLettersHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -311,4 +483,28 @@ func (UnimplementedAdminServiceHandler) DrainWorker(context.Context, *connect.Re
 
 func (UnimplementedAdminServiceHandler) UndrainWorker(context.Context, *connect.Request[v1.UndrainWorkerRequest]) (*connect.Response[v1.UndrainWorkerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.UndrainWorker is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.ListSubscriptions is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EnableSubscription(context.Context, *connect.Request[v1.EnableSubscriptionRequest]) (*connect.Response[v1.EnableSubscriptionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.EnableSubscription is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DisableSubscription(context.Context, *connect.Request[v1.DisableSubscriptionRequest]) (*connect.Response[v1.DisableSubscriptionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.DisableSubscription is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ReplaySubscription(context.Context, *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.ReplaySubscription is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) TestSubscription(context.Context, *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.TestSubscription is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListDeadLetters(context.Context, *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.ListDeadLetters is not implemented"))
 }

@@ -44,6 +44,9 @@ const (
 	// PushServiceListSubscriptionsProcedure is the fully-qualified name of the PushService's
 	// ListSubscriptions RPC.
 	PushServiceListSubscriptionsProcedure = "/mailpush.push.v1.PushService/ListSubscriptions"
+	// PushServiceRotateWebhookSecretProcedure is the fully-qualified name of the PushService's
+	// RotateWebhookSecret RPC.
+	PushServiceRotateWebhookSecretProcedure = "/mailpush.push.v1.PushService/RotateWebhookSecret"
 )
 
 // PushServiceClient is a client for the mailpush.push.v1.PushService service.
@@ -62,6 +65,10 @@ type PushServiceClient interface {
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
 	// ListSubscriptions shows a user's subscriptions, without any secret.
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
+	// RotateWebhookSecret gives a subscription a new signing secret. Until
+	// previousUntil each push carries the signatures of both, so that the receiver can
+	// change over at any moment of its own.
+	RotateWebhookSecret(context.Context, *connect.Request[v1.RotateWebhookSecretRequest]) (*connect.Response[v1.RotateWebhookSecretResponse], error)
 }
 
 // NewPushServiceClient constructs a client for the mailpush.push.v1.PushService service. By
@@ -93,14 +100,21 @@ func NewPushServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(pushServiceMethods.ByName("ListSubscriptions")),
 			connect.WithClientOptions(opts...),
 		),
+		rotateWebhookSecret: connect.NewClient[v1.RotateWebhookSecretRequest, v1.RotateWebhookSecretResponse](
+			httpClient,
+			baseURL+PushServiceRotateWebhookSecretProcedure,
+			connect.WithSchema(pushServiceMethods.ByName("RotateWebhookSecret")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // pushServiceClient implements PushServiceClient.
 type pushServiceClient struct {
-	subscribe         *connect.Client[v1.SubscribeRequest, v1.SubscribeResponse]
-	unsubscribe       *connect.Client[v1.UnsubscribeRequest, v1.UnsubscribeResponse]
-	listSubscriptions *connect.Client[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse]
+	subscribe           *connect.Client[v1.SubscribeRequest, v1.SubscribeResponse]
+	unsubscribe         *connect.Client[v1.UnsubscribeRequest, v1.UnsubscribeResponse]
+	listSubscriptions   *connect.Client[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse]
+	rotateWebhookSecret *connect.Client[v1.RotateWebhookSecretRequest, v1.RotateWebhookSecretResponse]
 }
 
 // Subscribe calls mailpush.push.v1.PushService.Subscribe.
@@ -116,6 +130,11 @@ func (c *pushServiceClient) Unsubscribe(ctx context.Context, req *connect.Reques
 // ListSubscriptions calls mailpush.push.v1.PushService.ListSubscriptions.
 func (c *pushServiceClient) ListSubscriptions(ctx context.Context, req *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error) {
 	return c.listSubscriptions.CallUnary(ctx, req)
+}
+
+// RotateWebhookSecret calls mailpush.push.v1.PushService.RotateWebhookSecret.
+func (c *pushServiceClient) RotateWebhookSecret(ctx context.Context, req *connect.Request[v1.RotateWebhookSecretRequest]) (*connect.Response[v1.RotateWebhookSecretResponse], error) {
+	return c.rotateWebhookSecret.CallUnary(ctx, req)
 }
 
 // PushServiceHandler is an implementation of the mailpush.push.v1.PushService service.
@@ -134,6 +153,10 @@ type PushServiceHandler interface {
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
 	// ListSubscriptions shows a user's subscriptions, without any secret.
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
+	// RotateWebhookSecret gives a subscription a new signing secret. Until
+	// previousUntil each push carries the signatures of both, so that the receiver can
+	// change over at any moment of its own.
+	RotateWebhookSecret(context.Context, *connect.Request[v1.RotateWebhookSecretRequest]) (*connect.Response[v1.RotateWebhookSecretResponse], error)
 }
 
 // NewPushServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -161,6 +184,12 @@ func NewPushServiceHandler(svc PushServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(pushServiceMethods.ByName("ListSubscriptions")),
 		connect.WithHandlerOptions(opts...),
 	)
+	pushServiceRotateWebhookSecretHandler := connect.NewUnaryHandler(
+		PushServiceRotateWebhookSecretProcedure,
+		svc.RotateWebhookSecret,
+		connect.WithSchema(pushServiceMethods.ByName("RotateWebhookSecret")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.push.v1.PushService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PushServiceSubscribeProcedure:
@@ -169,6 +198,8 @@ func NewPushServiceHandler(svc PushServiceHandler, opts ...connect.HandlerOption
 			pushServiceUnsubscribeHandler.ServeHTTP(w, r)
 		case PushServiceListSubscriptionsProcedure:
 			pushServiceListSubscriptionsHandler.ServeHTTP(w, r)
+		case PushServiceRotateWebhookSecretProcedure:
+			pushServiceRotateWebhookSecretHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -188,4 +219,8 @@ func (UnimplementedPushServiceHandler) Unsubscribe(context.Context, *connect.Req
 
 func (UnimplementedPushServiceHandler) ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.push.v1.PushService.ListSubscriptions is not implemented"))
+}
+
+func (UnimplementedPushServiceHandler) RotateWebhookSecret(context.Context, *connect.Request[v1.RotateWebhookSecretRequest]) (*connect.Response[v1.RotateWebhookSecretResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.push.v1.PushService.RotateWebhookSecret is not implemented"))
 }

@@ -50,6 +50,9 @@ const (
 	// RegistryServiceCommitCursorsProcedure is the fully-qualified name of the RegistryService's
 	// CommitCursors RPC.
 	RegistryServiceCommitCursorsProcedure = "/mailpush.registry.v1.RegistryService/CommitCursors"
+	// RegistryServiceReportEndpointsProcedure is the fully-qualified name of the RegistryService's
+	// ReportEndpoints RPC.
+	RegistryServiceReportEndpointsProcedure = "/mailpush.registry.v1.RegistryService/ReportEndpoints"
 	// RegistryServiceSuspendCredentialProcedure is the fully-qualified name of the RegistryService's
 	// SuspendCredential RPC.
 	RegistryServiceSuspendCredentialProcedure = "/mailpush.registry.v1.RegistryService/SuspendCredential"
@@ -65,9 +68,15 @@ type RegistryServiceClient interface {
 	// ListShard returns one page of the mailboxes of some shards of one backend that
 	// get a listener. A worker loads a thousand shards with a handful of calls.
 	ListShard(context.Context, *connect.Request[v1.ListShardRequest]) (*connect.Response[v1.ListShardResponse], error)
-	// CommitCursors stores how far subscriptions have been served. A cursor never
-	// moves backwards under one UIDVALIDITY; unknown subscriptions are passed over.
+	// CommitCursors stores how far subscriptions have been served, and what was stepped
+	// over on the way, in one transaction. A cursor moves backwards under one
+	// UIDVALIDITY only when it says so; unknown subscriptions are passed over.
 	CommitCursors(context.Context, *connect.Request[v1.CommitCursorsRequest]) (*connect.Response[v1.CommitCursorsResponse], error)
+	// ReportEndpoints tells what endpoints have come to: that they want pushes, fail,
+	// work again or are gone. The registry decides what becomes of the subscriptions:
+	// one that is gone is deleted, unless too many of its origin are; one that has
+	// failed for days is disabled.
+	ReportEndpoints(context.Context, *connect.Request[v1.ReportEndpointsRequest]) (*connect.Response[v1.ReportEndpointsResponse], error)
 	// SuspendCredential marks a user's credential as refused by the mail store.
 	// Without effect when the credential has been replaced since.
 	SuspendCredential(context.Context, *connect.Request[v1.SuspendCredentialRequest]) (*connect.Response[v1.SuspendCredentialResponse], error)
@@ -108,6 +117,12 @@ func NewRegistryServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(registryServiceMethods.ByName("CommitCursors")),
 			connect.WithClientOptions(opts...),
 		),
+		reportEndpoints: connect.NewClient[v1.ReportEndpointsRequest, v1.ReportEndpointsResponse](
+			httpClient,
+			baseURL+RegistryServiceReportEndpointsProcedure,
+			connect.WithSchema(registryServiceMethods.ByName("ReportEndpoints")),
+			connect.WithClientOptions(opts...),
+		),
 		suspendCredential: connect.NewClient[v1.SuspendCredentialRequest, v1.SuspendCredentialResponse](
 			httpClient,
 			baseURL+RegistryServiceSuspendCredentialProcedure,
@@ -123,6 +138,7 @@ type registryServiceClient struct {
 	openEpoch         *connect.Client[v1.OpenEpochRequest, v1.OpenEpochResponse]
 	listShard         *connect.Client[v1.ListShardRequest, v1.ListShardResponse]
 	commitCursors     *connect.Client[v1.CommitCursorsRequest, v1.CommitCursorsResponse]
+	reportEndpoints   *connect.Client[v1.ReportEndpointsRequest, v1.ReportEndpointsResponse]
 	suspendCredential *connect.Client[v1.SuspendCredentialRequest, v1.SuspendCredentialResponse]
 }
 
@@ -146,6 +162,11 @@ func (c *registryServiceClient) CommitCursors(ctx context.Context, req *connect.
 	return c.commitCursors.CallUnary(ctx, req)
 }
 
+// ReportEndpoints calls mailpush.registry.v1.RegistryService.ReportEndpoints.
+func (c *registryServiceClient) ReportEndpoints(ctx context.Context, req *connect.Request[v1.ReportEndpointsRequest]) (*connect.Response[v1.ReportEndpointsResponse], error) {
+	return c.reportEndpoints.CallUnary(ctx, req)
+}
+
 // SuspendCredential calls mailpush.registry.v1.RegistryService.SuspendCredential.
 func (c *registryServiceClient) SuspendCredential(ctx context.Context, req *connect.Request[v1.SuspendCredentialRequest]) (*connect.Response[v1.SuspendCredentialResponse], error) {
 	return c.suspendCredential.CallUnary(ctx, req)
@@ -161,9 +182,15 @@ type RegistryServiceHandler interface {
 	// ListShard returns one page of the mailboxes of some shards of one backend that
 	// get a listener. A worker loads a thousand shards with a handful of calls.
 	ListShard(context.Context, *connect.Request[v1.ListShardRequest]) (*connect.Response[v1.ListShardResponse], error)
-	// CommitCursors stores how far subscriptions have been served. A cursor never
-	// moves backwards under one UIDVALIDITY; unknown subscriptions are passed over.
+	// CommitCursors stores how far subscriptions have been served, and what was stepped
+	// over on the way, in one transaction. A cursor moves backwards under one
+	// UIDVALIDITY only when it says so; unknown subscriptions are passed over.
 	CommitCursors(context.Context, *connect.Request[v1.CommitCursorsRequest]) (*connect.Response[v1.CommitCursorsResponse], error)
+	// ReportEndpoints tells what endpoints have come to: that they want pushes, fail,
+	// work again or are gone. The registry decides what becomes of the subscriptions:
+	// one that is gone is deleted, unless too many of its origin are; one that has
+	// failed for days is disabled.
+	ReportEndpoints(context.Context, *connect.Request[v1.ReportEndpointsRequest]) (*connect.Response[v1.ReportEndpointsResponse], error)
 	// SuspendCredential marks a user's credential as refused by the mail store.
 	// Without effect when the credential has been replaced since.
 	SuspendCredential(context.Context, *connect.Request[v1.SuspendCredentialRequest]) (*connect.Response[v1.SuspendCredentialResponse], error)
@@ -200,6 +227,12 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 		connect.WithSchema(registryServiceMethods.ByName("CommitCursors")),
 		connect.WithHandlerOptions(opts...),
 	)
+	registryServiceReportEndpointsHandler := connect.NewUnaryHandler(
+		RegistryServiceReportEndpointsProcedure,
+		svc.ReportEndpoints,
+		connect.WithSchema(registryServiceMethods.ByName("ReportEndpoints")),
+		connect.WithHandlerOptions(opts...),
+	)
 	registryServiceSuspendCredentialHandler := connect.NewUnaryHandler(
 		RegistryServiceSuspendCredentialProcedure,
 		svc.SuspendCredential,
@@ -216,6 +249,8 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 			registryServiceListShardHandler.ServeHTTP(w, r)
 		case RegistryServiceCommitCursorsProcedure:
 			registryServiceCommitCursorsHandler.ServeHTTP(w, r)
+		case RegistryServiceReportEndpointsProcedure:
+			registryServiceReportEndpointsHandler.ServeHTTP(w, r)
 		case RegistryServiceSuspendCredentialProcedure:
 			registryServiceSuspendCredentialHandler.ServeHTTP(w, r)
 		default:
@@ -241,6 +276,10 @@ func (UnimplementedRegistryServiceHandler) ListShard(context.Context, *connect.R
 
 func (UnimplementedRegistryServiceHandler) CommitCursors(context.Context, *connect.Request[v1.CommitCursorsRequest]) (*connect.Response[v1.CommitCursorsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.registry.v1.RegistryService.CommitCursors is not implemented"))
+}
+
+func (UnimplementedRegistryServiceHandler) ReportEndpoints(context.Context, *connect.Request[v1.ReportEndpointsRequest]) (*connect.Response[v1.ReportEndpointsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.registry.v1.RegistryService.ReportEndpoints is not implemented"))
 }
 
 func (UnimplementedRegistryServiceHandler) SuspendCredential(context.Context, *connect.Request[v1.SuspendCredentialRequest]) (*connect.Response[v1.SuspendCredentialResponse], error) {

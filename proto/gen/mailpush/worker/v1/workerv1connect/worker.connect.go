@@ -46,6 +46,11 @@ const (
 	// WorkerServiceSetDrainingProcedure is the fully-qualified name of the WorkerService's SetDraining
 	// RPC.
 	WorkerServiceSetDrainingProcedure = "/mailpush.worker.v1.WorkerService/SetDraining"
+	// WorkerServiceGetDeliveriesProcedure is the fully-qualified name of the WorkerService's
+	// GetDeliveries RPC.
+	WorkerServiceGetDeliveriesProcedure = "/mailpush.worker.v1.WorkerService/GetDeliveries"
+	// WorkerServiceSendTestProcedure is the fully-qualified name of the WorkerService's SendTest RPC.
+	WorkerServiceSendTestProcedure = "/mailpush.worker.v1.WorkerService/SendTest"
 )
 
 // WorkerServiceClient is a client for the mailpush.worker.v1.WorkerService service.
@@ -63,6 +68,12 @@ type WorkerServiceClient interface {
 	// registered; a new process begins undrained. unavailable when the cluster could
 	// not be told; not_found when the worker is not the one that was meant.
 	SetDraining(context.Context, *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error)
+	// GetDeliveries reports how far the subscriptions of the given users have been
+	// served. Users the worker does not deliver for are left out.
+	GetDeliveries(context.Context, *connect.Request[v1.GetDeliveriesRequest]) (*connect.Response[v1.GetDeliveriesResponse], error)
+	// SendTest sends one signed push that announces no mail to a subscription's
+	// endpoint, and tells what it answered. Any worker can.
+	SendTest(context.Context, *connect.Request[v1.SendTestRequest]) (*connect.Response[v1.SendTestResponse], error)
 }
 
 // NewWorkerServiceClient constructs a client for the mailpush.worker.v1.WorkerService service. By
@@ -94,14 +105,28 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(workerServiceMethods.ByName("SetDraining")),
 			connect.WithClientOptions(opts...),
 		),
+		getDeliveries: connect.NewClient[v1.GetDeliveriesRequest, v1.GetDeliveriesResponse](
+			httpClient,
+			baseURL+WorkerServiceGetDeliveriesProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("GetDeliveries")),
+			connect.WithClientOptions(opts...),
+		),
+		sendTest: connect.NewClient[v1.SendTestRequest, v1.SendTestResponse](
+			httpClient,
+			baseURL+WorkerServiceSendTestProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("SendTest")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // workerServiceClient implements WorkerServiceClient.
 type workerServiceClient struct {
-	getListeners *connect.Client[v1.GetListenersRequest, v1.GetListenersResponse]
-	getBaseline  *connect.Client[v1.GetBaselineRequest, v1.GetBaselineResponse]
-	setDraining  *connect.Client[v1.SetDrainingRequest, v1.SetDrainingResponse]
+	getListeners  *connect.Client[v1.GetListenersRequest, v1.GetListenersResponse]
+	getBaseline   *connect.Client[v1.GetBaselineRequest, v1.GetBaselineResponse]
+	setDraining   *connect.Client[v1.SetDrainingRequest, v1.SetDrainingResponse]
+	getDeliveries *connect.Client[v1.GetDeliveriesRequest, v1.GetDeliveriesResponse]
+	sendTest      *connect.Client[v1.SendTestRequest, v1.SendTestResponse]
 }
 
 // GetListeners calls mailpush.worker.v1.WorkerService.GetListeners.
@@ -119,6 +144,16 @@ func (c *workerServiceClient) SetDraining(ctx context.Context, req *connect.Requ
 	return c.setDraining.CallUnary(ctx, req)
 }
 
+// GetDeliveries calls mailpush.worker.v1.WorkerService.GetDeliveries.
+func (c *workerServiceClient) GetDeliveries(ctx context.Context, req *connect.Request[v1.GetDeliveriesRequest]) (*connect.Response[v1.GetDeliveriesResponse], error) {
+	return c.getDeliveries.CallUnary(ctx, req)
+}
+
+// SendTest calls mailpush.worker.v1.WorkerService.SendTest.
+func (c *workerServiceClient) SendTest(ctx context.Context, req *connect.Request[v1.SendTestRequest]) (*connect.Response[v1.SendTestResponse], error) {
+	return c.sendTest.CallUnary(ctx, req)
+}
+
 // WorkerServiceHandler is an implementation of the mailpush.worker.v1.WorkerService service.
 type WorkerServiceHandler interface {
 	// GetListeners reports the worker's listeners of the given users. Users it has
@@ -134,6 +169,12 @@ type WorkerServiceHandler interface {
 	// registered; a new process begins undrained. unavailable when the cluster could
 	// not be told; not_found when the worker is not the one that was meant.
 	SetDraining(context.Context, *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error)
+	// GetDeliveries reports how far the subscriptions of the given users have been
+	// served. Users the worker does not deliver for are left out.
+	GetDeliveries(context.Context, *connect.Request[v1.GetDeliveriesRequest]) (*connect.Response[v1.GetDeliveriesResponse], error)
+	// SendTest sends one signed push that announces no mail to a subscription's
+	// endpoint, and tells what it answered. Any worker can.
+	SendTest(context.Context, *connect.Request[v1.SendTestRequest]) (*connect.Response[v1.SendTestResponse], error)
 }
 
 // NewWorkerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -161,6 +202,18 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(workerServiceMethods.ByName("SetDraining")),
 		connect.WithHandlerOptions(opts...),
 	)
+	workerServiceGetDeliveriesHandler := connect.NewUnaryHandler(
+		WorkerServiceGetDeliveriesProcedure,
+		svc.GetDeliveries,
+		connect.WithSchema(workerServiceMethods.ByName("GetDeliveries")),
+		connect.WithHandlerOptions(opts...),
+	)
+	workerServiceSendTestHandler := connect.NewUnaryHandler(
+		WorkerServiceSendTestProcedure,
+		svc.SendTest,
+		connect.WithSchema(workerServiceMethods.ByName("SendTest")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.worker.v1.WorkerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case WorkerServiceGetListenersProcedure:
@@ -169,6 +222,10 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 			workerServiceGetBaselineHandler.ServeHTTP(w, r)
 		case WorkerServiceSetDrainingProcedure:
 			workerServiceSetDrainingHandler.ServeHTTP(w, r)
+		case WorkerServiceGetDeliveriesProcedure:
+			workerServiceGetDeliveriesHandler.ServeHTTP(w, r)
+		case WorkerServiceSendTestProcedure:
+			workerServiceSendTestHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -188,4 +245,12 @@ func (UnimplementedWorkerServiceHandler) GetBaseline(context.Context, *connect.R
 
 func (UnimplementedWorkerServiceHandler) SetDraining(context.Context, *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.SetDraining is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) GetDeliveries(context.Context, *connect.Request[v1.GetDeliveriesRequest]) (*connect.Response[v1.GetDeliveriesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.GetDeliveries is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) SendTest(context.Context, *connect.Request[v1.SendTestRequest]) (*connect.Response[v1.SendTestResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.SendTest is not implemented"))
 }
