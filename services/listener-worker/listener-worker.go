@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -48,6 +49,9 @@ type Config struct {
 	RequireWebhookEcho bool
 	// WebhookTimeout bounds one request to an endpoint; 0 means 15 s.
 	WebhookTimeout time.Duration
+	// RoundTripper wraps what makes the requests to endpoints, for those who want to
+	// see what happens when a network fails; nil means none.
+	RoundTripper func(http.RoundTripper) http.RoundTripper
 }
 
 const (

@@ -50,6 +50,7 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 			AllowPrivate: s.cfg.AllowPrivateWebhooks,
 			RequireEcho:  s.cfg.RequireWebhookEcho,
 			Timeout:      s.cfg.WebhookTimeout,
+			RoundTripper: s.cfg.RoundTripper,
 		}),
 	}
 	found := &sink{}

@@ -47,6 +47,8 @@ type Config struct {
 	Timeout time.Duration
 	// RootCAs are who may vouch for endpoints; nil means the system's.
 	RootCAs *x509.CertPool
+	// RoundTripper wraps what makes the requests, behind all checks; nil means none.
+	RoundTripper func(http.RoundTripper) http.RoundTripper
 }
 
 const (
@@ -62,8 +64,9 @@ const (
 
 // Client sends webhooks. It is safe for concurrent use.
 type Client struct {
-	cfg  Config
-	http *http.Client
+	cfg   Config
+	http  *http.Client
+	close func()
 }
 
 var _ deliver.Transport = (*Client)(nil)
@@ -88,14 +91,18 @@ func New(cfg Config) *Client {
 		MaxConnsPerHost:        maxConnsPerHost,
 		IdleConnTimeout:        idleTimeout,
 	}
-	return &Client{cfg: cfg, http: &http.Client{
-		Transport:     transport,
+	var trip http.RoundTripper = transport
+	if cfg.RoundTripper != nil {
+		trip = cfg.RoundTripper(transport)
+	}
+	return &Client{cfg: cfg, close: transport.CloseIdleConnections, http: &http.Client{
+		Transport:     trip,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
 // Close drops the idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.close() }
 
 // Send implements [deliver.Transport]. The same batch is sent under the same
 // webhook-id on every try, with a timestamp and signature of the try.
