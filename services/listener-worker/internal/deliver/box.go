@@ -95,6 +95,7 @@ func (l *Loop) put(claim Claim, user listen.User, subscriptions []*registryv1.Su
 		return false
 	})
 	for _, folder := range b.folders {
+		folder.head.Stale = true
 		l.addLanes(b, folder)
 	}
 }
@@ -124,7 +125,7 @@ func (l *Loop) addLanes(b *box, folder folder) {
 			continue
 		}
 		cursor := l.commit.latest(b.claim, subscription.GetId(), folder.name, storedCursor(subscription, folder.name))
-		lane := newLane(b, folder.name, subscription, pump.New(l.policy, cursor))
+		lane := newLane(b, folder.name, subscription, pump.New(l.policy, cursor, pump.Options{Confirmed: true}))
 		b.lanes = append(b.lanes, lane)
 		l.prefetch.push(lane)
 		l.step(lane, folder.head)

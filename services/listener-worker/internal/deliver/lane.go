@@ -66,6 +66,10 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 		case pump.Fetch:
 			l.fetch(lane.box, effect.From)
 		case pump.Send:
+			if lane.gone { // a drain begins nothing new
+				l.turns.done(lane)
+				break
+			}
 			l.send(lane, effect.Batch)
 		case pump.Commit:
 			l.addCursor(lane, effect.Cursor)
@@ -104,5 +108,5 @@ func (l *Loop) replace(lane *lane, subscription *registryv1.Subscription) {
 		l.prefetch.push(lane)
 	}
 	lane.origin = originOf(subscription.GetWebhookUrl())
-	l.step(lane, pump.Renewed{})
+	l.step(lane, pump.Renewed{Confirmed: true})
 }

@@ -43,9 +43,11 @@ const (
 // Batch is what one request carries.
 type Batch struct {
 	Kind        Kind
+	Mode        Mode
 	UIDValidity uint32
 	From, Upto  uint32 // the range of UIDs the batch covers, both ends included
-	Mails       []Mail // ascending by UID; empty for Reset
+	Mails       []Mail // ascending by UID; empty for Reset, the newest alone in ModeLatest
+	Count       int    // how many mails the range holds
 	Unread      uint32
 	Noticed     time.Time // when the oldest of the mails was noticed
 	Attempt     int       // 1 for the first try

@@ -12,6 +12,7 @@ func (p *Pump) resetBatch() Batch {
 func (p *Pump) send(batch Batch) []Effect {
 	p.phase, p.misses = sending, 0
 	p.sending = span{batch.Kind, batch.UIDValidity, batch.From, batch.Upto}
+	batch.Mode, batch.Count = p.options.Mode, len(batch.Mails)
 	batch.Unread, batch.Noticed, batch.Attempt = p.unread, p.noticed, p.failures+1
 	return []Effect{Send{batch}}
 }
@@ -47,7 +48,7 @@ func (p *Pump) served(upto uint32) []Effect {
 	p.pinned = 0
 	p.phase = idle
 	p.noticed = p.latest
-	return []Effect{Commit{p.cursor}, Done{}}
+	return []Effect{Commit{Cursor: p.cursor}, Done{}}
 }
 
 // away gives the turn back and waits before the next one.

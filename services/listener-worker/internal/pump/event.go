@@ -5,7 +5,8 @@ package pump
 
 import "time"
 
-// Event is something a pump is told: Head, Turn, Fetched, Sent, Tick or Renewed.
+// Event is something a pump is told: Head, Turn, Fetched, Sent, Pinged, Tick, Awake or
+// Renewed.
 type Event interface{ event() }
 
 // Head says where the folder ends now.
@@ -14,6 +15,9 @@ type Head struct {
 	UIDNext     uint32 // zero: the server did not say, and the event is ignored
 	Unread      uint32
 	Noticed     time.Time
+	// Stale is true when the folder was looked at before the pump's cursor was read:
+	// a cursor ahead of it means nothing.
+	Stale bool
 }
 
 // Turn answers Ready: the pump may read and send one batch.
@@ -32,6 +36,9 @@ type Fetched struct {
 // Sent answers Send.
 type Sent struct{ Result Result }
 
+// Pinged answers Ping.
+type Pinged struct{ Result Result }
+
 // Result is the answer of an endpoint.
 type Result struct {
 	Class Class
@@ -43,41 +50,22 @@ type Result struct {
 // Tick says that the time of the last Wait has come.
 type Tick struct{}
 
-// Renewed says that the subscription's endpoint or secret was replaced: what was
-// learned about the old one does not count.
-type Renewed struct{}
+// Awake says that the origin of the endpoint works again: who stays away because of
+// the endpoint's failures tries now.
+type Awake struct{}
+
+// Renewed says that the subscription's URL, secret or mode was replaced or that it was
+// enabled: what was learned about the endpoint before does not count.
+type Renewed struct {
+	Mode      Mode
+	Confirmed bool // see Options
+}
 
 func (Head) event()    {}
 func (Turn) event()    {}
 func (Fetched) event() {}
 func (Sent) event()    {}
+func (Pinged) event()  {}
 func (Tick) event()    {}
+func (Awake) event()   {}
 func (Renewed) event() {}
-
-// Effect is something a pump wants done: Ready, Fetch, Send, Commit, Done or Wait.
-type Effect interface{ effect() }
-
-// Ready asks for a Turn: there is something to send.
-type Ready struct{}
-
-// Fetch asks for the mails from a UID on.
-type Fetch struct{ From uint32 }
-
-// Send asks for one request to the endpoint.
-type Send struct{ Batch Batch }
-
-// Commit says that the cursor has moved and wants storing.
-type Commit struct{ Cursor Cursor }
-
-// Done gives the Turn back.
-type Done struct{}
-
-// Wait asks for a Tick, replacing any earlier one.
-type Wait struct{ Until time.Time }
-
-func (Ready) effect()  {}
-func (Fetch) effect()  {}
-func (Send) effect()   {}
-func (Commit) effect() {}
-func (Done) effect()   {}
-func (Wait) effect()   {}

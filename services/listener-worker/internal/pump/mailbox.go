@@ -14,7 +14,7 @@ func (p *Pump) observe(head Head) []Effect {
 	p.unread = head.Unread
 	if p.cursor.UIDValidity == 0 {
 		p.cursor, p.head = end, end.UID
-		return []Effect{Commit{p.cursor}}
+		return []Effect{Commit{Cursor: p.cursor}}
 	}
 	if !p.pending() {
 		p.noticed = head.Noticed

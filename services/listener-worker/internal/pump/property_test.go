@@ -121,7 +121,7 @@ func TestEveryMailThatStaysIsServedOnceInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			t: t, now: epoch(), next: 11, cursor: 10, present: map[uint32]bool{}, given: map[uint32]int{},
-			pump: pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}),
+			pump: pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true}),
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"mail": func(t *rapid.T) {

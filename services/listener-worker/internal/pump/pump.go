@@ -24,11 +24,12 @@ type Cursor struct {
 
 // Pump is the state of one (subscription, folder). It is not safe for concurrent use.
 type Pump struct {
-	policy *Policy
-	phase  phase
-	cursor Cursor
-	head   uint32 // the folder's last UID, under the UIDVALIDITY of base()
-	unread uint32
+	policy  *Policy
+	options Options
+	phase   phase
+	cursor  Cursor
+	head    uint32 // the folder's last UID, under the UIDVALIDITY of base()
+	unread  uint32
 
 	// reset is owed when the folder was renumbered; the cursor then goes to target.
 	reset  bool
@@ -62,8 +63,8 @@ const (
 
 // New makes a pump that continues at cursor. With an unset cursor it begins at the
 // end of the folder, wherever that is when the folder first shows itself.
-func New(policy *Policy, cursor Cursor) *Pump {
-	return &Pump{policy: policy, cursor: cursor}
+func New(policy *Policy, cursor Cursor, options Options) *Pump {
+	return &Pump{policy: policy, cursor: cursor, options: options}
 }
 
 // NewPolicy fills in what a policy leaves out.

@@ -39,7 +39,7 @@ func fetched(from, upto uint32, uids ...uint32) pump.Fetched {
 
 func batch(attempt int, from, upto uint32, uids ...uint32) pump.Send {
 	return pump.Send{Batch: pump.Batch{
-		UIDValidity: uv, From: from, Upto: upto, Mails: mails(uids...),
+		UIDValidity: uv, From: from, Upto: upto, Mails: mails(uids...), Count: len(uids),
 		Unread: 3, Noticed: epoch(), Attempt: attempt,
 	}}
 }
@@ -165,7 +165,7 @@ func TestPump(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10})
+			p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true})
 			for i, step := range steps {
 				got := p.Step(step.event, epoch().Add(step.after))
 				if diff := cmp.Diff(step.want, got); diff != "" {
@@ -178,7 +178,7 @@ func TestPump(t *testing.T) {
 
 func TestUnsetCursorBeginsAtTheEnd(t *testing.T) {
 	t.Parallel()
-	p := pump.New(policy(), pump.Cursor{})
+	p := pump.New(policy(), pump.Cursor{}, pump.Options{Confirmed: true})
 	if diff := cmp.Diff([]pump.Effect{commit(12)}, p.Step(head(13), epoch())); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
 	}
@@ -197,7 +197,7 @@ func TestBackOffGrowsToItsBound(t *testing.T) {
 		{pump.Retry, time.Second, 5 * time.Minute},
 		{pump.Auth, 5 * time.Minute, time.Hour},
 	} {
-		p := pump.New(full, pump.Cursor{UIDValidity: uv, UID: 10})
+		p := pump.New(full, pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true})
 		p.Step(head(12), epoch())
 		now := epoch()
 		var waits []time.Duration

@@ -66,7 +66,7 @@ func encode(instance string, push deliver.Push) ([]byte, error) {
 			Folder:      push.Folder,
 			UIDValidity: batch.UIDValidity,
 			Events:      events(instance, push),
-			Count:       len(batch.Mails),
+			Count:       batch.Count,
 			Unread:      batch.Unread,
 			Cursor:      batch.Upto,
 		},

@@ -38,7 +38,7 @@ func push(url string) deliver.Push {
 		Subscription: "sub_1", URL: url, Secret: secret.New(key), Content: mailv1.Content_CONTENT_ENVELOPE,
 		User: listen.User{Context: "1", ID: "249"}, Folder: "INBOX",
 		Batch: pump.Batch{
-			UIDValidity: 7, From: 11, Upto: 12, Unread: 3, Attempt: 1,
+			UIDValidity: 7, From: 11, Upto: 12, Count: 1, Unread: 3, Attempt: 1,
 			Noticed: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC),
 			Mails: []pump.Mail{{
 				UID: 12, From: "Anna <anna@example.org>", Subject: "Grüße & \"more\"", Size: 2048,
@@ -132,7 +132,7 @@ func TestBody(t *testing.T) {
 		return out
 	}
 	reset := push(url)
-	reset.Batch.Kind, reset.Batch.Mails = pump.Reset, nil
+	reset.Batch.Kind, reset.Batch.Mails, reset.Batch.Count = pump.Reset, nil, 0
 	resetData := data()
 	resetData["count"] = 0.0
 	for _, c2 := range []struct {

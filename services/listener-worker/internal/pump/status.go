@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pump
+
+import "time"
+
+// State is what a pump is doing.
+type State int
+
+// The states.
+const (
+	// Idle means that there is nothing to push.
+	Idle State = iota
+	// Busy means that a mailbox is read, or a request out or about to be.
+	Busy
+	// Gathering means that more mails are gathered before the next push.
+	Gathering
+	// Backoff means that it stays away after a failure; see LastError.
+	Backoff
+	// Unconfirmed means that the endpoint has not said yet that it wants pushes.
+	Unconfirmed
+)
+
+// Status is what a pump shows to people.
+type Status struct {
+	Cursor        Cursor
+	Lag           uint32    // UIDs between the cursor and the end of the folder
+	OldestPending time.Time // when the oldest pending mail was noticed; zero without one
+	State         State
+	Failures      int       // of the endpoint, in a row
+	NextTry       time.Time // zero when none waits
+	LastError     string    // why it is not well; empty when it is
+}
+
+// Status tells what the pump is doing.
+func (p *Pump) Status() Status {
+	return Status{Cursor: p.cursor, Failures: p.failures}
+}
