@@ -74,14 +74,16 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 
 func (s *Service) handler(w parts) http.Handler {
 	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxInternalBytes, identity.Allow(map[string][]string{
-		workerv1connect.WorkerServiceGetListenersProcedure: {identity.Admin},
-		workerv1connect.WorkerServiceGetBaselineProcedure:  {identity.Admin},
-		workerv1connect.WorkerServiceSetDrainingProcedure:  {identity.Admin},
+		workerv1connect.WorkerServiceGetListenersProcedure:  {identity.Admin},
+		workerv1connect.WorkerServiceGetBaselineProcedure:   {identity.Admin},
+		workerv1connect.WorkerServiceSetDrainingProcedure:   {identity.Admin},
+		workerv1connect.WorkerServiceGetDeliveriesProcedure: {identity.Admin},
+		workerv1connect.WorkerServiceSendTestProcedure:      {identity.Admin},
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(workerv1connect.NewWorkerServiceHandler(handler.New(handler.Worker{
 		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Baseline: listen.Baseline,
-		SetDraining: w.owner.SetDraining,
+		SetDraining: w.owner.SetDraining, Deliveries: w.delivery,
 	}), options...))
 	return identity.Middleware(mux)
 }

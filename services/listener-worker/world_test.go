@@ -259,7 +259,9 @@ func (w *world) subscription(address, id string, user *mailv1.User) *registryv1.
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &registryv1.Subscription{Id: id, WebhookUrl: w.hook.url, SecretVersion: 1, Cursors: baseline.Msg.GetCursors()}
+	return &registryv1.Subscription{
+		Id: id, WebhookUrl: w.hook.url, SecretVersion: 1, Confirmed: true, Cursors: baseline.Msg.GetCursors(),
+	}
 }
 
 // receiver is a webhook endpoint that checks signatures.

@@ -86,13 +86,7 @@ func (l *Loop) put(claim Claim, user listen.User, subscriptions []*registryv1.Su
 		byID[subscription.GetId()] = subscription
 	}
 	b.lanes = slices.DeleteFunc(b.lanes, func(lane *lane) bool {
-		subscription := byID[lane.subscription.GetId()]
-		if subscription == nil {
-			l.remove(lane)
-			return true
-		}
-		l.replace(lane, subscription)
-		return false
+		return !l.keepLane(lane, byID[lane.subscription.GetId()])
 	})
 	for _, folder := range b.folders {
 		folder.head.Stale = true
@@ -116,6 +110,23 @@ func (l *Loop) head(b *box, name string, head pump.Head) {
 	}
 }
 
+// keepLane takes in what the registry now says of a lane's subscription, nil when
+// nothing. It returns false when the lane is over: a replay begins with another one at
+// the cursor that is listed, whatever this one has come to.
+func (l *Loop) keepLane(lane *lane, subscription *registryv1.Subscription) bool {
+	if subscription == nil {
+		l.remove(lane)
+		return false
+	}
+	if subscription.GetReplay() > lane.subscription.GetReplay() {
+		l.remove(lane)
+		l.commit.supersede(row{lane.box.claim, subscription.GetId(), lane.folder})
+		return false
+	}
+	l.replace(lane, subscription)
+	return true
+}
+
 // addLanes makes the lanes that a folder lacks.
 func (l *Loop) addLanes(b *box, folder folder) {
 	for _, subscription := range b.subscriptions {
@@ -124,11 +135,8 @@ func (l *Loop) addLanes(b *box, folder folder) {
 		}) {
 			continue
 		}
-		cursor := l.commit.latest(b.claim, subscription.GetId(), folder.name, storedCursor(subscription, folder.name))
-		lane := newLane(b, folder.name, subscription, pump.New(l.policy, cursor, pump.Options{Confirmed: true}))
-		b.lanes = append(b.lanes, lane)
-		l.prefetch.push(lane)
-		l.step(lane, folder.head)
+		at := row{b.claim, subscription.GetId(), folder.name}
+		l.addLane(b, folder, subscription, l.commit.latest(at, subscription))
 	}
 }
 
@@ -139,6 +147,15 @@ func storedCursor(subscription *registryv1.Subscription, folder string) pump.Cur
 		}
 	}
 	return pump.Cursor{}
+}
+
+// fetchFor reads the mailbox for a lane; one that is over begins nothing new.
+func (l *Loop) fetchFor(lane *lane, from uint32) {
+	if lane.gone {
+		l.turns.done(lane)
+		return
+	}
+	l.fetch(lane.box, from)
 }
 
 // fetch asks for mails, once for all lanes that wait for the same.
@@ -186,5 +203,6 @@ func (l *Loop) drop(claims claimSet) {
 		d.cut(func(lane *lane) bool { return claims[lane.box.claim] })
 	}
 	l.commit.forget(claims)
+	l.reports.forget(claims)
 	l.settleDrains()
 }

@@ -8,17 +8,24 @@ import (
 	"maps"
 	"time"
 
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
 const (
-	commitTimeout  = 10 * time.Second
-	minCommitDelay = 250 * time.Millisecond // after a commit that could not be made; doubled
-	maxCommitDelay = 5 * time.Second
+	commitTimeout = 10 * time.Second
+	minRetryDelay = 250 * time.Millisecond // after a call of the registry that failed; doubled
+	maxRetryDelay = 5 * time.Second
 )
 
+// retryDelay is how long to wait with the next call after a number of failures before
+// this one.
+func retryDelay(failures int) time.Duration {
+	return min(minRetryDelay<<min(failures, 8), maxRetryDelay)
+}
+
 // committer gathers cursors and stores them in groups, one group at a time. Only
-// the newest cursor of a (subscription, folder) is kept.
+// the newest cursor of a (subscription, folder) is kept, with all that was stepped over.
 type committer struct {
 	store    Registry
 	waiting  rows
@@ -26,13 +33,6 @@ type committer struct {
 	at       time.Time
 	failures int
 	since    time.Time // since when something has been waiting; zero when nothing is
-}
-
-type rows map[row]pump.Cursor
-
-type row struct {
-	claim                Claim
-	subscription, folder string
 }
 
 func newCommitter(store Registry) *committer { return &committer{store: store, waiting: make(rows)} }
@@ -53,22 +53,33 @@ func (c *committer) stalled(now time.Time, bound time.Duration) bool {
 	return !c.since.IsZero() && now.Sub(c.since) > bound
 }
 
-// latest is the newest cursor known of a (subscription, folder): one that has yet to
-// be stored, or else the stored one.
-func (c *committer) latest(claim Claim, subscription, folder string, stored pump.Cursor) pump.Cursor {
-	at := row{claim, subscription, folder}
-	if cursor, ok := c.waiting[at]; ok {
-		return cursor
+// latest is the newest cursor known of a row: one that has yet to be stored, or else
+// the stored one. What came before a replay does not count.
+func (c *committer) latest(at row, subscription *registryv1.Subscription) pump.Cursor {
+	for _, group := range []rows{c.waiting, c.inFlight} {
+		if e, ok := group[at]; ok && e.replay >= subscription.GetReplay() {
+			return e.cursor
+		}
 	}
-	if cursor, ok := c.inFlight[at]; ok {
-		return cursor
-	}
-	return stored
+	return storedCursor(subscription, at.folder)
+}
+
+// supersede drops what is waiting for a row, because of a replay. What is in flight
+// will not be put back.
+func (c *committer) supersede(at row) {
+	delete(c.waiting, at)
+	delete(c.inFlight, at)
+	c.rest()
 }
 
 // forget drops what is waiting for the claims.
 func (c *committer) forget(claims claimSet) {
-	maps.DeleteFunc(c.waiting, func(at row, _ pump.Cursor) bool { return claims[at.claim] })
+	maps.DeleteFunc(c.waiting, func(at row, _ entry) bool { return claims[at.claim] })
+	c.rest()
+}
+
+// rest notes when there is nothing left to store.
+func (c *committer) rest() {
 	if len(c.waiting) == 0 && c.inFlight == nil {
 		c.since = time.Time{}
 	}
@@ -86,8 +97,9 @@ func (c *committer) holds(claims claimSet) bool {
 	return false
 }
 
-// addCursor has a lane's cursor stored with the next group.
-func (l *Loop) addCursor(lane *lane, cursor pump.Cursor) {
+// addCursor has a lane's cursor stored with the next group, together with what was
+// stepped over on the way there.
+func (l *Loop) addCursor(lane *lane, commit pump.Commit, letters []DeadLetter) {
 	c, now := l.commit, time.Now()
 	if len(c.waiting) == 0 {
 		c.at = later(c.at, now.Add(l.cfg.CommitEvery))
@@ -95,7 +107,13 @@ func (l *Loop) addCursor(lane *lane, cursor pump.Cursor) {
 	if c.since.IsZero() {
 		c.since = now
 	}
-	c.waiting[row{lane.box.claim, lane.subscription.GetId(), lane.folder}] = cursor
+	at := row{lane.box.claim, lane.subscription.GetId(), lane.folder}
+	e := entry{commit.Cursor, lane.subscription.GetReplay(), commit.Rewind, letters}
+	if before, waits := c.waiting[at]; waits {
+		e = e.over(before)
+	}
+	c.waiting[at] = e
+	l.metrics.served(commit, letters)
 	if len(c.waiting) >= l.cfg.CommitRows && c.failures == 0 {
 		c.at = now
 	}
@@ -113,10 +131,7 @@ func (l *Loop) startCommit() {
 	c := l.commit
 	c.inFlight, c.waiting = c.waiting, make(rows)
 	began := time.Now()
-	groups := make(map[Claim][]Cursor)
-	for at, cursor := range c.inFlight {
-		groups[at.claim] = append(groups[at.claim], Cursor{at.subscription, at.folder, cursor})
-	}
+	groups := c.inFlight.byClaim()
 	l.work.Go(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, commitTimeout)
 		defer cancel()
@@ -157,12 +172,13 @@ func (l *Loop) fenced(claims []Claim) {
 // while: what is sent meanwhile would be sent again after a crash, with the same ids.
 func (l *Loop) commitFailed(group rows, err error) {
 	c := l.commit
-	for at, cursor := range group {
-		if _, newer := c.waiting[at]; !newer {
-			c.waiting[at] = cursor
+	for at, e := range group {
+		if newer, waits := c.waiting[at]; waits {
+			e = newer.over(e)
 		}
+		c.waiting[at] = e
 	}
-	delay := min(minCommitDelay<<min(c.failures, 8), maxCommitDelay)
+	delay := retryDelay(c.failures)
 	c.failures++
 	c.at = time.Now().Add(delay)
 	l.cfg.Log.WarnContext(l.ctx, "cursors could not be stored", "cursors", len(c.waiting), "retry_in", delay, "error", err)

@@ -6,8 +6,9 @@
 //
 // One goroutine steps all pumps. What can block, an endpoint, the vault, the
 // registry, runs beside it in bounded number and comes back as an event. A pump needs
-// a turn to hold mails in memory; turns are bounded in all and per origin and go round
-// the origins, so that an endpoint that hangs holds up its own origin only.
+// a turn to hold mails in memory; turns are bounded in all, per tenant and per origin
+// and go round them, so that an endpoint that hangs holds up its own origin only. An
+// origin that fails whoever asks gets no turns but one now and then, to see.
 //
 // Invariants: a cursor is stored only under the claim its mailbox is held by; once a
 // claim is refused or dropped nothing more is sent for it; while the right to act is in
@@ -32,9 +33,11 @@ type Config struct {
 	Log     *slog.Logger          // nil: no log
 	Metrics prometheus.Registerer // nil: no metrics
 	Policy  pump.Policy
-	// Turns bounds the batches in memory (1,024), OriginTurns those of one origin (64).
-	Turns, OriginTurns int
-	// Cursors are committed CommitEvery (100 ms) or at CommitRows (500).
+	// Turns bounds the batches in memory (1,024), TenantTurns those of one context
+	// (256) and OriginTurns those to one origin (64).
+	Turns, TenantTurns, OriginTurns int
+	// Cursors are committed, and endpoints reported, CommitEvery (100 ms); cursors also
+	// at CommitRows (500).
 	CommitEvery time.Duration
 	CommitRows  int
 	// Prefetches bounds the signing secrets that are opened at once ahead of a
@@ -52,6 +55,7 @@ type Config struct {
 
 const (
 	defaultTurns          = 1024
+	defaultTenantTurns    = 256
 	defaultOriginTurns    = 64
 	defaultCommitEvery    = 100 * time.Millisecond
 	defaultCommitRows     = 500
@@ -73,8 +77,9 @@ type Loop struct {
 	queue   []func()
 	wake    chan struct{}
 	stopped chan struct{}
-	work    sync.WaitGroup // sends, commits, questions and prefetches
+	work    sync.WaitGroup // sends, commits, reports, questions and prefetches
 	gate    *gate
+	backlog backlog
 
 	// Only the loop's goroutine touches what follows.
 	ctx      context.Context //nolint:containedctx // the life of Run, for what it starts
@@ -82,6 +87,7 @@ type Loop struct {
 	turns    *turns
 	timers   timers
 	commit   *committer
+	reports  *reporter
 	prefetch prefetch
 	drains   []*drain
 }
@@ -93,7 +99,32 @@ var _ interface {
 
 // New makes a loop that does nothing until Run.
 func New(cfg Config, transport Transport, secrets Secrets, registry Registry, mailboxes Mailboxes) *Loop {
+	cfg = withDefaults(cfg)
+	l := &Loop{
+		cfg:       cfg,
+		policy:    pump.NewPolicy(cfg.Policy),
+		transport: transport,
+		secrets:   secrets,
+		mailboxes: mailboxes,
+		metrics:   newMetrics(cfg.Metrics),
+		wake:      make(chan struct{}, 1),
+		stopped:   make(chan struct{}),
+		boxes:     make(map[listen.User]*box),
+		turns:     newTurns(limits{process: cfg.Turns, tenant: cfg.TenantTurns, origin: cfg.OriginTurns}),
+		commit:    newCommitter(registry),
+		reports:   newReporter(registry),
+		prefetch:  prefetch{max: cfg.Prefetches},
+	}
+	l.gate = &gate{current: cfg.Current, registry: registry, metrics: l.metrics, start: func(ask func(context.Context)) {
+		l.work.Go(func() { ask(l.ctx) })
+	}}
+	l.showGauges(cfg.Metrics)
+	return l
+}
+
+func withDefaults(cfg Config) Config {
 	setDefault(&cfg.Turns, defaultTurns)
+	setDefault(&cfg.TenantTurns, defaultTenantTurns)
 	setDefault(&cfg.OriginTurns, defaultOriginTurns)
 	setDefault(&cfg.CommitEvery, defaultCommitEvery)
 	setDefault(&cfg.CommitRows, defaultCommitRows)
@@ -108,24 +139,7 @@ func New(cfg Config, transport Transport, secrets Secrets, registry Registry, ma
 	if cfg.Current == nil {
 		cfg.Current = func() bool { return true }
 	}
-	l := &Loop{
-		cfg:       cfg,
-		policy:    pump.NewPolicy(cfg.Policy),
-		transport: transport,
-		secrets:   secrets,
-		mailboxes: mailboxes,
-		metrics:   newMetrics(cfg.Metrics),
-		wake:      make(chan struct{}, 1),
-		stopped:   make(chan struct{}),
-		boxes:     make(map[listen.User]*box),
-		turns:     newTurns(cfg.Turns, cfg.OriginTurns),
-		commit:    newCommitter(registry),
-		prefetch:  prefetch{max: cfg.Prefetches},
-	}
-	l.gate = &gate{current: cfg.Current, registry: registry, metrics: l.metrics, start: func(ask func(context.Context)) {
-		l.work.Go(func() { ask(l.ctx) })
-	}}
-	return l
+	return cfg
 }
 
 func setDefault[T comparable](value *T, fallback T) {
@@ -191,18 +205,22 @@ func (l *Loop) onTime(now time.Time) {
 		if due == nil {
 			break
 		}
-		l.step(due, pump.Tick{})
+		l.alarmed(due, now)
 	}
 	if l.commit.due(now) {
 		l.startCommit()
 	}
+	l.startReport(now)
+	l.backlog.survey(now)
 }
 
 // nextTime is when onTime is needed next.
 func (l *Loop) nextTime() (time.Time, bool) {
 	at, ok := l.timers.next()
-	if commitAt, waits := l.commit.next(); waits && (!ok || commitAt.Before(at)) {
-		return commitAt, true
+	for _, next := range []func() (time.Time, bool){l.commit.next, l.reports.next, l.backlog.next} {
+		if other, waits := next(); waits && (!ok || other.Before(at)) {
+			at, ok = other, true
+		}
 	}
 	return at, ok
 }

@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"time"
 
-	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
@@ -18,32 +18,55 @@ type lane struct {
 	box          *box
 	folder       string
 	subscription *registryv1.Subscription
-	origin       string
-	secret       secret.String // zero until opened
+	key          key
 	pump         *pump.Pump
 
+	origin *origin         // where its endpoint is
+	ailing *element[*lane] // in the origin's ailing, nil when it does not ail
+	behind *element[*lane] // in the loop's behind, nil when nothing is pending
+
+	queue   *queue          // where it waits for a turn or has got it
+	place   *element[*lane] // in the queue, nil when it does not wait
 	hasTurn bool
-	turnAt  *origin            // where it waits or has its turn
-	gone    bool               // removed; what is in flight may still come back
-	drain   *drain             // who waits for what is in flight, when it is removed gently
-	cancel  context.CancelFunc // cuts off the request in flight; nil without one
 
-	due   time.Time // of the timer; see timers
-	index int       // in timers, -1 without one
+	gone   bool               // removed; what is in flight may still come back
+	drain  *drain             // who waits for what is in flight, when it is removed gently
+	cancel context.CancelFunc // cuts off the request in flight; nil without one
+
+	alarm           // at tick, or earlier to be told that the origin works
+	tick  time.Time // when the pump wants to be told the time
+	awake bool
 }
 
-func newLane(box *box, folder string, subscription *registryv1.Subscription, p *pump.Pump) *lane {
-	return &lane{
-		box: box, folder: folder, subscription: subscription, pump: p,
-		origin: originOf(subscription.GetWebhookUrl()), index: -1,
+// addLane makes a lane that goes on at a cursor.
+func (l *Loop) addLane(b *box, folder folder, subscription *registryv1.Subscription, cursor pump.Cursor) {
+	lane := &lane{
+		box: b, folder: folder.name, subscription: subscription,
+		pump:   pump.New(l.policy, cursor, optionsOf(subscription)),
+		origin: l.turns.join(originOf(subscription.GetWebhookUrl())),
 	}
+	b.lanes = append(b.lanes, lane)
+	l.prefetch.push(lane)
+	l.step(lane, folder.head)
 }
 
-// keep remembers an opened secret, unless there is a newer one to open by now.
-func (lane *lane) keep(key secret.String, version uint64) {
-	if !key.IsZero() && lane.subscription.GetSecretVersion() == version {
-		lane.secret = key
+func optionsOf(subscription *registryv1.Subscription) pump.Options {
+	out := pump.Options{Mode: modeOf(subscription.GetMode()), Confirmed: subscription.GetConfirmed()}
+	if since := subscription.GetFailingSince(); since != nil {
+		out.FailingSince = since.AsTime()
 	}
+	return out
+}
+
+func modeOf(mode mailv1.Mode) pump.Mode {
+	switch mode {
+	case mailv1.Mode_MODE_LATEST:
+		return pump.ModeLatest
+	case mailv1.Mode_MODE_EACH:
+		return pump.ModeEach
+	case mailv1.Mode_MODE_BATCH, mailv1.Mode_MODE_UNSPECIFIED:
+	}
+	return pump.ModeBatch
 }
 
 // originOf is scheme, host and port of a URL: what fails together.
@@ -55,39 +78,18 @@ func originOf(raw string) string {
 	return target.Scheme + "://" + target.Host
 }
 
-// step tells a lane's pump of an event and carries out what it decides.
-func (l *Loop) step(lane *lane, event pump.Event) {
-	for _, effect := range lane.pump.Step(event, time.Now()) {
-		switch effect := effect.(type) {
-		case pump.Ready:
-			if !lane.gone {
-				l.turns.push(lane)
-			}
-		case pump.Fetch:
-			l.fetch(lane.box, effect.From)
-		case pump.Send:
-			if lane.gone { // a drain begins nothing new
-				l.turns.done(lane)
-				break
-			}
-			l.send(lane, effect.Batch)
-		case pump.Commit:
-			l.addCursor(lane, effect.Cursor)
-		case pump.Done:
-			l.turns.done(lane)
-		case pump.Wait:
-			if !lane.gone {
-				l.timers.set(lane, effect.Until)
-			}
-		}
-	}
-}
+// waits tells whether a lane has a timer.
+func (lane *lane) waits() bool { return lane.index > 0 }
 
 // remove takes a lane out. A request in flight is cut off, unless a drain waits for it.
 func (l *Loop) remove(lane *lane) {
 	lane.gone = true
 	l.timers.remove(lane)
 	l.prefetch.remove(lane)
+	l.turns.remove(lane)
+	lane.ail(false)
+	l.turns.leave(lane.origin)
+	l.caughtUp(lane)
 	switch {
 	case lane.pump.InFlight() && lane.drain == nil:
 		lane.cancel() // its turn comes back with it
@@ -100,13 +102,27 @@ func (l *Loop) remove(lane *lane) {
 func (l *Loop) replace(lane *lane, subscription *registryv1.Subscription) {
 	old := lane.subscription
 	lane.subscription = subscription
-	if old.GetWebhookUrl() == subscription.GetWebhookUrl() && old.GetSecretVersion() == subscription.GetSecretVersion() {
-		return
-	}
-	if old.GetSecretVersion() != subscription.GetSecretVersion() {
-		lane.secret = secret.String{}
+	if editionOf(old) != editionOf(subscription) {
+		lane.key = key{}
 		l.prefetch.push(lane)
 	}
-	lane.origin = originOf(subscription.GetWebhookUrl())
-	l.step(lane, pump.Renewed{Confirmed: true})
+	if old.GetWebhookUrl() != subscription.GetWebhookUrl() {
+		lane.ail(false)
+		at := l.turns.join(originOf(subscription.GetWebhookUrl()))
+		l.turns.leave(lane.origin)
+		lane.origin = at
+	}
+	if renewed(lane, old) {
+		options := optionsOf(subscription)
+		l.step(lane, pump.Renewed{Mode: options.Mode, Confirmed: options.Confirmed})
+	}
+}
+
+// renewed tells whether what was learned of the endpoint does not count any more.
+func renewed(lane *lane, old *registryv1.Subscription) bool {
+	subscription := lane.subscription
+	return subscription.GetRevision() > old.GetRevision() ||
+		subscription.GetWebhookUrl() != old.GetWebhookUrl() ||
+		subscription.GetSecretVersion() != old.GetSecretVersion() ||
+		subscription.GetConfirmed() && lane.pump.Status().State == pump.Unconfirmed
 }

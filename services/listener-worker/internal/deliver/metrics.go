@@ -11,42 +11,78 @@ import (
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
+// transportWebhook is the one transport there is, as a metric label.
+const transportWebhook = "webhook"
+
 type metrics struct {
-	deliveries *prometheus.CounterVec
-	latency    prometheus.Histogram
-	commits    prometheus.Counter
-	questions  prometheus.Counter
+	deliveries  *prometheus.CounterVec
+	pings       *prometheus.CounterVec
+	latency     prometheus.Histogram
+	accepted    *prometheus.HistogramVec
+	commits     prometheus.Counter
+	questions   prometheus.Counter
+	deadLetters prometheus.Counter
+	vanished    prometheus.Counter
+	held        prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
-		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mailpush_worker_deliveries_total",
-			Help: "Requests to endpoints, by what the answer means.",
-		}, []string{"class"}),
+		deliveries: counters("mailpush_worker_deliveries_total", "Requests to endpoints, by what the answer means.", "transport", "class"),
+		pings:      counters("mailpush_worker_pings_total", "Questions to endpoints whether they want pushes, by what the answer means.", "class"),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "mailpush_worker_noticed_to_sent_seconds",
 			Help:    "From noticing the oldest mail of a push to its first request.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 18),
 		}),
-		commits: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mailpush_worker_cursor_commits_total",
-			Help: "Cursors stored at the registry.",
-		}),
-		questions: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mailpush_worker_doubts_total",
-			Help: "Questions to the registry before a delivery, because etcd was silent.",
-		}),
+		accepted: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "mailpush_worker_noticed_to_accepted_seconds",
+			Help:    "From noticing the oldest mail of a push to its acceptance by the endpoint, with all tries.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 12),
+		}, []string{"transport"}),
+		commits:     counter("mailpush_worker_cursor_commits_total", "Cursors stored at the registry."),
+		questions:   counter("mailpush_worker_doubts_total", "Questions to the registry before a delivery, because etcd was silent."),
+		deadLetters: counter("mailpush_worker_dead_letters_total", "Ranges of mails that were stepped over because an endpoint would not take them."),
+		vanished:    counter("mailpush_worker_vanished_total", "UIDs that held no mail any more when they were to be pushed."),
+		held:        counter("mailpush_worker_gone_held_total", "Endpoints that say they are gone whose subscription was kept, because too many of the origin do."),
 	}
 	for _, class := range pump.Classes() {
-		m.deliveries.WithLabelValues(class.String())
+		m.deliveries.WithLabelValues(transportWebhook, class.String())
+		m.pings.WithLabelValues(class.String())
 	}
+	m.accepted.WithLabelValues(transportWebhook)
 	if registerer != nil {
-		registerer.MustRegister(m.deliveries, m.latency, m.commits, m.questions)
+		registerer.MustRegister(m.deliveries, m.pings, m.latency, m.accepted, m.commits, m.questions, m.deadLetters, m.vanished, m.held)
 	}
 	return m
 }
 
-func (m *metrics) result(class pump.Class) { m.deliveries.WithLabelValues(class.String()).Inc() }
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
 
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+// sent counts the first request of a push.
 func (m *metrics) sent(after time.Duration) { m.latency.Observe(after.Seconds()) }
+
+// answered counts what came of a request.
+func (m *metrics) answered(r *request, now time.Time) {
+	class := r.result.Class.String()
+	if r.ping {
+		m.pings.WithLabelValues(class).Inc()
+		return
+	}
+	m.deliveries.WithLabelValues(transportWebhook, class).Inc()
+	if r.result.Class == pump.OK {
+		m.accepted.WithLabelValues(transportWebhook).Observe(now.Sub(r.push.Batch.Noticed).Seconds())
+	}
+}
+
+// served counts what was passed over on the way to a cursor.
+func (m *metrics) served(commit pump.Commit, letters []DeadLetter) {
+	m.vanished.Add(float64(commit.Vanished))
+	m.deadLetters.Add(float64(len(letters)))
+}

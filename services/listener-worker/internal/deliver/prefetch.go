@@ -3,8 +3,6 @@
 
 package deliver
 
-import "mailpush.internal/pkg/secret"
-
 // prefetch are the lanes whose signing secret is to be opened ahead of their first
 // push, max at a time, in no order. It holds nothing of a lane that is gone, however
 // long the vault takes.
@@ -38,7 +36,7 @@ func (p *prefetch) pop() *lane {
 	}
 	for lane := range p.waiting {
 		p.remove(lane)
-		if lane.secret.IsZero() && lane.cancel == nil {
+		if !lane.key.opened() && lane.cancel == nil {
 			p.active++
 			return lane
 		}
@@ -50,21 +48,21 @@ func (p *prefetch) pop() *lane {
 // push that comes first opens its own.
 func (l *Loop) openAhead() {
 	for lane := l.prefetch.pop(); lane != nil; lane = l.prefetch.pop() {
-		user, id, version := lane.box.user, lane.subscription.GetId(), lane.subscription.GetSecretVersion()
+		user, subscription := lane.box.user, lane.subscription
 		l.work.Go(func() {
-			key, err := l.secrets.SigningSecret(l.ctx, user, id)
+			opened, err := openKey(l.ctx, l.secrets, user, subscription)
 			if err != nil {
-				key = secret.String{} // the first push tries again, and tells
+				opened = key{} // the first push tries again, and tells
 			}
-			l.post(func() { l.openedAhead(lane, key, version) })
+			l.post(func() { l.openedAhead(lane, opened, editionOf(subscription)) })
 		})
 	}
 }
 
 // openedAhead takes in a secret, or that there is none.
-func (l *Loop) openedAhead(lane *lane, key secret.String, version uint64) {
+func (l *Loop) openedAhead(lane *lane, opened key, of edition) {
 	l.prefetch.active--
 	if !lane.gone {
-		lane.keep(key, version)
+		lane.keep(opened, of)
 	}
 }

@@ -27,43 +27,44 @@ func setOf(claims []Claim) claimSet {
 	return set
 }
 
-// Cursor is how far one subscription has been served in one folder.
-type Cursor struct {
-	Subscription string
-	Folder       string
-	pump.Cursor
-}
-
 // Push is one request to one endpoint.
 type Push struct {
 	Subscription string
 	URL          string
-	Secret       secret.String
+	Secret       secret.String // one, or two with a space between them, the newest first
 	Content      mailv1.Content
 	User         listen.User
 	Folder       string
 	Batch        pump.Batch
 }
 
-// Transport carries pushes. Send blocks until the endpoint has answered, the
-// transport's own time-out has passed or ctx ends; it is called concurrently.
+// Transport carries pushes. Its methods block until the endpoint has answered, the
+// transport's own time-out has passed or ctx ends; they are called concurrently.
 type Transport interface {
+	// Send announces a batch.
 	Send(ctx context.Context, push Push) pump.Result
+	// Ping asks whether the endpoint wants pushes; the batch does not matter.
+	Ping(ctx context.Context, push Push) pump.Result
+	// Test shows that pushes arrive; the batch does not matter.
+	Test(ctx context.Context, push Push) pump.Result
 }
 
 // Secrets gives out the keys that sign pushes. An error of kind fault.NotFound means
 // that there is none; any other may mend.
 type Secrets interface {
-	SigningSecret(ctx context.Context, user listen.User, subscription string) (secret.String, error)
+	SigningSecret(ctx context.Context, user listen.User, subscription string, slot uint32) (secret.String, error)
 }
 
-// Registry keeps cursors, and knows who holds a shard. Both calls return the claims
-// that a newer epoch has fenced.
+// Registry keeps cursors, knows who holds a shard, and decides what becomes of
+// subscriptions. A claim that a newer epoch has fenced is refused.
 type Registry interface {
 	// CommitCursors stores cursors, those of the claims it returns excepted.
 	CommitCursors(ctx context.Context, cursors map[Claim][]Cursor) (refused []Claim, err error)
 	// OpenEpoch opens the claims' epochs, which changes nothing when they are the newest.
 	OpenEpoch(ctx context.Context, claims []Claim) (refused []Claim, err error)
+	// ReportEndpoints tells what endpoints have come to, at most MaxReports of them. It
+	// returns what became of their subscriptions, in the order of the reports.
+	ReportEndpoints(ctx context.Context, reports []Report) ([]Verdict, error)
 }
 
 // Mailboxes reads mail; the answer comes as Loop.Fetched.

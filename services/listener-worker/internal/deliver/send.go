@@ -8,52 +8,75 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/fault"
-	"mailpush.internal/pkg/secret"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
-// send starts a lane's request.
-func (l *Loop) send(lane *lane, batch pump.Batch) {
+// request is one request to an endpoint, and what came of it.
+type request struct {
+	claim        Claim
+	subscription *registryv1.Subscription
+	push         Push
+	ping         bool // it asks for consent, and announces nothing
+
+	key    key
+	made   bool // the endpoint, not the vault or the registry, gave the result
+	result pump.Result
+}
+
+// send starts a lane's request: a batch, or a ping without one.
+func (l *Loop) send(lane *lane, batch pump.Batch, ping bool) {
+	if lane.gone { // a drain begins nothing new
+		l.turns.done(lane)
+		return
+	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	lane.cancel = cancel
-	version := lane.subscription.GetSecretVersion()
-	push := Push{
-		Subscription: lane.subscription.GetId(),
-		URL:          lane.subscription.GetWebhookUrl(),
-		Secret:       lane.secret,
-		Content:      lane.subscription.GetContent(),
-		User:         lane.box.user,
-		Folder:       lane.folder,
-		Batch:        batch,
+	r := &request{
+		claim: lane.box.claim, subscription: lane.subscription, ping: ping, key: lane.key,
+		push: Push{
+			Subscription: lane.subscription.GetId(),
+			URL:          lane.subscription.GetWebhookUrl(),
+			Content:      lane.subscription.GetContent(),
+			User:         lane.box.user,
+			Folder:       lane.folder,
+			Batch:        batch,
+		},
 	}
-	claim := lane.box.claim
 	l.work.Go(func() {
 		defer cancel()
-		key, result := l.request(ctx, claim, push)
-		l.post(func() { l.sent(lane, key, version, result) }) //nolint:contextcheck // ctx ends with this request
+		l.perform(ctx, r)
+		l.post(func() { l.answered(lane, r) }) //nolint:contextcheck // ctx ends with this request
 	})
 }
 
-// request opens the signing secret when it is not at hand and sends, if the right to
-// act allows it. It runs beside the loop.
-func (l *Loop) request(ctx context.Context, claim Claim, push Push) (secret.String, pump.Result) {
-	if push.Secret.IsZero() {
-		key, err := l.secrets.SigningSecret(ctx, push.User, push.Subscription)
-		if err != nil {
-			return key, unopened(err)
+// perform opens the signing secret when it is not at hand and makes the request, if
+// the right to act allows it. It runs beside the loop.
+func (l *Loop) perform(ctx context.Context, r *request) {
+	if !r.key.opened() {
+		var err error
+		if r.key, err = openKey(ctx, l.secrets, r.push.User, r.subscription); err != nil {
+			r.key, r.result = key{}, unopened(err)
+			return
 		}
-		push.Secret = key
 	}
-	if held, err := l.gate.pass(ctx, claim); err != nil || !held {
+	if held, err := l.gate.pass(ctx, r.claim); err != nil || !held {
 		if err == nil {
-			l.post(func() { l.fenced([]Claim{claim}) }) //nolint:contextcheck // it outlives this request
+			l.post(func() { l.fenced([]Claim{r.claim}) }) //nolint:contextcheck // it outlives this request
 		}
-		return push.Secret, unsent()
+		r.result = unsent()
+		return
 	}
-	if push.Batch.Attempt == 1 {
-		l.metrics.sent(time.Since(push.Batch.Noticed))
+	r.push.Secret = r.key.at(time.Now())
+	r.made = true
+	if r.ping {
+		r.result = l.transport.Ping(ctx, r.push)
+		return
 	}
-	return push.Secret, l.transport.Send(ctx, push)
+	if r.push.Batch.Attempt == 1 {
+		l.metrics.sent(time.Since(r.push.Batch.Noticed))
+	}
+	r.result = l.transport.Send(ctx, r.push)
 }
 
 // unopened classifies a signing secret that could not be had.
@@ -70,21 +93,28 @@ func unsent() pump.Result {
 	return pump.Result{Class: pump.Retry, Detail: "the shard is held by another worker"}
 }
 
-// sent takes in the answer to a lane's request.
-func (l *Loop) sent(lane *lane, key secret.String, version uint64, result pump.Result) {
-	l.metrics.result(result.Class)
+// answered takes in what came of a lane's request.
+func (l *Loop) answered(lane *lane, r *request) {
+	l.metrics.answered(r, time.Now())
 	lane.cancel = nil
 	if lane.gone && lane.drain == nil {
 		l.turns.done(lane)
 		return
 	}
-	lane.keep(key, version)
-	if result.Class != pump.OK {
-		l.cfg.Log.WarnContext(l.ctx, "push was not accepted", "class", result.Class.String(),
+	lane.keep(r.key, editionOf(r.subscription))
+	if r.result.Class != pump.OK {
+		l.cfg.Log.WarnContext(l.ctx, "push was not accepted", "class", r.result.Class.String(), "ping", r.ping,
 			"context_id", lane.box.user.Context, "user_id", lane.box.user.ID,
-			"subscription_id", lane.subscription.GetId(), "reason", result.Detail)
+			"subscription_id", lane.subscription.GetId(), "reason", r.result.Detail)
 	}
-	l.step(lane, pump.Sent{Result: result})
+	if r.made {
+		l.judge(lane, verdictOf(r.result))
+	}
+	if r.ping {
+		l.step(lane, pump.Pinged{Result: r.result})
+	} else {
+		l.step(lane, pump.Sent{Result: r.result})
+	}
 	if lane.drain != nil {
 		l.drained(lane)
 	}

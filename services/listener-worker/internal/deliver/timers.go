@@ -8,61 +8,73 @@ import (
 	"time"
 )
 
-// timers are the lanes that wait, the earliest first. A lane has one timer at most.
-type timers struct{ lanes byDue }
+// alarm is when something wants to be looked at.
+type alarm struct {
+	due   time.Time
+	index int // in timers, counted from one; zero without a timer
+}
 
-// set gives a lane a timer, in place of the one it has.
-func (t *timers) set(lane *lane, at time.Time) {
-	lane.due = at
-	if lane.index >= 0 {
-		heap.Fix(&t.lanes, lane.index)
+// timed is what can have a timer, one at most: a lane or an origin.
+type timed interface{ timer() *alarm }
+
+func (a *alarm) timer() *alarm { return a }
+
+// timers are those that wait, the earliest first.
+type timers struct{ heap byDue }
+
+// set gives a timer, in place of the one there is.
+func (t *timers) set(of timed, at time.Time) {
+	a := of.timer()
+	a.due = at
+	if a.index > 0 {
+		heap.Fix(&t.heap, a.index-1)
 		return
 	}
-	heap.Push(&t.lanes, lane)
+	heap.Push(&t.heap, of)
 }
 
-func (t *timers) remove(lane *lane) {
-	if lane.index >= 0 {
-		heap.Remove(&t.lanes, lane.index)
+func (t *timers) remove(of timed) {
+	if index := of.timer().index; index > 0 {
+		heap.Remove(&t.heap, index-1)
 	}
 }
 
-// popDue takes out a lane whose time has come, nil without one.
-func (t *timers) popDue(now time.Time) *lane {
-	if len(t.lanes) == 0 || t.lanes[0].due.After(now) {
+// popDue takes out one whose time has come, nil without one.
+func (t *timers) popDue(now time.Time) timed {
+	if at, ok := t.next(); !ok || at.After(now) {
 		return nil
 	}
-	return heap.Pop(&t.lanes).(*lane) //nolint:errcheck,forcetypeassert // only lanes are pushed
+	return heap.Pop(&t.heap).(timed) //nolint:errcheck,forcetypeassert // nothing else is pushed
 }
 
 func (t *timers) next() (time.Time, bool) {
-	if len(t.lanes) == 0 {
+	if len(t.heap) == 0 {
 		return time.Time{}, false
 	}
-	return t.lanes[0].due, true
+	return t.heap[0].timer().due, true
 }
 
 // byDue implements [heap.Interface].
-type byDue []*lane
+type byDue []timed
 
 // Len implements [heap.Interface].
 func (h *byDue) Len() int { return len(*h) }
 
 // Less implements [heap.Interface].
-func (h *byDue) Less(i, j int) bool { return (*h)[i].due.Before((*h)[j].due) }
+func (h *byDue) Less(i, j int) bool { return (*h)[i].timer().due.Before((*h)[j].timer().due) }
 
 // Swap implements [heap.Interface].
 func (h *byDue) Swap(i, j int) {
-	lanes := *h
-	lanes[i], lanes[j] = lanes[j], lanes[i]
-	lanes[i].index, lanes[j].index = i, j
+	all := *h
+	all[i], all[j] = all[j], all[i]
+	all[i].timer().index, all[j].timer().index = i+1, j+1
 }
 
 // Push implements [heap.Interface].
 func (h *byDue) Push(x any) {
-	lane := x.(*lane) //nolint:errcheck,forcetypeassert // only lanes are pushed
-	lane.index = len(*h)
-	*h = append(*h, lane)
+	of := x.(timed) //nolint:errcheck,forcetypeassert // nothing else is pushed
+	*h = append(*h, of)
+	of.timer().index = len(*h)
 }
 
 // Pop implements [heap.Interface].
@@ -71,6 +83,6 @@ func (h *byDue) Pop() any {
 	last := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
-	last.index = -1
+	last.timer().index = 0
 	return last
 }

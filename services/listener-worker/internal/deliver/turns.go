@@ -3,53 +3,76 @@
 
 package deliver
 
-// turns hands out the right to hold a batch in memory: at most max in all and
-// perOrigin to one origin, going round the origins that wait.
+import "sync/atomic"
+
+// limits bound the turns that are out at once.
+type limits struct{ process, tenant, origin int }
+
+// turns hands out the right to hold a batch in memory. It goes round the tenants and,
+// in each, round the origins its lanes wait at, so that neither a tenant with many
+// origins nor an origin with many lanes keeps others waiting.
+//
+// A queue that is found at an origin without room is parked there until the origin
+// has room: who waits for a full origin costs nothing meanwhile. Each turn given back
+// wakes one of the parked, and the origin itself goes round with the tenants while it
+// has room and any are parked, so that none is forgotten when who was woken cannot
+// use the room. Tenants without room number no more than process / tenant, so looking
+// past them costs little.
 type turns struct {
-	max, perOrigin int
-	active         int
-	origins        map[string]*origin
-	ring           []*origin // those with a waiting lane and room, in the order to serve
-}
+	limits
 
-// origin is where lanes wait whose endpoints share scheme, host and port.
-type origin struct {
-	name    string
-	waiting []*lane // may hold lanes that are gone
 	active  int
-	inRing  bool
+	tenants map[string]*tenant
+	origins map[string]*origin
+	states  [halfOpen + 1]atomic.Int64 // how many origins have a breaker so; metrics read it
+	ring    fifo[party]
 }
 
-func newTurns(most, perOrigin int) *turns {
-	return &turns{max: most, perOrigin: perOrigin, origins: make(map[string]*origin)}
+// party goes round: a tenant or an origin.
+type party interface {
+	// next gives a lane its turn, nil when there is none.
+	next(t *turns) *lane
+	// idle tells whether there is nothing to serve or no room to.
+	idle(t *turns) bool
+	// seat is the party's place in the ring, nil without one.
+	seat() **element[party]
+}
+
+func newTurns(most limits) *turns {
+	return &turns{limits: most, tenants: make(map[string]*tenant), origins: make(map[string]*origin)}
 }
 
 // push lets a lane wait for its turn. Should the lane's origin change, this turn still
 // counts for the one it waited at.
 func (t *turns) push(lane *lane) {
-	o := t.origins[lane.origin]
-	if o == nil {
-		o = &origin{name: lane.origin}
-		t.origins[o.name] = o
+	q := t.queue(lane.box.user.Context, lane.origin)
+	lane.queue, lane.place = q, q.lanes.push(lane)
+	if q.place == nil {
+		t.arrange(q)
 	}
-	lane.turnAt = o
-	o.waiting = append(o.waiting, lane)
-	t.settle(o)
+}
+
+// remove takes a lane out that waits; one that does not is left alone.
+func (t *turns) remove(lane *lane) {
+	if lane.place == nil {
+		return
+	}
+	q := lane.queue
+	q.lanes.remove(lane.place)
+	lane.queue, lane.place = nil, nil
+	if q.lanes.empty() {
+		q.unplace()
+		t.forget(q)
+	}
 }
 
 // pop gives the next lane its turn, nil when none may have one.
 func (t *turns) pop() *lane {
-	for t.active < t.max && len(t.ring) > 0 {
-		o := t.ring[0]
-		t.ring[0], t.ring = nil, t.ring[1:]
-		o.inRing = false
-		lane := o.take()
-		if lane != nil {
-			lane.hasTurn = true
-			o.active++
-			t.active++
-		}
-		t.settle(o)
+	for t.active < t.process && !t.ring.empty() {
+		p := t.ring.pop()
+		*p.seat() = nil
+		lane := p.next(t)
+		t.seat(p)
 		if lane != nil {
 			return lane
 		}
@@ -62,32 +85,63 @@ func (t *turns) done(lane *lane) {
 	if !lane.hasTurn {
 		return
 	}
-	lane.hasTurn = false
+	q := lane.queue
+	lane.queue, lane.hasTurn = nil, false
 	t.active--
-	lane.turnAt.active--
-	t.settle(lane.turnAt)
+	q.tenant.active--
+	q.origin.active--
+	q.out--
+	t.seat(q.tenant)
+	t.wake(q.origin)
+	t.forget(q)
 }
 
-// settle puts an origin into the ring when it has business there, and forgets it
-// when it has none anywhere.
-func (t *turns) settle(o *origin) {
+// wake takes in that an origin may have got room.
+func (t *turns) wake(o *origin) {
+	if o.room(t) && !o.parked.empty() {
+		q := o.parked.first.value
+		q.unplace()
+		q.ready()
+		t.seat(q.tenant)
+	}
+	t.seat(o)
+}
+
+// give gives the first lane of a queue without a place its turn.
+func (t *turns) give(q *queue) *lane {
+	lane := q.lanes.pop()
+	lane.place, lane.hasTurn = nil, true
+	t.active++
+	q.tenant.active++
+	q.origin.active++
+	q.out++
+	t.arrange(q)
+	return lane
+}
+
+// arrange gives a queue that has none the place where it belongs.
+func (t *turns) arrange(q *queue) {
 	switch {
-	case len(o.waiting) == 0 && o.active == 0:
-		delete(t.origins, o.name)
-	case !o.inRing && len(o.waiting) > 0 && o.active < t.perOrigin:
-		o.inRing = true
-		t.ring = append(t.ring, o)
+	case q.lanes.empty():
+	case q.origin.room(t):
+		q.ready()
+		t.seat(q.tenant)
+	default:
+		q.park()
 	}
 }
 
-// take is the first waiting lane that is not gone.
-func (o *origin) take() *lane {
-	for len(o.waiting) > 0 {
-		lane := o.waiting[0]
-		o.waiting[0], o.waiting = nil, o.waiting[1:]
-		if !lane.gone {
-			return lane
-		}
+// seat has a party go round when it has business there.
+func (t *turns) seat(p party) {
+	if place := p.seat(); *place == nil && !p.idle(t) {
+		*place = t.ring.push(p)
 	}
-	return nil
+}
+
+// unseat takes a party that is over out of the ring.
+func (t *turns) unseat(p party) {
+	if place := p.seat(); *place != nil {
+		t.ring.remove(*place)
+		*place = nil
+	}
 }

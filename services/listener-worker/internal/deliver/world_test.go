@@ -31,6 +31,12 @@ type fakeWorld struct {
 	loop     *deliver.Loop
 	next     map[listen.User]uint32 // where the mailboxes end
 	pushes   []deliver.Push         // as they arrived at the endpoints
+	pings    []deliver.Push
+	consent  func() pump.Result // what pings are answered; nil: OK
+	tests    []deliver.Push
+	reports  []deliver.Report
+	tellErr  error                                       // of ReportEndpoints
+	verdict  func(report deliver.Report) deliver.Verdict // nil: kept
 	answer   func(ctx context.Context, push deliver.Push) pump.Result
 	fetches  int
 	opened   int                                                      // how often the vault was asked
@@ -55,7 +61,42 @@ func (w *fakeWorld) Send(ctx context.Context, push deliver.Push) pump.Result {
 	return answer(ctx, push)
 }
 
-func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ string) (secret.String, error) {
+func (w *fakeWorld) Ping(_ context.Context, push deliver.Push) pump.Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pings = append(w.pings, push)
+	if w.consent == nil {
+		return pump.Result{}
+	}
+	return w.consent()
+}
+
+func (w *fakeWorld) Test(_ context.Context, push deliver.Push) pump.Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tests = append(w.tests, push)
+	return pump.Result{}
+}
+
+func (w *fakeWorld) ReportEndpoints(_ context.Context, reports []deliver.Report) ([]deliver.Verdict, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tellErr != nil {
+		return nil, w.tellErr
+	}
+	w.reports = append(w.reports, reports...)
+	verdicts := make([]deliver.Verdict, len(reports))
+	for i, report := range reports {
+		verdicts[i] = deliver.Kept
+		if w.verdict != nil {
+			verdicts[i] = w.verdict(report)
+		}
+	}
+	return verdicts, nil
+}
+
+// SigningSecret gives out a key for slot 0, and what has been the key before for slot 1.
+func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ string, slot uint32) (secret.String, error) {
 	w.mu.Lock()
 	w.opened++
 	n, open := w.opened, w.open
@@ -64,6 +105,9 @@ func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ strin
 		if err := open(ctx, user, n); err != nil {
 			return secret.String{}, err
 		}
+	}
+	if slot == 1 {
+		return secret.New("other"), nil
 	}
 	return secret.New(fmt.Sprintf("key %d", n)), nil
 }
@@ -163,7 +207,7 @@ func user(n int) listen.User { return listen.User{Context: "1", ID: fmt.Sprint(n
 // subscribed is a subscription whose cursor is at UID 10.
 func subscribed(id, url string) *registryv1.Subscription {
 	return &registryv1.Subscription{
-		Id: id, WebhookUrl: url, SecretVersion: 1,
+		Id: id, WebhookUrl: url, SecretVersion: 1, Confirmed: true,
 		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
 	}
 }

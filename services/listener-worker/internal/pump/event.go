@@ -45,6 +45,9 @@ type Result struct {
 	After time.Duration // no earlier than this; zero when not said
 	// Detail is what was answered, for people; it holds no secret and no URL.
 	Detail string
+	// Unanswered is true when no answer came at all: it may be the origin that is at
+	// fault, not the endpoint.
+	Unanswered bool
 }
 
 // Tick says that the time of the last Wait has come.

@@ -5,16 +5,21 @@ package registry
 
 import (
 	"context"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
 )
 
-// What one call carries at most, within the rules of the registry's messages.
+// What one call carries at most, within the rules of the registry's messages. Dead
+// letters count as cursors.
 const (
 	maxShards  = 1000
 	maxCursors = 5000
+	maxReason  = 512
 )
 
 // CommitCursors implements [deliver.Registry]. What is too large for one call goes in
@@ -37,13 +42,13 @@ func commits(cursors map[deliver.Claim][]deliver.Cursor) []*registryv1.CommitCur
 	request, room := &registryv1.CommitCursorsRequest{}, maxCursors
 	for claim, rows := range cursors {
 		for len(rows) > 0 {
-			if room == 0 || len(request.GetShards()) == maxShards {
+			if room <= 0 || len(request.GetShards()) == maxShards {
 				out = append(out, request)
 				request, room = &registryv1.CommitCursorsRequest{}, maxCursors
 			}
-			n := min(room, len(rows))
-			request.Shards = append(request.Shards, shardCursors(claim, rows[:n]))
-			rows, room = rows[n:], room-n
+			shard := &registryv1.ShardCursors{Claim: toProto([]deliver.Claim{claim})[0]}
+			rows, room = fill(shard, rows, room)
+			request.Shards = append(request.Shards, shard)
 		}
 	}
 	if len(request.GetShards()) > 0 {
@@ -52,13 +57,38 @@ func commits(cursors map[deliver.Claim][]deliver.Cursor) []*registryv1.CommitCur
 	return out
 }
 
-func shardCursors(claim deliver.Claim, rows []deliver.Cursor) *registryv1.ShardCursors {
-	out := &registryv1.ShardCursors{Claim: toProto([]deliver.Claim{claim})[0]}
-	for _, row := range rows {
-		out.Cursors = append(out.Cursors, &registryv1.SubscriptionCursor{
+// fill takes as many rows as there is room for, at least one, each with its dead
+// letters. It returns the rows and the room that are left.
+func fill(shard *registryv1.ShardCursors, rows []deliver.Cursor, room int) ([]deliver.Cursor, int) {
+	for len(rows) > 0 && room > 0 {
+		row := rows[0]
+		shard.Cursors = append(shard.Cursors, &registryv1.SubscriptionCursor{
 			SubscriptionId: row.Subscription,
 			Cursor:         &mailv1.Cursor{Folder: row.Folder, UidValidity: row.UIDValidity, Uid: row.UID},
+			Replay:         row.Replay,
+			Rewind:         row.Rewind,
 		})
+		for _, letter := range row.DeadLetters {
+			shard.DeadLetters = append(shard.DeadLetters, deadLetter(row, letter))
+		}
+		rows, room = rows[1:], room-1-len(row.DeadLetters)
 	}
-	return out
+	return rows, room
+}
+
+func deadLetter(row deliver.Cursor, letter deliver.DeadLetter) *registryv1.DeadLetter {
+	return &registryv1.DeadLetter{
+		SubscriptionId: row.Subscription,
+		Folder:         row.Folder,
+		UidValidity:    letter.UIDValidity,
+		FirstUid:       letter.From,
+		LastUid:        letter.Upto,
+		Reason:         clip(letter.Reason),
+		At:             timestamppb.New(letter.At),
+	}
+}
+
+// clip shortens what an endpoint said to what the registry takes.
+func clip(reason string) string {
+	return strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 }

@@ -3,7 +3,7 @@
 
 // Package rpc serves WorkerService: what admin-api asks of a worker. Invariant: of a
 // worker it changes nothing but its wish for shards; answers come from the listeners'
-// own word or from the mail store.
+// and deliveries' own word, from the mail store or from an endpoint.
 package rpc
 
 import (
@@ -31,30 +31,24 @@ type Worker struct {
 	Baseline func(ctx context.Context, store *mailv1.MailStore, login listen.Login) (listen.Box, error)
 	// SetDraining says whether the worker wants to be relieved of its shards.
 	SetDraining func(ctx context.Context, draining bool) error
+	// Deliveries are what is pushed.
+	Deliveries Deliveries
 }
 
 // Handler implements WorkerService.
-type Handler struct {
-	workerv1connect.UnimplementedWorkerServiceHandler
-
-	worker Worker
-}
+type Handler struct{ worker Worker }
 
 var _ workerv1connect.WorkerServiceHandler = (*Handler)(nil)
 
 // New makes a handler for a worker.
-func New(worker Worker) *Handler { return &Handler{worker: worker} }
+func New(worker Worker) *Handler { return &Handler{worker} }
 
 // GetListeners implements WorkerService.
 func (h *Handler) GetListeners(
 	_ context.Context, request *connect.Request[workerv1.GetListenersRequest],
 ) (*connect.Response[workerv1.GetListenersResponse], error) {
-	users := make([]listen.User, len(request.Msg.GetUsers()))
-	for i, user := range request.Msg.GetUsers() {
-		users[i] = userOf(user)
-	}
 	response := &workerv1.GetListenersResponse{Worker: h.worker.ID()}
-	for _, status := range h.worker.Status(users) {
+	for _, status := range h.worker.Status(usersOf(request.Msg.GetUsers())) {
 		response.Listeners = append(response.Listeners, &workerv1.Listener{
 			User:      &mailv1.User{ContextId: status.User.Context, UserId: status.User.ID},
 			Permanent: status.Permanent,
@@ -88,6 +82,14 @@ func (h *Handler) GetBaseline(
 
 func userOf(user *mailv1.User) listen.User {
 	return listen.User{Context: user.GetContextId(), ID: user.GetUserId()}
+}
+
+func usersOf(users []*mailv1.User) []listen.User {
+	out := make([]listen.User, len(users))
+	for i, user := range users {
+		out[i] = userOf(user)
+	}
+	return out
 }
 
 // timestamp leaves the zero time out.

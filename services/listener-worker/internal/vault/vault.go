@@ -7,6 +7,7 @@ package vault
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -62,12 +63,20 @@ func (c *Client) Login(ctx context.Context, user listen.User) (listen.Login, err
 }
 
 // SigningSecret implements [deliver.Secrets].
-func (c *Client) SigningSecret(ctx context.Context, user listen.User, subscription string) (secret.String, error) {
-	answer, err := c.open(ctx, user, accountWebhook+subscription, "signing pushes")
+func (c *Client) SigningSecret(ctx context.Context, user listen.User, subscription string, slot uint32) (secret.String, error) {
+	answer, err := c.open(ctx, user, accountOf(subscription, slot), "signing pushes")
 	if err != nil {
 		return secret.String{}, err
 	}
 	return secret.New(answer.GetSigningSecret().GetSecret()), nil
+}
+
+// accountOf is where the vault keeps a signing secret.
+func accountOf(subscription string, slot uint32) string {
+	if slot == 0 {
+		return accountWebhook + subscription
+	}
+	return fmt.Sprintf("%s%s/%d", accountWebhook, subscription, slot)
 }
 
 func (c *Client) open(ctx context.Context, user listen.User, account, reason string) (*vaultv1.OpenResponse, error) {

@@ -23,14 +23,15 @@ const maxDetail = 200
 // that are not allowed do not mend by themselves; everything else may.
 func unanswered(err error) pump.Result {
 	if refused := new(blockedError); errors.As(err, &refused) {
-		return pump.Result{Class: pump.Misconfigured, Detail: refused.Error()}
+		return pump.Result{Class: pump.Misconfigured, Detail: refused.Error(), Unanswered: true}
 	}
 	class := pump.Retry
 	if certificate := new(tls.CertificateVerificationError); errors.As(err, &certificate) {
 		class = pump.Misconfigured
 	}
 	detail := "no answer" + reason(err)
-	return pump.Result{Class: class, Detail: strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")}
+	detail = strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")
+	return pump.Result{Class: class, Detail: detail, Unanswered: true}
 }
 
 // reason says after "no answer" why there was none, without the URL, its host and addresses.

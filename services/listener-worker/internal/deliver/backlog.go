@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// surveyEvery is how often the backlog is summed up at most.
+const surveyEvery = time.Second
+
+// backlog are the lanes with something pending, and what they sum up to.
+type backlog struct {
+	lanes    fifo[*lane]
+	changed  bool      // since the last survey
+	surveyed time.Time // when that was
+
+	// What follows is read by metrics at any time.
+	sum, most atomic.Uint64 // pending UIDs
+	oldest    atomic.Int64  // when the oldest was noticed, UNIX time in nanoseconds; zero: nothing is pending
+}
+
+// observe notes whether a lane has something pending.
+func (l *Loop) observe(lane *lane) {
+	status := lane.pump.Status()
+	switch pending := status.Lag > 0 || !status.OldestPending.IsZero(); {
+	case !pending || lane.gone:
+		l.caughtUp(lane)
+		return
+	case lane.behind == nil:
+		lane.behind = l.backlog.lanes.push(lane)
+	}
+	l.backlog.changed = true
+}
+
+// caughtUp notes that a lane has nothing pending.
+func (l *Loop) caughtUp(lane *lane) {
+	if lane.behind != nil {
+		l.backlog.lanes.remove(lane.behind)
+		lane.behind = nil
+		l.backlog.changed = true
+	}
+}
+
+// next is when a survey is due.
+func (b *backlog) next() (time.Time, bool) { return b.surveyed.Add(surveyEvery), b.changed }
+
+// survey sums up the backlog. It looks at the lanes that have one, not at all.
+func (b *backlog) survey(now time.Time) {
+	if at, due := b.next(); !due || now.Before(at) {
+		return
+	}
+	var sum, most uint64
+	var oldest time.Time
+	for e := b.lanes.first; e != nil; e = e.next {
+		status := e.value.pump.Status()
+		sum += uint64(status.Lag)
+		most = max(most, uint64(status.Lag))
+		if since := status.OldestPending; !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
+			oldest = since
+		}
+	}
+	b.changed, b.surveyed = false, now
+	b.sum.Store(sum)
+	b.most.Store(most)
+	if oldest.IsZero() {
+		b.oldest.Store(0)
+		return
+	}
+	b.oldest.Store(oldest.UnixNano())
+}
+
+// age is how old the oldest of the pending mails is, in seconds.
+func (b *backlog) age() float64 {
+	if oldest := b.oldest.Load(); oldest != 0 {
+		return time.Since(time.Unix(0, oldest)).Seconds()
+	}
+	return 0
+}

@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"time"
+
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// Cursor is how far one subscription has been served in one folder, and what was
+// stepped over on the way.
+type Cursor struct {
+	Subscription string
+	Folder       string
+	pump.Cursor
+
+	Replay      uint64 // the one it belongs to
+	Rewind      bool   // it may go back under its UIDVALIDITY
+	DeadLetters []DeadLetter
+}
+
+// DeadLetter is a range of mails that an endpoint would not take.
+type DeadLetter struct {
+	pump.Skip
+
+	At time.Time
+}
+
+// row is where a cursor is stored.
+type row struct {
+	claim                Claim
+	subscription, folder string
+}
+
+// entry is what is to be stored in a row.
+type entry struct {
+	cursor  pump.Cursor
+	replay  uint64
+	rewind  bool
+	letters []DeadLetter
+}
+
+// over is what is to be stored when e follows before, which was not stored. A rewind
+// stays one, as the stored cursor may still be the higher one.
+func (e entry) over(before entry) entry {
+	if e.replay != before.replay {
+		return e
+	}
+	e.rewind = e.rewind || before.rewind
+	e.letters = append(before.letters[:len(before.letters):len(before.letters)], e.letters...)
+	return e
+}
+
+type rows map[row]entry
+
+// byClaim is what the registry is told.
+func (r rows) byClaim() map[Claim][]Cursor {
+	out := make(map[Claim][]Cursor)
+	for at, e := range r {
+		out[at.claim] = append(out[at.claim], Cursor{
+			Subscription: at.subscription, Folder: at.folder, Cursor: e.cursor,
+			Replay: e.replay, Rewind: e.rewind, DeadLetters: e.letters,
+		})
+	}
+	return out
+}

@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+// tenant is whose lanes share a limit: a context.
+type tenant struct {
+	name   string
+	active int
+	queues map[*origin]*queue
+	ready  fifo[*queue] // those that are not parked
+	place  *element[party]
+}
+
+var _ party = (*tenant)(nil)
+
+// next implements party.
+func (of *tenant) next(t *turns) *lane {
+	for !of.idle(t) {
+		q := of.ready.first.value
+		q.unplace()
+		if q.origin.room(t) {
+			return t.give(q)
+		}
+		q.park()
+	}
+	return nil
+}
+
+// idle implements party.
+func (of *tenant) idle(t *turns) bool { return of.ready.empty() || of.active >= t.tenant }
+
+// seat implements party.
+func (of *tenant) seat() **element[party] { return &of.place }
+
+// queue is where the lanes of one tenant to one origin wait.
+type queue struct {
+	tenant *tenant
+	origin *origin
+	lanes  fifo[*lane]
+	out    int // turns of lanes that waited here
+	parked bool
+	place  *element[*queue] // in the tenant's ready or the origin's parked, nil without lanes
+}
+
+func (q *queue) ready() { q.place, q.parked = q.tenant.ready.push(q), false }
+
+func (q *queue) park() { q.place, q.parked = q.origin.parked.push(q), true }
+
+func (q *queue) unplace() {
+	if q.parked {
+		q.origin.parked.remove(q.place)
+	} else {
+		q.tenant.ready.remove(q.place)
+	}
+	q.place = nil
+}
+
+// queue finds or makes the queue of a tenant to an origin.
+func (t *turns) queue(name string, at *origin) *queue {
+	of := t.tenants[name]
+	if of == nil {
+		of = &tenant{name: name, queues: make(map[*origin]*queue)}
+		t.tenants[name] = of
+	}
+	q := of.queues[at]
+	if q == nil {
+		q = &queue{tenant: of, origin: at}
+		of.queues[at] = q
+		at.queues++
+	}
+	return q
+}
+
+// forget drops a queue that is not used any more, with the tenant and the origin when
+// it was their last.
+func (t *turns) forget(q *queue) {
+	if q.out > 0 || !q.lanes.empty() {
+		return
+	}
+	delete(q.tenant.queues, q.origin)
+	q.origin.queues--
+	if len(q.tenant.queues) == 0 {
+		t.unseat(q.tenant)
+		delete(t.tenants, q.tenant.name)
+	}
+	t.forgetOrigin(q.origin)
+}

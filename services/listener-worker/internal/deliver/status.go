@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"context"
+	"slices"
+
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// statusUsers is how many users' lanes are looked at in one go: the loop has other
+// things to do.
+const statusUsers = 500
+
+// Status is how far a subscription has been served in one folder.
+type Status struct {
+	Subscription string
+	Folder       string
+	pump.Status
+}
+
+// Status reports the lanes of the users there are. It returns early, with an error,
+// when ctx or the loop ends.
+func (l *Loop) Status(ctx context.Context, users []listen.User) ([]Status, error) {
+	var out []Status
+	for some := range slices.Chunk(users, statusUsers) {
+		answer := make(chan []Status, 1)
+		l.post(func() { answer <- l.status(some) })
+		select {
+		case found := <-answer:
+			out = append(out, found...)
+		case <-l.stopped:
+			return nil, context.Canceled
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return out, nil
+}
+
+func (l *Loop) status(users []listen.User) []Status {
+	var out []Status
+	for _, user := range users {
+		if b := l.boxes[user]; b != nil {
+			for _, lane := range b.lanes {
+				out = append(out, Status{lane.subscription.GetId(), lane.folder, lane.pump.Status()})
+			}
+		}
+	}
+	return out
+}

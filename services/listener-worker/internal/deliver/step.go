@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"time"
+
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// step tells a lane's pump of an event and carries out what it decides.
+func (l *Loop) step(lane *lane, event pump.Event) {
+	var letters []DeadLetter // of the commit that follows them
+	for _, effect := range lane.pump.Step(event, time.Now()) {
+		switch effect := effect.(type) {
+		case pump.Ready:
+			if !lane.gone {
+				l.turns.push(lane)
+			}
+		case pump.Fetch:
+			l.fetchFor(lane, effect.From)
+		case pump.Ping:
+			l.send(lane, pump.Batch{}, true)
+		case pump.Send:
+			l.send(lane, effect.Batch, false)
+		case pump.Skip:
+			letters = append(letters, DeadLetter{Skip: effect, At: time.Now()})
+		case pump.Commit:
+			l.addCursor(lane, effect, letters)
+			letters = nil
+		case pump.Done:
+			l.turns.done(lane)
+		case pump.Wait:
+			l.wait(lane, effect.Until)
+		case pump.Confirmed:
+			l.report(lane, Report{Outcome: Confirmed})
+		case pump.EndpointGone:
+			l.report(lane, Report{Outcome: Gone, Reason: effect.Reason})
+		case pump.Failing:
+			l.report(lane, Report{Outcome: Failing, Reason: effect.Reason, Since: effect.Since})
+		case pump.Healthy:
+			l.report(lane, Report{Outcome: Healthy})
+		}
+	}
+	l.observe(lane)
+}
