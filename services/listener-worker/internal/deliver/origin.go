@@ -54,24 +54,22 @@ func (t *turns) count(o *origin) {
 	t.states[o.counted].Add(1)
 }
 
-// room tells whether another turn may be had here.
-func (o *origin) room(t *turns) bool { return o.active < o.breaker.limit(t.limits.origin) }
-
 // next implements party.
 func (o *origin) next(t *turns) *lane {
 	for !o.idle(t) {
 		q := o.parked.first.value
 		q.unplace()
-		if q.tenant.active < t.tenant {
+		if t.hasRoom(q.tenant) {
 			return t.give(q)
 		}
 		q.ready() // its tenant looks again when it has room
+		t.passBy(q)
 	}
 	return nil
 }
 
 // idle implements party.
-func (o *origin) idle(t *turns) bool { return o.parked.empty() || !o.room(t) }
+func (o *origin) idle(t *turns) bool { return o.parked.empty() || !t.hasRoomAt(o) }
 
 // seat implements party.
 func (o *origin) seat() **element[party] { return &o.place }

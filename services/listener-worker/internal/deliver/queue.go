@@ -19,16 +19,17 @@ func (of *tenant) next(t *turns) *lane {
 	for !of.idle(t) {
 		q := of.ready.first.value
 		q.unplace()
-		if q.origin.room(t) {
+		if t.hasRoomAt(q.origin) {
 			return t.give(q)
 		}
 		q.park()
+		t.passBy(q)
 	}
 	return nil
 }
 
 // idle implements party.
-func (of *tenant) idle(t *turns) bool { return of.ready.empty() || of.active >= t.tenant }
+func (of *tenant) idle(t *turns) bool { return of.ready.empty() || !t.hasRoom(of) }
 
 // seat implements party.
 func (of *tenant) seat() **element[party] { return &of.place }
@@ -38,7 +39,9 @@ type queue struct {
 	tenant *tenant
 	origin *origin
 	lanes  fifo[*lane]
-	out    int // turns of lanes that waited here
+	out    int              // turns of lanes that waited here
+	passed int              // how often it was passed by since it was served
+	old    *element[*queue] // in turns.old, nil when it is not
 	parked bool
 	place  *element[*queue] // in the tenant's ready or the origin's parked, nil without lanes
 }
@@ -75,7 +78,11 @@ func (t *turns) queue(name string, at *origin) *queue {
 // forget drops a queue that is not used any more, with the tenant and the origin when
 // it was their last.
 func (t *turns) forget(q *queue) {
-	if q.out > 0 || !q.lanes.empty() {
+	if !q.lanes.empty() {
+		return
+	}
+	t.young(q)
+	if q.out > 0 {
 		return
 	}
 	delete(q.tenant.queues, q.origin)

@@ -17,7 +17,7 @@ type limits struct{ process, tenant, origin int }
 // wakes one of the parked, and the origin itself goes round with the tenants while it
 // has room and any are parked, so that none is forgotten when who was woken cannot
 // use the room. Tenants without room number no more than process / tenant, so looking
-// past them costs little.
+// past them costs little. Who is passed by too often is served first; see eldest.
 type turns struct {
 	limits
 
@@ -26,6 +26,7 @@ type turns struct {
 	origins map[string]*origin
 	states  [halfOpen + 1]atomic.Int64 // how many origins have a breaker so; metrics read it
 	ring    fifo[party]
+	old     fifo[*queue] // those that were passed by too often
 }
 
 // party goes round: a tenant or an origin.
@@ -68,7 +69,13 @@ func (t *turns) remove(lane *lane) {
 
 // pop gives the next lane its turn, nil when none may have one.
 func (t *turns) pop() *lane {
-	for t.active < t.process && !t.ring.empty() {
+	if t.active >= t.process {
+		return nil
+	}
+	if lane := t.popEldest(); lane != nil {
+		return lane
+	}
+	for !t.ring.empty() {
 		p := t.ring.pop()
 		*p.seat() = nil
 		lane := p.next(t)
@@ -98,7 +105,7 @@ func (t *turns) done(lane *lane) {
 
 // wake takes in that an origin may have got room.
 func (t *turns) wake(o *origin) {
-	if o.room(t) && !o.parked.empty() {
+	if !o.idle(t) {
 		q := o.parked.first.value
 		q.unplace()
 		q.ready()
@@ -109,6 +116,7 @@ func (t *turns) wake(o *origin) {
 
 // give gives the first lane of a queue without a place its turn.
 func (t *turns) give(q *queue) *lane {
+	t.young(q)
 	lane := q.lanes.pop()
 	lane.place, lane.hasTurn = nil, true
 	t.active++
@@ -123,7 +131,7 @@ func (t *turns) give(q *queue) *lane {
 func (t *turns) arrange(q *queue) {
 	switch {
 	case q.lanes.empty():
-	case q.origin.room(t):
+	case t.hasRoomAt(q.origin):
 		q.ready()
 		t.seat(q.tenant)
 	default:
