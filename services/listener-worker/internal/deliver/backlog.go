@@ -9,7 +9,7 @@ import (
 )
 
 // surveyEvery is how often the backlog is summed up at most.
-const surveyEvery = time.Second
+const surveyEvery = 5 * time.Second
 
 // backlog are the lanes with something pending, and what they sum up to.
 type backlog struct {

@@ -132,7 +132,7 @@ func (l *Loop) startCommit() {
 	c.inFlight, c.waiting = c.waiting, make(rows)
 	began := time.Now()
 	groups := c.inFlight.byClaim()
-	l.work.Go(func() {
+	l.beside(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, commitTimeout)
 		defer cancel()
 		refused, err := c.store.CommitCursors(ctx, groups)

@@ -78,6 +78,7 @@ type Loop struct {
 	wake    chan struct{}
 	stopped chan struct{}
 	work    sync.WaitGroup // sends, commits, reports, questions and prefetches
+	beside  func(func())   // starts one of them
 	gate    *gate
 	backlog backlog
 
@@ -115,8 +116,9 @@ func New(cfg Config, transport Transport, secrets Secrets, registry Registry, ma
 		reports:   newReporter(registry),
 		prefetch:  prefetch{max: cfg.Prefetches},
 	}
+	l.beside = l.work.Go
 	l.gate = &gate{current: cfg.Current, registry: registry, metrics: l.metrics, start: func(ask func(context.Context)) {
-		l.work.Go(func() { ask(l.ctx) })
+		l.beside(func() { ask(l.ctx) })
 	}}
 	l.showGauges(cfg.Metrics)
 	return l
@@ -166,16 +168,21 @@ func (l *Loop) Run(ctx context.Context) error {
 		case <-l.wake:
 		case <-timer.C:
 		}
-		for _, event := range l.taken() {
-			event()
-		}
-		l.onTime(time.Now()) //nolint:contextcheck // what is started lives as long as l.ctx, which is ctx
-		l.giveTurns()        //nolint:contextcheck // likewise
-		l.openAhead()        //nolint:contextcheck // likewise; last, for pushes go first
+		l.round() //nolint:contextcheck // what is started lives as long as l.ctx, which is ctx
 		if at, ok := l.nextTime(); ok {
 			timer.Reset(time.Until(at))
 		}
 	}
+}
+
+// round takes in what has happened and does what is due.
+func (l *Loop) round() {
+	for _, event := range l.taken() {
+		event()
+	}
+	l.onTime(time.Now())
+	l.giveTurns()
+	l.openAhead() // last, for pushes go first
 }
 
 // post hands an event to the loop. The queue is bounded by what can be open: turns,

@@ -49,7 +49,7 @@ func (p *prefetch) pop() *lane {
 func (l *Loop) openAhead() {
 	for lane := l.prefetch.pop(); lane != nil; lane = l.prefetch.pop() {
 		user, subscription := lane.box.user, lane.subscription
-		l.work.Go(func() {
+		l.beside(func() {
 			opened, err := openKey(l.ctx, l.secrets, user, subscription)
 			if err != nil {
 				opened = key{} // the first push tries again, and tells

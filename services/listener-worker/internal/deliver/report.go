@@ -137,7 +137,7 @@ func (l *Loop) startReport(now time.Time) {
 		return
 	}
 	group := r.take()
-	l.work.Go(func() {
+	l.beside(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, commitTimeout)
 		defer cancel()
 		verdicts, err := r.store.ReportEndpoints(ctx, group)

@@ -43,7 +43,7 @@ func (l *Loop) send(lane *lane, batch pump.Batch, ping bool) {
 			Batch:        batch,
 		},
 	}
-	l.work.Go(func() {
+	l.beside(func() {
 		defer cancel()
 		l.perform(ctx, r)
 		l.post(func() { l.answered(lane, r) }) //nolint:contextcheck // ctx ends with this request

@@ -212,6 +212,8 @@ func subscribed(id, url string) *registryv1.Subscription {
 	}
 }
 
+func subscriptions(all ...*registryv1.Subscription) []*registryv1.Subscription { return all }
+
 // put adds a mailbox that holds nothing new.
 func (w *fakeWorld) put(u listen.User, subscriptions ...*registryv1.Subscription) {
 	w.mu.Lock()

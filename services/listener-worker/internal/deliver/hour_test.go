@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// shared is where half of the endpoints of failingWorld are.
+const shared = "https://shared.example/"
+
+// failingWorld is a world whose endpoints all fail. It counts, and keeps nothing. All
+// its calls come from one goroutine.
+type failingWorld struct {
+	loop   *Loop
+	shared int // requests
+	own    map[string]int
+}
+
+func (w *failingWorld) put(n int, url string) {
+	if url != shared {
+		w.own[url] = 0
+	}
+	user := listen.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
+	w.loop.Put(Claim{Backend: "imapidle", Shard: 3, Epoch: 9}, user, []*registryv1.Subscription{{
+		Id: fmt.Sprint(n), WebhookUrl: url, SecretVersion: 1, Confirmed: true,
+		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
+	}})
+}
+
+// arrive tells of the end of all folders.
+func (w *failingWorld) arrive(users int, next uint32) {
+	for n := range users {
+		user := listen.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
+		w.loop.Head(user, listen.Box{Folder: "INBOX", UIDValidity: 7, UIDNext: next}, time.Now())
+	}
+}
+
+func (w *failingWorld) Send(_ context.Context, push Push) pump.Result {
+	if push.URL == shared {
+		w.shared++
+	} else {
+		w.own[push.URL]++
+	}
+	return pump.Result{Class: pump.Retry, Detail: "the endpoint answered 503"}
+}
+
+func (w *failingWorld) Ping(ctx context.Context, push Push) pump.Result {
+	return w.Send(ctx, push)
+}
+
+func (w *failingWorld) Test(ctx context.Context, push Push) pump.Result {
+	return w.Send(ctx, push)
+}
+
+func (w *failingWorld) SigningSecret(context.Context, listen.User, string, uint32) (secret.String, error) {
+	return secret.New("key"), nil
+}
+
+func (w *failingWorld) CommitCursors(context.Context, map[Claim][]Cursor) ([]Claim, error) {
+	return nil, nil
+}
+
+func (w *failingWorld) OpenEpoch(context.Context, []Claim) ([]Claim, error) {
+	return nil, nil
+}
+
+func (w *failingWorld) ReportEndpoints(_ context.Context, reports []Report) ([]Verdict, error) {
+	return make([]Verdict, len(reports)), nil
+}
+
+func (w *failingWorld) Fetch(user listen.User, from uint32) {
+	w.loop.Fetched(listen.Batch{
+		User: user, Box: listen.Box{Folder: "INBOX", UIDValidity: 7, UIDNext: 12}, From: from, Upto: 11,
+		Mails: []listen.Mail{{UID: 11, ReceivedAt: time.Now()}},
+	})
+}
+
+// inUse is what is in use when all is collected.
+func inUse() int {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what a pool has kept
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
+
+// drive is a loop that does everything itself, one thing after the other, until the
+// simulated time is over.
+func drive(l *Loop, d time.Duration) {
+	for end := time.Now().Add(d); ; {
+		l.round()
+		if len(l.queue) > 0 {
+			continue
+		}
+		at, waits := l.nextTime()
+		if !waits || at.After(end) {
+			<-time.After(time.Until(end))
+			return
+		}
+		<-time.After(time.Until(at))
+	}
+}
+
+// An hour in which everything fails: ten thousand endpoints at one origin and ten
+// thousand at origins of their own. Each costs a cursor and a timer, and few requests.
+//
+//nolint:paralleltest // it looks at the memory in use, which must be its own
+func TestHourOfFailures(t *testing.T) {
+	const endpoints = 10_000
+	synctest.Test(t, func(t *testing.T) {
+		w := &failingWorld{own: make(map[string]int, endpoints)}
+		l := New(Config{}, w, w, w, w)
+		w.loop, l.ctx, l.beside = l, t.Context(), func(f func()) { f() }
+		for n := range endpoints {
+			w.put(n, fmt.Sprintf("https://own%d.example/", n))
+			w.put(endpoints+n, shared)
+		}
+		w.arrive(2*endpoints, 11)
+		drive(l, time.Minute)
+		idle := inUse()
+		w.arrive(2*endpoints, 12)
+		drive(l, time.Hour)
+		grown := inUse() - idle
+		sum, worst := 0, 0
+		for _, requests := range w.own {
+			sum, worst = sum+requests, max(worst, requests)
+		}
+		each := float64(sum) / endpoints
+		t.Logf("grown by %d KiB; %.1f requests to each endpoint of its own, %d at most; %d to the shared origin",
+			grown>>10, each, worst, w.shared)
+		if grown > 10<<20 {
+			t.Errorf("the failures cost %d bytes", grown)
+		}
+		if each < 5 || each > 40 || worst > 60 {
+			t.Errorf("%.1f requests to each endpoint, %d at most", each, worst)
+		}
+		if most := defaultOriginTurns + 60; w.shared > most { // those out when it breaks, and one per cool-down
+			t.Errorf("%d requests to the origin that fails, want %d at most", w.shared, most)
+		}
+	})
+}
