@@ -11,11 +11,17 @@ import (
 // Policy is how long pumps wait. The zero value is usable; one policy serves all.
 type Policy struct {
 	// Min and Max bound the ceiling of the back-off after a temporary failure; the
-	// wait is drawn evenly from zero to the ceiling. Zero means 1 s and 5 min.
+	// wait is drawn evenly from zero to the ceiling. Zero means 2 s and 15 min, by
+	// which an endpoint that fails for an hour is tried about 15 times.
 	Min, Max time.Duration
-	// LongMax bounds the ceiling after a failure that takes a person to mend; it
-	// starts at Max and the wait is at least half of it. Zero means 1 h.
-	LongMax time.Duration
+	// LongMin and LongMax bound the ceiling after a failure that takes a person to
+	// mend; the wait is at least half of it. Zero means 5 min and 1 h. LongMax also
+	// bounds how long an endpoint may ask to be left alone.
+	LongMin, LongMax time.Duration
+	// Window is how long mail gathers after a push, doubled up to MaxWindow while more
+	// keeps coming, and back to Window after Quiet without a push. Zero means 1 s,
+	// 30 s and 60 s.
+	Window, MaxWindow, Quiet time.Duration
 	// FetchTimeout is how long a read of the mailbox may take. Zero means 2 min.
 	FetchTimeout time.Duration
 	// Random draws from [0, 1); nil means math/rand.
@@ -23,9 +29,13 @@ type Policy struct {
 }
 
 const (
-	firstWait           = time.Second
-	mostWait            = 5 * time.Minute
+	firstWait           = 2 * time.Second
+	mostWait            = 15 * time.Minute
+	firstLongWait       = 5 * time.Minute
 	mostLongWait        = time.Hour
+	firstWindow         = time.Second
+	mostWindow          = 30 * time.Second
+	quietTime           = time.Minute
 	defaultFetchTimeout = 2 * time.Minute
 )
 
@@ -37,7 +47,11 @@ func withDefaults(p Policy) Policy {
 	}
 	set(&p.Min, firstWait)
 	set(&p.Max, mostWait)
+	set(&p.LongMin, firstLongWait)
 	set(&p.LongMax, mostLongWait)
+	set(&p.Window, firstWindow)
+	set(&p.MaxWindow, mostWindow)
+	set(&p.Quiet, quietTime)
 	set(&p.FetchTimeout, defaultFetchTimeout)
 	if p.Random == nil {
 		p.Random = rand.Float64 // jitter, no secret
@@ -51,10 +65,10 @@ func (p *Policy) wait(result Result, failures int) time.Duration {
 	switch result.Class {
 	case OK:
 		return 0
-	case Retry:
+	case Retry, PermanentItem:
 		wait = scale(doubled(p.Min, p.Max, failures), p.Random())
-	case PermanentItem, Gone, Auth, Misconfigured:
-		ceiling := doubled(p.Max, p.LongMax, failures)
+	case Gone, Auth, Misconfigured:
+		ceiling := doubled(p.LongMin, p.LongMax, failures)
 		wait = ceiling/2 + scale(ceiling/2, p.Random())
 	}
 	return max(wait, min(result.After, p.LongMax))

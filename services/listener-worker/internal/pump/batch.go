@@ -53,34 +53,39 @@ type Batch struct {
 	Attempt     int       // 1 for the first try
 }
 
-// cut takes from mails what lies in [from, upto] and fits into one batch. It
-// returns the mails and the last UID they speak for.
-func cut(mails []Mail, from, upto uint32) ([]Mail, uint32) {
+// inRange is those of the mails that lie in [from, upto], ascending by UID.
+func inRange(mails []Mail, from, upto uint32) []Mail {
 	var out []Mail
 	for _, mail := range mails {
 		if mail.UID >= from && mail.UID <= upto {
-			mail.From, mail.Subject = clip(mail.From), clip(mail.Subject)
+			mail.From, mail.Subject = clip(mail.From, maxText), clip(mail.Subject, maxText)
 			out = append(out, mail)
 		}
 	}
 	slices.SortFunc(out, func(a, b Mail) int { return cmp.Compare(a.UID, b.UID) })
-	out = slices.CompactFunc(out, func(a, b Mail) bool { return a.UID == b.UID })
+	return slices.CompactFunc(out, func(a, b Mail) bool { return a.UID == b.UID })
+}
+
+// cut takes from mails what lies in [from, upto] and fits into one batch of at most so
+// many. It returns the mails and the last UID they speak for.
+func cut(mails []Mail, from, upto uint32, most int) ([]Mail, uint32) {
+	out := inRange(mails, from, upto)
 	weight := 0
 	for i, mail := range out {
 		weight += mailOverhead + len(mail.From) + len(mail.Subject)
-		if i > 0 && (i == MaxMails || weight > MaxBytes) {
+		if i > 0 && (i == most || weight > MaxBytes) {
 			return out[:i:i], out[i-1].UID
 		}
 	}
 	return out, upto
 }
 
-// clip shortens a text without splitting a rune.
-func clip(text string) string {
-	if len(text) <= maxText {
+// clip shortens a text to at most so many bytes, without splitting a rune.
+func clip(text string, most int) string {
+	if len(text) <= most {
 		return text
 	}
-	end := maxText
+	end := most
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}

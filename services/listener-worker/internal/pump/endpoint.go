@@ -5,15 +5,40 @@ package pump
 
 import "time"
 
-func (p *Pump) resetBatch() Batch {
-	return Batch{Kind: Reset, UIDValidity: p.target.UIDValidity, Upto: p.target.UID}
+// maxTries is how often a mail is sent that the endpoint refuses for good.
+const maxTries = 3
+
+// span is a batch without its mails.
+type span struct {
+	kind        Kind
+	uidValidity uint32
+	from, upto  uint32
+	mails       int    // of the batch: what can be told apart
+	vanished    uint32 // UIDs of the range without a mail
+	end         uint32 // the lowest end of the folder seen since
+}
+
+// sendReset sends a reset. One for a folder whose end went back carries the cursor that
+// it fell behind, which tells it from others under the same UIDVALIDITY.
+func (p *Pump) sendReset() []Effect {
+	batch := Batch{Kind: Reset, UIDValidity: p.target.UIDValidity, Upto: p.target.UID}
+	if p.target.UIDValidity == p.cursor.UIDValidity {
+		batch.From = p.cursor.UID
+	}
+	return p.send(batch)
 }
 
 func (p *Pump) send(batch Batch) []Effect {
 	p.phase, p.misses = sending, 0
-	p.sending = span{batch.Kind, batch.UIDValidity, batch.From, batch.Upto}
-	batch.Mode, batch.Count = p.options.Mode, len(batch.Mails)
-	batch.Unread, batch.Noticed, batch.Attempt = p.unread, p.noticed, p.failures+1
+	p.sending = span{
+		kind: batch.Kind, uidValidity: batch.UIDValidity, from: batch.From, upto: batch.Upto,
+		mails: len(batch.Mails), end: p.head,
+	}
+	if batch.Kind == NewMail {
+		p.pinned = batch.Upto
+		p.sending.vanished = gaps(batch.From, batch.Upto, batch.Count)
+	}
+	batch.Mode, batch.Unread, batch.Noticed, batch.Attempt = p.mode, p.unread, p.noticed, p.tries+1
 	return []Effect{Send{batch}}
 }
 
@@ -22,38 +47,162 @@ func (p *Pump) sent(result Result, now time.Time) []Effect {
 	if p.phase != sending {
 		return nil
 	}
-	if result.Class != OK {
-		if p.sending.kind == NewMail && !p.reset {
-			p.pinned = p.sending.upto
-		}
-		p.failures++
-		return p.away(p.policy.wait(result, p.failures), now)
+	replaced := p.replaced
+	p.replaced = false
+	switch {
+	case result.Class == OK && replaced: // it says nothing about the endpoint there is now
+		return p.accepted(false, now)
+	case result.Class == OK:
+		recovered := p.health.failures > 0
+		return append(p.health.succeeded(), p.accepted(recovered, now)...)
+	case replaced:
+		return p.finish() // the endpoint there is now is tried at once
 	}
-	p.failures = 0
+	if !p.moot() {
+		p.tries++
+	}
+	if result.Class == PermanentItem {
+		return p.refused(result, now)
+	}
+	return p.failed(result, now)
+}
+
+// failed stays away from an endpoint that does not accept.
+func (p *Pump) failed(result Result, now time.Time) []Effect {
+	out := p.health.failed(result, now)
+	p.notBefore = now.Add(min(result.After, p.policy.LongMax))
+	return append(out, p.away(p.policy.wait(result, p.health.failures), now)...)
+}
+
+// moot tells whether what was sent is not owed any more: the folder was renumbered
+// meanwhile, or its old numbering has come back.
+func (p *Pump) moot() bool {
 	if p.sending.kind == NewMail {
-		return p.served(p.sending.upto)
+		return p.reset
 	}
-	if p.sending.uidValidity != p.target.UIDValidity { // renumbered once more meanwhile
-		p.phase = idle
-		return []Effect{Done{}}
+	return !p.reset || p.sending.uidValidity != p.target.UIDValidity
+}
+
+// accepted moves the cursor over what was sent, and goes on or gives the turn back.
+// What has gathered while the endpoint failed is a backlog, which is sent at once.
+func (p *Pump) accepted(recovered bool, now time.Time) []Effect {
+	if p.sending.upto >= p.bad {
+		p.limit, p.bad = min(2*p.limit, MaxMails), 0
 	}
+	if p.sending.kind == Reset && p.moot() {
+		return p.finish()
+	}
+	out := []Effect{p.pass()}
+	if recovered {
+		p.stretch()
+	}
+	if !p.reset && p.confirmed && p.page.fits(p) {
+		return append(out, p.sendNext()...)
+	}
+	if p.mode != ModeEach && !p.reset && p.cursor.UID >= p.gathering.goal {
+		p.gathering.open(p.policy, now)
+	}
+	return append(out, p.finish()...)
+}
+
+// refused takes in that the endpoint will never take what was sent. Of several mails
+// each half is tried by itself, until the one is found; that one is stepped over after
+// some tries, for it could be the endpoint that is wrong.
+func (p *Pump) refused(result Result, now time.Time) []Effect {
+	switch {
+	case p.moot():
+		p.unpin()
+		return p.finish()
+	case p.sending.mails > 1:
+		p.limit, p.bad = p.sending.mails/2, p.sending.upto
+		p.unpin()
+		p.health.note(result.Detail)
+		if result.After > 0 {
+			return p.away(min(result.After, p.policy.LongMax), now)
+		}
+		return p.finish()
+	}
+	p.refusals++
+	if p.refusals < maxTries {
+		return p.failed(result, now)
+	}
+	out := p.health.failed(result, now)
+	out = append(out, p.skip(), p.pass())
+	return append(out, p.finish()...)
+}
+
+// skip makes a dead letter of what was sent.
+func (p *Pump) skip() Effect {
+	if p.sending.kind == Reset {
+		return Skip{UIDValidity: p.target.UIDValidity, Upto: p.target.UID, Reason: p.health.reason}
+	}
+	return Skip{UIDValidity: p.sending.uidValidity, From: p.sending.from, Upto: p.sending.upto, Reason: p.health.reason}
+}
+
+// pass moves the cursor over what was sent.
+func (p *Pump) pass() Effect {
+	if p.sending.kind == NewMail {
+		commit := p.move(p.sending.upto, p.sending.vanished)
+		if p.sending.end < p.cursor.UID && !p.reset { // the folder's end went back meanwhile
+			p.judge(true, Cursor{p.cursor.UIDValidity, p.sending.end})
+		}
+		return commit
+	}
+	rewind := p.target.UIDValidity == p.cursor.UIDValidity
 	p.reset = false
 	p.cursor.UIDValidity = p.target.UIDValidity
-	return p.served(p.target.UID)
+	commit := p.move(p.target.UID, 0)
+	commit.Rewind = rewind
+	return commit
 }
 
-// served moves the cursor and gives the turn back.
-func (p *Pump) served(upto uint32) []Effect {
+// move sets the cursor.
+func (p *Pump) move(upto, vanished uint32) Commit {
 	p.cursor.UID = upto
-	p.pinned = 0
-	p.phase = idle
-	p.noticed = p.latest
-	return []Effect{Commit{Cursor: p.cursor}, Done{}}
+	p.unpin()
+	if upto >= p.gathering.goal {
+		p.noticed = p.later
+	}
+	return Commit{Cursor: p.cursor, Vanished: vanished}
 }
 
-// away gives the turn back and waits before the next one.
-func (p *Pump) away(wait time.Duration, now time.Time) []Effect {
-	p.phase = waiting
-	p.deadline = now.Add(wait)
-	return []Effect{Done{}, Wait{Until: p.deadline}}
+// stretch has all that is pending sent without a window in between.
+func (p *Pump) stretch() {
+	if !p.reset {
+		p.gathering.goal = max(p.gathering.goal, p.head)
+	}
+}
+
+// gaps is how many UIDs of a range have no mail.
+func gaps(from, upto uint32, mails int) uint32 { return upto - from + 1 - uint32(mails) }
+
+// pinged takes in whether the endpoint wants pushes.
+func (p *Pump) pinged(result Result, now time.Time) []Effect {
+	if p.phase != pinging {
+		return nil
+	}
+	replaced := p.replaced
+	p.replaced = false
+	switch {
+	case replaced: // the endpoint there is now has not been asked
+		return p.finish()
+	case result.Class == OK:
+		p.confirmed = true
+		out := append([]Effect{Confirmed{}}, p.health.succeeded()...)
+		return append(out, p.finish()...)
+	}
+	return p.failed(result, now)
+}
+
+// awake ends the wait for the endpoint, but for what it asked for itself.
+func (p *Pump) awake(now time.Time) []Effect {
+	if p.phase != waiting || p.misses > 0 {
+		return nil
+	}
+	if now.Before(p.notBefore) {
+		p.deadline = p.notBefore
+		return []Effect{Wait{Until: p.deadline}}
+	}
+	p.phase = idle
+	return nil
 }

@@ -24,7 +24,7 @@ func EventID(instance, contextID, userID, folder string, uidValidity, uid uint32
 // remembers it never takes new mail for a repetition.
 func (b Batch) ID(subscription, folder string) string {
 	if b.Kind == Reset {
-		b.From, b.Upto = 0, 0 // one reset for each UIDVALIDITY, wherever the folder ends
+		b.Upto = 0 // one reset for each UIDVALIDITY, wherever the folder ends
 	}
 	return "msg_" + hash([]string{subscription, folder}, uint32(b.Kind), b.UIDValidity, b.From, b.Upto)
 }

@@ -10,31 +10,70 @@ func (p *Pump) observe(head Head) []Effect {
 	if head.UIDNext == 0 || head.UIDValidity == 0 {
 		return nil
 	}
+	p.seen = true
 	end := Cursor{UIDValidity: head.UIDValidity, UID: head.UIDNext - 1}
-	p.unread = head.Unread
 	if p.cursor.UIDValidity == 0 {
-		p.cursor, p.head = end, end.UID
+		p.cursor, p.head, p.unread = end, end.UID, head.Unread
 		return []Effect{Commit{Cursor: p.cursor}}
+	}
+	lost := end.UIDValidity != p.cursor.UIDValidity || end.UID < p.cursor.UID
+	if lost && head.Stale {
+		return nil
 	}
 	if !p.pending() {
 		p.noticed = head.Noticed
 	}
-	if end.UIDValidity != p.base().UIDValidity {
-		p.renumbered(end)
+	p.judge(lost, end)
+	p.forget(end.UID)
+	if end.UIDValidity == p.sending.uidValidity {
+		p.sending.end = min(p.sending.end, end.UID)
 	}
-	if end.UID > p.head {
-		p.latest = head.Noticed
+	if end.UID > p.head && p.head <= p.gathering.goal {
+		p.later = head.Noticed
 	}
-	p.head = end.UID
+	p.head, p.unread = end.UID, head.Unread
+	p.gathering.goal = min(p.gathering.goal, p.head)
 	return nil
 }
 
-// renumbered notes a new UIDVALIDITY (RFC 9051 section 2.3.1.1): nothing old is
-// announced; one reset tells the client to look for itself.
-func (p *Pump) renumbered(end Cursor) {
-	p.reset = end.UIDValidity != p.cursor.UIDValidity // it may have come back
-	p.target = end
-	p.pinned = 0
+// judge notes whether a reset is owed: for a new UIDVALIDITY (RFC 9051 section 2.3.1.1),
+// or for an end below the cursor, which only a broken server shows. Nothing old is
+// announced then; one reset tells the client to look for itself.
+func (p *Pump) judge(lost bool, end Cursor) {
+	switch {
+	case !lost && p.reset && p.target.UIDValidity == p.cursor.UIDValidity:
+		// The end is above the cursor again: a slip of the server, or that many new
+		// mails. The reset is for both; what comes after the cursor is new.
+		p.aimAt(p.cursor)
+	case !lost && p.reset: // the UIDVALIDITY has come back
+		p.reset = false
+		p.unpin()
+	case !lost:
+	case !p.reset || end.UIDValidity != p.target.UIDValidity:
+		p.reset, p.bad = true, 0
+		p.unpin()
+		p.aimAt(end)
+	case end.UID < p.target.UID:
+		p.aimAt(end)
+	}
+}
+
+// aimAt has a reset take the cursor to end.
+func (p *Pump) aimAt(end Cursor) { p.target, p.gathering.goal = end, end.UID }
+
+// fetch asks for the mails from a UID on.
+func (p *Pump) fetch(from uint32, now time.Time) []Effect {
+	p.phase = fetching
+	p.deadline = now.Add(p.policy.FetchTimeout)
+	return []Effect{Fetch{From: from}, Wait{Until: p.deadline}}
+}
+
+// next is the UID that the turn has to read next.
+func (p *Pump) next() uint32 {
+	if p.tally != nil {
+		return p.tally.upto + 1
+	}
+	return p.cursor.UID + 1
 }
 
 // fetched turns mails into a batch.
@@ -46,28 +85,58 @@ func (p *Pump) fetched(event Fetched, now time.Time) []Effect {
 		return p.unreadable(now)
 	}
 	out := p.observe(event.Head)
-	next := p.cursor.UID + 1
-	switch covers := event.From <= next && next <= event.Upto; {
-	case p.reset:
-		return append(out, p.send(p.resetBatch())...)
-	case !p.pending(): // the folder's end went back
-		p.phase, p.misses = idle, 0
-		return append(out, Done{})
-	case !covers && event.From == next:
+	event.Upto = min(event.Upto, p.head)
+	if p.pinned > p.head { // the folder's end went back
+		p.unpin()
+	}
+	next := p.next()
+	covers := event.From <= next && next <= event.Upto
+	switch own := event.From == next; {
+	case p.confirmed && p.reset:
+		return append(out, p.sendReset()...)
+	case !p.confirmed, !p.pending(): // the endpoint was replaced, or the folder's end went back
+		p.misses = 0
+		return append(out, p.finish()...)
+	case !covers && own:
 		return append(out, p.unreadable(now)...) // asking again at once would spin
-	case !covers: // somebody else's
+	case !covers, !own && event.Upto < p.pinned && p.mode != ModeLatest:
+		// Somebody else's, or one that would cut a pinned range short.
 		return append(out, Fetch{From: next})
 	}
-	p.misses = 0
-	limit := event.Upto
+	if p.misses > 0 {
+		p.misses = 0
+		p.stretch()
+	}
 	if p.pinned != 0 {
-		limit = min(limit, p.pinned)
+		event.Upto = min(event.Upto, p.pinned)
 	}
-	mails, upto := cut(event.Mails, next, limit)
-	if len(mails) == 0 {
-		return append(out, p.served(upto)...)
+	return append(out, p.read(event.Mails, event.Upto, now)...)
+}
+
+// read takes the mails up to a UID, from the cursor on or where the last page ended.
+func (p *Pump) read(mails []Mail, upto uint32, now time.Time) []Effect {
+	from := p.cursor.UID + 1
+	switch p.mode {
+	case ModeLatest:
+		return p.count(mails, upto, now)
+	case ModeEach:
+		p.page.mails, p.page.upto = cut(mails, from, upto, p.limit)
+		if len(p.page.mails) > 0 {
+			return p.sendNext()
+		}
+	case ModeBatch:
+		fit, last := cut(mails, from, upto, p.limit)
+		if len(fit) > 0 {
+			return p.send(Batch{UIDValidity: p.cursor.UIDValidity, From: from, Upto: last, Mails: fit, Count: len(fit)})
+		}
 	}
-	return append(out, p.send(Batch{UIDValidity: p.cursor.UIDValidity, From: next, Upto: upto, Mails: mails})...)
+	return p.vanished(upto)
+}
+
+// vanished passes over a range without mails.
+func (p *Pump) vanished(upto uint32) []Effect {
+	commit := p.move(upto, gaps(p.cursor.UID+1, upto, 0))
+	return append([]Effect{commit}, p.finish()...)
 }
 
 // unreadable stays away from a mailbox that could not be read.

@@ -4,7 +4,7 @@
 package pump_test
 
 import (
-	"strings"
+	"math"
 	"testing"
 	"time"
 
@@ -13,165 +13,300 @@ import (
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
-// world is a mailbox, an endpoint and the clock around one pump.
-type world struct {
-	t       *rapid.T
-	pump    *pump.Pump
-	now     time.Time
-	present map[uint32]bool // the mails in the folder
-	next    uint32
-	asked   func() pump.Event // answers the open Ready or Fetch
-	timer   time.Time
-	sent    *pump.Batch
-	refused *pump.Batch
-	cursor  uint32
-	given   map[uint32]int // how often each mail was accepted
+// chaos is a world in which everything happens that can, and what must be true of it.
+type chaos struct {
+	*world
+	rapid     *rapid.T
+	mode      pump.Mode
+	consent   bool            // the endpoint has given it
+	owed      map[uint32]bool // the mails that are there and have yet to be accepted
+	low       uint32          // the lowest end of the folder since the last reset
+	void      bool            // what is in flight is of a numbering before
+	renewed   bool            // the subscription was, since what is in flight was sent
+	mustBe    string          // the id of the next batch; empty when it is open
+	refusals  int             // of one range for good
+	instantly int             // requests refused in a row without time going by
+	instant   time.Time
 }
 
-func (w *world) step(event pump.Event) {
-	for _, effect := range w.pump.Step(event, w.now) {
-		switch effect := effect.(type) {
-		case pump.Ready:
-			w.asked = func() pump.Event { return pump.Turn{} }
-		case pump.Fetch:
-			w.asked = func() pump.Event { return w.read(effect.From) }
-		case pump.Send:
-			w.request(effect.Batch)
-		case pump.Wait:
-			w.timer = effect.Until
-		case pump.Commit:
-			if effect.Cursor.UID < w.cursor {
-				w.t.Fatalf("the cursor went back from %d to %d", w.cursor, effect.Cursor.UID)
-			}
-			w.cursor = effect.Cursor.UID
-		case pump.Done:
+func newChaos(t *rapid.T) *chaos {
+	c := &chaos{rapid: t, owed: make(map[uint32]bool), low: math.MaxUint32}
+	c.world = newWorld(t, nil)
+	c.commit = c.judge
+	c.restart()
+	return c
+}
+
+// restart is a new owner who knows the committed cursor. When the folder was renumbered
+// or went back before, it learns of that only now.
+func (c *chaos) restart() {
+	c.mode = rapid.SampledFrom([]pump.Mode{pump.ModeBatch, pump.ModeLatest, pump.ModeEach}).Draw(c.rapid, "mode")
+	c.consent = rapid.Bool().Draw(c.rapid, "confirmed")
+	c.pump = pump.New(policy(), c.cursor, pump.Options{Mode: c.mode, Confirmed: c.consent})
+	c.ask, c.out, c.mustBe, c.timer = nil, nil, "", time.Time{}
+	c.void, c.renewed, c.refusals, c.instantly = false, false, 0, 0
+	end, renumbered := c.next-1, c.uv != c.cursor.UIDValidity
+	if renumbered || c.low < c.cursor.UID {
+		c.swallow(max(end, c.cursor.UID))
+	}
+	c.low = math.MaxUint32 // what has grown beyond the cursor again nobody can tell
+	if renumbered || end < c.cursor.UID {
+		c.low = end
+	}
+	c.tell()
+}
+
+// step looks at each request that is made.
+func (c *chaos) step(event pump.Event) {
+	before := c.out
+	c.world.step(event)
+	if c.out != nil && c.out != before {
+		c.ask = nil // what was asked for has been answered
+		c.check()
+	}
+}
+
+// swallow takes out the mails that a reset speaks for.
+func (c *chaos) swallow(upto uint32) {
+	for uid := range c.owed {
+		if uid <= upto {
+			delete(c.owed, uid)
 		}
 	}
 }
 
-// read answers a fetch with at most 150 UIDs, as a listener may.
-func (w *world) read(from uint32) pump.Fetched {
-	upto := min(w.next-1, from+149)
-	out := pump.Fetched{Head: head(w.next), From: from, Upto: upto}
-	for uid := from; uid <= upto; uid++ {
-		if w.present[uid] {
-			out.Mails = append(out.Mails, pump.Mail{UID: uid, Subject: strings.Repeat("x", int(uid%900))})
-		}
+func (c *chaos) mail(count int) {
+	for range count {
+		c.owed[c.next] = true
+		c.present[c.next] = true
+		c.next++
 	}
-	return out
+	c.tell()
 }
 
-func (w *world) request(batch pump.Batch) {
-	if w.sent != nil {
-		w.t.Fatal("two requests are in flight")
+// cut ends the folder at a UID, under the same UIDVALIDITY or another.
+func (c *chaos) cut(next uint32, renumbered bool) {
+	for uid := range c.present {
+		if uid >= next || renumbered {
+			delete(c.present, uid)
+			delete(c.owed, uid)
+		}
 	}
-	if batch.From != w.cursor+1 {
-		w.t.Fatalf("a batch from %d with the cursor at %d", batch.From, w.cursor)
+	if renumbered {
+		c.uv++
 	}
-	if len(batch.Mails) == 0 || len(batch.Mails) > pump.MaxMails {
-		w.t.Fatalf("a batch of %d mails", len(batch.Mails))
+	c.next, c.mustBe = next, ""
+	switch end := next - 1; {
+	case renumbered:
+		c.low = end
+	case c.uv != c.cursor.UIDValidity || end < c.cursor.UID || c.out != nil && end < c.out.Upto:
+		c.low = min(c.low, end)
 	}
-	if w.refused != nil && w.refused.From == batch.From && w.refused.ID("s", "f") != batch.ID("s", "f") {
-		w.t.Fatalf("range %d-%d was tried again as %d-%d", w.refused.From, w.refused.Upto, batch.From, batch.Upto)
+	c.void = c.out != nil
+	c.tell()
+}
+
+// judge looks at a commit: nothing that is owed may be passed over.
+func (c *chaos) judge(commit pump.Commit, skip *pump.Skip) {
+	c.mustBe = ""
+	last := c.requests
+	reset := len(last) > 0 && last[len(last)-1].Kind == pump.Reset && (commit.Rewind || commit.Cursor.UIDValidity != c.cursor.UIDValidity)
+	switch {
+	case reset:
+		if commit.Cursor.UIDValidity == c.uv && commit.Cursor.UID > max(c.low, c.cursor.UID) && commit.Rewind {
+			c.t.Fatalf("a reset took the cursor to %d, beyond the end at %d", commit.Cursor.UID, c.low)
+		}
+		if commit.Rewind {
+			c.swallow(commit.Cursor.UID)
+		}
+		if commit.Cursor.UIDValidity == c.uv {
+			c.low = math.MaxUint32
+		}
+		return
+	case skip != nil:
+		if c.refusals != 3 || skip.UIDValidity != commit.Cursor.UIDValidity || skip.From != c.cursor.UID+1 || skip.Upto != commit.Cursor.UID {
+			c.t.Fatalf("dead letter %+v after %d tries, from %v to %v", skip, c.refusals, c.cursor, commit.Cursor)
+		}
+		c.swallow(skip.Upto)
 	}
-	last := uint32(0)
+	if commit.Cursor.UIDValidity != c.uv {
+		return
+	}
+	for uid := range c.owed {
+		if uid <= min(commit.Cursor.UID, c.low) {
+			c.t.Fatalf("mail %d was passed over by the cursor from %v to %v", uid, c.cursor, commit.Cursor)
+		}
+	}
+}
+
+// check looks at a request that was just made.
+func (c *chaos) check() {
+	batch := c.out
+	id := batch.ID("s", "f")
+	switch {
+	case !c.consent:
+		c.t.Fatal("a request before the endpoint gave its consent")
+	case c.mustBe != "" && c.mustBe != id:
+		c.t.Fatalf("range %d-%d is another one than was refused", batch.From, batch.Upto)
+	case batch.Mode != c.mode:
+		c.t.Fatalf("mode %v", batch.Mode)
+	case batch.Kind == pump.Reset:
+		return
+	case batch.From != c.cursor.UID+1 || batch.UIDValidity != c.cursor.UIDValidity:
+		c.t.Fatalf("a batch from %d with the cursor at %v", batch.From, c.cursor)
+	}
+	c.checkMails(batch)
+}
+
+func (c *chaos) checkMails(batch *pump.Batch) {
+	most := map[pump.Mode]int{pump.ModeBatch: pump.MaxMails, pump.ModeEach: 1, pump.ModeLatest: 1}[c.mode]
+	if len(batch.Mails) == 0 || len(batch.Mails) > most || c.mode != pump.ModeLatest && batch.Count != len(batch.Mails) {
+		c.t.Fatalf("mode %v: %d mails, count %d", c.mode, len(batch.Mails), batch.Count)
+	}
+	last := batch.From - 1
 	for _, mail := range batch.Mails {
-		if mail.UID <= last || mail.UID < batch.From || mail.UID > batch.Upto {
-			w.t.Fatalf("mail %d after %d in the range %d-%d", mail.UID, last, batch.From, batch.Upto)
+		if mail.UID <= last || mail.UID > batch.Upto {
+			c.t.Fatalf("mail %d after %d in the range %d-%d", mail.UID, last, batch.From, batch.Upto)
 		}
 		last = mail.UID
 	}
-	w.sent, w.asked = &batch, nil
+	there := 0
+	for uid := batch.From; uid <= batch.Upto && batch.UIDValidity == c.uv; uid++ {
+		if c.present[uid] {
+			there++
+		}
+		if c.mode == pump.ModeLatest && uid > last && c.present[uid] {
+			c.t.Fatalf("mail %d is newer than the newest, %d", uid, last)
+		}
+	}
+	if there > batch.Count {
+		c.t.Fatalf("%d mails are there, %d were counted", there, batch.Count)
+	}
 }
 
 // react lets the outside answer whatever is open.
-func (w *world) react(class pump.Class) {
+func (c *chaos) react(class pump.Class) {
 	switch {
-	case w.sent != nil:
-		batch := w.sent
-		w.sent, w.refused = nil, batch
-		if class == pump.OK {
-			w.refused = nil
-			for _, mail := range batch.Mails {
-				w.given[mail.UID]++
-			}
+	case c.out != nil:
+		c.respond(class)
+	case c.ask != nil:
+		event := c.ask()
+		if ping, ok := event.(pump.Pinged); ok {
+			ping.Result.Class = class
+			c.consent = c.consent || class == pump.OK
+			event = ping
 		}
-		w.step(answer(class))
-	case w.asked != nil:
-		event := w.asked()
-		w.asked = nil
-		w.step(event)
+		c.ask = nil
+		c.step(event)
 	default:
-		w.now = maxTime(w.now, w.timer)
-		w.step(pump.Tick{})
+		if c.timer.After(c.now) {
+			c.now = c.timer
+		}
+		c.step(pump.Tick{})
 	}
 }
 
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+func (c *chaos) respond(class pump.Class) {
+	batch := c.out
+	c.out = nil
+	if class == pump.PermanentItem && !c.renewed {
+		if id := batch.ID("s", "f"); id != c.mustBe {
+			c.refusals = 0
+		}
+		c.refusals++
 	}
-	return b
+	c.countInstant(class)
+	switch {
+	case class == pump.OK && batch.Kind == pump.NewMail && batch.UIDValidity == c.uv:
+		c.mustBe = ""
+		for uid := batch.From; uid <= min(batch.Upto, c.low); uid++ {
+			delete(c.owed, uid)
+		}
+	case class == pump.OK, class == pump.PermanentItem && len(batch.Mails) > 1, c.void, c.renewed:
+		c.mustBe = ""
+	default:
+		c.mustBe = batch.ID("s", "f")
+	}
+	c.renewed = false
+	if class != pump.OK && c.uv == c.cursor.UIDValidity && c.low >= c.cursor.UID {
+		c.low = math.MaxUint32 // nothing that the end went below was accepted
+	}
+	c.step(answer(class))
+	if c.void {
+		c.mustBe, c.void = "", false
+	}
 }
 
-// Whatever the mailbox and the endpoint do: every mail that stays is accepted
-// exactly once while the pump lives, in order, in bounded batches.
-func TestEveryMailThatStaysIsServedOnceInOrder(t *testing.T) {
+// countInstant holds that an endpoint which refuses is not asked without end at once.
+func (c *chaos) countInstant(class pump.Class) {
+	if class == pump.OK || c.instant != c.now {
+		c.instantly = 0
+	}
+	c.instant = c.now
+	if c.instantly++; c.instantly > 10 {
+		c.t.Fatal("it spins")
+	}
+}
+
+func (c *chaos) renew() {
+	c.mode = rapid.SampledFrom([]pump.Mode{pump.ModeBatch, pump.ModeLatest, pump.ModeEach}).Draw(c.rapid, "mode")
+	c.consent = rapid.Bool().Draw(c.rapid, "confirmed")
+	c.mustBe, c.refusals, c.instantly, c.renewed = "", 0, 0, c.out != nil
+	c.step(pump.Renewed{Mode: c.mode, Confirmed: c.consent})
+}
+
+// Whatever the mailbox, the endpoint and the owners do: every mail that stays is
+// accepted, told as a dead letter, or spoken for by a reset; in order, in bounded
+// batches, with ids that stay.
+func TestNoMailThatStaysIsLost(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{
-			t: t, now: epoch(), next: 11, cursor: 10, present: map[uint32]bool{}, given: map[uint32]int{},
-			pump: pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true}),
-		}
+		c := newChaos(t)
+		class := rapid.SampledFrom(append(pump.Classes(), pump.OK, pump.OK, pump.PermanentItem))
 		t.Repeat(map[string]func(*rapid.T){
-			"mail": func(t *rapid.T) {
-				for range rapid.IntRange(1, 120).Draw(t, "count") {
-					w.present[w.next] = true
-					w.next++
-				}
-				w.step(head(w.next))
-			},
+			"mail":    func(t *rapid.T) { c.mail(rapid.IntRange(1, 240).Draw(t, "count")) },
+			"react":   func(t *rapid.T) { c.react(class.Draw(t, "class")) },
+			"react 2": func(t *rapid.T) { c.react(class.Draw(t, "class")); c.react(class.Draw(t, "class")) },
 			"expunge": func(t *rapid.T) {
-				delete(w.present, uint32(rapid.IntRange(11, int(w.next)).Draw(t, "uid")))
+				from, count := rapid.IntRange(1, int(c.next)).Draw(t, "from"), rapid.SampledFrom([]int{1, 5, 300}).Draw(t, "count")
+				for uid := from; uid < from+count; uid++ {
+					delete(c.present, uint32(uid))
+					delete(c.owed, uint32(uid))
+				}
 			},
-			"react": func(t *rapid.T) {
-				w.react(rapid.SampledFrom(pump.Classes()).Draw(t, "class"))
-			},
-			"renew": func(*rapid.T) { w.step(pump.Renewed{}) },
-			"strange": func(t *rapid.T) {
-				w.step(pump.Fetched{Failed: rapid.Bool().Draw(t, "failed"), From: 3, Upto: 5, Head: head(w.next)})
+			"renumber": func(t *rapid.T) { c.cut(uint32(rapid.IntRange(1, 50).Draw(t, "next")), true) },
+			"regress":  func(t *rapid.T) { c.cut(uint32(rapid.IntRange(1, int(c.next)).Draw(t, "next")), false) },
+			"renew":    func(*rapid.T) { c.renew() },
+			"restart":  func(*rapid.T) { c.restart() },
+			"awake":    func(*rapid.T) { c.step(pump.Awake{}) },
+			"somebody else's": func(t *rapid.T) {
+				page := c.read(uint32(rapid.IntRange(1, int(c.next)).Draw(t, "from")))
+				page.Failed = rapid.Bool().Draw(t, "failed")
+				c.step(page)
 			},
 		})
-		w.step(head(w.next))
-		for range 1000 {
-			w.react(pump.OK)
+		for range 2000 {
+			c.react(pump.OK)
 		}
-		for uid := range w.present {
-			if w.given[uid] != 1 {
-				t.Fatalf("mail %d was accepted %d times; the folder ends at %d, the cursor is %d", uid, w.given[uid], w.next-1, w.cursor)
-			}
+		if len(c.owed) > 0 || c.pump.Status().State != pump.Idle {
+			t.Fatalf("%d mails are owed, %+v", len(c.owed), c.pump.Status())
 		}
 	})
 }
 
-func TestIDsAreStableAndUnambiguous(t *testing.T) {
+// However mail comes, gathering bounds the pushes: six in the first minute, and no
+// more than that in any minute after.
+func TestPushesAreBoundedHoweverMailComes(t *testing.T) {
 	t.Parallel()
-	if got, want := pump.EventID("mailpush", "1", "249", "INBOX", 7, 11), "evt_"; len(got) != 30 || !strings.HasPrefix(got, want) {
-		t.Errorf("EventID = %q", got)
-	}
-	ids := map[string]bool{}
-	for _, c := range [][4]string{{"i", "1", "23", "INBOX"}, {"i", "12", "3", "INBOX"}, {"i1", "", "23", "INBOX"}, {"i", "1", "23I", "NBOX"}} {
-		ids[pump.EventID(c[0], c[1], c[2], c[3], 7, 11)] = true
-	}
-	if len(ids) != 4 {
-		t.Errorf("different mails share an id: %v", ids)
-	}
-	a := pump.Batch{UIDValidity: 7, From: 11, Upto: 12}
-	grown := pump.Batch{UIDValidity: 7, From: 11, Upto: 13}
-	if a.ID("sub", "INBOX") == grown.ID("sub", "INBOX") {
-		t.Error("a range that has grown keeps its id")
-	}
-	if (pump.Batch{Kind: pump.Reset, UIDValidity: 7, Upto: 4}).ID("s", "f") != (pump.Batch{Kind: pump.Reset, UIDValidity: 7, Upto: 5}).ID("s", "f") {
-		t.Error("a reset changes its id with the end of the folder")
-	}
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, begin(pump.ModeLatest))
+		for _, gap := range rapid.SliceOfN(rapid.IntRange(1, 40_000), 1, 400).Draw(t, "gaps") {
+			w.arrive(1)
+			w.run(time.Duration(gap) * time.Millisecond)
+		}
+		minutes := int(w.now.Sub(epoch())/time.Minute) + 1
+		if len(w.requests) > 6*minutes {
+			t.Fatalf("%d pushes in %d minutes", len(w.requests), minutes)
+		}
+	})
 }

@@ -16,7 +16,7 @@ const uv = 7
 
 func epoch() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
 
-// half draws the middle of every wait: 500 ms after the first temporary failure.
+// policy draws the middle of every wait: 1 s after the first temporary failure.
 func policy() *pump.Policy {
 	return pump.NewPolicy(pump.Policy{Random: func() float64 { return 0.5 }})
 }
@@ -52,6 +52,14 @@ func commit(uid uint32) pump.Commit {
 
 func wait(after time.Duration) pump.Wait { return pump.Wait{Until: epoch().Add(after)} }
 
+// begin is how a pump in the tests is made: cursor at 10, its endpoint confirmed.
+func begin(mode pump.Mode) *pump.Pump {
+	return pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Mode: mode, Confirmed: true})
+}
+
+// effects is what a step makes a pump want.
+func effects(all ...pump.Effect) []pump.Effect { return all }
+
 // step is an event, when it comes, and what must follow.
 type step struct {
 	after time.Duration
@@ -59,159 +67,171 @@ type step struct {
 	want  []pump.Effect
 }
 
+// play takes a pump through steps.
+func play(t *testing.T, p *pump.Pump, steps []step) {
+	t.Helper()
+	for i, step := range steps {
+		got := p.Step(step.event, epoch().Add(step.after))
+		if diff := cmp.Diff(step.want, got); diff != "" {
+			t.Fatalf("step %d, %T: effects (-want +got):\n%s", i, step.event, diff)
+		}
+	}
+}
+
+const patience = 2 * time.Minute
+
+// begun is the way to the first request, for mails 11 and 12.
+func begun(more ...step) []step {
+	return append([]step{
+		{0, head(13), effects(pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		{0, fetched(11, 12, 11, 12), effects(batch(1, 11, 12, 11, 12))},
+	}, more...)
+}
+
 func TestPump(t *testing.T) {
 	t.Parallel()
-	const patience = 2 * time.Minute
 	renumbered := pump.Head{UIDValidity: uv + 1, UIDNext: 31, Unread: 3, Noticed: epoch()}
 	reset := func(attempt int) pump.Send {
 		return pump.Send{Batch: pump.Batch{Kind: pump.Reset, UIDValidity: uv + 1, Upto: 30, Unread: 3, Noticed: epoch(), Attempt: attempt}}
 	}
-	// begun is the way to the first request for mails 11 and 12.
-	begun := []step{
-		{0, head(13), []pump.Effect{pump.Ready{}}},
-		{0, pump.Turn{}, []pump.Effect{pump.Fetch{From: 11}, wait(patience)}},
-		{0, fetched(11, 12, 11, 12), []pump.Effect{batch(1, 11, 12, 11, 12)}},
-	}
+	asked := begun()[:2:2]
 	for name, steps := range map[string][]step{
 		"nothing new, nothing done": {{0, head(11), nil}},
-		"new mail is sent and the cursor committed after": append(begun[:3:3],
-			step{0, answer(pump.OK), []pump.Effect{commit(12), pump.Done{}}},
+		"new mail is sent and the cursor committed after": begun(
+			step{0, answer(pump.OK), effects(commit(12), pump.Done{})},
 		),
-		"mail that comes meanwhile waits for its own turn": append(begun[:3:3],
+		"mail that comes meanwhile gathers": begun(
 			step{0, head(15), nil},
-			step{0, answer(pump.OK), []pump.Effect{commit(12), pump.Done{}, pump.Ready{}}},
-			step{0, pump.Turn{}, []pump.Effect{pump.Fetch{From: 13}, wait(patience)}},
+			step{0, answer(pump.OK), effects(commit(12), pump.Done{}, wait(time.Second))},
+			step{time.Second, pump.Tick{}, effects(pump.Ready{})},
+			step{time.Second, pump.Turn{}, effects(pump.Fetch{From: 13}, wait(time.Second+patience))},
 		),
-		"a refused range is tried again as it was": append(begun[:3:3],
-			step{0, answer(pump.Retry), []pump.Effect{pump.Done{}, wait(500 * time.Millisecond)}},
+		"a refused range is tried again as it was": begun(
+			step{0, answer(pump.Retry), effects(pump.Done{}, wait(time.Second))},
 			step{0, head(15), nil},
 			step{0, pump.Tick{}, nil},
-			step{500 * time.Millisecond, pump.Tick{}, []pump.Effect{pump.Ready{}}},
-			step{0, pump.Turn{}, []pump.Effect{pump.Fetch{From: 11}, wait(patience)}},
-			step{0, fetched(11, 14, 12, 13, 14), []pump.Effect{batch(2, 11, 12, 12)}},
-			step{0, answer(pump.OK), []pump.Effect{commit(12), pump.Done{}, pump.Ready{}}},
+			step{time.Second, pump.Tick{}, effects(pump.Ready{})},
+			step{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+			step{0, fetched(11, 14, 12, 13, 14), effects(batch(2, 11, 12, 12))},
+			step{0, answer(pump.OK), effects(pump.Commit{Cursor: pump.Cursor{UIDValidity: uv, UID: 12}, Vanished: 1}, pump.Done{}, pump.Ready{})},
 		),
-		"Retry-After is honoured": append(begun[:3:3],
+		"a page that would cut a refused range short is passed over": begun(
+			step{0, answer(pump.Retry), effects(pump.Done{}, wait(time.Second))},
+			step{time.Second, pump.Tick{}, effects(pump.Ready{})},
+			step{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+			step{0, pump.Fetched{Head: head(13), From: 2, Upto: 11, Mails: mails(2, 11)}, effects(pump.Fetch{From: 11})},
+		),
+		"Retry-After is honoured": begun(
 			step{
 				0, pump.Sent{Result: pump.Result{Class: pump.Retry, After: 40 * time.Second}},
-				[]pump.Effect{pump.Done{}, wait(40 * time.Second)},
+				effects(pump.Done{}, wait(40*time.Second)),
 			},
 		),
-		"Retry-After is bounded": append(begun[:3:3],
+		"Retry-After is bounded": begun(
 			step{
 				0, pump.Sent{Result: pump.Result{Class: pump.Retry, After: 1000 * time.Hour}},
-				[]pump.Effect{pump.Done{}, wait(time.Hour)},
+				effects(pump.Done{}, wait(time.Hour)),
 			},
 		),
-		"what a person must mend is left alone for minutes": append(begun[:3:3],
-			step{0, answer(pump.Misconfigured), []pump.Effect{pump.Done{}, wait(225 * time.Second)}},
+		"an origin that works again is tried at once": begun(
+			step{0, answer(pump.Misconfigured), effects(pump.Done{}, wait(225*time.Second))},
+			step{time.Second, pump.Awake{}, effects(pump.Ready{})},
 		),
-		"a replaced endpoint is tried at once": append(begun[:3:3],
-			step{0, answer(pump.Gone), []pump.Effect{pump.Done{}, wait(225 * time.Second)}},
-			step{0, pump.Renewed{}, []pump.Effect{pump.Ready{}}},
+		"an endpoint that asked for time gets it whatever its origin does": begun(
+			step{
+				0, pump.Sent{Result: pump.Result{Class: pump.Misconfigured, After: 40 * time.Second}},
+				effects(pump.Done{}, wait(225*time.Second)),
+			},
+			step{time.Second, pump.Awake{}, effects(wait(40 * time.Second))},
+		),
+		"what a person must mend is left alone for minutes": begun(
+			step{0, answer(pump.Misconfigured), effects(pump.Done{}, wait(225*time.Second))},
+		),
+		"a replaced endpoint is tried at once": begun(
+			step{0, answer(pump.Gone), effects(pump.EndpointGone{}, pump.Done{}, wait(225*time.Second))},
+			step{0, pump.Renewed{Confirmed: true}, effects(pump.Ready{})},
+		),
+		"an answer of the endpoint before counts for nothing but what it accepts": begun(
+			step{0, pump.Renewed{Confirmed: true}, nil},
+			step{0, answer(pump.Gone), effects(pump.Done{}, pump.Ready{})},
+			step{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+			step{0, fetched(11, 14, 11, 12, 13, 14), effects(batch(1, 11, 12, 11, 12))},
+			step{0, pump.Renewed{Confirmed: true}, nil},
+			step{0, answer(pump.OK), effects(commit(12), pump.Done{}, wait(time.Second))},
 		),
 		"mail that left the folder is passed over": {
-			begun[0], begun[1],
-			{0, fetched(11, 12), []pump.Effect{commit(12), pump.Done{}}},
+			asked[0], asked[1],
+			{0, fetched(11, 12), effects(pump.Commit{Cursor: pump.Cursor{UIDValidity: uv, UID: 12}, Vanished: 2}, pump.Done{})},
+			{0, head(14), effects(pump.Ready{})},
 		},
 		"an answer to somebody else's fetch is not ours": {
-			begun[0], begun[1],
-			{0, pump.Fetched{Head: head(13), From: 5, Upto: 8, Mails: mails(5)}, []pump.Effect{pump.Fetch{From: 11}}},
-			{0, pump.Fetched{Head: head(13), From: 5, Upto: 12, Mails: mails(9, 11)}, []pump.Effect{batch(1, 11, 12, 11)}},
+			asked[0], asked[1],
+			{0, pump.Fetched{Head: head(13), From: 5, Upto: 8, Mails: mails(5)}, effects(pump.Fetch{From: 11})},
+			{0, pump.Fetched{Head: head(13), From: 5, Upto: 12, Mails: mails(9, 11)}, effects(batch(1, 11, 12, 11))},
 		},
 		"an answer that covers nothing does not spin": {
-			begun[0], begun[1],
-			{0, pump.Fetched{Head: head(13), From: 11, Upto: 10}, []pump.Effect{pump.Done{}, wait(500 * time.Millisecond)}},
+			asked[0], asked[1],
+			{0, pump.Fetched{Head: head(13), From: 11, Upto: 10}, effects(pump.Done{}, wait(time.Second))},
 		},
 		"a mailbox that cannot be read is tried when it shows itself": {
-			begun[0], begun[1],
-			{0, pump.Fetched{Failed: true}, []pump.Effect{pump.Done{}, wait(500 * time.Millisecond)}},
-			{0, head(13), []pump.Effect{pump.Ready{}}},
+			asked[0], asked[1],
+			{0, pump.Fetched{Failed: true}, effects(pump.Done{}, wait(time.Second))},
+			{0, head(13), effects(pump.Ready{})},
 		},
 		"a fetch without an answer is given up": {
-			begun[0], begun[1],
-			{patience, pump.Tick{}, []pump.Effect{pump.Done{}, wait(patience + 500*time.Millisecond)}},
+			asked[0], asked[1],
+			{patience, pump.Tick{}, effects(pump.Done{}, wait(patience+time.Second))},
 			{patience, fetched(11, 12, 11), nil},
 		},
-		"a folder whose end went back has nothing to send": {
-			begun[0],
+		"a folder whose end went back to the cursor has nothing to send": {
+			asked[0],
 			{0, head(11), nil},
-			{0, pump.Turn{}, []pump.Effect{pump.Done{}}},
+			{0, pump.Turn{}, effects(pump.Done{})},
 		},
 		"a renumbered folder is announced once, nothing old with it": {
-			{0, renumbered, []pump.Effect{pump.Ready{}}},
-			{0, pump.Turn{}, []pump.Effect{reset(1)}},
-			{0, answer(pump.Retry), []pump.Effect{pump.Done{}, wait(500 * time.Millisecond)}},
-			{500 * time.Millisecond, pump.Tick{}, []pump.Effect{pump.Ready{}}},
-			{0, pump.Turn{}, []pump.Effect{reset(2)}},
-			{0, answer(pump.OK), []pump.Effect{pump.Commit{Cursor: pump.Cursor{UIDValidity: uv + 1, UID: 30}}, pump.Done{}}},
+			{0, renumbered, effects(pump.Ready{})},
+			{0, pump.Turn{}, effects(reset(1))},
+			{0, answer(pump.Retry), effects(pump.Done{}, wait(time.Second))},
+			{time.Second, pump.Tick{}, effects(pump.Ready{})},
+			{0, pump.Turn{}, effects(reset(2))},
+			{0, answer(pump.OK), effects(pump.Commit{Cursor: pump.Cursor{UIDValidity: uv + 1, UID: 30}}, pump.Done{})},
 			{0, renumbered, nil},
 		},
-		"renumbered while a request is out": append(begun[:3:3],
+		"renumbered while a request is out": begun(
 			step{0, renumbered, nil},
-			step{0, answer(pump.OK), []pump.Effect{commit(12), pump.Done{}, pump.Ready{}}},
-			step{0, pump.Turn{}, []pump.Effect{reset(1)}},
+			step{0, answer(pump.OK), effects(commit(12), pump.Done{}, pump.Ready{})},
+			step{0, pump.Turn{}, effects(reset(1))},
+		),
+		"renumbered while a request is out that is refused for good": begun(
+			step{0, renumbered, nil},
+			step{0, answer(pump.PermanentItem), effects(pump.Done{}, pump.Ready{})},
+			step{0, pump.Turn{}, effects(reset(1))},
 		),
 		"a server that does not say where the folder ends is not believed": {
 			{0, pump.Head{UIDValidity: uv}, nil},
 			{0, pump.Head{UIDNext: 99}, nil},
 		},
 		"events out of place change nothing": {
-			{0, pump.Turn{}, []pump.Effect{pump.Done{}}},
+			{0, pump.Turn{}, effects(pump.Done{})},
 			{0, answer(pump.OK), nil},
+			{0, pump.Pinged{}, nil},
+			{0, pump.Awake{}, nil},
 			{0, pump.Tick{}, nil},
 			{0, fetched(11, 12, 11), nil},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true})
-			for i, step := range steps {
-				got := p.Step(step.event, epoch().Add(step.after))
-				if diff := cmp.Diff(step.want, got); diff != "" {
-					t.Fatalf("step %d, %T: effects (-want +got):\n%s", i, step.event, diff)
-				}
-			}
+			play(t, begin(pump.ModeBatch), steps)
 		})
 	}
 }
 
 func TestUnsetCursorBeginsAtTheEnd(t *testing.T) {
 	t.Parallel()
-	p := pump.New(policy(), pump.Cursor{}, pump.Options{Confirmed: true})
-	if diff := cmp.Diff([]pump.Effect{commit(12)}, p.Step(head(13), epoch())); diff != "" {
-		t.Errorf("effects (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]pump.Effect{pump.Ready{}}, p.Step(head(14), epoch())); diff != "" {
-		t.Errorf("effects (-want +got):\n%s", diff)
-	}
-}
-
-func TestBackOffGrowsToItsBound(t *testing.T) {
-	t.Parallel()
-	full := pump.NewPolicy(pump.Policy{Random: func() float64 { return 1 }})
-	for _, c := range []struct {
-		class       pump.Class
-		first, last time.Duration
-	}{
-		{pump.Retry, time.Second, 5 * time.Minute},
-		{pump.Auth, 5 * time.Minute, time.Hour},
-	} {
-		p := pump.New(full, pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true})
-		p.Step(head(12), epoch())
-		now := epoch()
-		var waits []time.Duration
-		for range 12 {
-			p.Step(pump.Turn{}, now)
-			p.Step(fetched(11, 11, 11), now)
-			effects := p.Step(answer(c.class), now)
-			until := effects[len(effects)-1].(pump.Wait).Until //nolint:errcheck // a panic is a failure
-			waits = append(waits, until.Sub(now))
-			now = until
-			p.Step(pump.Tick{}, now)
-		}
-		if waits[0] != c.first || waits[11] != c.last {
-			t.Errorf("%v: waits %v, want %v up to %v", c.class, waits, c.first, c.last)
-		}
-	}
+	play(t, pump.New(policy(), pump.Cursor{}, pump.Options{Confirmed: true}), []step{
+		{0, head(13), effects(commit(12))},
+		{0, head(14), effects(pump.Ready{})},
+	})
 }

@@ -35,5 +35,34 @@ type Status struct {
 
 // Status tells what the pump is doing.
 func (p *Pump) Status() Status {
-	return Status{Cursor: p.cursor, Failures: p.failures}
+	status := Status{Cursor: p.cursor, State: p.state(), Failures: p.health.failures, LastError: p.health.reason}
+	if base := p.base().UID; p.head > base {
+		status.Lag = p.head - base
+	}
+	if p.pending() {
+		status.OldestPending = p.noticed
+	}
+	if p.phase == waiting || p.phase == waitMore {
+		status.NextTry = p.deadline
+	}
+	if p.misses > 0 {
+		status.LastError = "the mailbox could not be read"
+	}
+	return status
+}
+
+func (p *Pump) state() State {
+	if !p.confirmed {
+		return Unconfirmed
+	}
+	switch p.phase {
+	case waitMore:
+		return Gathering
+	case queued, fetching, sending, pinging:
+		return Busy
+	case waiting:
+		return Backoff
+	case idle:
+	}
+	return Idle
 }

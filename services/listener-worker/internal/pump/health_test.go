@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pump_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+func TestConsentComesBeforeTheFirstMail(t *testing.T) {
+	t.Parallel()
+	p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{})
+	play(t, p, []step{
+		{0, head(11), effects(pump.Ready{})}, // although there is no mail
+		{0, pump.Turn{}, effects(pump.Ping{})},
+	})
+	if !p.InFlight() || p.Status().State != pump.Unconfirmed {
+		t.Errorf("in flight %v, state %v", p.InFlight(), p.Status().State)
+	}
+	play(t, p, []step{
+		{0, head(13), nil},
+		{0, pump.Pinged{Result: pump.Result{Class: pump.Gone, Detail: "410"}}, effects(pump.EndpointGone{Reason: "410"}, pump.Done{}, wait(225*time.Second))},
+		{time.Minute, head(14), nil},
+		{225 * time.Second, pump.Tick{}, effects(pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Ping{})},
+		{0, pump.Pinged{Result: pump.Result{Class: pump.Retry}}, effects(pump.Done{}, wait(2*time.Second))},
+		{2 * time.Second, pump.Tick{}, effects(pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Ping{})},
+		{0, pump.Pinged{}, effects(pump.Confirmed{}, pump.Done{}, pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+	})
+}
+
+func TestReplacedEndpointIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	play(t, begin(pump.ModeBatch), begun(
+		step{0, pump.Renewed{}, nil},
+		step{0, answer(pump.Retry), effects(pump.Done{}, pump.Ready{})},
+		step{0, pump.Turn{}, effects(pump.Ping{})},
+		step{0, pump.Renewed{}, nil},
+		step{0, pump.Pinged{}, effects(pump.Done{}, pump.Ready{})}, // the one before said so
+		step{0, pump.Turn{}, effects(pump.Ping{})},
+		step{0, pump.Pinged{}, effects(pump.Confirmed{}, pump.Done{}, pump.Ready{})},
+	))
+}
+
+// told runs a pump against an endpoint that fails for a day and returns what was told.
+func told(t *testing.T, options pump.Options) []pump.Effect {
+	t.Helper()
+	w := newWorld(t, pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, options))
+	w.answer = func(pump.Batch) pump.Result {
+		if w.now.Sub(epoch()) < 24*time.Hour {
+			return pump.Result{Class: pump.Retry, Detail: "503"}
+		}
+		return pump.Result{}
+	}
+	w.arrive(1)
+	w.run(26 * time.Hour)
+	w.arrive(1)
+	w.run(time.Hour)
+	return w.told
+}
+
+func TestFailureThatLastsIsToldOnceAnHour(t *testing.T) {
+	t.Parallel()
+	got := told(t, pump.Options{Confirmed: true})
+	if len(got) < 20 || len(got) > 25 {
+		t.Fatalf("told %d times in a day", len(got))
+	}
+	if diff := cmp.Diff(pump.Failing{Since: epoch(), Reason: "503"}, got[0]); diff != "" {
+		t.Errorf("first (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(effects(pump.Failing{Since: epoch(), Reason: "503"}, pump.Healthy{}), got[len(got)-2:]); diff != "" {
+		t.Errorf("last (-want +got):\n%s", diff)
+	}
+}
+
+func TestFailureIsRememberedAcrossOwners(t *testing.T) {
+	t.Parallel()
+	before := epoch().Add(-50 * time.Hour)
+	got := told(t, pump.Options{Confirmed: true, FailingSince: before})
+	if diff := cmp.Diff(pump.Failing{Since: before, Reason: "503"}, got[0]); diff != "" {
+		t.Errorf("first (-want +got):\n%s", diff)
+	}
+	p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true, FailingSince: before})
+	play(t, p, begun(step{0, answer(pump.OK), effects(pump.Healthy{}, commit(12), pump.Done{})}))
+}
+
+func TestShortFailureIsToldNobody(t *testing.T) {
+	t.Parallel()
+	play(t, begin(pump.ModeBatch), begun(
+		step{0, answer(pump.Retry), effects(pump.Done{}, wait(time.Second))},
+		step{time.Second, pump.Tick{}, effects(pump.Ready{})},
+		step{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		step{0, fetched(11, 12, 11, 12), effects(batch(2, 11, 12, 11, 12))},
+		step{0, answer(pump.OK), effects(commit(12), pump.Done{})},
+	))
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	p := begin(pump.ModeBatch)
+	check := func(want pump.Status) {
+		t.Helper()
+		if diff := cmp.Diff(want, p.Status()); diff != "" {
+			t.Errorf("status (-want +got):\n%s", diff)
+		}
+	}
+	at := pump.Cursor{UIDValidity: uv, UID: 10}
+	check(pump.Status{Cursor: at})
+	play(t, p, begun())
+	check(pump.Status{Cursor: at, Lag: 2, OldestPending: epoch(), State: pump.Busy})
+	p.Step(pump.Sent{Result: pump.Result{Class: pump.Retry, Detail: "503"}}, epoch())
+	check(pump.Status{
+		Cursor: at, Lag: 2, OldestPending: epoch(), State: pump.Backoff, Failures: 1,
+		NextTry: epoch().Add(time.Second), LastError: "503",
+	})
+	play(t, p, []step{
+		{time.Second, pump.Tick{}, effects(pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		{0, fetched(11, 12, 11, 12), effects(batch(2, 11, 12, 11, 12))},
+		{0, answer(pump.OK), effects(commit(12), pump.Done{})},
+	})
+	at.UID = 12
+	check(pump.Status{Cursor: at})
+	third := head(14)
+	third.Noticed = epoch().Add(500 * time.Millisecond)
+	p.Step(third, third.Noticed)
+	check(pump.Status{Cursor: at, Lag: 1, OldestPending: third.Noticed, State: pump.Gathering, NextTry: epoch().Add(time.Second)})
+}
