@@ -84,7 +84,7 @@ func TestRefusedPushIsSentAgainUnderTheSameID(t *testing.T) {
 		if w.stored("a") != 0 {
 			w.t.Error("the cursor was stored without an acceptance")
 		}
-		pass(3 * time.Second)
+		pass(5 * time.Second)
 		if len(w.pushes) != 4 || w.pushes[0].Batch.ID("a", "INBOX") != w.pushes[1].Batch.ID("a", "INBOX") {
 			w.t.Fatalf("pushes %+v", w.pushes)
 		}
@@ -168,13 +168,13 @@ func TestSecretIsOpenedOnceAVersion(t *testing.T) {
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		for range 3 {
 			w.deliverMail(user(1), 1)
-			pass(time.Second)
+			pass(time.Minute)
 		}
 		renewed := subscribed("a", "https://a.example/")
 		renewed.SecretVersion = 2
 		w.put(user(1), renewed)
 		w.deliverMail(user(1), 1)
-		pass(time.Second)
+		pass(time.Minute)
 		if got := w.pushes[3].Secret.Reveal(); w.opened != 2 || got != "key 2" {
 			w.t.Errorf("opened %d times, the last push used %q", w.opened, got)
 		}
