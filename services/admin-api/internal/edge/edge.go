@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package edge is what admin-api does when it is called: subscribe, remove, list,
-// explain, drain, and show a shard to its worker. It joins the registry, the vault, the
+// Package edge is what admin-api does when it is called: subscribe, remove, rotate,
+// replay, list, explain, drain, show a shard to its worker, and judge what the worker
+// says of endpoints. It joins the registry, the vault, the
 // scheduler and the workers, and knows of each only the few verbs below.
 //
 // It keeps two invariants. A subscription is answered only after its login, its
@@ -49,6 +50,23 @@ type Erasures interface {
 type Listings interface {
 	ListUsers(ctx context.Context, contextID, after string, limit int) ([]registry.User, error)
 	ListRegistrations(ctx context.Context, contextID, afterKey, afterClient string, limit int) ([]registry.Registration, error)
+	ListSubscriptions(ctx context.Context, of registry.UserID, afterKey, afterID string, limit int) ([]registry.Owned, error)
+	ListDeadLetters(ctx context.Context, subscription string, before registry.Place, limit int) ([]registry.DeadLetter, registry.Place, error)
+}
+
+// Changes are what becomes of a subscription after it has been made.
+type Changes interface {
+	Rotate(ctx context.Context, id string, to registry.Signing, now time.Time) error
+	Enable(ctx context.Context, id string) error
+	Disable(ctx context.Context, id, reason string, now time.Time) error
+	Replay(ctx context.Context, id, folder string, from uint32) (registry.Cursor, error)
+}
+
+// Endpoints takes in what workers say of endpoints.
+type Endpoints interface {
+	Report(ctx context.Context, shards uint32, reports []registry.Report, now time.Time) ([]registry.Verdict, error)
+	Depart(ctx context.Context, shards uint32, r registry.Report, now time.Time) (registry.Departure, error)
+	ForgetDepartures(ctx context.Context, now time.Time) error
 }
 
 // Store is the registry.
@@ -57,13 +75,15 @@ type Store interface {
 	Removals
 	Erasures
 	Listings
+	Changes
+	Endpoints
 }
 
 // Vault keeps the secrets. A password is sealed, never kept or returned.
 type Vault interface {
 	SealPassword(ctx context.Context, user registry.UserID, login string, password secret.String) (version uint64, err error)
 	SealMaster(ctx context.Context, user registry.UserID, login string) (version uint64, err error)
-	SealWebhook(ctx context.Context, user registry.UserID, subscription string, key secret.String) (version uint64, err error)
+	SealWebhook(ctx context.Context, user registry.UserID, account string, key secret.String) (version uint64, err error)
 	Delete(ctx context.Context, user registry.UserID, account string) error
 }
 
@@ -104,21 +124,14 @@ type Workers interface {
 	// SetDraining has the worker give its shards up, or take shards again. NotFound
 	// when the worker at the address is not the one with the id.
 	SetDraining(ctx context.Context, address, id string, draining bool) error
+	// Deliveries reports how far the worker has served the given users.
+	Deliveries(ctx context.Context, address string, users []registry.UserID) ([]Delivery, error)
+	// SendTest has the worker push to an endpoint, and tells what that answered.
+	SendTest(ctx context.Context, address string, sub registry.Subscription) (TestResult, error)
 }
 
 // ErrNoAnswer marks the error of a call that never reached its service.
 var ErrNoAnswer = errors.New("no answer")
-
-// Listener is what a worker reports of one listener.
-type Listener struct {
-	registry.UserID
-	Permanent        bool
-	Backend          string
-	State            mailv1.ListenerState
-	Worker           string // empty when none runs it
-	Since, LastEvent time.Time
-	LastError        string
-}
 
 // Config is what the edge works with.
 type Config struct {

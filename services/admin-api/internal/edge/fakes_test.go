@@ -26,6 +26,9 @@ var (
 
 // fakeStore is the registry in memory. failing names the method that fails.
 type fakeStore struct {
+	fakeChanges
+	fakeEndpoints
+
 	mu       sync.Mutex
 	users    map[registry.UserID]registry.User
 	subs     []registry.Subscription
@@ -111,7 +114,9 @@ func (f *fakeStore) take(match func(registry.Subscription) bool) (registry.Remov
 			continue
 		}
 		r.User = f.users[s.UserID]
-		r.Erasures = append(r.Erasures, registry.Erasure{UserID: s.UserID, Account: registry.WebhookAccount(s.ID)})
+		for _, account := range registry.WebhookAccounts(s.ID) {
+			r.Erasures = append(r.Erasures, registry.Erasure{UserID: s.UserID, Account: account})
+		}
 	}
 	if len(r.Erasures) == 0 {
 		return r, fault.New(fault.NotFound, "no such registration")
@@ -195,8 +200,8 @@ func (f *fakeVault) SealMaster(_ context.Context, u registry.UserID, login strin
 	return f.seal(u, "mail", login)
 }
 
-func (f *fakeVault) SealWebhook(_ context.Context, u registry.UserID, sub string, key secret.String) (uint64, error) {
-	return f.seal(u, registry.WebhookAccount(sub), key.Reveal())
+func (f *fakeVault) SealWebhook(_ context.Context, u registry.UserID, account string, key secret.String) (uint64, error) {
+	return f.seal(u, account, key.Reveal())
 }
 
 func (f *fakeVault) Delete(_ context.Context, u registry.UserID, account string) error {
@@ -236,6 +241,8 @@ type fakeWorkers struct {
 	listeners map[string][]Listener
 	silent    map[string]error
 	told      []string // id@address draining, of SetDraining
+	delivered map[string][]Delivery
+	tests     map[string]TestResult
 }
 
 func (f *fakeWorkers) Baseline(
@@ -262,6 +269,20 @@ func (f *fakeWorkers) SetDraining(_ context.Context, address, id string, drainin
 	}
 	f.told = append(f.told, fmt.Sprintf("%s@%s %v", id, address, draining))
 	return nil
+}
+
+func (f *fakeWorkers) Deliveries(_ context.Context, address string, _ []registry.UserID) ([]Delivery, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.delivered[address]), f.silent[address]
+}
+
+func (f *fakeWorkers) SendTest(_ context.Context, address string, sub registry.Subscription) (TestResult, error) {
+	f.asked = append(f.asked, address)
+	if err := f.silent[address]; err != nil {
+		return TestResult{}, err
+	}
+	return f.tests[sub.ID], nil
 }
 
 // world is an Edge among fakes, all well.

@@ -68,11 +68,12 @@ func (n *enrolment) undo(ctx context.Context) {
 	n.erase(ctx, erasures)
 }
 
-// erase deletes credentials from the vault and forgets the notes about them. The
-// caller holds the user's lock.
-func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) {
+// erase deletes credentials from the vault and forgets the notes about them; it says
+// whether all went well. The caller holds the user's lock.
+func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) bool {
 	ctx, cancel := unhurried(ctx)
 	defer cancel()
+	all := true
 	for _, one := range erasures {
 		err := e.Vault.Delete(ctx, one.UserID, one.Account)
 		if err == nil {
@@ -80,8 +81,10 @@ func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) {
 		}
 		if err != nil {
 			e.Log.WarnContext(ctx, "credential not erased yet", "user", one.UserID, "account", one.Account, "error", err)
+			all = false
 		}
 	}
+	return all
 }
 
 const (
@@ -89,13 +92,17 @@ const (
 	eraseBatch    = 100
 )
 
-// Run erases what the vault would not delete when it was asked, until ctx ends.
+// Run erases what the vault would not delete when it was asked, and forgets
+// departures that count no more, until ctx ends.
 func (e *Edge) Run(ctx context.Context) error {
 	tick := time.NewTicker(eraseInterval)
 	defer tick.Stop()
 	for {
 		if err := e.EraseNoted(ctx); err != nil && ctx.Err() == nil {
 			e.Log.WarnContext(ctx, "erasures not read", "error", err)
+		}
+		if err := e.Store.ForgetDepartures(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			e.Log.WarnContext(ctx, "departures not forgotten", "error", err)
 		}
 		select {
 		case <-ctx.Done():

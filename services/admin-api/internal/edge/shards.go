@@ -52,10 +52,6 @@ func (s Shards) Loads(ctx context.Context) (loads []Load, maxEpoch uint64, err e
 	if err != nil {
 		return nil, 0, err
 	}
-	type slot struct {
-		backend string
-		shard   uint32
-	}
 	sums := make(map[slot]uint32)
 	for _, g := range groups {
 		if d := decide.Listener(s.Policy, g.Like, decide.NotAsked); d.OK() {
@@ -155,7 +151,7 @@ func (s Shards) distinct(claims []registry.Claim) error {
 	return nil
 }
 
-// Commit stores how far subscriptions have been served.
+// Commit stores how far subscriptions have been served, and what was stepped over.
 func (s Shards) Commit(ctx context.Context, batch []registry.ShardCursors) (refused []registry.Claim, err error) {
 	for _, b := range batch {
 		if err := s.valid("shards.claim", b.Claim); err != nil {
@@ -187,9 +183,11 @@ func (s Shards) Suspend(
 	return s.Mailboxes.SuspendCredential(ctx, user, version, reason)
 }
 
-func (s Shards) valid(field string, c registry.Claim) error {
-	if c.Shard >= s.Shards {
-		return fault.Field(field+".shard", "there are %d shards, got %d", s.Shards, c.Shard)
+func (s Shards) valid(field string, c registry.Claim) error { return validClaim(field, c, s.Shards) }
+
+func validClaim(field string, c registry.Claim, shards uint32) error {
+	if c.Shard >= shards {
+		return fault.Field(field+".shard", "there are %d shards, got %d", shards, c.Shard)
 	}
 	if c.Epoch > math.MaxInt64 {
 		return fault.Field(field+".epoch", "is no etcd revision")

@@ -19,7 +19,7 @@ type Request struct {
 	User           registry.UserID
 	Client, Device string
 	Topics         []string
-	Content        int32
+	Content, Mode  int32
 	Account        *Account // nil keeps what an earlier call has said
 	Webhook        Webhook
 }
@@ -34,8 +34,8 @@ type Account struct {
 type Answer struct {
 	ID        string
 	Permanent bool
-	Reason    string        // why there is no permanent listener
-	Secret    secret.String // the signing secret, when this call made it
+	Reason    string // why there is no permanent listener
+	Keys      Keys
 }
 
 // Subscribe stores a subscription: login and signing secret in the vault, the
@@ -64,7 +64,7 @@ func (e *Edge) Subscribe(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, err
 	}
 	d := decide.Listener(e.Policy, n.after, decide.NotAsked)
-	return Answer{ID: n.sub.ID, Permanent: d.OK(), Reason: d.Reason(), Secret: n.made}, nil
+	return Answer{ID: n.sub.ID, Permanent: d.OK(), Reason: d.Reason(), Keys: n.keys}, nil
 }
 
 // check refuses a request that can never succeed, and says what kind of login it
@@ -76,10 +76,8 @@ func (e *Edge) check(r Request) (registry.CredentialKind, error) {
 	if err := CheckURL(r.Webhook.URL, e.AllowHTTPWebhooks); err != nil {
 		return "", err
 	}
-	if !r.Webhook.Secret.IsZero() {
-		if err := CheckSecret(r.Webhook.Secret); err != nil {
-			return "", err
-		}
+	if err := checkSecret("webhook.secret", r.Webhook.Scheme, r.Webhook.Secret); err != nil {
+		return "", err
 	}
 	if r.Account == nil {
 		return "", nil
@@ -107,8 +105,8 @@ type enrolment struct {
 	known         bool                  // the subscription existed before
 	before, after registry.User
 	cred          *registry.Credential // nil keeps the stored one
-	made          secret.String        // the signing secret, when the caller brought none
-	sealed        []string             // accounts that were not in the vault before
+	keys          Keys
+	sealed        []string // accounts that were not in the vault before
 }
 
 // begin reads what is there.
@@ -116,7 +114,9 @@ func (e *Edge) begin(ctx context.Context, r Request) (*enrolment, error) {
 	n := &enrolment{Edge: e, Request: r}
 	n.sub = registry.Subscription{
 		ID: newID(), UserID: r.User, Client: r.Client, Device: r.Device, Topics: r.Topics,
-		Content: r.Content, WebhookURL: r.Webhook.URL, CreatedAt: time.Now(),
+		Content: r.Content, Mode: r.Mode, WebhookURL: r.Webhook.URL, CreatedAt: time.Now(),
+		Endpoint: registry.Endpoint{Origin: registry.Origin(r.Webhook.URL)},
+		Signing:  registry.Signing{Scheme: r.Webhook.Scheme},
 	}
 	var err error
 	n.before, err = e.Store.User(ctx, r.User)
@@ -134,6 +134,7 @@ func (e *Edge) begin(ctx context.Context, r Request) (*enrolment, error) {
 	for _, s := range subs {
 		if s.Client == r.Client && s.Device == r.Device {
 			n.sub.ID, n.sub.Cursors, n.known = s.ID, s.Cursors, true
+			n.sub.Signing.Slot = s.Signing.Slot
 		}
 	}
 	n.after = n.before
@@ -197,16 +198,15 @@ func (n *enrolment) credential(c registry.Credential) {
 	n.after.Credential = c
 }
 
+// sealWebhook replaces the current secret, and with the registry's word the one
+// before, too: whoever subscribes anew wants nothing of what was.
 func (n *enrolment) sealWebhook(ctx context.Context) error {
-	key := n.Webhook.Secret
-	if key.IsZero() {
-		key = newSecret()
-		n.made = key
-	}
+	n.keys = newKeys(n.Webhook.Scheme, n.Webhook.Secret)
+	account := registry.WebhookAccount(n.sub.ID, n.sub.Signing.Slot)
 	if !n.known {
-		n.sealed = append(n.sealed, registry.WebhookAccount(n.sub.ID))
+		n.sealed = append(n.sealed, account)
 	}
 	var err error
-	n.sub.SecretVersion, err = n.Vault.SealWebhook(ctx, n.User, n.sub.ID, key)
+	n.sub.Signing.Version, err = n.Vault.SealWebhook(ctx, n.User, account, n.keys.sealed)
 	return err
 }

@@ -26,15 +26,15 @@ func TestSubscribeStoresAndTells(t *testing.T) {
 	if err != nil || !a.Permanent || a.Reason != "" {
 		t.Fatalf("got %+v, %v", a, err)
 	}
-	if !regexp.MustCompile(`^sub_[a-z2-7]{26}$`).MatchString(a.ID) || CheckSecret(a.Secret) != nil {
+	if !regexp.MustCompile(`^sub_[a-z2-7]{26}$`).MatchString(a.ID) || checkSecret("", registry.SchemeV1, a.Keys.Made) != nil {
 		t.Errorf("id %q or secret malformed", a.ID)
 	}
-	want := map[string]string{"249@1 mail": "anna:pw", "249@1 webhook/" + a.ID: a.Secret.Reveal()}
+	want := map[string]string{"249@1 mail": "anna:pw", "249@1 webhook/" + a.ID: a.Keys.Made.Reveal()}
 	if diff := cmp.Diff(want, w.vault.sealed); diff != "" {
 		t.Errorf("vault (-want +got):\n%s", diff)
 	}
 	sub := w.store.subs[0]
-	if len(sub.Cursors) != 1 || sub.Cursors[0].UID != 100 || sub.SecretVersion == 0 {
+	if len(sub.Cursors) != 1 || sub.Cursors[0].UID != 100 || sub.Signing.Version == 0 {
 		t.Errorf("stored %+v", sub)
 	}
 	if diff := cmp.Diff([]uint32{registry.ShardOf(anna, 4)}, w.cluster.touched); diff != "" {
@@ -66,9 +66,9 @@ func TestSubscribeAgainKeepsIDAndCursorAndLiftsSuspension(t *testing.T) {
 
 	delete(w.workers.baseline, "a1")
 	again = request()
-	again.Webhook.Secret = newSecret()
+	again.Webhook.Secret = newKeys(registry.SchemeV1, secret.String{}).Made
 	a, err = w.Subscribe(t.Context(), again)
-	if err != nil || !a.Permanent || a.ID != first.ID || !a.Secret.IsZero() {
+	if err != nil || !a.Permanent || a.ID != first.ID || !a.Keys.Made.IsZero() {
 		t.Fatalf("new login: %+v, %v", a, err)
 	}
 	if got := w.vault.sealed["249@1 webhook/"+a.ID]; got != again.Webhook.Secret.Reveal() {
@@ -223,6 +223,10 @@ func TestSubscribeRefusesAndNamesTheField(t *testing.T) {
 		"password": {func(_ *world, r *Request) { r.Account.Password = secret.String{} }, fault.Invalid, "account.password: is required"},
 		"url":      {func(_ *world, r *Request) { r.Webhook.URL = "http://h/" }, fault.Invalid, "webhook.url: must be https"},
 		"secret":   {func(_ *world, r *Request) { r.Webhook.Secret = secret.New("whsec_!") }, fault.Invalid, "webhook.secret: must be whsec_"},
+		"private key": {func(_ *world, r *Request) {
+			r.Webhook.Scheme, r.Webhook.Secret = registry.SchemeV1a, secret.New("whsk_x")
+		},
+			fault.Invalid, "webhook.secret: must be left out: the key pair of v1a is made here"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

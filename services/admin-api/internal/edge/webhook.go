@@ -6,19 +6,20 @@ package edge
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"encoding/base64"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
+	"mailpush.internal/services/admin-api/internal/registry"
 )
 
 // Webhook is where the pushes of a subscription go.
 type Webhook struct {
 	URL    string
 	Secret secret.String // zero: one is made
+	Scheme registry.Scheme
 }
 
 // CheckURL refuses what is not an absolute https URL, or an http one where allowed.
@@ -51,28 +52,6 @@ func validPort(u *url.URL) bool {
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	return err == nil && port > 0
-}
-
-// The form of a signing secret in Standard Webhooks.
-const (
-	secretPrefix = "whsec_"
-	secretMin    = 24
-	secretMax    = 64
-	secretMade   = 32
-)
-
-// CheckSecret refuses a signing secret that is not of the form of Standard Webhooks.
-func CheckSecret(key secret.String) error {
-	text, ok := strings.CutPrefix(key.Reveal(), secretPrefix)
-	raw, err := base64.StdEncoding.Strict().DecodeString(text)
-	if !ok || err != nil || len(raw) < secretMin || len(raw) > secretMax {
-		return fault.Field("webhook.secret", "must be %s and the base64 of %d to %d bytes", secretPrefix, secretMin, secretMax)
-	}
-	return nil
-}
-
-func newSecret() secret.String {
-	return secret.New(secretPrefix + base64.StdEncoding.EncodeToString(random(secretMade)))
 }
 
 // newID names a subscription: 128 random bits, so that ids cannot be guessed.

@@ -46,9 +46,9 @@ func (v *Vault) SealMaster(ctx context.Context, u registry.UserID, login string)
 	}})
 }
 
-// SealWebhook stores the key that signs a subscription's webhooks.
-func (v *Vault) SealWebhook(ctx context.Context, u registry.UserID, subscription string, key secret.String) (uint64, error) {
-	return v.seal(ctx, u, registry.WebhookAccount(subscription), &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
+// SealWebhook stores a key that signs a subscription's webhooks.
+func (v *Vault) SealWebhook(ctx context.Context, u registry.UserID, account string, key secret.String) (uint64, error) {
+	return v.seal(ctx, u, account, &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
 		SigningSecret: &vaultv1.SigningSecret{Secret: key.Reveal()},
 	}})
 }

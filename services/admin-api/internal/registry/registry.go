@@ -10,6 +10,7 @@ package registry
 import (
 	"time"
 
+	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/shard"
 )
 
@@ -87,10 +88,61 @@ type Subscription struct {
 	Client, Device string
 	Topics         []string
 	Content        int32 // mailpush.mail.v1.Content
+	Mode           int32 // mailpush.mail.v1.Mode
 	WebhookURL     string
-	SecretVersion  uint64 // grows with each new signing secret
-	Cursors        []Cursor
-	CreatedAt      time.Time
+	Signing        Signing
+	Endpoint       Endpoint
+	// Replay grows with each replay: cursors of a lower one are not stored any more.
+	Replay uint64
+	// Revision grows with each change of URL, secret or mode, and when the
+	// subscription is enabled: reports about an earlier one change nothing.
+	Revision  uint64
+	Disabled  Disabled
+	Cursors   []Cursor
+	CreatedAt time.Time
+}
+
+// Owned is a subscription with its user's mail store.
+type Owned struct {
+	Subscription
+
+	Store string // empty when never said
+}
+
+// Signing is how pushes are signed; the secret is in the vault.
+type Signing struct {
+	Scheme Scheme
+	// Version grows with each new signing secret.
+	Version uint64
+	// Slot is where the secret is, 0 or 1; see WebhookAccount.
+	Slot uint32
+	// PreviousUntil is until when the secret in the other slot signs, too; zero
+	// without one.
+	PreviousUntil time.Time
+}
+
+// RotationLasts refuses to give a signing secret up before its time.
+func RotationLasts(until time.Time) error {
+	return fault.New(fault.Precondition, "the secret before the current one stays in force until %s; rotate again after that",
+		until.UTC().Format(time.RFC3339))
+}
+
+// Scheme is a signature scheme of Standard Webhooks.
+type Scheme string
+
+const (
+	// SchemeV1 is HMAC-SHA256.
+	SchemeV1 Scheme = "v1"
+	// SchemeV1a is ed25519.
+	SchemeV1a Scheme = "v1a"
+)
+
+// Disabled is why nothing is pushed; the zero value is of a subscription that is
+// pushed to.
+type Disabled struct {
+	Is     bool
+	Reason string
+	At     time.Time
 }
 
 // Cursor is how far a subscription has been served in one folder.
@@ -107,16 +159,31 @@ type Claim struct {
 	Epoch   uint64
 }
 
-// ShardCursors are cursors of one shard, to be stored under its claim.
+// ShardCursors are cursors of one shard, to be stored under its claim, and what was
+// stepped over on the way to them.
 type ShardCursors struct {
-	Claim   Claim
-	Cursors []SubscriptionCursor
+	Claim       Claim
+	Cursors     []SubscriptionCursor
+	DeadLetters []DeadLetter
 }
 
 // SubscriptionCursor is a cursor with the subscription it belongs to.
 type SubscriptionCursor struct {
 	Subscription string
 	Cursor
+	Replay uint64 // the replay it belongs to
+	Rewind bool   // it may be below the stored one under the same UIDVALIDITY
+}
+
+// DeadLetter is a range of mails that an endpoint would not take.
+type DeadLetter struct {
+	Subscription string
+	UserID       // filled in by listings
+	Folder       string
+	UIDValidity  uint32
+	First, Last  uint32 // UIDs
+	Reason       string
+	At           time.Time
 }
 
 // Mailbox is a user with everything that is pushed to.
@@ -153,8 +220,25 @@ type Position struct {
 	Key  string
 }
 
+// Place is where a dead letter stands in their listing.
+type Place struct {
+	At int64 // microseconds since 1970
+	ID string
+}
+
 // MailAccount is the vault account of the user's login at the mail store.
 const MailAccount = "mail"
 
-// WebhookAccount is the vault account of a subscription's signing secret.
-func WebhookAccount(subscription string) string { return "webhook/" + subscription }
+// WebhookAccount is the vault account of a subscription's signing secret in a slot.
+func WebhookAccount(subscription string, slot uint32) string {
+	account := "webhook/" + subscription
+	if slot == 0 {
+		return account
+	}
+	return account + "/1"
+}
+
+// WebhookAccounts are the vault accounts that a subscription may have.
+func WebhookAccounts(subscription string) []string {
+	return []string{WebhookAccount(subscription, 0), WebhookAccount(subscription, 1)}
+}

@@ -22,10 +22,10 @@ const defaultPage = 1000
 // admin implements AdminService. That the caller is an administrator has been seen
 // to by the authentication in front of it.
 type admin struct {
-	adminv1connect.UnimplementedAdminServiceHandler
-
 	edge *edge.Edge
 }
+
+var _ adminv1connect.AdminServiceHandler = admin{}
 
 func pageSize(asked int32) int {
 	if asked == 0 {

@@ -12,6 +12,7 @@ import (
 
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/services/admin-api/internal/edge"
+	"mailpush.internal/services/admin-api/internal/registry"
 )
 
 // Metrics counts what admin-api does. No label names a user or a client.
@@ -23,6 +24,8 @@ type Metrics struct {
 	commits     *prometheus.CounterVec
 	cursors     prometheus.Counter
 	suspensions prometheus.Counter
+	reports     *prometheus.CounterVec
+	held        prometheus.Counter
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -34,12 +37,16 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		commits:     counters("cursor_commits_total", "Cursor commits, by result: stored, fenced or failed.", "result"),
 		cursors:     counter("cursors_total", "Cursors that workers have committed."),
 		suspensions: counter("suspensions_total", "Credentials suspended after a refused login."),
+		reports:     counters("endpoint_reports_total", "Reports about endpoints, by verdict: none, kept, deleted, disabled or held.", "verdict"),
+		held:        counter("held_gone_total", "Reports that an endpoint is gone after which its subscription was kept, for too many of its origin are."),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "mailpush", Subsystem: "admin", Name: "rpc_seconds",
 			Help: "How long calls took, by procedure.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 		}, []string{"procedure"}),
 	}
-	for _, c := range []prometheus.Collector{m.calls, m.refusals, m.subscribes, m.commits, m.cursors, m.suspensions, m.seconds} {
+	for _, c := range []prometheus.Collector{
+		m.calls, m.refusals, m.subscribes, m.commits, m.cursors, m.suspensions, m.reports, m.held, m.seconds,
+	} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -78,6 +85,15 @@ func (m *Metrics) committed(rows, refused int, err error) {
 	default:
 		m.commits.WithLabelValues("stored").Inc()
 		m.cursors.Add(float64(rows))
+	}
+}
+
+func (m *Metrics) judged(verdicts []registry.Verdict) {
+	for _, v := range verdicts {
+		m.reports.WithLabelValues(string(v)).Inc()
+		if v == registry.VerdictHeld {
+			m.held.Inc()
+		}
 	}
 }
 

@@ -21,11 +21,11 @@ import (
 
 // push implements PushService.
 type push struct {
-	pushv1connect.UnimplementedPushServiceHandler
-
 	edge    *edge.Edge
 	metrics *Metrics
 }
+
+var _ pushv1connect.PushServiceHandler = push{}
 
 // Subscribe implements PushServiceHandler.
 func (p push) Subscribe(
@@ -37,11 +37,16 @@ func (p push) Subscribe(
 	}
 	r := edge.Request{
 		User:   registry.UserID{Context: m.GetContextId(), User: m.GetUserId()},
-		Client: m.GetClientId(), Device: m.GetDeviceId(), Topics: m.GetTopics(), Content: int32(m.GetContent()),
-		Webhook: edge.Webhook{URL: m.GetWebhook().GetUrl(), Secret: secret.New(m.GetWebhook().GetSecret())},
+		Client: m.GetClientId(), Device: m.GetDeviceId(), Topics: m.GetTopics(), Content: int32(m.GetContent()), Mode: int32(m.GetMode()),
+		Webhook: edge.Webhook{
+			URL: m.GetWebhook().GetUrl(), Secret: secret.New(m.GetWebhook().GetSecret()), Scheme: scheme(m.GetWebhook().GetSignature()),
+		},
 	}
 	if m.GetContent() == mailv1.Content_CONTENT_UNSPECIFIED {
 		r.Content = int32(mailv1.Content_CONTENT_ENVELOPE)
+	}
+	if m.GetMode() == mailv1.Mode_MODE_UNSPECIFIED {
+		r.Mode = int32(mailv1.Mode_MODE_BATCH)
 	}
 	if a := m.GetAccount(); a != nil {
 		r.Account = &edge.Account{Store: a.GetMailStore(), Login: a.GetLogin(), Password: secret.New(a.GetPassword())}
@@ -53,7 +58,7 @@ func (p push) Subscribe(
 	}
 	return connect.NewResponse(&pushv1.SubscribeResponse{
 		SubscriptionId: answer.ID, Permanent: answer.Permanent, Reason: answer.Reason,
-		WebhookSecret: answer.Secret.Reveal(),
+		WebhookSecret: answer.Keys.Made.Reveal(), WebhookPublicKey: answer.Keys.Public,
 	}), nil
 }
 
@@ -88,7 +93,8 @@ func (p push) ListSubscriptions(
 		res.Subscriptions = append(res.Subscriptions, &pushv1.Subscription{
 			SubscriptionId: s.ID, ContextId: s.Context, UserId: s.User, ClientId: s.Client, DeviceId: s.Device,
 			Topics: s.Topics, Content: mailv1.Content(s.Content), WebhookUrl: withoutQuery(s.WebhookURL),
-			Cursors: cursors(s.Cursors), CreatedAt: timestamppb.New(s.CreatedAt),
+			Cursors: cursors(s.Cursors), CreatedAt: timestamppb.New(s.CreatedAt), Mode: mailv1.Mode(s.Mode),
+			Disabled: s.Disabled.Is, DisabledReason: s.Disabled.Reason,
 		})
 	}
 	return connect.NewResponse(res), nil

@@ -20,13 +20,14 @@ import (
 
 // shards implements RegistryService.
 type shards struct {
-	registryv1connect.UnimplementedRegistryServiceHandler
-
+	edge    *edge.Edge
 	shards  edge.Shards
 	stores  map[string]*mailv1.MailStore
 	metrics *Metrics
 	log     *slog.Logger
 }
+
+var _ registryv1connect.RegistryServiceHandler = shards{}
 
 // record logs what became of claims, for whoever wants to know which epochs were
 // accepted when. An error leaves it open whether they were.
@@ -123,7 +124,10 @@ func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 	for _, s := range b.Subscriptions {
 		out.Subscriptions = append(out.Subscriptions, &registryv1.Subscription{
 			Id: s.ID, ClientId: s.Client, Content: mailv1.Content(s.Content), WebhookUrl: s.WebhookURL,
-			SecretVersion: s.SecretVersion, Cursors: cursors(s.Cursors),
+			SecretVersion: s.Signing.Version, Cursors: cursors(s.Cursors), Mode: mailv1.Mode(s.Mode),
+			Confirmed: s.Endpoint.Confirmed, FailingSince: timestamp(s.Endpoint.FailingSince),
+			SecretSlot: s.Signing.Slot, PreviousSecretUntil: timestamp(s.Signing.PreviousUntil),
+			Replay: s.Replay, Revision: s.Revision,
 		})
 	}
 	return out
@@ -139,10 +143,11 @@ func (s shards) CommitCursors(
 	for i, sc := range req.Msg.GetShards() {
 		batch[i].Claim = claim(sc.GetClaim())
 		asked[i] = batch[i].Claim
+		batch[i].DeadLetters = deadLetters(sc.GetDeadLetters(), began)
 		rows += len(sc.GetCursors())
 		for _, c := range sc.GetCursors() {
 			batch[i].Cursors = append(batch[i].Cursors, registry.SubscriptionCursor{
-				Subscription: c.GetSubscriptionId(),
+				Subscription: c.GetSubscriptionId(), Replay: c.GetReplay(), Rewind: c.GetRewind(),
 				Cursor: registry.Cursor{
 					Folder: c.GetCursor().GetFolder(), UIDValidity: c.GetCursor().GetUidValidity(), UID: c.GetCursor().GetUid(),
 				},

@@ -87,6 +87,7 @@ func (p Public) cors(next http.Handler) http.Handler {
 
 // Internal is what the internal handler is made of.
 type Internal struct {
+	Edge    *edge.Edge
 	Shards  edge.Shards
 	Stores  map[string]*mailv1.MailStore
 	Metrics *Metrics
@@ -101,12 +102,14 @@ func (i Internal) Handler() http.Handler {
 		registryv1connect.RegistryServiceOpenEpochProcedure:         worker,
 		registryv1connect.RegistryServiceListShardProcedure:         worker,
 		registryv1connect.RegistryServiceCommitCursorsProcedure:     worker,
+		registryv1connect.RegistryServiceReportEndpointsProcedure:   worker,
 		registryv1connect.RegistryServiceSuspendCredentialProcedure: worker,
 	})
 	options := rpc.HandlerOptions(i.Log, rpc.MaxInternalBytes, i.Metrics.interceptor(), allow)
 	// Shard pages repeat themselves; connections between services may be thin.
 	options = append(options, connect.WithCompressMinBytes(1<<10))
 	mux := http.NewServeMux()
-	mux.Handle(registryv1connect.NewRegistryServiceHandler(shards{shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log}, options...))
+	handler := shards{edge: i.Edge, shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log}
+	mux.Handle(registryv1connect.NewRegistryServiceHandler(handler, options...))
 	return identity.Middleware(mux)
 }

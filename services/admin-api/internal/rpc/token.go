@@ -19,6 +19,8 @@ const (
 	usersToken         = "u"
 	registrationsToken = "r"
 	shardToken         = "s"
+	subscriptionsToken = "b"
+	deadLettersToken   = "d"
 )
 
 func encodeToken(kind string, parts ...string) string {

@@ -15,10 +15,11 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// CommitCursors stores cursors under their shards' claims, all in one
-// transaction, and returns the claims refused because a higher epoch is open.
-// Under one UIDVALIDITY a cursor never moves backwards. Subscriptions that are
-// unknown or not of the claimed shard are passed over.
+// CommitCursors stores cursors and dead letters under their shards' claims, all in
+// one transaction, and returns the claims refused because a higher epoch is open.
+// Under one UIDVALIDITY a cursor moves backwards only when it says so. Subscriptions
+// that are unknown or not of the claimed shard are passed over, as are cursors of
+// another replay than the stored one.
 func (s *Store) CommitCursors(ctx context.Context, shards uint32, batch []registry.ShardCursors) ([]registry.Claim, error) {
 	var refused []registry.Claim
 	err := s.write(ctx, func(tx *gorm.DB) error {
@@ -30,22 +31,17 @@ func (s *Store) CommitCursors(ctx context.Context, shards uint32, batch []regist
 		if refused, err = stale(locked(tx), claims); err != nil {
 			return err
 		}
-		wanted := make(map[string]uint32) // the shard each subscription must be of
-		rows := make(map[[2]string]cursorRow)
-		for _, b := range batch {
-			if slices.Contains(refused, b.Claim) {
-				continue
-			}
-			for _, c := range b.Cursors {
-				wanted[c.Subscription] = b.Claim.Shard
-				merge(rows, newCursorRow(c.Subscription, c.Cursor))
-			}
-		}
-		known, err := ofShard(tx, wanted, shards)
+		accepted := slices.DeleteFunc(slices.Clone(batch), func(b registry.ShardCursors) bool {
+			return slices.Contains(refused, b.Claim)
+		})
+		known, err := named(tx, accepted)
 		if err != nil {
 			return err
 		}
-		return putCursors(tx, rows, known)
+		if err := putCursors(tx, accepted, known, shards); err != nil {
+			return err
+		}
+		return putDeadLetters(tx, accepted, known, shards)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("committing cursors: %w", err)
@@ -53,58 +49,104 @@ func (s *Store) CommitCursors(ctx context.Context, shards uint32, batch []regist
 	return refused, nil
 }
 
-// merge keeps the furthest of several cursors of one folder: one statement may
-// not write a row twice.
-func merge(rows map[[2]string]cursorRow, row cursorRow) {
-	at := [2]string{row.SubscriptionID, row.FolderKey}
-	if old, ok := rows[at]; ok && old.UIDValidity == row.UIDValidity {
-		row.UID = max(row.UID, old.UID)
+// named returns those subscriptions the batch names that exist, and locks them, so
+// that none is removed or replayed before its cursor is stored.
+func named(tx *gorm.DB, batch []registry.ShardCursors) (map[string]subscriptionRow, error) {
+	var ids []string
+	for _, b := range batch {
+		for _, c := range b.Cursors {
+			ids = append(ids, c.Subscription)
+		}
+		for _, d := range b.DeadLetters {
+			ids = append(ids, d.Subscription)
+		}
 	}
-	rows[at] = row
+	return lockSubscriptions(tx, ids, "id", "cell", "replay")
 }
 
-// ofShard returns which of the subscriptions exist and are of the shard they are
-// wanted in, and locks them, so that none is removed before its cursor is stored.
-func ofShard(tx *gorm.DB, wanted map[string]uint32, shards uint32) (map[string]bool, error) {
-	ids := make([]string, 0, len(wanted))
-	for id := range wanted {
-		ids = append(ids, id)
-	}
+// lockSubscriptions reads and locks subscriptions in the order in which all do.
+func lockSubscriptions(tx *gorm.DB, ids []string, columns ...string) (map[string]subscriptionRow, error) {
 	slices.Sort(ids)
-	known := make(map[string]bool, len(ids))
-	for part := range slicesOf(ids) {
+	known := make(map[string]subscriptionRow, len(ids))
+	for part := range slicesOf(slices.Compact(ids)) {
 		var rows []subscriptionRow
-		err := locked(tx).Select("id", "cell").Where("id IN ?", part).Order("id").Find(&rows).Error
-		if err != nil {
-			return nil, fmt.Errorf("reading the subscriptions of cursors: %w", err)
+		if err := locked(tx).Select(columns).Where("id IN ?", part).Order("id").Find(&rows).Error; err != nil {
+			return nil, fmt.Errorf("locking subscriptions: %w", err)
 		}
 		for _, r := range rows {
-			known[r.ID] = r.Cell>>cellBits(shards) == int64(wanted[r.ID])
+			known[r.ID] = r
 		}
 	}
 	return known, nil
 }
 
-func putCursors(tx *gorm.DB, rows map[[2]string]cursorRow, known map[string]bool) error {
-	list := make([]cursorRow, 0, len(rows))
-	for _, r := range rows {
-		if known[r.SubscriptionID] {
-			list = append(list, r)
+// ofShard says whether a subscription that is known is of the claimed shard.
+func (r subscriptionRow) ofShard(claim registry.Claim, shards uint32) bool {
+	return r.ID != "" && r.Cell>>cellBits(shards) == int64(claim.Shard)
+}
+
+// step is a cursor on its way to the database.
+type step struct {
+	cursorRow
+
+	rewind bool
+}
+
+// merge puts a cursor upon an earlier one of the same folder: one statement may not
+// write a row twice.
+func merge(old, step step) step {
+	if old.UIDValidity != step.UIDValidity {
+		return step
+	}
+	if !step.rewind {
+		step.UID = max(step.UID, old.UID)
+	}
+	step.rewind = step.rewind || old.rewind
+	return step
+}
+
+func putCursors(tx *gorm.DB, batch []registry.ShardCursors, known map[string]subscriptionRow, shards uint32) error {
+	steps := make(map[[2]string]step)
+	for _, b := range batch {
+		for _, c := range b.Cursors {
+			sub := known[c.Subscription]
+			if !sub.ofShard(b.Claim, shards) || unsigned(sub.Replay) != c.Replay {
+				continue
+			}
+			next := step{newCursorRow(c.Subscription, c.Cursor), c.Rewind}
+			at := [2]string{next.SubscriptionID, next.FolderKey}
+			if old, twice := steps[at]; twice {
+				next = merge(old, next)
+			}
+			steps[at] = next
 		}
 	}
+	var forward, anyway []cursorRow
+	for _, s := range steps {
+		if s.rewind {
+			anyway = append(anyway, s.cursorRow)
+		} else {
+			forward = append(forward, s.cursorRow)
+		}
+	}
+	// MariaDB assigns from left to right: uid has to look at the old uid_validity.
+	uid := "CASE WHEN " + stored("cursors", "uid_validity") + " = " + offered(tx, "uid_validity") +
+		" AND @old > @new THEN @old ELSE @new END"
+	if err := upsertCursors(tx, forward, uid); err != nil {
+		return err
+	}
+	return upsertCursors(tx, anyway, "@new")
+}
+
+// upsertCursors stores cursors; uid is what becomes of a stored one.
+func upsertCursors(tx *gorm.DB, list []cursorRow, uid string) error {
 	slices.SortFunc(list, func(a, b cursorRow) int {
 		return cmp.Or(cmp.Compare(a.SubscriptionID, b.SubscriptionID), cmp.Compare(a.FolderKey, b.FolderKey))
 	})
-	// MariaDB assigns from left to right: uid has to look at the old uid_validity.
-	forward := clause.Set{
-		assign(tx, "cursors", "uid", "CASE WHEN "+stored("cursors", "uid_validity")+" = "+offered(tx, "uid_validity")+
-			" AND @old > @new THEN @old ELSE @new END"),
-		assign(tx, "cursors", "uid_validity", "@new"),
-	}
 	for part := range slices.Chunk(list, chunk) {
 		err := tx.Clauses(clause.OnConflict{
 			Columns:   []clause.Column{{Name: "subscription_id"}, {Name: "folder_key"}},
-			DoUpdates: forward,
+			DoUpdates: clause.Set{assign(tx, "cursors", "uid", uid), assign(tx, "cursors", "uid_validity", "@new")},
 		}).Create(&part).Error
 		if err != nil {
 			return fmt.Errorf("storing cursors: %w", err)

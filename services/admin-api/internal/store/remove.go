@@ -66,7 +66,7 @@ func (s *Store) Unregister(ctx context.Context, user registry.UserID, client str
 // remove takes away the user's subscriptions that match, then whatever has lost
 // its reason to be: registrations without subscriptions, a user without
 // registrations. The credentials set free are noted in the same transaction.
-func remove(tx *gorm.DB, userKey, where string, arg any) (registry.Removed, error) {
+func remove(tx *gorm.DB, userKey, where string, args ...any) (registry.Removed, error) {
 	var user userRow
 	err := locked(tx).Where("user_key = ?", userKey).Take(&user).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -79,7 +79,7 @@ func remove(tx *gorm.DB, userKey, where string, arg any) (registry.Removed, erro
 	if err != nil {
 		return registry.Removed{}, err
 	}
-	accounts, err := removeSubscriptions(tx, userKey, where, arg)
+	accounts, err := removeSubscriptions(tx, userKey, where, args...)
 	if err != nil {
 		return registry.Removed{}, err
 	}
@@ -98,15 +98,15 @@ func remove(tx *gorm.DB, userKey, where string, arg any) (registry.Removed, erro
 }
 
 // removeSubscriptions returns the vault accounts of what it removed.
-func removeSubscriptions(tx *gorm.DB, userKey, where string, arg any) ([]string, error) {
+func removeSubscriptions(tx *gorm.DB, userKey, where string, args ...any) ([]string, error) {
 	var ids []string
-	err := tx.Model(&subscriptionRow{}).Where("user_key = ?", userKey).Where(where, arg).Order("id").Pluck("id", &ids).Error
+	err := tx.Model(&subscriptionRow{}).Where("user_key = ?", userKey).Where(where, args...).Order("id").Pluck("id", &ids).Error
 	if err != nil {
 		return nil, fmt.Errorf("reading the subscriptions to remove: %w", err)
 	}
-	accounts := make([]string, len(ids))
-	for i, id := range ids {
-		accounts[i] = registry.WebhookAccount(id)
+	var accounts []string
+	for _, id := range ids {
+		accounts = append(accounts, registry.WebhookAccounts(id)...)
 	}
 	for part := range slicesOf(ids) {
 		// The subscription goes first: who stores cursors locks it first as well.
@@ -115,6 +115,9 @@ func removeSubscriptions(tx *gorm.DB, userKey, where string, arg any) ([]string,
 		}
 		if err := tx.Where("subscription_id IN ?", part).Delete(&cursorRow{}).Error; err != nil {
 			return nil, fmt.Errorf("removing cursors: %w", err)
+		}
+		if err := tx.Where("subscription_id IN ?", part).Delete(&deadLetterRow{}).Error; err != nil {
+			return nil, fmt.Errorf("removing dead letters: %w", err)
 		}
 	}
 	return accounts, nil

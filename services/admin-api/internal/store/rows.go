@@ -7,8 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
-	"strings"
-	"time"
 
 	"mailpush.internal/services/admin-api/internal/registry"
 )
@@ -52,37 +50,6 @@ type registrationRow struct {
 }
 
 func (registrationRow) TableName() string { return "registrations" }
-
-type subscriptionRow struct {
-	ID            string `gorm:"primaryKey"`
-	UserKey       string
-	Cell          int64
-	ClientID      string
-	DeviceID      string
-	Topics        string
-	Content       int32
-	WebhookURL    string `gorm:"column:webhook_url"`
-	SecretVersion int64
-	CreatedAt     int64 `gorm:"autoCreateTime:false"`
-}
-
-func (subscriptionRow) TableName() string { return "subscriptions" }
-
-func newSubscriptionRow(s registry.Subscription) subscriptionRow {
-	return subscriptionRow{
-		ID: s.ID, UserKey: s.Key(), Cell: int64(s.Cell()), ClientID: s.Client, DeviceID: s.Device,
-		Topics: strings.Join(s.Topics, " "), Content: s.Content, WebhookURL: s.WebhookURL,
-		SecretVersion: signed(s.SecretVersion), CreatedAt: s.CreatedAt.UnixMicro(),
-	}
-}
-
-func (r subscriptionRow) subscription(user registry.UserID, cursors []registry.Cursor) registry.Subscription {
-	return registry.Subscription{
-		ID: r.ID, UserID: user, Client: r.ClientID, Device: r.DeviceID, Topics: strings.Fields(r.Topics),
-		Content: r.Content, WebhookURL: r.WebhookURL, SecretVersion: unsigned(r.SecretVersion),
-		Cursors: cursors, CreatedAt: time.UnixMicro(r.CreatedAt).UTC(),
-	}
-}
 
 type cursorRow struct {
 	SubscriptionID string `gorm:"primaryKey"`

@@ -19,6 +19,9 @@ func migrations() []*gormigrate.Migration {
 			return tx.AutoMigrate(
 				&users1{}, &registrations1{}, &subscriptions1{}, &cursors1{}, &epochs1{}, &erasures1{})
 		},
+	}, {
+		ID:      "202611-delivery",
+		Migrate: migrate2,
 	}}
 }
 

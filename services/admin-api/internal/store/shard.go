@@ -37,9 +37,9 @@ func spans(list []uint32, shards uint32) []span {
 }
 
 // ListShards returns up to limit mailboxes of some shards after a position, of
-// users in the given mail stores, with all their subscriptions and cursors. The
-// number of statements grows with the shards and the limit by steps of hundreds,
-// not with the mailboxes.
+// users in the given mail stores, with all their cursors and subscriptions but the
+// disabled ones. The number of statements grows with the shards and the limit by
+// steps of hundreds, not with the mailboxes.
 func (s *Store) ListShards(
 	ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, limit int,
 ) ([]registry.Mailbox, error) {
@@ -91,7 +91,7 @@ func withSubscriptions(db *gorm.DB, users []registry.User) ([]registry.Mailbox, 
 	}
 	for part := range slicesOf(keys) {
 		var rows []subscriptionRow
-		if err := db.Where("user_key IN ?", part).Order("created_at, id").Find(&rows).Error; err != nil {
+		if err := db.Where("user_key IN ? AND disabled = ?", part, false).Order("created_at, id").Find(&rows).Error; err != nil {
 			return nil, fmt.Errorf("reading subscriptions: %w", err)
 		}
 		ids := make([]string, len(rows))

@@ -45,9 +45,11 @@ var (
 
 func subscription(id string, user registry.UserID, client, device string) registry.Subscription {
 	return registry.Subscription{
-		ID: id, UserID: user, Client: client, Device: device, Topics: []string{"mail:new"}, Content: 3,
-		WebhookURL: "https://hook.example/é?" + id, SecretVersion: 1, CreatedAt: time.UnixMicro(1_700_000_000_000_000).UTC(),
-		Cursors: []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}},
+		ID: id, UserID: user, Client: client, Device: device, Topics: []string{"mail:new"}, Content: 3, Mode: 2,
+		WebhookURL: "https://hook.example/é?" + id, Signing: registry.Signing{Scheme: registry.SchemeV1, Version: 1},
+		Endpoint:  registry.Endpoint{Origin: "https://hook.example:443"},
+		CreatedAt: time.UnixMicro(1_700_000_000_000_000).UTC(),
+		Cursors:   []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}},
 	}
 }
 
@@ -109,7 +111,8 @@ func TestSubscribeAgainKeepsCursorAndReplacesTheRest(t *testing.T) {
 		sub := subscription("sub_a", anna, "mobile", "d1")
 		subscribe(t, s, sub, &registry.Credential{State: registry.CredentialSuspended, Reason: "no", Version: 4})
 		again := sub
-		again.WebhookURL, again.SecretVersion, again.Content = "https://new.example/", 2, 1
+		again.WebhookURL, again.Signing.Version, again.Content = "https://new.example/", 2, 1
+		again.Endpoint.Origin = "https://new.example:443"
 		again.CreatedAt = sub.CreatedAt.Add(time.Hour)
 		again.Cursors = []registry.Cursor{{Folder: "INBOX", UIDValidity: 8, UID: 900}, {Folder: "Später", UIDValidity: 1, UID: 1}}
 		if err := s.Subscribe(t.Context(), again, "", nil); err != nil {
@@ -124,7 +127,7 @@ func TestSubscribeAgainKeepsCursorAndReplacesTheRest(t *testing.T) {
 		same(t, "credential", *login(5), u.Credential)
 
 		want := again
-		want.CreatedAt = sub.CreatedAt
+		want.CreatedAt, want.Revision = sub.CreatedAt, 1
 		want.Cursors = []registry.Cursor{sub.Cursors[0], again.Cursors[1]}
 		same(t, "subscription", want, must(s.Subscription(t.Context(), "sub_a"))(t))
 
@@ -142,7 +145,9 @@ func TestRemoveTakesAwayWhatHasLostItsReason(t *testing.T) {
 		subscribe(t, s, subscription("sub_c", anna, "web", ""), nil)
 
 		removed := must(s.Unsubscribe(ctx, "sub_a"))(t)
-		same(t, "erasures", []registry.Erasure{{UserID: anna, Account: "webhook/sub_a"}}, removed.Erasures)
+		same(t, "erasures", []registry.Erasure{
+			{UserID: anna, Account: "webhook/sub_a"}, {UserID: anna, Account: "webhook/sub_a/1"},
+		}, removed.Erasures)
 		same(t, "clients", []string{"mobile", "web"}, must(s.User(ctx, anna))(t).Clients)
 		_, err := s.Unsubscribe(ctx, "sub_a")
 		wantKind(t, fault.NotFound, err)
@@ -170,8 +175,10 @@ func TestRemoveTakesAwayWhatHasLostItsReason(t *testing.T) {
 
 		all := must(s.Erasures(ctx, 10))(t)
 		same(t, "all erasures", []registry.Erasure{
-			{UserID: anna, Account: "mail"}, {UserID: anna, Account: "webhook/sub_a"},
-			{UserID: anna, Account: "webhook/sub_b"}, {UserID: anna, Account: "webhook/sub_c"},
+			{UserID: anna, Account: "mail"},
+			{UserID: anna, Account: "webhook/sub_a"}, {UserID: anna, Account: "webhook/sub_a/1"},
+			{UserID: anna, Account: "webhook/sub_b"}, {UserID: anna, Account: "webhook/sub_b/1"},
+			{UserID: anna, Account: "webhook/sub_c"}, {UserID: anna, Account: "webhook/sub_c/1"},
 		}, all)
 		for _, want := range []bool{true, false} {
 			if got := must(s.Noted(ctx, all[0]))(t); got != want {

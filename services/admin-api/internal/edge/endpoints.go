@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// slot names a shard of a backend.
+type slot struct {
+	backend string
+	shard   uint32
+}
+
+// Report takes in what endpoints have come to, and returns what became of their
+// subscriptions, in the order of the reports. Owners are told of what was deleted or
+// disabled. A call that fails may be made again: what it has done stays done.
+func (e *Edge) Report(ctx context.Context, reports []registry.Report) ([]registry.Verdict, error) {
+	var alive []registry.Report
+	for _, r := range reports {
+		if err := validClaim("reports.claim", r.Claim, e.Shards); err != nil {
+			return nil, err
+		}
+		if r.Outcome != registry.OutcomeGone {
+			alive = append(alive, r)
+		}
+	}
+	settled, err := e.Store.Report(ctx, e.Shards, alive, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	j := judgement{Edge: e, changed: make(map[slot]bool)}
+	for _, r := range reports {
+		if r.Outcome != registry.OutcomeGone {
+			j.settle(r, settled[0])
+			settled = settled[1:]
+			continue
+		}
+		if err := j.depart(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return j.verdicts, j.tell(ctx)
+}
+
+// judgement is one Report under way.
+type judgement struct {
+	*Edge
+
+	verdicts  []registry.Verdict
+	changed   map[slot]bool // whose owners must be told
+	vaultDown bool          // erasures are left for later
+}
+
+func (j *judgement) settle(r registry.Report, v registry.Verdict) {
+	j.verdicts = append(j.verdicts, v)
+	if v == registry.VerdictDisabled || v == registry.VerdictDeleted {
+		j.changed[slot{r.Claim.Backend, r.Claim.Shard}] = true
+	}
+}
+
+// depart removes a subscription whose endpoint is gone, if it is to be removed.
+func (j *judgement) depart(ctx context.Context, r registry.Report) error {
+	sub, err := j.Store.Subscription(ctx, r.Subscription)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	// Of one that is removed already there is no user, and nothing to keep others from.
+	unlock, err := j.locks.lock(ctx, sub.UserID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d, err := j.Store.Depart(ctx, j.Shards, r, time.Now())
+	if err != nil {
+		return err
+	}
+	j.settle(r, d.Verdict)
+	if d.Storm.News {
+		j.Log.ErrorContext(ctx, "too many endpoints of one origin say they are gone: deleting has stopped",
+			"origin", d.Storm.Origin, "gone", d.Storm.Gone, "endpoints", d.Storm.Endpoints)
+	}
+	if len(d.Removed.Erasures) == 0 {
+		return nil
+	}
+	j.Log.InfoContext(ctx, "subscription deleted, its endpoint is gone", "subscription", r.Subscription, "user", sub.UserID)
+	if backend := j.Policy.Stores[d.Removed.User.Store]; backend != "" {
+		j.changed[slot{backend, registry.ShardOf(sub.UserID, j.Shards)}] = true
+	}
+	if !j.vaultDown {
+		j.vaultDown = !j.erase(ctx, d.Removed.Erasures)
+	}
+	return nil
+}
+
+// tell tells the owners.
+func (j *judgement) tell(ctx context.Context) error {
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
+	for at := range j.changed {
+		if err := j.Cluster.Touch(ctx, at.backend, at.shard); err != nil {
+			return fault.Wrap(fault.Unavailable, fmt.Errorf("telling the owner of shard %d: %w", at.shard, err),
+				"the reports are stored, but the worker could not be told of it; try again")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+func gone(id string, shard uint32) registry.Report {
+	return registry.Report{
+		Claim: registry.Claim{Backend: "imapidle", Shard: shard, Epoch: 5}, Subscription: id, Outcome: registry.OutcomeGone,
+	}
+}
+
+func TestReportKeepsTheOrderAndTellsOwners(t *testing.T) {
+	t.Parallel()
+	w, a := subscribed(t, nil)
+	var log bytes.Buffer
+	w.Log = slog.New(slog.NewTextHandler(&log, nil))
+	w.store.removes = func(id string) registry.Removed {
+		r, err := w.store.Unsubscribe(t.Context(), id)
+		if err != nil {
+			t.Error(err)
+		}
+		return r
+	}
+	w.store.verdicts = map[string]registry.Verdict{
+		"kept": registry.VerdictKept, "disabled": registry.VerdictDisabled, "held": registry.VerdictHeld,
+		"held too": registry.VerdictHeld, a.ID: registry.VerdictDeleted, "none": registry.VerdictNone,
+	}
+	w.store.storms = map[string]registry.Storm{
+		"held":     {Origin: "https://hook.example:443", Gone: 10, Endpoints: 20, News: true},
+		"held too": {Origin: "https://hook.example:443", Gone: 11, Endpoints: 20},
+	}
+	mine := registry.ShardOf(anna, w.Shards)
+	other := (mine + 1) % w.Shards
+	failing := gone("disabled", other)
+	failing.Outcome = registry.OutcomeFailing
+	kept := failing
+	kept.Subscription = "kept"
+	verdicts, err := w.Report(t.Context(), []registry.Report{
+		gone("held", 0), failing, gone(a.ID, mine), gone("none", 0), kept, gone("held too", 0),
+	})
+	want := []registry.Verdict{
+		registry.VerdictHeld, registry.VerdictDisabled, registry.VerdictDeleted, registry.VerdictNone, registry.VerdictKept, registry.VerdictHeld,
+	}
+	if diff := cmp.Diff(want, verdicts); diff != "" || err != nil {
+		t.Errorf("error %v, verdicts (-want +got):\n%s", err, diff)
+	}
+	slices.Sort(w.cluster.touched)
+	shards := []uint32{mine, other}
+	slices.Sort(shards)
+	if !slices.Equal(w.cluster.touched, shards) {
+		t.Errorf("touched %v, want %v", w.cluster.touched, shards)
+	}
+	if len(w.vault.sealed)+len(w.store.erasures)+len(w.store.users) != 0 {
+		t.Errorf("left behind: %v %v %v", w.vault.sealed, w.store.erasures, w.store.users)
+	}
+	if got := log.String(); strings.Count(got, "level=ERROR") != 1 || !strings.Contains(got, "origin=https://hook.example:443 gone=10 endpoints=20") {
+		t.Errorf("log: %s", got)
+	}
+}
+
+func TestReportFails(t *testing.T) {
+	t.Parallel()
+	w, a := subscribed(t, nil)
+	if _, err := w.Report(t.Context(), []registry.Report{gone(a.ID, 4)}); fault.KindOf(err) != fault.Invalid ||
+		!strings.HasPrefix(err.Error(), "reports.claim.shard: ") {
+		t.Errorf("a shard that does not exist: %v", err)
+	}
+	w.store.removes = func(string) registry.Removed { return registry.Removed{} }
+	w.store.verdicts = map[string]registry.Verdict{"left long ago": registry.VerdictDeleted}
+	w.cluster.err = errors.New("etcd down")
+	for range 2 {
+		_, err := w.Report(t.Context(), []registry.Report{gone("left long ago", 1)})
+		if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "the reports are stored") {
+			t.Errorf("got %v", err)
+		}
+		w.cluster.err = nil
+		// Once it is said again, the owner is told.
+		if _, err := w.Report(t.Context(), []registry.Report{gone("left long ago", 1)}); err != nil || !slices.Equal(w.cluster.touched, []uint32{1}) {
+			t.Errorf("touched %v, %v", w.cluster.touched, err)
+		}
+		w.cluster.touched, w.cluster.err = nil, errors.New("etcd down")
+	}
+}

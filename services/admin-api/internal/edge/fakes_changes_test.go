@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// fakeChanges writes down what is to become of subscriptions.
+type fakeChanges struct {
+	changes []string
+	rotated registry.Signing
+	refuses error
+}
+
+func (f *fakeChanges) note(format string, args ...any) error {
+	f.changes = append(f.changes, fmt.Sprintf(format, args...))
+	return f.refuses
+}
+
+func (f *fakeChanges) Rotate(_ context.Context, id string, to registry.Signing, _ time.Time) error {
+	f.rotated = to
+	return f.note("rotate %s", id)
+}
+
+func (f *fakeChanges) Enable(_ context.Context, id string) error { return f.note("enable %s", id) }
+
+func (f *fakeChanges) Disable(_ context.Context, id, reason string, _ time.Time) error {
+	return f.note("disable %s: %s", id, reason)
+}
+
+func (f *fakeChanges) Replay(_ context.Context, id, folder string, from uint32) (registry.Cursor, error) {
+	return registry.Cursor{Folder: folder, UID: from - 1}, f.note("replay %s: %s from %d", id, folder, from)
+}
+
+// fakeEndpoints judges as it is told, by subscription.
+type fakeEndpoints struct {
+	verdicts map[string]registry.Verdict
+	storms   map[string]registry.Storm
+	removes  func(id string) registry.Removed
+	forgot   int
+}
+
+func (f *fakeEndpoints) Report(_ context.Context, _ uint32, reports []registry.Report, _ time.Time) (out []registry.Verdict, _ error) {
+	for _, r := range reports {
+		out = append(out, f.verdicts[r.Subscription])
+	}
+	return out, nil
+}
+
+func (f *fakeEndpoints) Depart(_ context.Context, _ uint32, r registry.Report, _ time.Time) (registry.Departure, error) {
+	d := registry.Departure{Verdict: f.verdicts[r.Subscription], Storm: f.storms[r.Subscription]}
+	if d.Verdict == registry.VerdictDeleted {
+		d.Removed = f.removes(r.Subscription)
+	}
+	return d, nil
+}
+
+func (f *fakeEndpoints) ForgetDepartures(context.Context, time.Time) error {
+	f.forgot++
+	return nil
+}
+
+func (f *fakeStore) ListSubscriptions(
+	_ context.Context, _ registry.UserID, afterKey, afterID string, limit int,
+) (out []registry.Owned, _ error) {
+	for _, s := range f.subs {
+		if s.Key() > afterKey || s.Key() == afterKey && s.ID > afterID {
+			out = append(out, registry.Owned{Subscription: s, Store: f.users[s.UserID].Store})
+		}
+	}
+	slices.SortFunc(out, func(a, b registry.Owned) int { return strings.Compare(a.Key()+a.ID, b.Key()+b.ID) })
+	return out[:min(limit, len(out))], nil
+}
+
+func (*fakeStore) ListDeadLetters(
+	context.Context, string, registry.Place, int,
+) ([]registry.DeadLetter, registry.Place, error) {
+	return []registry.DeadLetter{{First: 1}}, registry.Place{At: 1}, nil
+}

@@ -1,0 +1,107 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Endpoint is what is known of the place pushes go to.
+type Endpoint struct {
+	Origin       string    // scheme://host:port
+	Confirmed    bool      // it has said that it wants pushes
+	FailingSince time.Time // zero when it is not known to fail
+	LastError    string    // why it is not well
+}
+
+// Outcome is what an endpoint has come to, as its worker reports.
+type Outcome string
+
+const (
+	// OutcomeConfirmed means that it has answered the ping: it wants pushes.
+	OutcomeConfirmed Outcome = "confirmed"
+	// OutcomeHealthy means that it accepts pushes again.
+	OutcomeHealthy Outcome = "healthy"
+	// OutcomeFailing means that it accepts no pushes.
+	OutcomeFailing Outcome = "failing"
+	// OutcomeGone means that it says that it is gone for good.
+	OutcomeGone Outcome = "gone"
+)
+
+// Report tells what an endpoint has come to.
+type Report struct {
+	Claim        Claim
+	Subscription string
+	Revision     uint64 // the revision of the subscription that it is about
+	Outcome      Outcome
+	Reason       string
+	Since        time.Time // of OutcomeFailing
+}
+
+// Verdict is what became of a subscription after a report.
+type Verdict string
+
+const (
+	// VerdictNone means that nothing was changed: the claim is fenced, the report
+	// outdated, or the subscription unknown.
+	VerdictNone Verdict = "none"
+	// VerdictKept means that the subscription stays.
+	VerdictKept Verdict = "kept"
+	// VerdictDeleted means that its endpoint is gone, and so is the subscription.
+	VerdictDeleted Verdict = "deleted"
+	// VerdictDisabled means that nothing is pushed to it until it is enabled.
+	VerdictDisabled Verdict = "disabled"
+	// VerdictHeld means that it stays although its endpoint says it is gone.
+	VerdictHeld Verdict = "held"
+)
+
+// Departure is what became of a subscription whose endpoint is gone.
+type Departure struct {
+	Verdict Verdict
+	Removed Removed // of VerdictDeleted
+	Storm   Storm   // of VerdictHeld
+}
+
+// Storm is an origin so many of whose endpoints say they are gone that it is more
+// likely to be broken than they are to have left.
+type Storm struct {
+	Origin          string
+	Gone, Endpoints int64
+	News            bool // nobody has been told of it within GoneWindow
+}
+
+const (
+	// GoneWindow is for how long an endpoint that is gone counts.
+	GoneWindow = 10 * time.Minute
+	// FailingLimit is for how long an endpoint may fail.
+	FailingLimit = 5 * 24 * time.Hour
+)
+
+// HoldGone says whether an endpoint that says it is gone is kept: when, of its
+// origin's endpoints, so many have said so within GoneWindow, itself among them.
+func HoldGone(gone, endpoints int64) bool {
+	const fewest, percent = 10, 20
+	return gone >= fewest && gone*100 > endpoints*percent
+}
+
+// Origin is where a webhook's URL points, without what may be secret in it. It is
+// empty for what is no URL, and never longer than a database column.
+func Origin(raw string) string {
+	const longest, digits = 255, 5 // a host name has at most 253 characters
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || len(u.Port()) > digits {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	// A URL may hide any bytes in its host; databases take text only.
+	host = strings.ToValidUTF8(host[:min(len(host), longest)], "?")
+	return u.Scheme + "://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"connectrpc.com/connect"
+
+	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// ListDeadLetters implements AdminServiceHandler.
+func (a admin) ListDeadLetters(
+	ctx context.Context, req *connect.Request[adminv1.ListDeadLettersRequest],
+) (*connect.Response[adminv1.ListDeadLettersResponse], error) {
+	before, err := decodePlace(req.Msg.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	limit := pageSize(req.Msg.GetPageSize())
+	list, last, err := a.edge.DeadLetters(ctx, req.Msg.GetSubscriptionId(), before, limit)
+	if err != nil {
+		return nil, err
+	}
+	res := &adminv1.ListDeadLettersResponse{}
+	for _, d := range list {
+		res.DeadLetters = append(res.DeadLetters, &adminv1.DeadLetter{
+			SubscriptionId: d.Subscription, ContextId: d.Context, UserId: d.User, Folder: d.Folder,
+			UidValidity: d.UIDValidity, FirstUid: d.First, LastUid: d.Last, Reason: d.Reason, At: timestamp(d.At),
+		})
+	}
+	if len(list) == limit {
+		res.NextPageToken = encodeToken(deadLettersToken, strconv.FormatInt(last.At, 10), last.ID)
+	}
+	return connect.NewResponse(res), nil
+}
+
+func decodePlace(token string) (registry.Place, error) {
+	parts, err := decodeToken(token, deadLettersToken, 2)
+	if err != nil || token == "" {
+		return registry.Place{}, err
+	}
+	at, err := strconv.ParseInt(parts[0], 10, 64)
+	if err != nil {
+		return registry.Place{}, errToken()
+	}
+	return registry.Place{At: at, ID: parts[1]}, nil
+}
+
+// deadLetters reads what a worker has stepped over. Its clock may be ahead: nothing is
+// newer than now.
+func deadLetters(list []*registryv1.DeadLetter, now time.Time) []registry.DeadLetter {
+	var out []registry.DeadLetter
+	for _, d := range list {
+		at := now
+		if d.GetAt() != nil && d.GetAt().AsTime().Before(now) {
+			at = d.GetAt().AsTime()
+		}
+		out = append(out, registry.DeadLetter{
+			Subscription: d.GetSubscriptionId(), Folder: d.GetFolder(), UIDValidity: d.GetUidValidity(),
+			First: d.GetFirstUid(), Last: d.GetLastUid(), Reason: d.GetReason(), At: at,
+		})
+	}
+	return out
+}

@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Enable lets a subscription be pushed to, at its cursor; what was learned of its
+// endpoint does not count any more. NotFound when there is none.
+func (s *Store) Enable(ctx context.Context, id string) error {
+	err := s.change(ctx, id, func(_ *gorm.DB, row *subscriptionRow) error {
+		*row = enabled(*row)
+		row.Revision++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("enabling subscription %s: %w", id, err)
+	}
+	return nil
+}
+
+// Disable keeps a subscription from being pushed to. Of one that is disabled only
+// the reason changes. NotFound when there is none.
+func (s *Store) Disable(ctx context.Context, id, reason string, now time.Time) error {
+	err := s.change(ctx, id, func(_ *gorm.DB, row *subscriptionRow) error {
+		if !row.Disabled {
+			row.DisabledAt = now.UnixMicro()
+		}
+		row.Disabled, row.DisabledReason = true, clip(reason)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("disabling subscription %s: %w", id, err)
+	}
+	return nil
+}

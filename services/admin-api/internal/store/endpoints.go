@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"mailpush.internal/services/admin-api/internal/registry"
+)
+
+// Report stores what endpoints have come to, other than gone, and returns what
+// became of their subscriptions, in the order of the reports. It does so under claims
+// that are not fenced, for subscriptions of the claimed shard and of the reported
+// revision; the others keep as they are.
+func (s *Store) Report(
+	ctx context.Context, shards uint32, reports []registry.Report, now time.Time,
+) ([]registry.Verdict, error) {
+	var verdicts []registry.Verdict
+	err := s.write(ctx, func(tx *gorm.DB) error {
+		verdicts = slices.Repeat([]registry.Verdict{registry.VerdictNone}, len(reports))
+		refused, valid, err := reported(tx, reports)
+		if err != nil {
+			return err
+		}
+		for i, r := range reports {
+			row, ok := valid[r.Subscription]
+			if !ok || !row.answers(r, shards) || slices.Contains(refused, r.Claim) {
+				continue
+			}
+			next := learned(row, r, now)
+			if next != row {
+				if err := tx.Select(endpointColumns()).Updates(&next).Error; err != nil {
+					return fmt.Errorf("storing the report about subscription %s: %w", row.ID, err)
+				}
+			}
+			valid[r.Subscription] = next
+			verdicts[i] = registry.VerdictKept
+			if next.Disabled {
+				verdicts[i] = registry.VerdictDisabled
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("storing reports about endpoints: %w", err)
+	}
+	return verdicts, nil
+}
+
+// reported locks the claims of the reports, then the subscriptions. It returns the
+// claims that are fenced, and the subscriptions that exist.
+func reported(tx *gorm.DB, reports []registry.Report) ([]registry.Claim, map[string]subscriptionRow, error) {
+	claims, ids := make([]registry.Claim, len(reports)), make([]string, len(reports))
+	for i, r := range reports {
+		claims[i], ids[i] = r.Claim, r.Subscription
+	}
+	refused, err := stale(locked(tx), claims)
+	if err != nil {
+		return nil, nil, err
+	}
+	known, err := lockSubscriptions(tx, ids, "*")
+	return refused, known, err
+}
+
+// answers says whether a report is about the subscription as it is now, and under a
+// claim to its shard.
+func (r subscriptionRow) answers(report registry.Report, shards uint32) bool {
+	return unsigned(r.Revision) == report.Revision && r.ofShard(report.Claim, shards)
+}
+
+// endpointColumns are what a report may change.
+func endpointColumns() []string {
+	return []string{"confirmed", "failing_since", "last_error", "disabled", "disabled_reason", "disabled_at"}
+}
+
+// learned is the row after a report. One that is disabled learns nothing but that its
+// endpoint wants pushes.
+func learned(row subscriptionRow, r registry.Report, now time.Time) subscriptionRow {
+	switch r.Outcome {
+	case registry.OutcomeConfirmed:
+		row.Confirmed = true
+	case registry.OutcomeHealthy:
+		if !row.Disabled {
+			row.FailingSince, row.LastError = 0, ""
+		}
+	case registry.OutcomeFailing:
+		if !row.Disabled {
+			return failing(row, r, now)
+		}
+	case registry.OutcomeGone:
+	}
+	return row
+}
+
+// failing is the row of an endpoint that fails: disabled when it has for too long.
+func failing(row subscriptionRow, r registry.Report, now time.Time) subscriptionRow {
+	since := now.UnixMicro()
+	if !r.Since.IsZero() {
+		since = min(since, r.Since.UnixMicro()) // a worker's clock may be ahead
+	}
+	if row.FailingSince != 0 {
+		since = min(since, row.FailingSince)
+	}
+	row.FailingSince, row.LastError = since, clip(r.Reason)
+	if began := moment(since); now.Sub(began) >= registry.FailingLimit {
+		row.Disabled, row.DisabledAt = true, now.UnixMicro()
+		row.DisabledReason = clip(fmt.Sprintf("failing since %s: %s", began.Format(time.RFC3339), r.Reason))
+	}
+	return row
+}
