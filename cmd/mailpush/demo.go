@@ -88,6 +88,10 @@ func (s *stage) perform(ctx context.Context, stdout io.Writer) (time.Duration, e
 		return 0, err
 	}
 	fmt.Fprintf(stdout, "  subscriptionId %s, permanent %v\n", subscribed.SubscriptionID, subscribed.Permanent)
+	if err := s.awaitConsent(ctx, subscribed.WebhookSecret); err != nil {
+		return 0, err
+	}
+	fmt.Fprintln(stdout, "  the webhook has answered a signed ping: it wants pushes")
 	if err := s.awaitListener(ctx); err != nil {
 		return 0, err
 	}
@@ -97,7 +101,7 @@ func (s *stage) perform(ctx context.Context, stdout io.Writer) (time.Duration, e
 	if _, err := s.mail.Deliver(demoLogin, demoMail("Lunch at noon?")); err != nil {
 		return 0, err
 	}
-	got, err := s.receiver.next(ctx)
+	got, err := next(ctx, s.receiver.pushes)
 	if err != nil {
 		return 0, err
 	}
@@ -122,6 +126,15 @@ func showPush(stdout io.Writer, got push) error {
 	}
 	fmt.Fprintf(stdout, "  %s\n  signature verified (Standard Webhooks)\n", body.String())
 	return nil
+}
+
+// awaitConsent waits for the ping that asks the webhook whether it wants pushes.
+func (s *stage) awaitConsent(ctx context.Context, key string) error {
+	ping, err := next(ctx, s.receiver.pings)
+	if err != nil {
+		return err
+	}
+	return verify(ping, key)
 }
 
 // awaitListener waits until the list shows the user's listener waiting for mail, so

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,10 +30,12 @@ type push struct {
 	body   []byte
 }
 
-// receiver is the demo's webhook endpoint: it accepts everything and hands it on.
+// receiver is the demo's webhook endpoint: it accepts everything and hands it on, the
+// ping apart from the pushes.
 type receiver struct {
 	url    string
 	server *http.Server
+	pings  chan push
 	pushes chan push
 }
 
@@ -41,7 +44,7 @@ func newReceiver(ctx context.Context, address string) (*receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the webhook receiver: %w", err)
 	}
-	r := &receiver{url: "http://" + listener.Addr().String() + "/push", pushes: make(chan push, 1)}
+	r := &receiver{url: "http://" + listener.Addr().String() + "/push", pings: make(chan push, 1), pushes: make(chan push, 1)}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: receiverTimeout}
 	go func() { _ = r.server.Serve(listener) }() // ends with close
 	return r, nil
@@ -55,16 +58,30 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	var content struct {
+		Type string
+		Data struct{ Challenge string }
+	}
+	if err := json.Unmarshal(body, &content); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	kind := r.pushes
+	if content.Type == "ping" {
+		kind = r.pings
+	}
 	select {
-	case r.pushes <- push{at: at, header: request.Header, body: body}:
-		w.WriteHeader(http.StatusNoContent)
+	case kind <- push{at: at, header: request.Header, body: body}:
+		// A ping is answered with its challenge; any 2xx would do by default.
+		_, _ = io.WriteString(w, content.Data.Challenge) //nolint:gosec // plain text, to the one who sent it
 	case <-request.Context().Done():
 	}
 }
 
-func (r *receiver) next(ctx context.Context) (push, error) {
+// next waits for the next of the pings or pushes.
+func next(ctx context.Context, kind <-chan push) (push, error) {
 	select {
-	case got := <-r.pushes:
+	case got := <-kind:
 		return got, nil
 	case <-ctx.Done():
 		return push{}, errors.New("no push came in time")

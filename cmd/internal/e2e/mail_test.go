@@ -37,6 +37,7 @@ func TestOneMailAllTheWay(t *testing.T) {
 
 	secret := d.subscribe(t, sink.url)
 	d.awaitTable(t, "Context  User  Permanent\n      1  249   true\n")
+	sink.expectPing(t, secret)
 
 	d.deliver(t, "first")
 	sink.expect(t, secret, "first")
@@ -54,8 +55,8 @@ func TestOneMailAllTheWay(t *testing.T) {
 	}
 	// In order per mailbox, so a doubled push would have come before the last one
 	// or by now: everything has stopped.
-	if got := sink.count(); got != 3 {
-		t.Errorf("the webhook got %d requests for 3 mails", got)
+	if got := sink.count(); got != 1+3 {
+		t.Errorf("the webhook got %d requests for a ping and 3 mails", got)
 	}
 	d.expectNoSecrets(t, secret)
 }

@@ -47,23 +47,42 @@ func newReceiver(t *testing.T) *receiver {
 
 func (r *receiver) count() int { return int(r.requests.Load()) }
 
-// expect waits for one push, which must be signed and carry exactly the mail with
-// the given subject.
-func (r *receiver) expect(t *testing.T, secret, subject string) {
+// next waits for one request, which must be signed.
+func (r *receiver) next(t *testing.T, secret, what string) push {
 	t.Helper()
 	var got push
 	select {
 	case got = <-r.pushes:
 	case <-time.After(pushTimeout):
-		t.Fatalf("no push for the mail %q", subject)
+		t.Fatalf("no %s", what)
 	}
 	webhook, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := webhook.Verify(got.body, got.header); err != nil {
-		t.Errorf("the push for %q is not signed as it should be: %v", subject, err)
+		t.Errorf("the %s is not signed as it should be: %v", what, err)
 	}
+	return got
+}
+
+// expectPing waits for the question whether the endpoint wants pushes.
+func (r *receiver) expectPing(t *testing.T, secret string) {
+	t.Helper()
+	var body struct {
+		Type string
+		Data struct{ Challenge string }
+	}
+	got := r.next(t, secret, "ping")
+	if err := json.Unmarshal(got.body, &body); err != nil || body.Type != "ping" || body.Data.Challenge == "" {
+		t.Fatalf("the first request is %s, %v", got.body, err)
+	}
+}
+
+// expect waits for one push, which must carry exactly the mail with the given subject.
+func (r *receiver) expect(t *testing.T, secret, subject string) {
+	t.Helper()
+	got := r.next(t, secret, "push for the mail "+subject)
 	var body struct {
 		Type string
 		Data struct {

@@ -142,6 +142,7 @@ func (m *Mailpush) Subscribe(ctx context.Context, box, url string) error {
 		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"},
 		Account: &pushv1.Account{MailStore: storeName, Login: box, Password: Password},
 		Webhook: &pushv1.Webhook{Url: url + "/" + box},
+		Mode:    mailv1.Mode_MODE_EACH, // what is timed is one mail's way, without gathering more
 	})
 	answer, err := m.push.Subscribe(ctx, request)
 	if err != nil {
