@@ -35,6 +35,7 @@ type fakeWorld struct {
 	consent  func() pump.Result // what pings are answered; nil: OK
 	tests    []deliver.Push
 	reports  []deliver.Report
+	groups   []int                                       // how many reports each call had
 	tellErr  error                                       // of ReportEndpoints
 	verdict  func(report deliver.Report) deliver.Verdict // nil: kept
 	answer   func(ctx context.Context, push deliver.Push) pump.Result
@@ -85,6 +86,7 @@ func (w *fakeWorld) ReportEndpoints(_ context.Context, reports []deliver.Report)
 		return nil, w.tellErr
 	}
 	w.reports = append(w.reports, reports...)
+	w.groups = append(w.groups, len(reports))
 	verdicts := make([]deliver.Verdict, len(reports))
 	for i, report := range reports {
 		verdicts[i] = deliver.Kept

@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deliver_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/pump"
+)
+
+// One of a hundred endpoints hangs, at an origin of its own or at one that it shares
+// with the others: they all get their mail, again and again, before it lets go.
+func TestHungEndpointHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{"own origins": "https://e%d.example/", "one origin": "https://e.example/%d"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+				letGo := make(chan struct{})
+				w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+					if push.Subscription == "0" {
+						<-letGo
+					}
+					return pump.Result{}
+				}
+				for n := range 100 {
+					w.put(user(n), subscribed(fmt.Sprint(n), fmt.Sprintf(url, n)))
+				}
+				for round := range uint32(3) {
+					for n := range 100 {
+						w.deliverMail(user(n), 1)
+					}
+					pass(10 * time.Second)
+					for n := 1; n < 100; n++ {
+						if uid := w.stored(fmt.Sprint(n)); uid != 11+round {
+							t.Fatalf("in round %d endpoint %d has been served up to %d", round, n, uid)
+						}
+					}
+					if w.stored("0") != 0 {
+						t.Fatal("the endpoint that hangs has been served")
+					}
+				}
+				close(letGo)
+				pass(10 * time.Second)
+				if uid := w.stored("0"); uid != 13 {
+					t.Errorf("the endpoint that hung has been served up to %d", uid)
+				}
+			})
+		})
+	}
+}
+
+// While an origin fails it gets one request a cool-down. When it works again, all that
+// stay away from it try within seconds, whatever they would have waited.
+func TestOriginThatWorksAgainIsToldToAll(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{Policy: pump.Policy{Min: time.Hour, Max: time.Hour}}, func(w *fakeWorld) {
+		w.answer = func(context.Context, deliver.Push) pump.Result { return pump.Result{Class: pump.Retry} }
+		for n := range 50 {
+			w.put(user(n), subscribed(fmt.Sprint(n), fmt.Sprintf("https://e.example/%d", n)))
+			w.deliverMail(user(n), 1)
+		}
+		pass(time.Second)
+		if len(w.pushes) != 50 { // they were out together
+			w.t.Fatalf("%d requests", len(w.pushes))
+		}
+		w.put(user(50), subscribed("50", "https://e.example/50"))
+		w.deliverMail(user(50), 1)
+		pass(time.Second)
+		if len(w.pushes) != 50 {
+			w.t.Fatal("a request to an origin that is known to fail")
+		}
+		w.set(func(w *fakeWorld) { w.answer = nil })
+		pass(10 * time.Second) // a cool-down of 5 s, then 3 s
+		for n := range 51 {
+			if uid := w.stored(fmt.Sprint(n)); uid != 11 {
+				w.t.Errorf("endpoint %d has been served up to %d", n, uid)
+			}
+		}
+		if len(w.pushes) != 101 {
+			w.t.Errorf("%d requests, want 101", len(w.pushes))
+		}
+	})
+}
+
+func TestEndpointThatAsksForAPauseBreaksNothing(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+			if push.Subscription == "calm" {
+				return pump.Result{}
+			}
+			return pump.Result{Class: pump.Retry, After: time.Minute}
+		}
+		for n := range 40 {
+			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
+			w.deliverMail(user(n), 1)
+		}
+		pass(time.Second)
+		w.put(user(40), subscribed("calm", "https://e.example/"))
+		w.deliverMail(user(40), 1)
+		pass(time.Second)
+		if w.stored("calm") != 11 {
+			w.t.Error("the origin is held up although it works")
+		}
+		pushes := len(w.pushes)
+		pass(50 * time.Second)
+		if len(w.pushes) != pushes {
+			w.t.Error("the pause was not heeded")
+		}
+	})
+}
+
+// What is not the endpoint's doing says nothing about its origin.
+func TestVaultThatIsAwayBreaksNoOrigin(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.open = func(context.Context, listen.User, int) error { return errDown }
+		for n := range 40 {
+			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
+			w.deliverMail(user(n), 1)
+		}
+		pass(10 * time.Second)
+		w.set(func(w *fakeWorld) { w.open = nil })
+		w.put(user(40), subscribed("calm", "https://e.example/"))
+		w.deliverMail(user(40), 1)
+		synctest.Wait()
+		pass(time.Second)
+		if w.stored("calm") != 11 {
+			w.t.Error("the origin is held up although nobody has asked it")
+		}
+	})
+}
