@@ -83,6 +83,22 @@ func TestReplayDropsWhatWaitsToBeStored(t *testing.T) {
 	})
 }
 
+func TestMailboxThatComesBackWithAReplayBeginsAtTheListedCursor(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.set(func(w *fakeWorld) { w.storeErr = errDown })
+		w.put(user(1), subscribed("a", "https://a.example/"))
+		w.deliverMail(user(1), 3)
+		pass(time.Second)
+		w.loop.Remove(user(1))
+		w.put(user(1), replayed(1, 11))
+		pass(time.Second)
+		if diff := cmp.Diff([]uint32{11, 12, 13, 12, 13}, w.sent()["a"]); diff != "" {
+			w.t.Errorf("sent (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestReplayCutsOffWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {

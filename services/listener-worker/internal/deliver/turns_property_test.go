@@ -82,14 +82,28 @@ func pick(t *rapid.T, list *[]*lane) *lane {
 func TestTurnsProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{turns: newTurns(limits{process: 7, tenant: 4, origin: 3})}
-		name := rapid.IntRange(0, 5)
+		m := &model{turns: newTurns(limits{
+			process: rapid.IntRange(2, 7).Draw(t, "process"),
+			tenant:  rapid.IntRange(1, 4).Draw(t, "tenant"),
+			origin:  rapid.IntRange(1, 3).Draw(t, "origin"),
+		})}
+		name := rapid.IntRange(0, 2)
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				lane := m.waiting(fmt.Sprint("t", name.Draw(t, "tenant")), fmt.Sprint("o", name.Draw(t, "origin")))
 				m.wait = append(m.wait, lane)
 			},
 			"pop": m.pop,
+			"pop all": func(t *rapid.T) {
+				for range m.process {
+					m.pop(t)
+				}
+			},
+			"push many": func(t *rapid.T) {
+				for range 3 {
+					m.wait = append(m.wait, m.waiting(fmt.Sprint("t", name.Draw(t, "tenant")), fmt.Sprint("o", name.Draw(t, "origin"))))
+				}
+			},
 			"done": func(t *rapid.T) {
 				if len(m.out) > 0 {
 					m.over(pick(t, &m.out))

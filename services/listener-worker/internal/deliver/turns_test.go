@@ -130,6 +130,32 @@ func TestFullTenantDoesNotBlockASharedOrigin(t *testing.T) {
 	}
 }
 
+// Room at an origin goes to the first who can use it, and those who could not come
+// next when they can.
+func TestRoomPassesByFullTenants(t *testing.T) {
+	t.Parallel()
+	turns := newTurns(limits{process: 100, tenant: 1, origin: 1})
+	holder := turns.waiting("holder", "shared")
+	busy := []*lane{turns.waiting("1", "own1"), turns.waiting("2", "own2")}
+	turns.popAll()
+	for _, tenant := range []string{"1", "2", "3"} {
+		turns.waiting(tenant, "shared")
+	}
+	turns.over(holder)
+	third := turns.popAll()
+	if len(third) != 1 || ofTenant(third[0]) != "3" {
+		t.Fatalf("turns of %v", served(third, ofTenant))
+	}
+	turns.over(busy[1])
+	if more := turns.popAll(); len(more) != 0 {
+		t.Fatalf("turns of %v at a full origin", served(more, ofTenant))
+	}
+	turns.over(third[0])
+	if next := turns.popAll(); len(next) != 1 || ofTenant(next[0]) != "2" {
+		t.Errorf("turns of %v", served(next, ofTenant))
+	}
+}
+
 // Ten thousand that wait for a full origin are looked at once, and not again until it
 // has room; then one of them is.
 func TestWhoWaitsForAFullOriginCostsNothing(t *testing.T) {
