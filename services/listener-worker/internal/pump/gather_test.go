@@ -137,6 +137,82 @@ func TestBacklogIsSentAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhatAWindowGatheredGoesWithoutMoreWindows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, begin(pump.ModeBatch))
+	w.arrive(1)
+	w.run(time.Second / 2)
+	w.arrive(300)
+	w.run(time.Second / 2)
+	if n := len(w.requests); n < 4 || w.cursor.UID != 311 {
+		t.Fatalf("%d requests, the cursor is at %d", n, w.cursor.UID)
+	}
+	w.arrive(1)
+	w.run(2*time.Second - 1)
+	if w.cursor.UID != 311 {
+		t.Error("the window after was closed")
+	}
+}
+
+func TestGatheringSurvivesAFolderThatShrank(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, begin(pump.ModeBatch))
+	w.answer = func(pump.Batch) pump.Result {
+		if w.now == epoch() {
+			return pump.Result{Class: pump.Retry}
+		}
+		return pump.Result{}
+	}
+	w.arrive(1000) // all are to go without a window
+	w.settle()
+	w.next = 13 // but they never do
+	w.tell()
+	for range 100 {
+		w.run(time.Second / 10)
+		w.arrive(1)
+	}
+	if n := len(w.requests); n > 10 {
+		t.Errorf("%d requests for 102 mails", n)
+	}
+}
+
+func TestRenewedSubscriptionDoesNotGather(t *testing.T) {
+	t.Parallel()
+	play(t, begin(pump.ModeBatch), begun(
+		step{0, head(15), nil},
+		step{0, answer(pump.OK), effects(commit(12), pump.Done{}, wait(time.Second))},
+		step{0, pump.Renewed{Confirmed: true}, effects(pump.Ready{})},
+	))
+}
+
+func TestPagesOfThePastAreDropped(t *testing.T) {
+	t.Parallel()
+	first := []step{
+		{0, head(101), effects(pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		{0, pump.Fetched{Head: head(101), From: 11, Upto: 60, Mails: mails(11, 60)}, effects(pump.Fetch{From: 61}, wait(patience))},
+	}
+	second := step{0, fetched(61, 100, 61, 100), effects(pump.Fetch{From: 11})}
+	t.Run("when the folder ended before what they hold", func(t *testing.T) {
+		t.Parallel()
+		play(t, begin(pump.ModeLatest), append(first[:3:3], step{0, head(31), nil}, step{0, head(101), nil}, second))
+	})
+	t.Run("when the mode is another", func(t *testing.T) {
+		t.Parallel()
+		play(t, begin(pump.ModeLatest), append(first[:3:3], step{0, pump.Renewed{Confirmed: true}, nil}, second))
+	})
+	t.Run("when the folder was renumbered", func(t *testing.T) {
+		t.Parallel()
+		play(t, begin(pump.ModeEach), []step{
+			{0, head(13), effects(pump.Ready{})},
+			{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+			{0, fetched(11, 12, 11, 12), effects(each(1, 11, 11, 11))},
+			{0, pump.Head{UIDValidity: uv + 1, UIDNext: 101}, nil},
+			{0, answer(pump.OK), effects(commit(11), pump.Done{}, pump.Ready{})},
+		})
+	})
+}
+
 func TestLatestCountsThroughManyPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, begin(pump.ModeLatest))

@@ -128,8 +128,24 @@ func TestStatus(t *testing.T) {
 	})
 	at.UID = 12
 	check(pump.Status{Cursor: at})
-	third := head(14)
-	third.Noticed = epoch().Add(500 * time.Millisecond)
-	p.Step(third, third.Noticed)
-	check(pump.Status{Cursor: at, Lag: 1, OldestPending: third.Noticed, State: pump.Gathering, NextTry: epoch().Add(time.Second)})
+	later := func(uidNext uint32, after time.Duration) pump.Head {
+		head := head(uidNext)
+		head.Noticed = epoch().Add(after)
+		return head
+	}
+	p.Step(later(14, 500*time.Millisecond), epoch())
+	check(pump.Status{
+		Cursor: at, Lag: 1, OldestPending: epoch().Add(500 * time.Millisecond), State: pump.Gathering,
+		NextTry: epoch().Add(time.Second),
+	})
+	for _, event := range []pump.Event{
+		pump.Tick{}, pump.Turn{}, fetched(13, 13, 13), later(15, 2*time.Second), later(16, 3*time.Second), answer(pump.OK),
+	} {
+		p.Step(event, epoch().Add(time.Second))
+	}
+	at.UID = 13
+	check(pump.Status{
+		Cursor: at, Lag: 2, OldestPending: epoch().Add(2 * time.Second), State: pump.Gathering,
+		NextTry: epoch().Add(3 * time.Second),
+	})
 }

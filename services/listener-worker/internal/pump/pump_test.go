@@ -170,6 +170,10 @@ func TestPump(t *testing.T) {
 			{0, pump.Fetched{Head: head(13), From: 5, Upto: 8, Mails: mails(5)}, effects(pump.Fetch{From: 11})},
 			{0, pump.Fetched{Head: head(13), From: 5, Upto: 12, Mails: mails(9, 11)}, effects(batch(1, 11, 12, 11))},
 		},
+		"a page speaks for nothing beyond the end of the folder": {
+			asked[0], asked[1],
+			{0, pump.Fetched{Head: head(13), From: 11, Upto: 99, Mails: mails(11, 12)}, effects(batch(1, 11, 12, 11, 12))},
+		},
 		"an answer that covers nothing does not spin": {
 			asked[0], asked[1],
 			{0, pump.Fetched{Head: head(13), From: 11, Upto: 10}, effects(pump.Done{}, wait(time.Second))},
