@@ -108,6 +108,10 @@ bench-scheduler: ## measure the scheduler: decisions beside other schemes, fault
 	go run ./services/scheduler/sim -schedules 20000
 	go run ./cmd/bench-scheduler
 
+.PHONY: bench-delivery
+bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpoint that hangs
+	go run ./services/listener-worker/bench
+
 ##@ Changing
 
 .PHONY: generate

@@ -158,7 +158,7 @@ func TestGatheringSurvivesAFolderThatShrank(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, begin(pump.ModeBatch))
 	w.answer = func(pump.Batch) pump.Result {
-		if w.now == epoch() {
+		if w.now.Equal(epoch()) {
 			return pump.Result{Class: pump.Retry}
 		}
 		return pump.Result{}

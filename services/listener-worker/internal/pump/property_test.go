@@ -239,7 +239,7 @@ func (c *chaos) respond(class pump.Class) {
 
 // countInstant holds that an endpoint which refuses is not asked without end at once.
 func (c *chaos) countInstant(class pump.Class) {
-	if class == pump.OK || c.instant != c.now {
+	if class == pump.OK || !c.instant.Equal(c.now) {
 		c.instantly = 0
 	}
 	c.instant = c.now

@@ -57,7 +57,7 @@ const (
 	maxAnswerBytes  = 64 << 10 // of a body; what is more is not read
 	maxHeaderBytes  = 64 << 10
 	maxIdle         = 1024
-	maxIdlePerHost  = 16
+	maxIdlePerHost  = 64 // as many as there may be: a burst does not end in closed ones
 	maxConnsPerHost = 64
 	idleTimeout     = 90 * time.Second
 )
