@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -38,6 +39,7 @@ type fakeRegistry struct {
 	epochs    map[uint32]uint64
 	suspended chan *registryv1.SuspendCredentialRequest
 	committed chan *registryv1.SubscriptionCursor
+	reported  chan *registryv1.EndpointReport
 	outage    bool
 	asked     int // calls of OpenEpoch
 }
@@ -48,6 +50,7 @@ func newFakeRegistry() *fakeRegistry {
 		epochs:    make(map[uint32]uint64),
 		suspended: make(chan *registryv1.SuspendCredentialRequest, 16),
 		committed: make(chan *registryv1.SubscriptionCursor, 256),
+		reported:  make(chan *registryv1.EndpointReport, 256),
 	}
 }
 
@@ -143,6 +146,18 @@ func (r *fakeRegistry) store(row *registryv1.SubscriptionCursor) {
 	}
 }
 
+// ReportEndpoints keeps every subscription.
+func (r *fakeRegistry) ReportEndpoints(
+	_ context.Context, request *connect.Request[registryv1.ReportEndpointsRequest],
+) (*connect.Response[registryv1.ReportEndpointsResponse], error) {
+	response := &registryv1.ReportEndpointsResponse{}
+	for _, report := range request.Msg.GetReports() {
+		r.reported <- report
+		response.Verdicts = append(response.Verdicts, registryv1.EndpointVerdict_ENDPOINT_VERDICT_KEPT)
+	}
+	return connect.NewResponse(response), nil
+}
+
 func (r *fakeRegistry) SuspendCredential(
 	_ context.Context, request *connect.Request[registryv1.SuspendCredentialRequest],
 ) (*connect.Response[registryv1.SuspendCredentialResponse], error) {
@@ -190,6 +205,7 @@ type fakeVault struct {
 const (
 	password   = "secret"
 	signingKey = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	nextKey    = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" // in slot 1
 )
 
 func (fakeVault) Open(
@@ -202,7 +218,11 @@ func (fakeVault) Open(
 		}
 		return connect.NewResponse(response), nil
 	}
-	response.Kind = &vaultv1.OpenResponse_SigningSecret{SigningSecret: &vaultv1.SigningSecret{Secret: signingKey}}
+	key := signingKey
+	if strings.HasSuffix(request.Msg.GetAccount(), "/1") {
+		key = nextKey
+	}
+	response.Kind = &vaultv1.OpenResponse_SigningSecret{SigningSecret: &vaultv1.SigningSecret{Secret: key}}
 	return connect.NewResponse(response), nil
 }
 

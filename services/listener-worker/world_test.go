@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -269,11 +270,13 @@ type receiver struct {
 	url  string
 	got  chan received
 	mu   sync.Mutex
-	fail int // how many requests to answer with 500
+	fail int           // how many requests to answer with 500
+	hold chan struct{} // when not nil, requests wait until it is closed
 }
 
 type received struct {
 	id   string
+	keys int // how many signatures it carries
 	body struct {
 		Type string `json:"type"`
 		Data struct {
@@ -300,21 +303,33 @@ func newReceiver(t *testing.T) *receiver {
 		if err := verifier.Verify(payload, request.Header); err != nil {
 			t.Errorf("signature: %v", err)
 		}
-		push := received{id: request.Header.Get("webhook-id")}
+		push := received{id: request.Header.Get("webhook-id"), keys: len(strings.Fields(request.Header.Get("webhook-signature")))}
 		if err := json.Unmarshal(payload, &push.body); err != nil {
 			t.Errorf("body: %v", err)
 		}
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		hold := r.hold
 		if r.fail > 0 {
 			r.fail--
 			w.WriteHeader(http.StatusInternalServerError)
 		}
+		r.mu.Unlock()
 		r.got <- push
+		if hold != nil {
+			<-hold
+		}
 	}))
 	t.Cleanup(server.Close)
 	r.url = server.URL
 	return r
+}
+
+// holdAll lets requests wait until the returned func is called.
+func (r *receiver) holdAll() (letGo func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hold = make(chan struct{})
+	return sync.OnceFunc(func() { close(r.hold) })
 }
 
 func (r *receiver) failNext(count int) {
