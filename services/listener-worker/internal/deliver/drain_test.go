@@ -46,6 +46,30 @@ func TestDrainFinishesAndStoresWhatIsInFlight(t *testing.T) {
 	})
 }
 
+// The last group is stored before a drain ends, whatever is being stored when it
+// begins and however long that takes.
+func TestDrainEndsWhenTheRegistryHasEverything(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.storing = time.Second
+		w.put(user(1), subscribed("a", "https://a.example/"), subscribed("b", "https://b.example/"))
+		w.answer = func(ctx context.Context, push deliver.Push) pump.Result {
+			if push.Subscription == "b" {
+				return slow(800*time.Millisecond)(ctx, push)
+			}
+			return pump.Result{}
+		}
+		w.deliverMail(user(1), 1)
+		pass(500 * time.Millisecond) // a is being stored, b is in flight
+		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+			w.t.Fatal(err)
+		}
+		if w.stored("a") != 11 || w.stored("b") != 11 || len(w.commits) != 2 {
+			w.t.Errorf("cursors %d and %d after %d groups", w.stored("a"), w.stored("b"), len(w.commits))
+		}
+	})
+}
+
 func TestDrainOfNothingIsAtOnce(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {

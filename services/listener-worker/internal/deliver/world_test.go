@@ -44,6 +44,7 @@ type fakeWorld struct {
 	open     func(ctx context.Context, user listen.User, n int) error // what it does the nth time
 	commits  []map[deliver.Claim][]deliver.Cursor
 	storeErr error
+	storing  time.Duration // how long storing takes
 	refuse   []deliver.Claim
 	doubtful bool // the right to act is in doubt
 	asked    int  // how often the registry was asked for an epoch
@@ -115,6 +116,10 @@ func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ strin
 }
 
 func (w *fakeWorld) CommitCursors(_ context.Context, cursors map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
+	w.mu.Lock()
+	storing := w.storing
+	w.mu.Unlock()
+	<-time.After(storing)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.storeErr != nil {
