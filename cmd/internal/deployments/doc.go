@@ -3,5 +3,6 @@
 
 // Package deployments holds what is in deployments/ against the programs it starts.
 // It is tests only. Invariant: every container file, compose file, manifest and unit
-// names programs, flags, settings, ports and files that exist.
+// names programs, flags, settings, ports and files that exist, and every alert and panel
+// metrics that services export.
 package deployments

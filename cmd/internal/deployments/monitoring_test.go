@@ -1,0 +1,194 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deployments
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// alertFile is a file of alerts as Prometheus reads it.
+type alertFile struct {
+	Groups []struct {
+		Name  string
+		Rules []alert
+	}
+}
+
+type alert struct {
+	Alert       string
+	Expr        string
+	For         string
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	exported := exportedMetrics(t)
+	used, names := map[string]bool{}, map[string]bool{}
+	for _, group := range decodeYAML[alertFile](t, filepath.Join(directory, "monitoring", "alerts.yaml"))[0].Groups {
+		for _, a := range group.Rules {
+			if names[a.Alert] || !strings.HasPrefix(a.Alert, "Mailpush") || !strings.HasPrefix(group.Name, "mailpush-") {
+				t.Errorf("alert %q of group %q", a.Alert, group.Name)
+			}
+			names[a.Alert] = true
+			for _, annotation := range []string{"summary", "description"} {
+				if a.Annotations[annotation] == "" {
+					t.Errorf("%s has no %s", a.Alert, annotation)
+				}
+			}
+			if severity := a.Labels["severity"]; severity != "critical" && severity != "warning" && severity != "info" {
+				t.Errorf("%s is of severity %q", a.Alert, severity)
+			}
+			checkMetrics(t, a.Alert, a.Expr, exported, used)
+		}
+	}
+	for _, metric := range []string{
+		"mailpush_worker_oldest_undelivered_seconds", "mailpush_worker_origin_breakers", "mailpush_worker_gone_held_total",
+		"mailpush_scheduler_leading", "mailpush_scheduler_unassigned_shards", "mailpush_worker_doubts_total",
+		"mailpush_admin_cursor_commits_total", "mailpush_vault_calls_total",
+	} {
+		if !used[metric] {
+			t.Errorf("no alert looks at %s", metric)
+		}
+	}
+}
+
+// dashboard is what Grafana makes panels of.
+type dashboard struct {
+	Title  string
+	Panels []struct {
+		ID          int
+		Title       string
+		Description string
+		GridPos     struct{ X, Y, W, H int }
+		Targets     []struct{ Expr, RefID string }
+	}
+}
+
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(filepath.Join(directory, "monitoring", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board dashboard
+	if err := json.Unmarshal(content, &board); err != nil {
+		t.Fatal(err)
+	}
+	exported, used, places := exportedMetrics(t), map[string]bool{}, map[[2]int]string{}
+	for _, panel := range board.Panels {
+		if panel.Title == "" || panel.Description == "" || len(panel.Targets) == 0 {
+			t.Errorf("panel %d (%q) lacks a title, a description or something to show", panel.ID, panel.Title)
+		}
+		for x := range panel.GridPos.W {
+			for y := range panel.GridPos.H {
+				at := [2]int{panel.GridPos.X + x, panel.GridPos.Y + y}
+				if other := places[at]; other != "" || at[0] >= 24 {
+					t.Fatalf("panel %q lies on %q or beside the grid", panel.Title, other)
+				}
+				places[at] = panel.Title
+			}
+		}
+		for _, target := range panel.Targets {
+			checkMetrics(t, panel.Title, target.Expr, exported, used)
+		}
+	}
+	for name := range exported {
+		if strings.HasPrefix(name, "mailpush_worker_") && !used[name] {
+			t.Errorf("no panel shows %s", name)
+		}
+	}
+}
+
+// checkMetrics expects every metric of an expression to be exported by a service, and
+// notes that it is used.
+func checkMetrics(t *testing.T, where, expr string, exported, used map[string]bool) {
+	t.Helper()
+	names := regexp.MustCompile(`mailpush_[a-z0-9_]+`).FindAllString(expr, -1)
+	if len(names) == 0 {
+		t.Errorf("%s looks at no metric: %s", where, expr)
+	}
+	if strings.Count(expr, "(") != strings.Count(expr, ")") {
+		t.Errorf("%s: %s", where, expr)
+	}
+	for _, name := range names {
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} { // of a histogram
+			if short := strings.TrimSuffix(name, suffix); exported[short] {
+				name = short
+			}
+		}
+		if !exported[name] {
+			t.Errorf("%s: no service exports %s", where, name)
+		}
+		used[name] = true
+	}
+}
+
+// exportedMetrics are the names of metrics in the sources of the services: those in
+// full, and what stands in a file that puts mailpush and a subsystem before its names.
+func exportedMetrics(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	err := filepath.WalkDir(repository+"/services", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		collectMetrics(file, out)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func collectMetrics(file *ast.File, out map[string]bool) {
+	subsystem := ""
+	var names []string
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.KeyValueExpr:
+			if key, ok := node.Key.(*ast.Ident); ok && key.Name == "Subsystem" {
+				subsystem = literal(node.Value)
+			}
+		case *ast.BasicLit:
+			names = append(names, literal(node))
+		}
+		return true
+	})
+	word := regexp.MustCompile(`^[a-z][a-z_]+$`)
+	for _, name := range names {
+		switch {
+		case strings.HasPrefix(name, "mailpush_") && word.MatchString(name):
+			out[name] = true
+		case subsystem != "" && word.MatchString(name):
+			out["mailpush_"+subsystem+"_"+name] = true
+		}
+	}
+}
+
+// literal is the text of a string literal, empty for anything else.
+func literal(node ast.Expr) string {
+	if basic, ok := node.(*ast.BasicLit); ok && basic.Kind == token.STRING {
+		if text, err := strconv.Unquote(basic.Value); err == nil {
+			return text
+		}
+	}
+	return ""
+}
