@@ -180,7 +180,7 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, touch edge.C
 		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
 	}.Handler()
 	internal := rpc.Internal{
-		Edge: e,
+		Edge:   e,
 		Shards: edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry},
 		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log,
 	}.Handler()

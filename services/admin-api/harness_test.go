@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -70,15 +71,22 @@ func (f *fakeVault) accounts() int {
 // fakeWorker is one worker that runs whatever it is asked about.
 type fakeWorker struct {
 	workerv1connect.UnimplementedWorkerServiceHandler
-	mu       sync.Mutex
-	baseline error
-	draining bool
+	mu         sync.Mutex
+	baseline   error
+	draining   bool
+	deliveries []*workerv1.Delivery
 }
 
 func (f *fakeWorker) set(baseline error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.baseline = baseline
+}
+
+func (f *fakeWorker) delivers(list ...*workerv1.Delivery) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deliveries = list
 }
 
 func (f *fakeWorker) GetBaseline(_ context.Context, _ *connect.Request[workerv1.GetBaselineRequest]) (*connect.Response[workerv1.GetBaselineResponse], error) {
@@ -100,6 +108,20 @@ func (*fakeWorker) GetListeners(_ context.Context, r *connect.Request[workerv1.G
 		})
 	}
 	return connect.NewResponse(res), nil
+}
+
+// GetDeliveries says what the test has it say.
+func (f *fakeWorker) GetDeliveries(_ context.Context, _ *connect.Request[workerv1.GetDeliveriesRequest]) (*connect.Response[workerv1.GetDeliveriesResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return connect.NewResponse(&workerv1.GetDeliveriesResponse{Worker: "w1", Deliveries: f.deliveries}), nil
+}
+
+// SendTest answers what it was asked.
+func (*fakeWorker) SendTest(_ context.Context, r *connect.Request[workerv1.SendTestRequest]) (*connect.Response[workerv1.SendTestResponse], error) {
+	detail := fmt.Sprintf("%s of %s slot %d, both %v", r.Msg.GetWebhookUrl(), r.Msg.GetUser().GetUserId(), r.Msg.GetSecretSlot(),
+		r.Msg.GetPreviousSecretUntil() != nil)
+	return connect.NewResponse(&workerv1.SendTestResponse{Accepted: true, Result: "ok", Detail: detail}), nil
 }
 
 // SetDraining drains nobody but w1.
