@@ -31,9 +31,9 @@ func (a *app) explainCommand() *cobra.Command {
 }
 
 func (a *app) explain(ctx context.Context, who string) error {
-	userID, contextID, ok := strings.Cut(who, "@")
-	if !ok || userID == "" || contextID == "" {
-		return usagef("%q: want USER@CONTEXT, for example 249@1", who)
+	userID, contextID, err := userAtContext(who)
+	if err != nil {
+		return err
 	}
 	c, err := a.client()
 	if err != nil {
@@ -57,4 +57,13 @@ func (a *app) explain(ctx context.Context, who string) error {
 	writeTable(a.stdout, []column{{"Check", false}, {"OK", false}, {"Detail", false}}, rows)
 	fmt.Fprintf(a.stdout, "\n%s: %s\n", who, printable(answer.GetVerdict()))
 	return nil
+}
+
+// userAtContext takes a user's name apart.
+func userAtContext(who string) (userID, contextID string, err error) {
+	userID, contextID, ok := strings.Cut(who, "@")
+	if !ok || userID == "" || contextID == "" {
+		return "", "", usagef("%q: want USER@CONTEXT, for example 249@1", who)
+	}
+	return userID, contextID, nil
 }

@@ -37,6 +37,10 @@ type fakeAdmin struct {
 	release       uint32 // how many shards a draining worker is relieved of between two lists
 	then          string // what happens to a draining worker at the third list: leaves, undrained
 	lists         int    // since a drain
+
+	subscriptions adminv1.ListSubscriptionsResponse
+	deadLetters   adminv1.ListDeadLettersResponse
+	test          adminv1.TestSubscriptionResponse
 }
 
 const fakePageSize = 2
@@ -46,6 +50,7 @@ func newFakeAdmin(text []byte) (*fakeAdmin, error) {
 	f := &fakeAdmin{}
 	var parts struct {
 		PushUsers, Registrations, Workers, Explain json.RawMessage
+		Subscriptions, DeadLetters, Test           json.RawMessage
 		Refuse, Then                               string
 		Hang, SamePage                             bool
 		Release                                    uint32
@@ -60,6 +65,7 @@ func newFakeAdmin(text []byte) (*fakeAdmin, error) {
 	}{
 		{parts.PushUsers, &f.users}, {parts.Registrations, &f.registrations},
 		{parts.Workers, &f.workers}, {parts.Explain, &f.explanation},
+		{parts.Subscriptions, &f.subscriptions}, {parts.DeadLetters, &f.deadLetters}, {parts.Test, &f.test},
 	} {
 		if part.text == nil {
 			continue

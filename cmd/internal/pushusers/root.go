@@ -24,10 +24,10 @@ Environment:
 Exit codes:
   0  done; a list may be empty
   1  the command line is wrong
-  2  no such push registration, no such user, or no such worker
+  2  no such push registration, user, worker or subscription
   3  the administrator's name or password is wrong, or not allowed to do this
   4  the server cannot be reached, or did not answer in time
-  5  the server answered with an error`
+  5  the server answered with an error, or an endpoint did not accept a test push`
 
 const examples = `  List the running listeners, with the password from a file or, in all that follow,
   from the environment:
@@ -45,6 +45,10 @@ const examples = `  List the running listeners, with the password from a file or
 
   Say why a user has, or has no, permanent listener:
     pushusers explain 249@1
+
+  Say where pushes go and what stands in the way, and try an endpoint:
+    pushusers subscriptions 249@1
+    pushusers subscriptions test sub_nb2w45dfoizajzazx4i6qkwkaq
 
   Relieve a worker of its work before its machine is looked after, and give it back:
     pushusers workers
@@ -90,6 +94,6 @@ func (a *app) rootCommand() *cobra.Command {
 	// The only error is a flag of another name.
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputFormats(), cobra.ShellCompDirectiveNoFileComp))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(a.drainCommand(), a.explainCommand(), a.undrainCommand(), a.workersCommand())
+	root.AddCommand(a.drainCommand(), a.explainCommand(), a.subscriptionsCommand(), a.undrainCommand(), a.workersCommand())
 	return root
 }
