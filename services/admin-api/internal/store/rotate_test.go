@@ -61,8 +61,9 @@ func TestSubscribeEndsARotationAndEnables(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := sub
-		wantKind(t, fault.Unavailable, s.Subscribe(ctx, again, "", nil)) // it has sealed into the slot before
-		again.Signing.Slot = 1
+		again.Signing.Version = 6
+		wantKind(t, fault.Unavailable, s.Subscribe(ctx, again, "", nil)) // sealed into the slot before
+		again.Signing.Slot, again.Signing.Version = 1, 4
 		wantKind(t, fault.Unavailable, s.Subscribe(ctx, again, "", nil)) // another call has sealed later
 		again.Signing.Version = 6
 		for range 2 { // nothing has changed the second time
