@@ -4,20 +4,16 @@
 package faults
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
 	"mailpush.internal/cmd/internal/program"
-	"mailpush.internal/cmd/internal/rig"
 	"mailpush.internal/cmd/internal/wire/schedulerwire"
 	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/cluster/embedded"
@@ -69,76 +65,6 @@ func runEtcd(args []string, stderr io.Writer) int {
 	server.Close()
 	return 0
 }
-
-// process is a child that can be stopped and gone on with.
-type process struct {
-	*rig.Child
-
-	name string
-	read sync.WaitGroup // of its log
-	end  sync.Once
-}
-
-// startProcess starts a copy of this program whose log goes to a file, and line by
-// line to look, which may be nil.
-func startProcess(name, logFile string, look func(line []byte), args ...string) (*process, error) {
-	child, err := rig.NewChild(context.Background(), args...)
-	if err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
-	}
-	p := &process{Child: child, name: name}
-	if look == nil {
-		child.Command.Stdout, child.Command.Stderr = file, file
-		err = child.Command.Start()
-		_ = file.Close() // the child has its own
-		return p, err
-	}
-	child.Command.Stdout = file
-	child.Command.Stderr = nil
-	log, err := child.Command.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := child.Command.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", name, err)
-	}
-	p.read.Go(func() {
-		defer file.Close() //nolint:errcheck // what could be written is
-		lines := bufio.NewScanner(io.TeeReader(log, file))
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			look(lines.Bytes())
-		}
-		_, _ = io.Copy(file, log) // after a line that is too long
-	})
-	return p, nil
-}
-
-// kill ends the process as a crash does.
-func (p *process) kill() {
-	p.end.Do(func() {
-		_ = p.Command.Process.Kill() // it may have ended
-		p.read.Wait()
-		_ = p.Command.Wait() // how it ended does not matter
-	})
-}
-
-// stop ends the process in order.
-func (p *process) stop() {
-	p.end.Do(func() {
-		_ = p.Command.Process.Signal(syscall.SIGTERM) // it may have ended
-		p.read.Wait()
-		_ = p.Command.Wait() // how it ended does not matter
-	})
-}
-
-// pause has the process stand still until resume.
-func (p *process) pause() error  { return p.Command.Process.Signal(syscall.SIGSTOP) }
-func (p *process) resume() error { return p.Command.Process.Signal(syscall.SIGCONT) }
 
 // record is what is looked for in a worker's log.
 type record struct {

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"mailpush.internal/cmd/internal/rig"
 )
 
 // Scenario is one thing that goes wrong, and its mending. It returns when it has been
@@ -134,7 +136,7 @@ func (w *World) bury(victim *worker) error {
 
 func killWorker(ctx context.Context, w *World) error {
 	victim := w.victim()
-	victim.kill()
+	victim.Kill()
 	if err := w.bury(victim); err != nil {
 		return err
 	}
@@ -146,15 +148,15 @@ func killWorker(ctx context.Context, w *World) error {
 }
 
 // leader returns the scheduler that leads.
-func (w *World) leader(ctx context.Context) (*process, error) {
-	var found *process
+func (w *World) leader(ctx context.Context) (*rig.Process, error) {
+	var found *rig.Process
 	err := w.until(ctx, "a leader", func() error {
 		name, err := w.client.Leader(ctx)
 		if err != nil {
 			return err
 		}
 		for _, p := range w.schedulers {
-			if p.name == name {
+			if p.Name == name {
 				found = p
 				return nil
 			}
@@ -165,10 +167,10 @@ func (w *World) leader(ctx context.Context) (*process, error) {
 }
 
 // succeeded waits until another scheduler leads.
-func (w *World) succeeded(ctx context.Context, victim *process) error {
+func (w *World) succeeded(ctx context.Context, victim *rig.Process) error {
 	return w.until(ctx, "another leader", func() error {
 		name, err := w.client.Leader(ctx)
-		if err == nil && (name == victim.name || name == "") {
+		if err == nil && (name == victim.Name || name == "") {
 			err = fmt.Errorf("%q leads", name)
 		}
 		return err
@@ -180,8 +182,8 @@ func killLeader(ctx context.Context, w *World) error {
 	if err != nil {
 		return err
 	}
-	victim.kill()
-	w.schedulers = slices.DeleteFunc(w.schedulers, func(p *process) bool { return p == victim })
+	victim.Kill()
+	w.schedulers = slices.DeleteFunc(w.schedulers, func(p *rig.Process) bool { return p == victim })
 	// Its successor is needed: a worker goes, too.
 	if err := killWorker(ctx, w); err != nil {
 		return err
@@ -192,7 +194,7 @@ func killLeader(ctx context.Context, w *World) error {
 func killMember(ctx context.Context, w *World) error {
 	victim := w.etcd[0]
 	w.etcd = append(w.etcd[1:], victim) // another one the next time
-	victim.kill()
+	victim.Kill()
 	// The two that are left serve a change of the plan.
 	if err := killWorker(ctx, w); err != nil {
 		return err
@@ -203,19 +205,19 @@ func killMember(ctx context.Context, w *World) error {
 func pauseWorker(ctx context.Context, w *World) error {
 	victim := w.victim()
 	before := len(victim.registered())
-	if err := victim.pause(); err != nil {
+	if err := victim.Pause(); err != nil {
 		return err
 	}
 	err := w.until(ctx, "others to take over", func() error { return w.covered(w.others(victim)...) })
 	w.mail()
-	return errors.Join(err, victim.resume(), w.rejoined(ctx, victim, before))
+	return errors.Join(err, victim.Resume(), w.rejoined(ctx, victim, before))
 }
 
 // rejoined waits until a worker that was taken over is registered anew.
 func (w *World) rejoined(ctx context.Context, victim *worker, before int) error {
 	return w.until(ctx, "a fresh registration", func() error {
 		if len(victim.registered()) <= before {
-			return fmt.Errorf("%s is still %s", victim.name, victim.id())
+			return fmt.Errorf("%s is still %s", victim.Name, victim.id())
 		}
 		return nil
 	})
@@ -226,7 +228,7 @@ func pauseLeader(ctx context.Context, w *World) error {
 	if err != nil {
 		return err
 	}
-	if err := victim.pause(); err != nil {
+	if err := victim.Pause(); err != nil {
 		return err
 	}
 	err = w.succeeded(ctx, victim)
@@ -234,7 +236,7 @@ func pauseLeader(ctx context.Context, w *World) error {
 		err = killWorker(ctx, w)
 	}
 	// It wakes up in the belief that it leads.
-	return errors.Join(err, victim.resume())
+	return errors.Join(err, victim.Resume())
 }
 
 func silence(ctx context.Context, w *World, direction Direction) error {
@@ -279,7 +281,7 @@ func slowWay(ctx context.Context, w *World) error {
 		proxy.Heal()
 	}
 	if err == nil && victim.id() != id {
-		err = fmt.Errorf("%s was %s and is %s", victim.name, id, victim.id())
+		err = fmt.Errorf("%s was %s and is %s", victim.Name, id, victim.id())
 	}
 	return err
 }
@@ -293,7 +295,7 @@ func allAway(ctx context.Context, w *World) error {
 		ids = append(ids, n.id())
 	}
 	for _, m := range w.etcd {
-		m.kill()
+		m.Kill()
 	}
 	for end := time.Now().Add(outage); time.Now().Before(end); {
 		w.mail()
@@ -318,7 +320,7 @@ func allAway(ctx context.Context, w *World) error {
 	}
 	for i, n := range w.workers {
 		if n.id() != ids[i] {
-			return fmt.Errorf("%s was %s and is %s", n.name, ids[i], n.id())
+			return fmt.Errorf("%s was %s and is %s", n.Name, ids[i], n.id())
 		}
 	}
 	return nil
@@ -343,7 +345,7 @@ func rollingRestart(ctx context.Context, w *World) error {
 			return err
 		}
 		w.mail()
-		victim.stop()
+		victim.Stop()
 		if err := w.bury(victim); err != nil {
 			return err
 		}
@@ -366,7 +368,7 @@ func joins(ctx context.Context, w *World) error {
 	}
 	for range 2 {
 		victim := w.victim()
-		victim.stop()
+		victim.Stop()
 		if err := w.bury(victim); err != nil {
 			return err
 		}
@@ -377,7 +379,7 @@ func joins(ctx context.Context, w *World) error {
 // shares tells whether a worker holds anything.
 func (w *World) shares(n *worker) error {
 	if w.held()[n.id()] == 0 {
-		return fmt.Errorf("%s holds nothing", n.name)
+		return fmt.Errorf("%s holds nothing", n.Name)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ type World struct {
 	plans    *plans
 
 	workers    []*worker
-	schedulers []*process
+	schedulers []*rig.Process
 	reachable  []string // where the next schedulers are expected; others are not needed
 	started    int      // processes, ever
 	mails      uint32
@@ -56,7 +56,7 @@ type World struct {
 
 // member is one etcd as a process, which keeps its place when it is started again.
 type member struct {
-	*process
+	*rig.Process
 
 	args   []string
 	client string // host:port
@@ -64,7 +64,7 @@ type member struct {
 
 // worker is a listener-worker as a process, with its ways to etcd.
 type worker struct {
-	*process
+	*rig.Process
 
 	proxies []*Proxy
 
@@ -179,7 +179,7 @@ func (w *World) startEtcd() error {
 
 func (w *World) startMember(m *member) error {
 	var err error
-	m.process, err = startProcess(m.args[3], filepath.Join(w.dir, m.args[3]+".log"), nil, m.args...)
+	m.Process, err = rig.StartProcess(m.args[3], filepath.Join(w.dir, m.args[3]+".log"), nil, m.args...)
 	return err
 }
 
@@ -233,7 +233,7 @@ func (w *World) addScheduler(context.Context) error {
 		args = append(args, "--set", "scheduler.listen="+w.reachable[0])
 		w.reachable = w.reachable[1:]
 	}
-	p, err := startProcess(name, filepath.Join(w.dir, name+".log"), nil, args...)
+	p, err := rig.StartProcess(name, filepath.Join(w.dir, name+".log"), nil, args...)
 	if err == nil {
 		w.schedulers = append(w.schedulers, p)
 	}
@@ -255,7 +255,7 @@ func (w *World) addWorker(ctx context.Context) error {
 	}
 	name := fmt.Sprintf("worker-%d", w.started)
 	var err error
-	n.process, err = startProcess(name, filepath.Join(w.dir, name+".log"), func(line []byte) {
+	n.Process, err = rig.StartProcess(name, filepath.Join(w.dir, name+".log"), func(line []byte) {
 		if id := w.history.listen(line); id != "" {
 			n.mu.Lock()
 			n.ids = append(n.ids, id)
@@ -281,13 +281,13 @@ func (w *World) Close() error {
 		errs = append(errs, w.plans.close())
 	}
 	for _, n := range w.workers {
-		_ = n.resume() // it may not stand still
-		n.kill()
+		_ = n.Resume() // it may not stand still
+		n.Kill()
 		errs = append(errs, n.closeProxies())
 	}
 	for _, p := range w.schedulers {
-		_ = p.resume() // likewise
-		p.kill()
+		_ = p.Resume() // likewise
+		p.Kill()
 	}
 	if w.mailpush != nil {
 		errs = append(errs, w.mailpush.Close())
@@ -296,8 +296,8 @@ func (w *World) Close() error {
 		errs = append(errs, w.client.Close())
 	}
 	for _, m := range w.etcd {
-		if m.process != nil {
-			m.kill()
+		if m.Process != nil {
+			m.Kill()
 		}
 	}
 	if w.receiver != nil {

@@ -115,7 +115,7 @@ func (m *Mailpush) StartWorker(ctx context.Context) (*Child, error) {
 	if _, err := authority.Write(identity.Worker, tls); err != nil {
 		return nil, err
 	}
-	addresses, err := freeAddresses(ctx, 2)
+	addresses, err := FreeAddresses(ctx, "127.0.0.1", 2)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +140,8 @@ func (m *Mailpush) StartWorker(ctx context.Context) (*Child, error) {
 	return c, nil
 }
 
-// freeAddresses finds loopback addresses nobody listens on at this moment.
-func freeAddresses(ctx context.Context, n int) ([]string, error) {
+// FreeAddresses finds n addresses of a loopback host nobody listens on at this moment.
+func FreeAddresses(ctx context.Context, host string, n int) ([]string, error) {
 	var addresses []string
 	var held []net.Listener
 	defer func() { // not before all are found: they must differ
@@ -150,7 +150,7 @@ func freeAddresses(ctx context.Context, n int) ([]string, error) {
 		}
 	}()
 	for range n {
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			return nil, fmt.Errorf("finding a free address: %w", err)
 		}
