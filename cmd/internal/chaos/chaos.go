@@ -1,0 +1,188 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package chaos kills mailpush while mail arrives, and looks at what the endpoints got:
+// a real Dovecot and PostgreSQL, workers, vault, admin-api and scheduler as processes,
+// receivers that refuse, throttle, hang and break off.
+//
+// Invariant: the verdict comes from two records alone, of the mails that Dovecot has
+// accepted and of what receivers took in and answered.
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Options say what a run does.
+type Options struct {
+	Dir  string // where it keeps what it writes, but for Dovecot and PostgreSQL
+	Seed uint64 // what all that is random follows from
+
+	Mailboxes int           // each with two subscriptions
+	Mails     int           // over all mailboxes
+	Kills     int           // of workers, vault and admin-api
+	Length    time.Duration // what mails and kills are spread over
+	Odds      Odds
+	// Patience is how long to wait for what is left without any new push.
+	Patience time.Duration
+	// Hasty has workers that move the cursor before the endpoint has accepted.
+	Hasty bool
+}
+
+const (
+	pollEvery = 100 * time.Millisecond
+	tellEvery = 5 * time.Second
+)
+
+// run is one run.
+type run struct {
+	Options
+
+	out     io.Writer
+	began   time.Time
+	around  *deployment
+	fleet   *fleet
+	record  *record
+	hooks   *receivers
+	mailing *mailing
+}
+
+// Run breaks things until all mails have been delivered and all kills are done, waits
+// until every mail has been pushed to every subscription, and judges. It tells out what
+// it does. The error is about the run; what came of it is in the verdict.
+func Run(ctx context.Context, o Options, out io.Writer) (_ Verdict, err error) {
+	r := &run{Options: o, out: out, record: newRecord(), began: time.Now()}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := r.start(ctx); err != nil {
+		return Verdict{}, err
+	}
+	if err := r.play(ctx); err != nil {
+		return Verdict{}, err
+	}
+	taken, complaints := r.record.read()
+	if len(complaints) > 0 {
+		return Verdict{}, fmt.Errorf("%d requests that should never have been made, e.g. %q", len(complaints), complaints[:min(len(complaints), maxExamples)])
+	}
+	verdict := Judge(r.mailing.expected(), taken)
+	verdict.Kills = o.Kills
+	return verdict, nil
+}
+
+func (r *run) start(ctx context.Context) error {
+	var err error
+	if r.hooks, err = newReceivers(r.record, newDice(r.Odds, r.Seed)); err != nil {
+		return err
+	}
+	if r.around, err = deploy(ctx, r.Dir); err != nil {
+		return err
+	}
+	r.mailing = &mailing{dovecot: r.around.dovecot, mailboxes: r.Mailboxes, delivered: make(map[string][]string)}
+	if r.fleet, err = launch(r.around, r.Hasty); err != nil {
+		return err
+	}
+	r.tell("subscribing %d devices", r.Mailboxes*len(devices()))
+	return r.around.subscribe(ctx, r.Mailboxes, r.hooks)
+}
+
+// play lets mail arrive, kills, and waits for the pushes.
+func (r *run) play(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	group, ctx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	group.Go(func() error {
+		select {
+		case err := <-r.fleet.broken:
+			return err
+		case <-done:
+			return nil
+		}
+	})
+	group.Go(func() error {
+		defer close(done)
+		both, ctx := errgroup.WithContext(ctx)
+		both.Go(func() error { return r.mailing.run(ctx, r.Mails, r.Length) })
+		both.Go(func() error {
+			random := rand.New(rand.NewPCG(r.Seed, 1)) //nolint:gosec // it must be repeatable
+			return r.fleet.havoc(ctx, random, r.Kills, r.Length, r.tell)
+		})
+		if err := r.tellUntil(ctx, both.Wait); err != nil {
+			return err
+		}
+		r.tell("all mails are delivered, all kills done")
+		return r.await(ctx)
+	})
+	return group.Wait()
+}
+
+// tellUntil tells of the progress until wait returns.
+func (r *run) tellUntil(ctx context.Context, wait func() error) error {
+	ctx, stop := context.WithCancel(ctx)
+	var telling errgroup.Group
+	telling.Go(func() error {
+		for sleep(ctx, tellEvery) == nil {
+			r.tellProgress()
+		}
+		return nil
+	})
+	err := wait()
+	stop()
+	return errors.Join(err, telling.Wait())
+}
+
+// await waits until every push is there, or none has come for too long.
+func (r *run) await(ctx context.Context) error {
+	all := r.mailing.progress() * len(devices())
+	return r.tellUntil(ctx, func() error {
+		last, since := 0, time.Now()
+		for {
+			pushed, _ := r.record.progress()
+			switch {
+			case pushed >= all:
+				r.tellProgress()
+				return nil
+			case pushed > last:
+				last, since = pushed, time.Now()
+			case time.Since(since) > r.Patience:
+				r.tell("nothing new for %v", r.Patience)
+				return nil
+			}
+			if err := sleep(ctx, pollEvery); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func (r *run) tellProgress() {
+	pushed, requests := r.record.progress()
+	r.tell("%d of %d mails delivered, %d of %d pushes accepted, %d requests",
+		r.mailing.progress(), r.Mails, pushed, r.Mails*len(devices()), requests)
+}
+
+// tell writes one line. A write is one piece: lines may come from anywhere.
+func (r *run) tell(format string, args ...any) {
+	line := fmt.Sprintf("  %5.1f s: ", time.Since(r.began).Seconds()) + fmt.Sprintf(format, args...)
+	fmt.Fprintln(r.out, line)
+}
+
+// close ends everything, in any state.
+func (r *run) close() error {
+	if r.fleet != nil {
+		r.fleet.close()
+	}
+	if r.hooks != nil {
+		r.hooks.close()
+	}
+	if r.around != nil {
+		return r.around.close()
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/template"
+
+	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/pkg/cluster/embedded"
+	"mailpush.internal/pkg/dovecottest"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/sqltest"
+	adminapi "mailpush.internal/services/admin-api"
+)
+
+const (
+	clusterName = "chaos"
+	storeName   = "main"
+	password    = "a mailbox's password"
+)
+
+// configuration is the one file of the cluster. The lease is short for shards to be
+// taken over often.
+var configuration = template.Must(template.New("mailpush.yaml").Parse(`
+cluster: {name: chaos, etcd: {endpoints: ["{{.Etcd}}"]}, shards: 64, leaseTTL: 3s}
+identity: {dir: {{.Dir}}/tls}
+push:
+  credstorage: {enabled: true, rdb: true, passcryptFile: {{.Dir}}/passcrypt}
+  webhook: {allowHTTP: true, allowPrivate: [127.0.0.0/8]}
+imapidle: {supportsPermanentListeners: true}
+mail:
+  stores:
+    main: {address: "{{.IMAP}}", tls: implicit, caFile: {{.Dir}}/mail-ca.crt, serverName: localhost}
+admin:
+  listen: {{index .Addr 0}}
+  internalListen: {{index .Addr 1}}
+  opsListen: {{index .Addr 2}}
+  databaseFile: {{.Dir}}/registry-database
+  applications: [{name: chaos, tokenHash: "{{.TokenHash}}", contexts: ["1"]}]
+vault: {listen: "{{index .Addr 3}}", opsListen: "{{index .Addr 4}}", databaseFile: {{.Dir}}/vault-database}
+scheduler: {name: scheduler, listen: "{{index .Addr 5}}", opsListen: "127.0.0.1:0"}
+worker: {listen: "127.0.0.1:0", opsListen: "127.0.0.1:0"}
+`))
+
+// addresses are how many the configuration fixes. Their host is one that connections
+// do not come from: a port must still be free when its process comes back.
+const (
+	addresses     = 6
+	addressesHost = "127.0.0.2"
+)
+
+// deployment is what a run leaves alone, and what its processes are started with.
+type deployment struct {
+	dir, config string
+	public      string // where admin-api listens to applications
+	token       secret.String
+
+	dovecotDir string
+	dovecot    *dovecottest.Server
+	postgres   *sqltest.Server
+	etcd       *embedded.Server
+}
+
+// deploy starts the servers around mailpush and writes its configuration into dir.
+func deploy(ctx context.Context, dir string) (_ *deployment, err error) {
+	d := &deployment{dir: dir, token: secret.New(rand.Text())}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if d.postgres, err = sqltest.NewPostgres(""); err != nil {
+		return nil, err
+	}
+	// In a place of its own: its users must be able to pass through.
+	if d.dovecotDir, err = os.MkdirTemp("", "dovecot-"); err != nil {
+		return nil, err
+	}
+	if d.dovecot, err = dovecottest.New(d.dovecotDir); err != nil {
+		return nil, err
+	}
+	d.etcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "etcd"), ClientListen: "http://127.0.0.1:0"})
+	if err != nil {
+		return nil, err
+	}
+	return d, d.write(ctx)
+}
+
+// write writes what the processes read.
+func (d *deployment) write(ctx context.Context) error {
+	authority, err := identity.OpenAuthority(filepath.Join(d.dir, "authority"), clusterName)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{identity.Admin, identity.Vault, identity.Scheduler, identity.Worker} {
+		if _, err := authority.Write(name, filepath.Join(d.dir, "tls")); err != nil {
+			return err
+		}
+	}
+	files := map[string]string{"passcrypt": rand.Text() + "\n", "mail-ca.crt": string(d.dovecot.CA())}
+	for _, name := range []string{"registry-database", "vault-database"} {
+		address, _, err := d.postgres.NewDatabase(ctx)
+		if err != nil {
+			return err
+		}
+		files[name] = address.Reveal() + "\n"
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return d.writeConfiguration(ctx)
+}
+
+func (d *deployment) writeConfiguration(ctx context.Context) error {
+	free, err := rig.FreeAddresses(ctx, addressesHost, addresses)
+	if err != nil {
+		return err
+	}
+	d.public = free[0]
+	d.config = filepath.Join(d.dir, "mailpush.yaml")
+	file, err := os.OpenFile(d.config, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	err = configuration.Execute(file, map[string]any{
+		"Dir": d.dir, "Etcd": d.etcd.Endpoints()[0], "IMAP": d.dovecot.TLSAddr(),
+		"Addr": free, "TokenHash": adminapi.HashToken(d.token),
+	})
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	return nil
+}
+
+// close ends the servers, in any state.
+func (d *deployment) close() error {
+	var errs []error
+	if d.etcd != nil {
+		d.etcd.Close()
+	}
+	if d.dovecot != nil {
+		errs = append(errs, d.dovecot.Stop())
+	}
+	if d.dovecotDir != "" {
+		errs = append(errs, os.RemoveAll(d.dovecotDir))
+	}
+	if d.postgres != nil {
+		errs = append(errs, d.postgres.Stop())
+	}
+	return errors.Join(errs...)
+}

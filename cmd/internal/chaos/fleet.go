@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"mailpush.internal/cmd/internal/rig"
+)
+
+// workers is how many there are.
+const workers = 3
+
+// fleet is the processes of mailpush. It is safe for concurrent use.
+type fleet struct {
+	dir     string
+	members []*member
+	watches sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	broken chan error // a process that ended by itself
+}
+
+// member is one process, and whoever comes after it.
+type member struct {
+	name   string
+	args   []string
+	spared bool // not to be killed
+
+	process *rig.Process // nil while it is away
+}
+
+// launch starts mailpush. hasty has workers that say a push was accepted before they
+// have made it.
+func launch(d *deployment, hasty bool) (*fleet, error) {
+	f := &fleet{dir: d.dir, broken: make(chan error, 1)}
+	add := func(name, role string, spared bool) {
+		f.members = append(f.members, &member{name: name, args: []string{role, "--config", d.config}, spared: spared})
+	}
+	add("credential-vault", vaultRole, false)
+	add("admin-api", adminRole, false)
+	add("scheduler", schedulerRole, true)
+	role := workerRole
+	if hasty {
+		role = hastyRole
+	}
+	for n := range workers {
+		add(fmt.Sprintf("worker-%d", n+1), role, false)
+	}
+	for _, m := range f.members {
+		if err := f.start(m); err != nil {
+			f.close()
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func (f *fleet) start(m *member) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil
+	}
+	process, err := rig.StartProcess(m.name, filepath.Join(f.dir, m.name+".log"), nil, m.args...)
+	if err != nil {
+		return err
+	}
+	m.process = process
+	f.watches.Go(func() { f.watch(m, process) })
+	return nil
+}
+
+// watch sees to it that no process ends unless it is killed.
+func (f *fleet) watch(m *member, process *rig.Process) {
+	<-process.Ended()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m.process != process {
+		return
+	}
+	m.process = nil
+	select {
+	case f.broken <- fmt.Errorf("%s has ended by itself: %v, see its log", m.name, process.Command.ProcessState):
+	default: // one is enough
+	}
+}
+
+// kill kills one of the processes that run, as kill -9 does. It returns nil when none
+// runs that may be killed.
+func (f *fleet) kill(random *rand.Rand) *member {
+	f.mu.Lock()
+	var victims []*member
+	for _, m := range f.members {
+		if m.process != nil && !m.spared {
+			victims = append(victims, m)
+		}
+	}
+	if len(victims) == 0 {
+		f.mu.Unlock()
+		return nil
+	}
+	victim := victims[random.IntN(len(victims))]
+	process := victim.process
+	victim.process = nil
+	f.mu.Unlock()
+	process.Kill()
+	return victim
+}
+
+// close kills all processes, for good.
+func (f *fleet) close() {
+	f.mu.Lock()
+	f.closed = true
+	var processes []*rig.Process
+	for _, m := range f.members {
+		if m.process != nil {
+			processes = append(processes, m.process)
+			m.process = nil
+		}
+	}
+	f.mu.Unlock()
+	for _, process := range processes {
+		process.Kill()
+	}
+	f.watches.Wait()
+}
+
+// longestAbsence bounds how long a killed process is away.
+const longestAbsence = 2 * time.Second
+
+// havoc kills processes at random moments, as many times as it is told, spread over
+// a length of time, and starts each again after a while. It returns when all are back.
+func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length time.Duration, tell func(format string, args ...any)) error {
+	var back sync.WaitGroup
+	failed := make(chan error, kills)
+	for done := 0; done < kills; {
+		// Half to one and a half of the mean, so that they come at odds with all else.
+		pause := time.Duration((0.5 + random.Float64()) * float64(length) / float64(kills))
+		absence := time.Duration(random.Float64() * float64(longestAbsence))
+		if err := sleep(ctx, pause); err != nil {
+			back.Wait()
+			return err
+		}
+		victim := f.kill(random)
+		if victim == nil {
+			continue
+		}
+		done++
+		tell("kill -9 of %s, away for %.1f s", victim.name, absence.Seconds())
+		back.Go(func() {
+			if err := sleep(ctx, absence); err != nil {
+				return
+			}
+			failed <- f.start(victim)
+		})
+	}
+	back.Wait()
+	close(failed)
+	var errs []error
+	for err := range failed {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// sleep lets time pass: it is what chaos is spread over.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// post makes a signed request to box-1's phone, and returns the answer.
+func post(t *testing.T, r *receivers, secret, body string) (*http.Response, error) {
+	t.Helper()
+	key, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	signature, err := key.Sign("msg_1", now, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url(0, "box-1/phone"), strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Webhook-Id", "msg_1")
+	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	request.Header.Set("Webhook-Signature", signature)
+	response, err := http.DefaultClient.Do(request)
+	if err == nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+	}
+	return response, err
+}
+
+// certain are receivers that do one thing to all requests.
+func certain(t *testing.T, odds Odds) *receivers {
+	t.Helper()
+	r, err := newReceivers(newRecord(), newDice(odds, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	if err := r.expect("box-1/phone", testSecret); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const newMail = `{"type":"mail:new","data":{"userId":"box-1","events":[{"id":"evt_1","uid":7,"subject":"seven"}]}}`
+
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		odds              Odds
+		status            int // 0: cut off
+		taken, answered   bool
+		saysWhenToComeBak bool
+	}{
+		"accepted":  {status: http.StatusNoContent, taken: true, answered: true},
+		"refused":   {odds: Odds{Refuse: 1}, status: http.StatusServiceUnavailable},
+		"throttled": {odds: Odds{Throttle: 1}, status: http.StatusTooManyRequests, saysWhenToComeBak: true},
+		"hangs":     {odds: Odds{Hang: 1}, status: http.StatusServiceUnavailable},
+		"reset":     {odds: Odds{Reset: 1}},
+		"broken":    {odds: Odds{Break: 1}, taken: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := certain(t, test.odds)
+			response, err := post(t, r, testSecret, newMail)
+			switch {
+			case (err != nil) != (test.status == 0):
+				t.Fatalf("the request: %v", err)
+			case err == nil && response.StatusCode != test.status:
+				t.Errorf("answered %d, want %d", response.StatusCode, test.status)
+			case err == nil && (response.Header.Get("Retry-After") != "") != test.saysWhenToComeBak:
+				t.Errorf("Retry-After %q", response.Header.Get("Retry-After"))
+			}
+			var want []Taken
+			if test.taken {
+				want = []Taken{{Subscription: "box-1/phone", Mail: "seven", UID: 7, ID: "evt_1", Answered: test.answered}}
+			}
+			taken, complaints := r.record.read()
+			if diff := cmp.Diff(want, taken); diff != "" || len(complaints) > 0 {
+				t.Errorf("complaints %q, taken (-want +got)\n%s", complaints, diff)
+			}
+			if pairs, requests := r.record.progress(); (pairs == 1) != test.answered || requests != 1 {
+				t.Errorf("%d pairs in %d requests", pairs, requests)
+			}
+		})
+	}
+}
+
+// What is no news of mail is answered and not counted, whatever the odds; what must
+// not be is complained of.
+func TestWhatIsNoMail(t *testing.T) {
+	t.Parallel()
+	const other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for name, test := range map[string]struct {
+		secret, body string
+		complains    bool
+	}{
+		"a ping":           {testSecret, `{"type":"ping","data":{"challenge":"x"}}`, false},
+		"a test":           {testSecret, `{"type":"test","data":{"userId":"box-1"}}`, false},
+		"a reset":          {testSecret, `{"type":"mailbox:reset","data":{"userId":"box-1"}}`, true},
+		"another's secret": {other, newMail, true},
+		"another's mail":   {testSecret, strings.Replace(newMail, "box-1", "box-2", 1), true},
+		"no push":          {testSecret, `hello`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := certain(t, Odds{Refuse: 1})
+			response, err := post(t, r, test.secret, test.body)
+			if err != nil || response.StatusCode != http.StatusNoContent {
+				t.Errorf("answered %v, %v", response, err)
+			}
+			taken, complaints := r.record.read()
+			if len(taken) > 0 || (len(complaints) > 0) != test.complains {
+				t.Errorf("taken %v, complaints %q", taken, complaints)
+			}
+		})
+	}
+}
