@@ -98,6 +98,10 @@ SOAK ?= 10m
 soak: ## break a cluster of real processes again and again, for SOAK=10m
 	go run ./cmd/soak -for $(SOAK)
 
+.PHONY: chaos
+chaos: ## kill workers, vault and admin-api 50 times while 20,000 mails arrive and endpoints fail
+	go run ./cmd/chaos
+
 .PHONY: bench
 bench: ## measure push latency and memory per idle listener
 	go run ./cmd/bench

@@ -10,6 +10,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,11 +61,13 @@ type run struct {
 func Run(ctx context.Context, o Options, out io.Writer) (_ Verdict, err error) {
 	r := &run{Options: o, out: out, record: newRecord(), began: time.Now()}
 	defer func() { err = errors.Join(err, r.close()) }()
-	if err := r.start(ctx); err != nil {
-		return Verdict{}, err
+	ctx, broken := context.WithCancelCause(ctx)
+	defer broken(nil)
+	if err = r.start(ctx, broken); err == nil {
+		err = r.play(ctx)
 	}
-	if err := r.play(ctx); err != nil {
-		return Verdict{}, err
+	if err != nil {
+		return Verdict{}, cmp.Or(context.Cause(ctx), err)
 	}
 	taken, complaints := r.record.read()
 	if len(complaints) > 0 {
@@ -75,7 +78,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (_ Verdict, err error) {
 	return verdict, nil
 }
 
-func (r *run) start(ctx context.Context) error {
+func (r *run) start(ctx context.Context, broken func(error)) error {
 	var err error
 	if r.hooks, err = newReceivers(r.record, newDice(r.Odds, r.Seed)); err != nil {
 		return err
@@ -84,7 +87,7 @@ func (r *run) start(ctx context.Context) error {
 		return err
 	}
 	r.mailing = &mailing{dovecot: r.around.dovecot, mailboxes: r.Mailboxes, delivered: make(map[string][]string)}
-	if r.fleet, err = launch(r.around, r.Hasty); err != nil {
+	if r.fleet, err = launch(r.around, r.Hasty, broken); err != nil {
 		return err
 	}
 	r.tell("subscribing %d devices", r.Mailboxes*len(devices()))
@@ -93,33 +96,17 @@ func (r *run) start(ctx context.Context) error {
 
 // play lets mail arrive, kills, and waits for the pushes.
 func (r *run) play(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	group, ctx := errgroup.WithContext(ctx)
-	done := make(chan struct{})
-	group.Go(func() error {
-		select {
-		case err := <-r.fleet.broken:
-			return err
-		case <-done:
-			return nil
-		}
+	both, playing := errgroup.WithContext(ctx)
+	both.Go(func() error { return r.mailing.run(playing, r.Mails, r.Length) })
+	both.Go(func() error {
+		random := rand.New(rand.NewPCG(r.Seed, 1)) //nolint:gosec // it must be repeatable
+		return r.fleet.havoc(playing, random, r.Kills, r.Length, r.tell)
 	})
-	group.Go(func() error {
-		defer close(done)
-		both, ctx := errgroup.WithContext(ctx)
-		both.Go(func() error { return r.mailing.run(ctx, r.Mails, r.Length) })
-		both.Go(func() error {
-			random := rand.New(rand.NewPCG(r.Seed, 1)) //nolint:gosec // it must be repeatable
-			return r.fleet.havoc(ctx, random, r.Kills, r.Length, r.tell)
-		})
-		if err := r.tellUntil(ctx, both.Wait); err != nil {
-			return err
-		}
-		r.tell("all mails are delivered, all kills done")
-		return r.await(ctx)
-	})
-	return group.Wait()
+	if err := r.tellUntil(ctx, both.Wait); err != nil {
+		return err
+	}
+	r.tell("all mails are delivered, all kills done")
+	return r.await(ctx)
 }
 
 // tellUntil tells of the progress until wait returns.

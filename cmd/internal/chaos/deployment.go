@@ -44,6 +44,7 @@ admin:
   internalListen: {{index .Addr 1}}
   opsListen: {{index .Addr 2}}
   databaseFile: {{.Dir}}/registry-database
+  administrators: [{name: admin, passwordHash: "{{.PasswordHash}}"}]
   applications: [{name: chaos, tokenHash: "{{.TokenHash}}", contexts: ["1"]}]
 vault: {listen: "{{index .Addr 3}}", opsListen: "{{index .Addr 4}}", databaseFile: {{.Dir}}/vault-database}
 scheduler: {name: scheduler, listen: "{{index .Addr 5}}", opsListen: "127.0.0.1:0"}
@@ -134,7 +135,7 @@ func (d *deployment) writeConfiguration(ctx context.Context) error {
 	}
 	err = configuration.Execute(file, map[string]any{
 		"Dir": d.dir, "Etcd": d.etcd.Endpoints()[0], "IMAP": d.dovecot.TLSAddr(),
-		"Addr": free, "TokenHash": adminapi.HashToken(d.token),
+		"Addr": free, "TokenHash": adminapi.HashToken(d.token), "PasswordHash": adminapi.HashPassword(secret.New(rand.Text())),
 	})
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)

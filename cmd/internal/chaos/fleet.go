@@ -24,9 +24,10 @@ type fleet struct {
 	members []*member
 	watches sync.WaitGroup
 
+	broken func(error) // is told of a process that ended by itself
+
 	mu     sync.Mutex
 	closed bool
-	broken chan error // a process that ended by itself
 }
 
 // member is one process, and whoever comes after it.
@@ -40,8 +41,8 @@ type member struct {
 
 // launch starts mailpush. hasty has workers that say a push was accepted before they
 // have made it.
-func launch(d *deployment, hasty bool) (*fleet, error) {
-	f := &fleet{dir: d.dir, broken: make(chan error, 1)}
+func launch(d *deployment, hasty bool, broken func(error)) (*fleet, error) {
+	f := &fleet{dir: d.dir, broken: broken}
 	add := func(name, role string, spared bool) {
 		f.members = append(f.members, &member{name: name, args: []string{role, "--config", d.config}, spared: spared})
 	}
@@ -83,14 +84,13 @@ func (f *fleet) start(m *member) error {
 func (f *fleet) watch(m *member, process *rig.Process) {
 	<-process.Ended()
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if m.process != process {
-		return
+	unexpected := m.process == process
+	if unexpected {
+		m.process = nil
 	}
-	m.process = nil
-	select {
-	case f.broken <- fmt.Errorf("%s has ended by itself: %v, see its log", m.name, process.Command.ProcessState):
-	default: // one is enough
+	f.mu.Unlock()
+	if unexpected {
+		f.broken(fmt.Errorf("%s has ended by itself: %v, see its log", m.name, process.Command.ProcessState))
 	}
 }
 

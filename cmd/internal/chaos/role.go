@@ -41,6 +41,8 @@ func Role(args []string, stdout, stderr io.Writer) (code int, played bool) {
 		name, build = identity.Scheduler, schedulerwire.Build
 	case workerRole:
 		name, build = identity.Worker, workerwire.Build
+	case hastyRole:
+		name, build = identity.Worker, workerwire.BuildWith(beHasty)
 	default:
 		return 0, false
 	}

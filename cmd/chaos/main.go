@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command chaos kills the processes of a mailpush again and again while mail arrives
+// and endpoints fail, in an order that follows from a seed, and judges what the
+// endpoints got. Invariant: it exits 0 only when every mail was pushed to every
+// subscription, in order and under one id.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"mailpush.internal/cmd/internal/chaos"
+)
+
+func main() {
+	if code, played := chaos.Role(os.Args, os.Stdout, os.Stderr); played {
+		os.Exit(code)
+	}
+	o := chaos.Options{
+		Odds:     chaos.Odds{Refuse: 0.05, Throttle: 0.04, Hang: 0.01, Reset: 0.03, Break: 0.02},
+		Patience: 2 * time.Minute,
+	}
+	flag.Uint64Var(&o.Seed, "seed", rand.Uint64(), "what the order follows from; drawn if not given")
+	flag.IntVar(&o.Mailboxes, "mailboxes", 200, "how many mailboxes there are, each with two subscriptions")
+	flag.IntVar(&o.Mails, "mails", 20_000, "how many mails are delivered to them")
+	flag.IntVar(&o.Kills, "kills", 50, "how often a worker, the vault or admin-api is killed")
+	flag.DurationVar(&o.Length, "for", 5*time.Minute, "how long mails arrive and processes are killed")
+	flag.BoolVar(&o.Hasty, "hasty", false, "have the workers move the cursor too early: mail must be found missing")
+	keep := flag.Bool("keep", false, "keep the logs of the processes, and say where")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, *keep); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
+	}
+}
+
+func run(ctx context.Context, o chaos.Options, keep bool) (err error) {
+	if o.Dir, err = os.MkdirTemp("", "mailpush-chaos-"); err != nil {
+		return err
+	}
+	defer func() {
+		if keep {
+			fmt.Println("the logs are in", o.Dir)
+			return
+		}
+		err = errors.Join(err, os.RemoveAll(o.Dir))
+	}()
+	fmt.Printf("chaos: %d mails to %d mailboxes and %d kills in %v, seed %d\n", o.Mails, o.Mailboxes, o.Kills, o.Length, o.Seed)
+	verdict, err := chaos.Run(ctx, o, os.Stdout)
+	if err != nil {
+		return err
+	}
+	verdict.Report(os.Stdout)
+	return verdict.Err()
+}

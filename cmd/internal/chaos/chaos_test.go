@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"mailpush.internal/cmd/internal/chaos"
+)
+
+func TestMain(m *testing.M) {
+	if code, played := chaos.Role(os.Args, os.Stdout, os.Stderr); played {
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// small is what fits into a minute with the race detector.
+func small(t *testing.T) chaos.Options {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Dovecot, PostgreSQL and a minute: left out with -short")
+	}
+	return chaos.Options{
+		Dir: t.TempDir(), Seed: 4,
+		Mailboxes: 20, Mails: 500, Kills: 6, Length: 25 * time.Second,
+		Odds:     chaos.Odds{Refuse: 0.05, Throttle: 0.04, Hang: 0.01, Reset: 0.03, Break: 0.03},
+		Patience: 2 * time.Minute,
+	}
+}
+
+// Whatever is killed and however endpoints fail: every mail is pushed to every
+// subscription, in order and under one id.
+func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
+	verdict, err := chaos.Run(t.Context(), small(t), t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict.Report(t.Output())
+	if err := verdict.Err(); err != nil {
+		t.Error(err)
+	}
+	if verdict.Expected != 1000 || verdict.Kills != 6 {
+		t.Errorf("%d pushes were expected and %d processes killed, want 1000 and 6", verdict.Expected, verdict.Kills)
+	}
+}
