@@ -48,3 +48,25 @@ func TestNothingIsLost(t *testing.T) {
 		t.Errorf("%d pushes were expected and %d processes killed, want 1000 and 6", verdict.Expected, verdict.Kills)
 	}
 }
+
+// The same run must find out a worker that moves its cursor before the endpoint has
+// accepted: else it could not tell that the others do not.
+func TestHastyWorkerIsFoundOut(t *testing.T) {
+	t.Parallel()
+	o := small(t)
+	o.Hasty = true
+	// What is lost never comes. What only waits for a window to end comes within 16 s:
+	// the windows of so short a run are no longer.
+	o.Patience = 20 * time.Second
+	verdict, err := chaos.Run(t.Context(), o, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict.Report(t.Output())
+	if verdict.Missing == 0 || verdict.Err() == nil {
+		t.Errorf("nothing is found missing: %+v", verdict)
+	}
+	if verdict.Delivered == 0 {
+		t.Error("nothing was delivered: whatever was lost, it was not for haste")
+	}
+}

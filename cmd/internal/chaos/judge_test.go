@@ -98,3 +98,13 @@ func TestReportIsForPrograms(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// An id that two mails share is wrong even when each mail has but one.
+func TestJudgeSeesASharedID(t *testing.T) {
+	t.Parallel()
+	expected := map[string][]string{"phone": {"a", "b"}}
+	taken := []Taken{under("evt_1", took("phone", "a", 1)), under("evt_1", took("phone", "b", 2))}
+	if got := Judge(expected, taken); got.WrongID != 1 {
+		t.Errorf("verdict %+v", got)
+	}
+}
