@@ -103,10 +103,16 @@ func subscribe(ctx context.Context, client pushv1connect.PushServiceClient, box 
 			return answer.Msg.GetWebhookSecret(), nil
 		case err == nil:
 			return "", fmt.Errorf("no permanent listener: %s", answer.Msg.GetReason())
-		case connect.CodeOf(err) != connect.CodeUnavailable || sleep(ctx, pollEvery) != nil:
+		case !passes(err) || sleep(ctx, pollEvery) != nil:
 			return "", err
 		}
 	}
+}
+
+// passes tells whether a failure is one of a cluster that is not complete yet.
+func passes(err error) bool {
+	code := connect.CodeOf(err)
+	return code == connect.CodeUnavailable || code == connect.CodeDeadlineExceeded
 }
 
 // mailing delivers mails to mailboxes in turn, at an even pace, and remembers which.
