@@ -99,12 +99,17 @@ func TestReportIsForPrograms(t *testing.T) {
 	}
 }
 
-// An id that two mails share is wrong even when each mail has but one.
-func TestJudgeSeesASharedID(t *testing.T) {
+// What is the same everywhere may be wrong all the same.
+func TestJudgeSeesConsistentMistakes(t *testing.T) {
 	t.Parallel()
 	expected := map[string][]string{"phone": {"a", "b"}}
-	taken := []Taken{under("evt_1", took("phone", "a", 1)), under("evt_1", took("phone", "b", 2))}
-	if got := Judge(expected, taken); got.WrongID != 1 {
-		t.Errorf("verdict %+v", got)
+	for name, test := range map[string]struct{ first, second string }{
+		"an id that two mails share": {"evt_1", "evt_1"},
+		"a mail without an id":       {"evt_1", ""},
+	} {
+		taken := []Taken{under(test.first, took("phone", "a", 1)), under(test.second, took("phone", "b", 2))}
+		if got := Judge(expected, taken); got.WrongID != 1 {
+			t.Errorf("%s: verdict %+v", name, got)
+		}
 	}
 }
