@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -39,29 +40,29 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o, *keep); err != nil {
+	if err := run(ctx, o, *keep, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
 
-func run(ctx context.Context, o chaos.Options, keep bool) (err error) {
+func run(ctx context.Context, o chaos.Options, keep bool, out io.Writer) (err error) {
 	if o.Dir, err = os.MkdirTemp("", "mailpush-chaos-"); err != nil {
 		return err
 	}
 	defer func() {
 		if keep {
-			fmt.Println("the logs are in", o.Dir)
+			fmt.Fprintln(out, "the logs are in", o.Dir)
 			return
 		}
 		err = errors.Join(err, os.RemoveAll(o.Dir))
 	}()
-	fmt.Printf("chaos: %d mails to %d mailboxes and %d kills in %v, seed %d\n", o.Mails, o.Mailboxes, o.Kills, o.Length, o.Seed)
-	verdict, err := chaos.Run(ctx, o, os.Stdout)
+	fmt.Fprintf(out, "chaos: %d mails to %d mailboxes and %d kills in %v, seed %d\n", o.Mails, o.Mailboxes, o.Kills, o.Length, o.Seed)
+	verdict, err := chaos.Run(ctx, o, out)
 	if err != nil {
 		return err
 	}
-	verdict.Report(os.Stdout)
+	verdict.Report(out)
 	return verdict.Err()
 }

@@ -99,7 +99,7 @@ func (r *run) play(ctx context.Context) error {
 	both, playing := errgroup.WithContext(ctx)
 	both.Go(func() error { return r.mailing.run(playing, r.Mails, r.Length) })
 	both.Go(func() error {
-		random := rand.New(rand.NewPCG(r.Seed, 1)) //nolint:gosec // it must be repeatable
+		random := rand.New(rand.NewPCG(r.Seed, 1))
 		return r.fleet.havoc(playing, random, r.Kills, r.Length, r.tell)
 	})
 	if err := r.tellUntil(ctx, both.Wait); err != nil {

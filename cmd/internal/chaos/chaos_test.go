@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 func small(t *testing.T) chaos.Options {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("needs Dovecot, PostgreSQL and a minute: left out with -short")
+		t.Skip("needs Dovecot, PostgreSQL and a minute: left out with -short") //nolint:forbidigo // only with -short
 	}
 	return chaos.Options{
 		Dir: t.TempDir(), Seed: 4,

@@ -29,7 +29,7 @@ const (
 
 // configuration is the one file of the cluster. The lease is short for shards to be
 // taken over often.
-var configuration = template.Must(template.New("mailpush.yaml").Parse(`
+const configuration = `
 cluster: {name: chaos, etcd: {endpoints: ["{{.Etcd}}"]}, shards: 64, leaseTTL: 3s}
 identity: {dir: {{.Dir}}/tls}
 push:
@@ -49,7 +49,7 @@ admin:
 vault: {listen: "{{index .Addr 3}}", opsListen: "{{index .Addr 4}}", databaseFile: {{.Dir}}/vault-database}
 scheduler: {name: scheduler, listen: "{{index .Addr 5}}", opsListen: "127.0.0.1:0"}
 worker: {listen: "127.0.0.1:0", opsListen: "127.0.0.1:0"}
-`))
+`
 
 // addresses are how many the configuration fixes. Their host is one that connections
 // do not come from: a port must still be free when its process comes back.
@@ -92,7 +92,10 @@ func deploy(ctx context.Context, dir string) (_ *deployment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return d, d.write(ctx)
+	if err := d.write(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // write writes what the processes read.
@@ -129,11 +132,15 @@ func (d *deployment) writeConfiguration(ctx context.Context) error {
 	}
 	d.public = free[0]
 	d.config = filepath.Join(d.dir, "mailpush.yaml")
+	text, err := template.New("mailpush.yaml").Parse(configuration)
+	if err != nil {
+		return err
+	}
 	file, err := os.OpenFile(d.config, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	err = configuration.Execute(file, map[string]any{
+	err = text.Execute(file, map[string]any{
 		"Dir": d.dir, "Etcd": d.etcd.Endpoints()[0], "IMAP": d.dovecot.TLSAddr(),
 		"Addr": free, "TokenHash": adminapi.HashToken(d.token), "PasswordHash": adminapi.HashPassword(secret.New(rand.Text())),
 	})

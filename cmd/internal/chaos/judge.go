@@ -39,7 +39,7 @@ type Verdict struct {
 const maxExamples = 5
 
 // Err is nil when every mail was delivered, in order and under one id.
-func (v Verdict) Err() error {
+func (v *Verdict) Err() error {
 	if v.Missing+v.Reordered+v.WrongID == 0 {
 		return nil
 	}
@@ -47,7 +47,7 @@ func (v Verdict) Err() error {
 }
 
 // Report writes the verdict for people and programs.
-func (v Verdict) Report(out io.Writer) {
+func (v *Verdict) Report(out io.Writer) {
 	fmt.Fprintf(out, "result: expected=%d\nresult: delivered=%d\nresult: missing=%d\nresult: duplicated=%d\n"+
 		"result: reordered=%d\nresult: wrong_id=%d\nresult: kills=%d\n",
 		v.Expected, v.Delivered, v.Missing, v.Duplicated, v.Reordered, v.WrongID, v.Kills)

@@ -4,6 +4,7 @@
 package chaos
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// The other subscription's come before: it is well in every case.
-			got := Judge(expected, append(tablet[:len(tablet):len(tablet)], test.phone...))
+			got := Judge(expected, append(slices.Clip(tablet), test.phone...))
 			test.want.Expected, test.want.Delivered = 6, 6-test.want.Missing
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(Verdict{}, "Examples")); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
@@ -92,7 +93,8 @@ func TestJudge(t *testing.T) {
 func TestReportIsForPrograms(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	Verdict{Expected: 7, Delivered: 6, Missing: 1, Duplicated: 2, Reordered: 3, WrongID: 4, Kills: 5}.Report(&out)
+	verdict := Verdict{Expected: 7, Delivered: 6, Missing: 1, Duplicated: 2, Reordered: 3, WrongID: 4, Kills: 5}
+	verdict.Report(&out)
 	want := "result: expected=7\nresult: delivered=6\nresult: missing=1\nresult: duplicated=2\nresult: reordered=3\nresult: wrong_id=4\nresult: kills=5\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -51,7 +51,7 @@ type dice struct {
 }
 
 func newDice(odds Odds, seed uint64) *dice {
-	return &dice{odds: odds, random: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // it must be repeatable
+	return &dice{odds: odds, random: rand.New(rand.NewPCG(seed, seed))}
 }
 
 func (d *dice) throw() trouble {
@@ -110,7 +110,8 @@ func (t trouble) answer(w http.ResponseWriter, request *http.Request) {
 func cut(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // cuts, too
+		w.WriteHeader(http.StatusServiceUnavailable) // no connection that can be cut
+		return
 	}
 	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Le") // nothing more is to come
 	if tcp, ok := conn.(*net.TCPConn); ok {

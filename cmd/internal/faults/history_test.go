@@ -59,7 +59,8 @@ func TestVerdict(t *testing.T) {
 			for _, claim := range test.claims {
 				h.Judged(claim)
 			}
-			if err := h.Judge(10 * time.Second).Err(); (err != nil) != test.bad {
+			verdict := h.Judge(10 * time.Second)
+			if err := verdict.Err(); (err != nil) != test.bad {
 				t.Errorf("verdict: %v", err)
 			}
 		})
