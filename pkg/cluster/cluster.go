@@ -64,6 +64,9 @@ type Config struct {
 	Password secret.String
 	// TLS is nil for clear text.
 	TLS *tls.Config
+	// Name is what the cluster is called: one of another name under the prefix is
+	// refused. Empty takes any.
+	Name string
 	// Shards per backend, a power of two. 0 takes what the cluster has, else DefaultShards.
 	Shards uint32
 	// LeaseTTL in whole seconds. 0 takes what the cluster has, else DefaultLeaseTTL.

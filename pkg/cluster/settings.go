@@ -12,6 +12,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/fault"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -23,6 +24,7 @@ func (c *Client) settle(ctx context.Context) error {
 	fresh := &clusterv1.Config{
 		Format:          format,
 		ClusterId:       newID(),
+		Name:            c.config.Name,
 		Shards:          cmp.Or(c.config.Shards, DefaultShards),
 		LeaseTtlSeconds: uint32(cmp.Or(c.config.LeaseTTL, DefaultLeaseTTL) / time.Second),
 	}
@@ -45,11 +47,41 @@ func (c *Client) settle(ctx context.Context) error {
 		c.log.InfoContext(ctx, "made a new cluster", "prefix", string(c.keys), "cluster_id", fresh.GetClusterId(), "shards", fresh.GetShards())
 		return nil
 	}
+	found := response.Responses[0].GetResponseRange().GetKvs()[0]
 	c.settings = new(clusterv1.Config)
-	if err := decode(key, response.Responses[0].GetResponseRange().GetKvs()[0].GetValue(), c.settings); err != nil {
+	if err := decode(key, found.GetValue(), c.settings); err != nil {
 		return err
 	}
-	return c.compare(key)
+	if err := c.compare(key); err != nil {
+		return err
+	}
+	if c.settings.GetName() == "" && c.config.Name != "" {
+		return c.call(ctx, key, found.GetModRevision())
+	}
+	return nil
+}
+
+// call gives a cluster without a name the one configured here. Of two processes that
+// call it differently, the later one is refused.
+func (c *Client) call(ctx context.Context, key string, revision int64) error {
+	named := proto.CloneOf(c.settings)
+	named.Name = c.config.Name
+	value, err := encode(named)
+	if err != nil {
+		return err
+	}
+	response, err := c.etcd.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).
+		Then(clientv3.OpPut(key, value)).
+		Commit()
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if !response.Succeeded {
+		return c.settle(ctx) // somebody else was faster
+	}
+	c.settings = named
+	return nil
 }
 
 // compare refuses settings other than those configured: two opinions on the number
@@ -59,6 +91,10 @@ func (c *Client) compare(key string) error {
 	switch {
 	case shards == 0 || shards&(shards-1) != 0 || ttl < MinLeaseTTL:
 		return fault.New(fault.DataLoss, "key %s: %d shards and a lease of %v make no cluster", key, shards, ttl)
+	case c.config.Name != "" && c.settings.GetName() != "" && c.config.Name != c.settings.GetName():
+		// First: whoever is in the wrong place differs in more than that.
+		return fault.New(fault.Precondition, "key %s: the cluster there is %q, %q is configured here: give each a prefix of its own",
+			key, c.settings.GetName(), c.config.Name)
 	case c.config.Shards != 0 && c.config.Shards != shards:
 		return fault.New(fault.Precondition, "key %s: the cluster has %d shards, %d are configured here", key, shards, c.config.Shards)
 	case c.config.LeaseTTL != 0 && c.config.LeaseTTL != ttl:

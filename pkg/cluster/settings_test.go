@@ -52,6 +52,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"other shards":     {change: func(c *cluster.Config) { c.Shards = 16 }, kind: fault.Precondition, want: "key KEY: the cluster has 8 shards, 16 are configured here"},
 		"another lease":    {change: func(c *cluster.Config) { c.LeaseTTL = 3 * time.Second }, kind: fault.Precondition, want: "key KEY: the cluster has a lease of 2s, 3s is configured here"},
+		"another cluster":  {change: func(c *cluster.Config) { c.Name, c.Shards = "beta", 16 }, kind: fault.Precondition, want: `key KEY: the cluster there is "alpha", "beta" is configured here: give each a prefix of its own`},
 		"crooked shards":   {change: func(c *cluster.Config) { c.Shards = 12 }, kind: fault.Invalid, want: "shards: 12 is not a power of two"},
 		"a short lease":    {change: func(c *cluster.Config) { c.LeaseTTL = time.Second }, kind: fault.Invalid, want: "leaseTTL: 1s is shorter than 2s, the least etcd grants"},
 		"part of a second": {change: func(c *cluster.Config) { c.LeaseTTL = 2500 * time.Millisecond }, kind: fault.Invalid, want: "leaseTTL: 2.5s is not in whole seconds"},
@@ -63,6 +64,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := fresh(t)
+			config.Name = "alpha"
 			if c.stored != "" {
 				if _, err := raw(t).Put(t.Context(), config.Prefix+"/cfg", c.stored); err != nil {
 					t.Fatal(err)
@@ -79,6 +81,25 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("got %v of kind %v, want %q of kind %v", err, fault.KindOf(err), want, c.kind)
 			}
 		})
+	}
+}
+
+// Clusters that were made before names were stored get the name of whoever comes.
+func TestClusterWithoutANameIsNamedOnce(t *testing.T) {
+	t.Parallel()
+	config := fresh(t)
+	first := open(t, config).Settings()
+	alpha, beta := config, config
+	alpha.Name, beta.Name = "alpha", "beta"
+	named := open(t, alpha).Settings()
+	if named.GetName() != "alpha" || named.GetClusterId() != first.GetClusterId() {
+		t.Errorf("%v was named to %v", first, named)
+	}
+	if again := open(t, config).Settings(); !proto.Equal(again, named) {
+		t.Errorf("a process without a name sees %v, want %v", again, named)
+	}
+	if _, err := cluster.Open(t.Context(), beta, discard()); fault.KindOf(err) != fault.Precondition {
+		t.Errorf("another name: %v, want an error of kind Precondition", err)
 	}
 }
 

@@ -99,6 +99,7 @@ func ClusterConfig(s *settings.Settings) (cluster.Config, error) {
 		Username:  s.Cluster.Etcd.Username,
 		Password:  password,
 		TLS:       tlsConfig,
+		Name:      s.Cluster.Name,
 		Shards:    s.Cluster.Shards,
 		LeaseTTL:  s.Cluster.LeaseTTL,
 	}, nil
