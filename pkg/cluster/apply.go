@@ -98,7 +98,9 @@ func (t *Term) compares(snapshot *Snapshot, update Update) []clientv3.Cmp {
 		out = append(out, modified(keys.have(id), snapshot.find(id).have.modified))
 	}
 	for _, id := range update.Remove {
-		out = append(out, created(keys.worker(id), 0))
+		// What was written there since is not the leader's to remove.
+		entry := snapshot.find(id)
+		out = append(out, created(keys.worker(id), 0), modified(keys.want(id), entry.want.modified), modified(keys.have(id), entry.have.modified))
 	}
 	return out
 }

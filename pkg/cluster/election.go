@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -95,14 +97,19 @@ func (t *Term) putKey(ctx context.Context, name string) error {
 // waitForPredecessor waits until the candidate just before us is gone, or a while.
 // It reports false when there is none.
 func (t *Term) waitForPredecessor(ctx context.Context) (bool, error) {
-	before := append(clientv3.WithLastCreate(), clientv3.WithMaxCreateRev(t.created-1), clientv3.WithKeysOnly())
+	before := append(byAge(), clientv3.WithMaxCreateRev(t.created-1), clientv3.WithKeysOnly())
 	response, err := t.get(ctx, t.client.keys.leaders(), before...)
-	if err != nil || len(response.Kvs) == 0 {
+	if err != nil {
 		return false, err
+	}
+	slices.Reverse(response.Kvs)
+	predecessor := firstLeased(response.Kvs)
+	if predecessor == nil {
+		return false, nil
 	}
 	watched, cancel := context.WithTimeout(ctx, jitter(relistAfter))
 	defer cancel()
-	events := t.client.etcd.Watch(clientv3.WithRequireLeader(watched), string(response.Kvs[0].GetKey()),
+	events := t.client.etcd.Watch(clientv3.WithRequireLeader(watched), string(predecessor.GetKey()),
 		clientv3.WithRev(response.Header.GetRevision()+1), clientv3.WithFilterPut())
 	broken := false
 	for event := range events {
@@ -162,12 +169,25 @@ func (t *Term) Resign(ctx context.Context) error {
 func (c *Client) Leader(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	response, err := c.etcd.Get(ctx, c.keys.leaders(), clientv3.WithFirstCreate()...)
+	response, err := c.etcd.Get(ctx, c.keys.leaders(), byAge()...)
 	if err != nil {
 		return "", fmt.Errorf("asking for the leader: %w", c.unreachable(err))
 	}
-	if len(response.Kvs) == 0 {
-		return "", nil
+	return string(firstLeased(response.Kvs).GetValue()), nil
+}
+
+// byAge lists all keys with a prefix, the oldest first.
+func byAge() []clientv3.OpOption {
+	return []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend)}
+}
+
+// firstLeased returns the first candidate's key, or nil. A key without a lease is no
+// candidate's: it would never go, and nobody would ever lead.
+func firstLeased(keys []*mvccpb.KeyValue) *mvccpb.KeyValue {
+	for _, kv := range keys {
+		if leased(kv) == nil {
+			return kv
+		}
 	}
-	return string(response.Kvs[0].GetValue()), nil
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"mailpush.internal/pkg/fault"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
@@ -25,8 +26,9 @@ type Snapshot struct {
 	// Entries holds one entry for each worker id that any key mentions, by id.
 	Entries []Entry
 
-	leader record
-	byID   map[string]int
+	leader  record
+	byID    map[string]int
+	strange []error // keys of nobody
 }
 
 // Entry is what is stored under one worker id.
@@ -39,9 +41,16 @@ type Entry struct {
 	Want *clusterv1.Want
 	// Have is nil when the worker has never reported.
 	Have *clusterv1.Have
+	// Unread says why a part that is there is nil all the same.
+	Unread Unread
 
 	worker, want, have record
 }
+
+// Unread holds, for each key of an entry that is there and is not to be trusted, an
+// error of kind DataLoss that names the key. It is no reason to stop: the others'
+// keys are as good as ever.
+type Unread struct{ Worker, Want, Have error }
 
 // record is how a key was found. The zero record is a key that is not there.
 type record struct {
@@ -53,14 +62,14 @@ func recordOf(kv *mvccpb.KeyValue) record {
 	return record{string(kv.GetKey()), kv.GetCreateRevision(), kv.GetModRevision()}
 }
 
-// Snapshot reads the cluster. An error of kind DataLoss names a key whose value is
-// not to be trusted.
+// Snapshot reads the cluster. Keys whose values are not to be trusted are no error;
+// see Unread.
 func (c *Client) Snapshot(ctx context.Context) (*Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	// One transaction reads all at one revision.
 	response, err := c.etcd.Txn(ctx).Then(
-		clientv3.OpGet(c.keys.leaders(), clientv3.WithFirstCreate()...),
+		clientv3.OpGet(c.keys.leaders(), byAge()...),
 		clientv3.OpGet(c.keys.workers(), clientv3.WithPrefix()),
 		clientv3.OpGet(c.keys.wants(), clientv3.WithPrefix()),
 		clientv3.OpGet(c.keys.haves(), clientv3.WithPrefix()),
@@ -70,39 +79,75 @@ func (c *Client) Snapshot(ctx context.Context) (*Snapshot, error) {
 	}
 	out := &Snapshot{Revision: response.Header.GetRevision(), byID: make(map[string]int)}
 	kvs := func(i int) []*mvccpb.KeyValue { return response.Responses[i].GetResponseRange().GetKvs() }
-	for _, kv := range kvs(0) {
-		out.Leader, out.leader = string(kv.GetValue()), recordOf(kv)
+	out.addLeader(kvs(0))
+	for _, kv := range kvs(1) {
+		out.addWorker(c.keys, kv)
 	}
-	for i, add := range []func(*Client, *mvccpb.KeyValue) error{out.addWorker, out.addWant, out.addHave} {
-		for _, kv := range kvs(i + 1) {
-			if err := add(c, kv); err != nil {
-				return nil, fmt.Errorf("reading the cluster: %w", err)
-			}
-		}
+	for _, kv := range kvs(2) {
+		out.addWant(c.keys, kv)
+	}
+	for _, kv := range kvs(3) {
+		out.addHave(c.keys, kv)
 	}
 	out.sort()
 	return out, nil
 }
 
-func (s *Snapshot) addWorker(c *Client, kv *mvccpb.KeyValue) (err error) {
-	entry := s.entry(strings.TrimPrefix(string(kv.GetKey()), c.keys.workers()))
+// Unread returns the errors of all keys that are not to be trusted, in the order of
+// the ids.
+func (s *Snapshot) Unread() []error {
+	out := slices.Clone(s.strange)
+	for _, entry := range s.Entries {
+		for _, err := range []error{entry.Unread.Worker, entry.Unread.Want, entry.Unread.Have} {
+			if err != nil {
+				out = append(out, err)
+			}
+		}
+	}
+	return out
+}
+
+func (s *Snapshot) addLeader(candidates []*mvccpb.KeyValue) {
+	if first := firstLeased(candidates); first != nil {
+		s.Leader, s.leader = string(first.GetValue()), recordOf(first)
+	}
+	for _, kv := range candidates {
+		if err := leased(kv); err != nil {
+			s.strange = append(s.strange, err)
+		}
+	}
+}
+
+func (s *Snapshot) addWorker(keys layout, kv *mvccpb.KeyValue) {
+	entry := s.entry(strings.TrimPrefix(string(kv.GetKey()), keys.workers()))
 	entry.worker = recordOf(kv)
-	entry.Worker, err = decodeWorker(entry.worker.key, entry.ID, kv.GetValue())
-	return err
+	if entry.Worker, entry.Unread.Worker = decodeWorker(entry.worker.key, entry.ID, kv.GetValue()); entry.Worker == nil {
+		return
+	}
+	// It would be granted shards, and never be gone.
+	if entry.Unread.Worker = leased(kv); entry.Unread.Worker != nil {
+		entry.Worker = nil
+	}
 }
 
-func (s *Snapshot) addWant(c *Client, kv *mvccpb.KeyValue) (err error) {
-	entry := s.entry(strings.TrimPrefix(string(kv.GetKey()), c.keys.wants()))
+func (s *Snapshot) addWant(keys layout, kv *mvccpb.KeyValue) {
+	entry := s.entry(strings.TrimPrefix(string(kv.GetKey()), keys.wants()))
 	entry.want = recordOf(kv)
-	entry.Want, err = decodeWant(entry.want.key, kv.GetValue())
-	return err
+	entry.Want, entry.Unread.Want = decodeWant(entry.want.key, kv.GetValue())
 }
 
-func (s *Snapshot) addHave(c *Client, kv *mvccpb.KeyValue) (err error) {
-	entry := s.entry(strings.TrimPrefix(string(kv.GetKey()), c.keys.haves()))
+func (s *Snapshot) addHave(keys layout, kv *mvccpb.KeyValue) {
+	entry := s.entry(strings.TrimPrefix(string(kv.GetKey()), keys.haves()))
 	entry.have = recordOf(kv)
-	entry.Have, err = decodeHave(entry.have.key, kv.GetValue())
-	return err
+	entry.Have, entry.Unread.Have = decodeHave(entry.have.key, kv.GetValue())
+}
+
+// leased tells what is wrong with a key that must end with the process that made it.
+func leased(kv *mvccpb.KeyValue) error {
+	if kv.GetLease() == 0 {
+		return fault.New(fault.DataLoss, "key %s: it has no lease, so it is not mailpush's", kv.GetKey())
+	}
+	return nil
 }
 
 // entry returns the entry of an id, a new one if need be. It is valid until the next call.

@@ -27,8 +27,9 @@ type Candidate struct {
 	Most, Busy uint64
 	// Can says, by class of unit, what the worker is capable of.
 	Can []bool
-	// Accepts is false for a worker that must be relieved of what it has.
-	Accepts bool
+	// Accepts is false for a worker that must be relieved of what it has, unless it is
+	// Frozen: then it keeps all of that, whatever it is.
+	Accepts, Frozen bool
 }
 
 // Unit is one thing to run.
@@ -132,6 +133,10 @@ func (b *balancer) keep() []int {
 	for u, unit := range b.units {
 		if unit.Owner == None {
 			orphans = append(orphans, u)
+			continue
+		}
+		if b.workers[unit.Owner].Frozen {
+			b.owner[u] = unit.Owner // no load there: it takes no part in the balance
 			continue
 		}
 		// It runs there until it is let go of, wherever it goes.

@@ -27,8 +27,8 @@ type Flaps struct {
 func (f *Flaps) Observe(entries []Entry, now time.Time) {
 	present, alive := make(map[string]string, len(entries)), make(map[string]bool, len(entries))
 	for _, entry := range entries {
-		alive[entry.ID] = entry.Worker != nil
-		if alive[entry.ID] && !entry.Worker.GetDraining() {
+		alive[entry.ID] = entry.live()
+		if entry.Worker != nil && !entry.Worker.GetDraining() {
 			present[entry.ID] = entry.Worker.GetAddress()
 		}
 	}

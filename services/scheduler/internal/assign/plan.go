@@ -83,7 +83,7 @@ func (p *planner) flush() {
 func (p *planner) revokeStrays() {
 	for _, unit := range slices.Sorted(maps.Keys(p.former)) {
 		for _, i := range p.former[unit] {
-			if w := p.workers[i]; w.alive() && !w.revoked.has(unit) {
+			if w := p.workers[i]; w.alive() && !w.frozen() && !w.revoked.has(unit) {
 				p.take(i, unit, max(w.granted.get(unit).epoch, w.held.get(unit).epoch))
 			}
 		}
@@ -124,7 +124,7 @@ func (p *planner) grant(owners []int) {
 // should, which is so when the registry has seen a higher epoch.
 func (p *planner) refused(i, unit int) bool {
 	w := p.workers[i]
-	return p.in.Retry && !w.held.has(unit) && w.applied >= w.planned && w.granted.get(unit).epoch <= p.in.Loads.MaxEpoch
+	return p.in.Retry && !w.frozen() && !w.held.has(unit) && w.applied >= w.planned && w.granted.get(unit).epoch <= p.in.Loads.MaxEpoch
 }
 
 // give grants a unit, on condition that all is as it was read: the new owner lives,
@@ -191,7 +191,7 @@ func (p *planner) cleanUp() {
 	nobodys := func(hold hold) bool { return !planned[hold.unit] }
 	var remove []string
 	for _, w := range p.workers {
-		if !w.alive() && !slices.ContainsFunc(slices.Concat(w.granted, w.revoked, w.held), nobodys) {
+		if !w.alive() && w.unread == (Unread{}) && !slices.ContainsFunc(slices.Concat(w.granted, w.revoked, w.held), nobodys) {
 			remove = append(remove, w.id)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"mailpush.internal/services/scheduler/internal/assign"
 )
 
-// Whatever happens in whatever order, no two workers that may act run one shard, no
+// Whatever happens in whatever order, and whatever is broken in the store, no two workers that may act run one shard, no
 // epoch comes twice, and when it is quiet again, everything is run by somebody.
 func TestNoTwoWorkersRunOneShard(t *testing.T) {
 	t.Parallel()
@@ -40,11 +40,26 @@ func TestNoTwoWorkersRunOneShard(t *testing.T) {
 				backends := rapid.SampledFrom([][]string{{"imapidle"}, {"imapidle", "dovecot"}, {"dovecot"}}).Draw(t, "backends")
 				s.join(rapid.SampledFrom([]uint32{1, 3, 20, 60}).Draw(t, "capacity"), backends...)
 			},
-			"crash":    func(t *rapid.T) { s.crash(worker(t)) },
-			"drain":    func(t *rapid.T) { s.drain(worker(t)) },
-			"read":     func(t *rapid.T) { s.read(worker(t)) },
-			"apply":    func(t *rapid.T) { worker(t).apply() },
-			"report":   func(t *rapid.T) { s.report(worker(t)) },
+			"crash":  func(t *rapid.T) { s.crash(worker(t)) },
+			"drain":  func(t *rapid.T) { s.drain(worker(t)) },
+			"read":   func(t *rapid.T) { s.read(worker(t)) },
+			"apply":  func(t *rapid.T) { worker(t).apply() },
+			"report": func(t *rapid.T) { s.report(worker(t)) },
+			"spoil": func(t *rapid.T) {
+				if len(s.entries) == 0 {
+					t.Skip("nothing is stored") //nolint:forbidigo // this action only
+				}
+				s.spoil(rapid.SampledFrom(slices.Sorted(maps.Keys(s.entries))).Draw(t, "id"), assign.Unread{
+					Worker: rapid.Bool().Draw(t, "worker"), Want: rapid.Bool().Draw(t, "want"), Have: rapid.Bool().Draw(t, "have"),
+				})
+			},
+			"mend": func(t *rapid.T) {
+				for _, id := range slices.Sorted(maps.Keys(s.broken)) {
+					if rapid.Bool().Draw(t, id) {
+						s.mend(id)
+					}
+				}
+			},
 			"pass":     func(*rapid.T) { s.pass() },
 			"snapshot": func(*rapid.T) { reads = append(reads, s.snapshot()) },
 			"late pass": func(t *rapid.T) {
@@ -75,6 +90,9 @@ func TestNoTwoWorkersRunOneShard(t *testing.T) {
 }
 
 func checkSafe(t *rapid.T, s *fakeStore) {
+	if s.wronged != "" {
+		t.Fatal("a leader ", s.wronged)
+	}
 	for shard, owners := range s.owners() {
 		if len(owners) > 1 {
 			t.Fatalf("%v is run by %v", shard, owners)
@@ -101,6 +119,7 @@ func checkSafe(t *rapid.T, s *fakeStore) {
 }
 
 func checkQuiet(t *rapid.T, s *fakeStore) {
+	clear(s.broken)
 	if !s.settle() {
 		t.Fatal("scheduling has no end")
 	}

@@ -20,15 +20,19 @@ type state struct {
 	// former lists the other workers, live and gone, that have or had a unit by any
 	// record and must be cleared before it is granted.
 	former map[int][]int
+	// blind tells whether some live worker's plan is unknown.
+	blind bool
 }
 
 // worker is one entry, with its plan as it will be.
 type worker struct {
 	id         string
-	info       *clusterv1.Worker // nil when gone
-	generation uint64            // the newest anybody has seen
-	planned    uint64            // the generation of the stored want
-	applied    uint64            // the generation of the stored have
+	info       *clusterv1.Worker // nil when gone or unread
+	live       bool
+	unread     Unread
+	generation uint64 // the newest anybody has seen
+	planned    uint64 // the generation of the stored want
+	applied    uint64 // the generation of the stored have
 	granted    holds
 	revoked    holds
 	held       holds
@@ -36,7 +40,13 @@ type worker struct {
 	settling   int  // revoked, and not acknowledged
 }
 
-func (w *worker) alive() bool { return w.info != nil }
+func (w *worker) alive() bool { return w.live }
+
+// frozen tells whether a live worker must be left alone.
+func (w *worker) frozen() bool { return w.live && w.unread != Unread{} }
+
+// blind tells whether nobody knows what a live worker was granted.
+func (w *worker) blind() bool { return w.live && w.unread.Want }
 
 // acknowledged tells whether the worker has let go of a unit revoked from it.
 func (w *worker) acknowledged(revoked hold) bool {
@@ -59,7 +69,7 @@ func newState(in Input) *state {
 func (s *state) worker(entry Entry) *worker {
 	w := &worker{
 		id:   entry.ID,
-		info: entry.Worker,
+		info: entry.Worker, live: entry.live(), unread: entry.Unread,
 		// A want that was lost and made anew must not look old to its worker.
 		generation: max(entry.Want.GetGeneration(), entry.Have.GetGeneration()),
 		planned:    entry.Want.GetGeneration(),
@@ -70,6 +80,10 @@ func (s *state) worker(entry Entry) *worker {
 	}
 	for _, revoked := range entry.Want.GetRevoked() {
 		w.revoked = s.add(w.revoked, revoked.GetShards(), revoked.GetGeneration())
+	}
+	if w.blind() {
+		w.granted = slices.Clone(w.held) // at least
+		s.blind = true
 	}
 	w.revoked = w.revoked.ordered()
 	for _, revoked := range w.revoked {
@@ -168,7 +182,8 @@ func (s *state) candidates(units []Unit) []Candidate {
 			Most:     uint64(w.info.GetCapacity()),
 			Busy:     w.busy(units),
 			Can:      can[i*len(s.backends) : (i+1)*len(s.backends)],
-			Accepts:  w.alive() && !w.info.GetDraining(),
+			Accepts:  w.alive() && !w.frozen() && !w.info.GetDraining(),
+			Frozen:   w.frozen(),
 		}
 		for class, backend := range s.backends {
 			out[i].Can[class] = slices.Contains(w.info.GetBackends(), backend)
@@ -220,7 +235,22 @@ func (s *state) units() []Unit {
 
 // cleared tells whether everybody else has let go of a unit.
 func (s *state) cleared(unit int) bool {
+	if s.blind && !s.planned(unit) {
+		return false
+	}
 	return !slices.ContainsFunc(s.former[unit], func(i int) bool { return !s.clearedOf(i, unit) })
+}
+
+// planned tells whether a live worker has a unit by a plan that was read: then it was
+// granted to nobody else.
+func (s *state) planned(unit int) bool {
+	if holder := s.holder[unit]; holder != None && !s.workers[holder].blind() {
+		return true
+	}
+	return slices.ContainsFunc(s.former[unit], func(i int) bool {
+		w := s.workers[i]
+		return w.alive() && !w.blind() && (w.revoked.has(unit) || w.granted.has(unit))
+	})
 }
 
 // clearedOf tells whether one former holder has let go: gone workers have, by the end

@@ -21,9 +21,19 @@ type Entry struct {
 	Want *clusterv1.Want
 	// Have is nil when the worker has never reported.
 	Have *clusterv1.Have
+	// Unread tells what else is stored and could not be read; that is nil.
+	Unread Unread
 	// Losses is how many leases the worker's address has lost of late; see Flaps.
 	Losses int
 }
+
+// Unread tells which values of an entry are there and cannot be trusted. A live worker
+// with one is left alone: it keeps what is known to be its, and is given nothing.
+// Where its plan is unknown, it may have been granted whatever no other live worker
+// has by its own plan, so all of that waits. A gone one's keys are not removed.
+type Unread struct{ Worker, Want, Have bool }
+
+func (e Entry) live() bool { return e.Worker != nil || e.Unread.Worker }
 
 // Shard is one shard of one backend.
 type Shard struct {

@@ -26,6 +26,8 @@ type fakeStore struct {
 	workers  []*fakeWorker
 	loads    assign.Loads
 	epochs   map[assign.Shard]uint64 // the highest granted
+	broken   map[string]assign.Unread
+	wronged  string // what a leader has done to a value that is not to be touched
 }
 
 // fakeEntry is what is stored under one id, with the revisions of have.
@@ -45,7 +47,12 @@ type fakeWorker struct {
 }
 
 func newStore() *fakeStore {
-	return &fakeStore{revision: 1, entries: make(map[string]*fakeEntry), epochs: make(map[assign.Shard]uint64)}
+	return &fakeStore{
+		revision: 1,
+		entries:  make(map[string]*fakeEntry),
+		epochs:   make(map[assign.Shard]uint64),
+		broken:   make(map[string]assign.Unread),
+	}
 }
 
 func (s *fakeStore) entry(id string) *fakeEntry {
@@ -68,6 +75,7 @@ func (s *fakeStore) crash(w *fakeWorker) {
 	s.revision++
 	w.acting, w.running = false, nil
 	s.entry(w.id).Worker = nil
+	s.spoil(w.id, s.broken[w.id]) // its key is gone
 }
 
 func (s *fakeStore) drain(w *fakeWorker) {
@@ -79,7 +87,40 @@ func (s *fakeStore) drain(w *fakeWorker) {
 
 // read takes the newest plan to the worker, apply makes it run that, and report
 // tells so. A worker that is slow applies what it read long ago.
-func (s *fakeStore) read(w *fakeWorker) { w.seen = s.entry(w.id).Want }
+// One that is broken says nothing.
+func (s *fakeStore) read(w *fakeWorker) {
+	if !s.broken[w.id].Want {
+		w.seen = s.entry(w.id).Want
+	}
+}
+
+// spoil has leaders and workers find other values than what is stored; see mend.
+func (s *fakeStore) spoil(id string, what assign.Unread) {
+	entry := s.entries[id]
+	s.broken[id] = assign.Unread{
+		Worker: what.Worker && entry.Worker != nil,
+		Want:   what.Want && entry.Want != nil,
+		Have:   what.Have && entry.Have != nil,
+	}
+}
+
+func (s *fakeStore) mend(id string) { delete(s.broken, id) }
+
+// found is an entry as a leader reads it.
+func (s *fakeStore) found(id string) assign.Entry {
+	entry := s.entries[id].Entry
+	entry.Unread = s.broken[id]
+	if entry.Unread.Worker {
+		entry.Worker = nil
+	}
+	if entry.Unread.Want {
+		entry.Want = nil
+	}
+	if entry.Unread.Have {
+		entry.Have = nil
+	}
+	return entry
+}
 
 func (w *fakeWorker) apply() {
 	if w.seen.GetGeneration() <= w.applied {
@@ -96,6 +137,9 @@ func (s *fakeStore) report(w *fakeWorker) {
 	}
 	s.entry(w.id).Have = have
 	s.entry(w.id).haveRev = s.revision
+	broken := s.broken[w.id]
+	broken.Have = false
+	s.broken[w.id] = broken
 }
 
 func byShard(x, y assign.Shard) int {
@@ -117,6 +161,7 @@ type fakeSnapshot struct {
 	plan    int64
 	input   assign.Input
 	entries map[string]fakeEntry
+	broken  map[string]assign.Unread
 }
 
 func (s *fakeStore) snapshot() *fakeSnapshot {
@@ -124,10 +169,11 @@ func (s *fakeStore) snapshot() *fakeSnapshot {
 		plan:    s.plan,
 		input:   assign.Input{Revision: s.revision, Shards: shards, Loads: s.loads},
 		entries: make(map[string]fakeEntry),
+		broken:  maps.Clone(s.broken),
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.entries)) {
 		out.entries[id] = *s.entries[id]
-		out.input.Entries = append(out.input.Entries, s.entries[id].Entry)
+		out.input.Entries = append(out.input.Entries, s.found(id))
 	}
 	return out
 }
@@ -135,8 +181,12 @@ func (s *fakeStore) snapshot() *fakeSnapshot {
 // land makes one change if all it was told to compare is as it was read.
 func (s *fakeStore) land(read *fakeSnapshot, update assign.Update) bool {
 	gone := func(id string) bool { return s.entries[id] == nil || s.entries[id].Worker == nil }
+	rewritten := func(id string) bool { return s.broken[id].Want != read.broken[id].Want }
+	spoiled := func(id string) bool { return rewritten(id) || s.broken[id].Have != read.broken[id].Have }
 	switch {
 	case read.plan != s.plan,
+		slices.ContainsFunc(slices.Collect(maps.Keys(update.Put)), rewritten),
+		slices.ContainsFunc(update.Remove, spoiled),
 		slices.ContainsFunc(update.Alive, gone),
 		slices.ContainsFunc(slices.Concat(update.Gone, update.Remove), func(id string) bool { return !gone(id) }),
 		slices.ContainsFunc(update.Unmoved, func(id string) bool { return s.entries[id].haveRev != read.entries[id].haveRev }):
@@ -144,6 +194,16 @@ func (s *fakeStore) land(read *fakeSnapshot, update assign.Update) bool {
 	}
 	s.revision++
 	s.plan, read.plan = s.revision, s.revision
+	for id := range update.Put {
+		if s.broken[id].Want {
+			s.wronged = "wrote over the broken plan of " + id
+		}
+	}
+	for _, id := range update.Remove {
+		if s.broken[id] != (assign.Unread{}) {
+			s.wronged = "removed what is broken of " + id
+		}
+	}
 	for id, want := range update.Put {
 		s.entry(id).Want = want
 	}

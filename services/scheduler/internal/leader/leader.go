@@ -42,8 +42,8 @@ type Config struct {
 // Leader campaigns and, while it leads, schedules.
 type Leader struct {
 	config Config
-	// alarm is what was last logged about.
-	alarm string
+	// alarm and unread are what was last logged about.
+	alarm, unread string
 }
 
 // New returns a Leader for Run.
@@ -153,7 +153,10 @@ func (t *tenure) read(ctx context.Context) term.Event {
 		Loads:    t.config.Loads(),
 	}
 	for i, entry := range t.snapshot.Entries {
-		in.Entries[i] = assign.Entry{ID: entry.ID, Worker: entry.Worker, Want: entry.Want, Have: entry.Have}
+		in.Entries[i] = assign.Entry{
+			ID: entry.ID, Worker: entry.Worker, Want: entry.Want, Have: entry.Have,
+			Unread: assign.Unread{Worker: entry.Unread.Worker != nil, Want: entry.Unread.Want != nil, Have: entry.Unread.Have != nil},
+		}
 	}
 	return term.Cluster{Input: in}
 }

@@ -5,6 +5,7 @@ package leader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ type Metrics struct {
 	workers    prometheus.Gauge
 	unassigned prometheus.Gauge
 	settling   prometheus.Gauge
+	unread     prometheus.Gauge
 	granted    prometheus.Counter
 	revoked    prometheus.Counter
 	passes     *prometheus.HistogramVec
@@ -37,6 +39,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		workers:    gauge("workers", "Live workers, as the leader sees them."),
 		unassigned: gauge("unassigned_shards", "Shards that no live worker is capable of running, or has room for."),
 		settling:   gauge("settling_shards", "Shards that wait for their former worker to let go."),
+		unread:     gauge("unread_keys", "Keys in etcd whose values cannot be read or are not mailpush's."),
 		granted:    counter("granted_shards_total", "Shards given to workers."),
 		revoked:    counter("revoked_shards_total", "Shards taken from live workers."),
 		passes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -45,7 +48,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 13),
 		}, []string{"result"}),
 	}
-	for _, c := range []prometheus.Collector{m.leading, m.workers, m.unassigned, m.settling, m.granted, m.revoked, m.passes} {
+	for _, c := range []prometheus.Collector{m.leading, m.workers, m.unassigned, m.settling, m.unread, m.granted, m.revoked, m.passes} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
@@ -71,7 +74,25 @@ func (t *tenure) show(ctx context.Context, snapshot *cluster.Snapshot, plan assi
 		t.config.Log.InfoContext(ctx, "plan changed", "workers", workers, "granted", plan.Granted,
 			"revoked", plan.Revoked, "settling", plan.Settling, "updates", len(plan.Updates))
 	}
+	t.name(ctx, snapshot.Unread())
 	t.sound(ctx, plan, workers)
+}
+
+// name logs which keys cannot be read when others can't than before, and their end.
+func (t *tenure) name(ctx context.Context, unread []error) {
+	t.config.Metrics.unread.Set(float64(len(unread)))
+	text := ""
+	if len(unread) > 0 {
+		text = errors.Join(unread...).Error()
+	}
+	switch {
+	case text == t.unread:
+	case len(unread) > 0:
+		t.config.Log.ErrorContext(ctx, "some keys in etcd cannot be read", "keys", len(unread), "error", text)
+	default:
+		t.config.Log.InfoContext(ctx, "all keys in etcd can be read again")
+	}
+	t.unread = text
 }
 
 // sound logs alarms when they change, and their end.

@@ -13,6 +13,7 @@
 package term
 
 import (
+	"slices"
 	"time"
 
 	"mailpush.internal/services/scheduler/internal/assign"
@@ -23,6 +24,8 @@ const (
 	failurePause = time.Second
 	// conflictPause is the wait after a pass that was overtaken by a worker's report.
 	conflictPause = 20 * time.Millisecond
+	// unreadPause is how often values that cannot be read are looked at: plans are not watched.
+	unreadPause = 5 * time.Second
 	// retryEvery is how often refused grants are renewed.
 	retryEvery = 30 * time.Second
 )
@@ -95,6 +98,7 @@ type Machine struct {
 	retried time.Time
 	plan    assign.Plan
 	done    int // how many of the plan's updates have landed
+	rest    time.Duration
 }
 
 // Step takes in an event and returns what to do next. The first event is a Hint.
@@ -125,6 +129,10 @@ func (m *Machine) decide(in assign.Input, now time.Time) Effect {
 		m.retried = now
 	}
 	m.flaps.Observe(in.Entries, now)
+	m.rest = 0
+	if slices.ContainsFunc(in.Entries, func(entry assign.Entry) bool { return entry.Unread != assign.Unread{} }) {
+		m.rest = unreadPause
+	}
 	m.plan, m.done = assign.Step(in), 0
 	return m.next()
 }
@@ -135,8 +143,8 @@ func (m *Machine) next() Effect {
 	case m.done < len(m.plan.Updates):
 		return Apply{m.plan.Updates[m.done]}
 	case m.done > 0:
-		return Wait{Result: Changed, Plan: m.plan}
+		return Wait{For: m.rest, Result: Changed, Plan: m.plan}
 	default:
-		return Wait{Result: Unchanged, Plan: m.plan}
+		return Wait{For: m.rest, Result: Unchanged, Plan: m.plan}
 	}
 }

@@ -55,6 +55,10 @@ func TestTermGoesFromReadingToWaiting(t *testing.T) {
 	step(Hint{}, Read{})
 	waits(input(7, 0), 0, Unchanged)
 	step(Hint{}, Read{})
+	broken := input(7, 1)
+	broken.Input.Entries[0].Worker, broken.Input.Entries[0].Unread.Worker = nil, true
+	waits(broken, 5*time.Second, Unchanged) // nothing tells when a value is mended
+	step(Hint{}, Read{})
 	step(input(8, 1), Apply{})
 	step(Deposed{}, Stop{})
 }
