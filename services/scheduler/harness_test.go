@@ -54,6 +54,7 @@ type bench struct {
 	registry  *fakeRegistry
 	addr      string // the registry's
 	client    *cluster.Client
+	log       *slog.Logger // the schedulers'
 }
 
 func newBench(t *testing.T) *bench {
@@ -71,6 +72,7 @@ func newBench(t *testing.T) *bench {
 		},
 		authority: authority,
 		registry:  new(fakeRegistry),
+		log:       slog.New(slog.DiscardHandler),
 	}
 	b.registry.loads.Store(&registryv1.ShardLoadsResponse{})
 	_, handler := registryv1connect.NewRegistryServiceHandler(b.registry)
@@ -114,7 +116,7 @@ func (b *bench) start(t *testing.T, name string) *replica {
 	s, err := scheduler.New(
 		scheduler.Config{Listener: l, Name: name, Cluster: b.config, RegistryAddrs: []string{b.addr}},
 		service.Runtime{
-			Log:      slog.New(slog.DiscardHandler),
+			Log:      b.log,
 			Metrics:  prometheus.NewRegistry(),
 			Identity: b.identity(t, identity.Scheduler),
 		},

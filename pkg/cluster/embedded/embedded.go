@@ -8,6 +8,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"golang.org/x/crypto/bcrypt"
 )
 
 const (
@@ -47,6 +49,20 @@ type Config struct {
 
 	// Place is the server's place in a cluster of several; nil for one that is alone.
 	Place *Place
+	// QuotaBytes bounds the database; 0 means 512 MiB.
+	QuotaBytes int64
+	// CheapPasswords makes checking a password quick, and guessing one: for tests.
+	CheapPasswords bool
+}
+
+// Counts are what a server says of itself.
+type Counts struct {
+	// Entries is how many entries of the replicated log were applied, and Revision
+	// grows with each transaction that changes a key.
+	Entries  uint64
+	Revision int64
+	// Bytes is what the database holds, history included, without free pages.
+	Bytes int64
 }
 
 // Place is a server's place in a cluster of several.
@@ -115,6 +131,15 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
+// Counts returns what was written so far.
+func (s *Server) Counts() Counts {
+	return Counts{
+		Entries:  s.etcd.Server.AppliedIndex(),
+		Revision: s.etcd.Server.KV().Rev(),
+		Bytes:    s.etcd.Server.Backend().SizeInUse(),
+	}
+}
+
 // Endpoints returns what a client connects to.
 func (s *Server) Endpoints() []string { return []string{s.endpoint} }
 
@@ -151,7 +176,10 @@ func settings(config Config, closing *atomic.Bool) (*embed.Config, error) {
 	out.ListenPeerUrls, out.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
 	out.InitialCluster = place.Members
 	out.AutoCompactionMode, out.AutoCompactionRetention = embed.CompactorModePeriodic, compactionRetention
-	out.QuotaBackendBytes = quotaBytes
+	out.QuotaBackendBytes = cmp.Or(config.QuotaBytes, quotaBytes)
+	if config.CheapPasswords {
+		out.BcryptCost = uint(bcrypt.MinCost)
+	}
 	out.LogLevel = "warn"
 	out.ZapLoggerBuilder = embed.NewZapLoggerBuilder(bridge(config.Log, closing))
 	return out, nil

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package scheduler_test
+
+import (
+	"bytes"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"mailpush.internal/pkg/cluster/clustertest"
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+)
+
+// journal is a log that tests read.
+type journal struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	wrote chan struct{}
+}
+
+// record has schedulers that start from now on log to a journal.
+func (b *bench) record() *journal {
+	j := &journal{wrote: make(chan struct{}, 1)}
+	b.log = slog.New(slog.NewTextHandler(j, nil))
+	return j
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	select {
+	case j.wrote <- struct{}{}:
+	default:
+	}
+	return j.text.Write(line)
+}
+
+func (j *journal) count(text string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.text.String(), text)
+}
+
+// until waits for a text.
+func (j *journal) until(t *testing.T, text string) {
+	t.Helper()
+	late := time.After(patience)
+	for j.count(text) == 0 {
+		select {
+		case <-j.wrote:
+		case <-late:
+			t.Fatalf("nothing was logged of %q, but\n%s", text, j.text.String())
+		}
+	}
+}
+
+func dial(t *testing.T, endpoint string) *clustertest.Raw {
+	t.Helper()
+	etcd, err := clustertest.Dial(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = etcd.Close() })
+	return etcd
+}
+
+func marshal(t *testing.T, message proto.Message) string {
+	t.Helper()
+	value, err := proto.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(value)
+}
+
+// What is broken of one worker: its listeners run on, the others' shards move as ever,
+// the log names the key once, nobody writes over it, and mending it is enough.
+func TestBrokenValueConcernsItsWorkerOnly(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ key, value, says string }{
+		"garbage for a plan":       {"/want/", "\xffgarbage", "the value is not mailpush's"},
+		"a later plan":             {"/want/", marshal(t, &clusterv1.Want{Format: 2}), "the value has format 2, this program knows formats up to 1"},
+		"garbage for a report":     {"/have/", "\xffgarbage", "the value is not mailpush's"},
+		"a later report":           {"/have/", marshal(t, &clusterv1.Have{Format: 2}), "the value has format 2, this program knows formats up to 1"},
+		"garbage for a worker":     {"/worker/", "\xffgarbage", "the value is not mailpush's"},
+		"a later worker":           {"/worker/", marshal(t, &clusterv1.Worker{Format: 2}), "the value has format 2, this program knows formats up to 1"},
+		"somebody else's for ours": {"/worker/", marshal(t, &clusterv1.Worker{Format: 1, Id: "x"}), "the value belongs to worker"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			log, etcd := b.record(), dial(t, endpoints[0])
+			b.start(t, "one")
+			first, second := b.join(t), b.join(t)
+			second.until(t, shards/2)
+			first.until(t, shards/2)
+			before, key := first.epochs(), b.config.Prefix+c.key+first.ID()
+			good, err := etcd.Get(t.Context(), key)
+			if err != nil || good == "" {
+				t.Fatalf("%s: %q, %v", key, good, err)
+			}
+			if err := etcd.Put(t.Context(), key, c.value); err != nil {
+				t.Fatal(err)
+			}
+			// The only one that has anything to give to a third.
+			third := b.join(t)
+			third.until(t, shards/4)
+			second.until(t, shards/4)
+			log.until(t, "key "+key+": "+c.says)
+			if !maps.Equal(first.epochs(), before) {
+				t.Error("its worker runs something else")
+			}
+			if now, err := etcd.Get(t.Context(), key); err != nil || now != c.value {
+				t.Errorf("%s: %q, %v, want it left alone", key, now, err)
+			}
+			if n := log.count("some keys in etcd cannot be read"); n != 1 {
+				t.Errorf("it was logged %d times", n)
+			}
+
+			if err := etcd.Put(t.Context(), key, good); err != nil {
+				t.Fatal(err)
+			}
+			log.until(t, "all keys in etcd can be read again")
+			for _, w := range []*fakeWorker{second, third} {
+				if err := w.Leave(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first.until(t, shards)
+		})
+	}
+}
