@@ -107,9 +107,10 @@ bench: ## measure push latency and memory per idle listener
 	go run ./cmd/bench
 
 .PHONY: bench-scheduler
-bench-scheduler: ## measure the scheduler: decisions beside other schemes, faults, take-over, drain
+bench-scheduler: ## measure the scheduler: decisions beside other schemes, faults, etcd, take-over, drain
 	go run ./services/scheduler/bench
 	go run ./services/scheduler/sim -schedules 20000
+	go run ./services/scheduler/etcdbench
 	go run ./cmd/bench-scheduler
 
 .PHONY: bench-delivery
