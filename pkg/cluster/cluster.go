@@ -17,15 +17,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/fault"
@@ -80,6 +75,7 @@ type Client struct {
 	log      *slog.Logger
 	etcd     *clientv3.Client
 	settings *clusterv1.Config
+	checks   sync.WaitGroup // beside whoever opened it
 }
 
 // Open connects to etcd and joins the cluster under the prefix, or makes a new one
@@ -103,25 +99,13 @@ func Open(ctx context.Context, config Config, log *slog.Logger) (*Client, error)
 	c.etcd = etcd
 	if err := c.settle(ctx); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = c.unreachable(c.why(err))
+			err = c.unreachable(c.why(etcd, err))
 		}
 		_ = etcd.Close()
 		return nil, err
 	}
+	c.checks.Go(func() { c.warnOfVersions(etcd.Ctx()) })
 	return c, nil
-}
-
-// why asks the connection what is wrong with it: a call that waited for it in vain
-// only knows that it did.
-func (c *Client) why(err error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
-	defer cancel()
-	_, refusal := pb.NewKVClient(c.etcd.ActiveConnection()).
-		Range(ctx, &pb.RangeRequest{Key: []byte(c.keys.config())}, grpc.WaitForReady(false))
-	if status.Code(refusal) == codes.Unavailable {
-		return errors.New(status.Convert(refusal).Message())
-	}
-	return err
 }
 
 func (config Config) check() error {
@@ -140,7 +124,9 @@ func (config Config) check() error {
 
 // Close ends the connection. Leave and Resign first: it revokes nothing.
 func (c *Client) Close() error {
-	if err := c.etcd.Close(); err != nil {
+	err := c.etcd.Close()
+	c.checks.Wait()
+	if err != nil {
 		return fmt.Errorf("closing the connection to etcd: %w", err)
 	}
 	return nil
@@ -162,37 +148,4 @@ func (c *Client) Ping(ctx context.Context) error {
 // leaseTTL is the cluster's lease.
 func (c *Client) leaseTTL() time.Duration {
 	return time.Duration(c.settings.GetLeaseTtlSeconds()) * time.Second
-}
-
-// dial makes a connection. Renewals have one of their own, so that nothing large is
-// ever in front of them.
-func (c *Client) dial(ctx context.Context) (*clientv3.Client, error) {
-	return clientv3.New(clientv3.Config{
-		Endpoints:            c.config.Endpoints,
-		TLS:                  c.config.TLS,
-		Username:             c.config.Username,
-		Password:             c.config.Password.Reveal(),
-		Context:              context.WithoutCancel(ctx),
-		DialTimeout:          openTimeout,
-		DialKeepAliveTime:    pingAfter,
-		DialKeepAliveTimeout: pingTimeout,
-		// Errors are returned to us and logged by whoever handles them.
-		Logger: zap.NewNop(),
-		// A call waits for a connection as long as its context allows, and its error
-		// then says why there was none.
-		DialOptions: []grpc.DialOption{
-			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
-			// An etcd that comes back gives each lease one more TTL. The usual pauses
-			// between two attempts to connect grow far beyond that.
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           backoff.Config{BaseDelay: redialMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: redialMax},
-				MinConnectTimeout: pingTimeout,
-			}),
-		},
-	})
-}
-
-// unreachable says which etcd did not serve us.
-func (c *Client) unreachable(err error) error {
-	return fault.Wrap(fault.Unavailable, err, "reaching etcd at %s: %v", strings.Join(c.config.Endpoints, ", "), err)
 }

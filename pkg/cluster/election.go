@@ -97,7 +97,8 @@ func (t *Term) putKey(ctx context.Context, name string) error {
 // waitForPredecessor waits until the candidate just before us is gone, or a while.
 // It reports false when there is none.
 func (t *Term) waitForPredecessor(ctx context.Context) (bool, error) {
-	before := append(byAge(), clientv3.WithMaxCreateRev(t.created-1), clientv3.WithKeysOnly())
+	// With their values: keys alone come without their leases.
+	before := append(byAge(), clientv3.WithMaxCreateRev(t.created-1))
 	response, err := t.get(ctx, t.client.keys.leaders(), before...)
 	if err != nil {
 		return false, err

@@ -41,17 +41,22 @@ type feed struct {
 	listed  func()
 }
 
-// run feeds until ctx ends.
+// run feeds until ctx ends. Of a row of failures the first is logged.
 func (f *feed) run(ctx context.Context) {
+	failing := false
 	for ctx.Err() == nil {
 		err := f.list(ctx)
 		if err == nil {
+			failing = false
 			err = f.watch(ctx)
 		}
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		f.client.log.WarnContext(ctx, "watching etcd was interrupted", "key", f.key, "error", err)
+		if !failing {
+			f.client.log.WarnContext(ctx, "watching etcd was interrupted", "key", f.key, "error", err)
+		}
+		failing = true
 		select {
 		case <-ctx.Done():
 		case <-time.After(jitter(feedPause)):
@@ -65,7 +70,7 @@ func (f *feed) list(ctx context.Context) error {
 	options := append(f.scope(), clientv3.WithMinModRev(f.since+1), clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortAscend))
 	response, err := f.client.etcd.Get(ctx, f.key, options...)
 	if err != nil {
-		return fmt.Errorf("listing %s: %w", f.key, err)
+		return fmt.Errorf("listing %s: %w", f.key, f.client.unreachable(err))
 	}
 	revision := response.Header.GetRevision()
 	if revision < f.since {

@@ -8,80 +8,52 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
-	"golang.org/x/crypto/bcrypt"
-
 	"mailpush.internal/pkg/cluster"
-	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/cluster/clustertest"
+	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/secret"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
-// guarded is an etcd that knows a user mailpush, who may touch one prefix only. It
-// checks passwords quickly, which else takes seconds under the race detector.
-func guarded(t *testing.T, prefix string) (endpoint string) {
+// guarded is an etcd of the test's own that knows a user, who may touch one prefix
+// only. It checks passwords quickly, which else takes seconds under the race detector.
+func guarded(t *testing.T, prefix string) (endpoint string, root *clustertest.Raw) {
 	t.Helper()
-	config := embed.NewConfig()
-	config.Dir, config.BcryptCost = t.TempDir(), uint(bcrypt.MinCost)
-	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	anywhere := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	config.ListenPeerUrls, config.AdvertisePeerUrls = anywhere, anywhere
-	config.ListenClientUrls, config.AdvertiseClientUrls = anywhere, anywhere
-	config.InitialCluster = config.Name + "=" + anywhere[0].String()
-	server, err := embed.StartEtcd(config)
+	endpoint, root = server(t, embedded.Config{CheapPasswords: true})
+	if err := root.Guard(t.Context(), prefix); err != nil {
+		t.Fatal(err)
+	}
+	return endpoint, root
+}
+
+// server is an etcd of the test's own.
+func server(t *testing.T, config embedded.Config) (endpoint string, root *clustertest.Raw) {
+	t.Helper()
+	config.Dir, config.ClientListen = t.TempDir(), "http://127.0.0.1:0"
+	etcd, err := embedded.Start(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.Close)
-	ended(t, server.Server.ReadyNotify(), "starting")
-	endpoint = server.Clients[0].Addr().String()
-	root, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Logger: zap.NewNop()})
-	if err != nil {
+	t.Cleanup(etcd.Close)
+	endpoint = etcd.Endpoints()[0]
+	if root, err = clustertest.Dial(endpoint); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = root.Close() })
-	ctx := t.Context()
-	for _, step := range []func() error{
-		func() error { _, err := root.RoleAdd(ctx, "root"); return err },
-		func() error { _, err := root.UserAdd(ctx, "root", "root"); return err },
-		func() error { _, err := root.UserGrantRole(ctx, "root", "root"); return err },
-		func() error { _, err := root.RoleAdd(ctx, "mailpush"); return err },
-		func() error {
-			_, err := root.RoleGrantPermission(ctx, "mailpush", prefix+"/", clientv3.GetPrefixRangeEnd(prefix+"/"),
-				clientv3.PermissionType(clientv3.PermReadWrite))
-			return err
-		},
-		func() error { _, err := root.UserAdd(ctx, "mailpush", "sesame"); return err },
-		func() error { _, err := root.UserGrantRole(ctx, "mailpush", "mailpush"); return err },
-		func() error { _, err := root.AuthEnable(ctx); return err },
-	} {
-		if err := step(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return endpoint
+	return endpoint, root
 }
 
 func TestUserWithRightsToThePrefixOnly(t *testing.T) {
 	t.Parallel()
 	config := fresh(t)
-	config.Endpoints = []string{guarded(t, config.Prefix)}
-	config.Username, config.Password = "mailpush", secret.New("wrong sesame")
-	_, err := cluster.Open(t.Context(), config, discard())
-	if err == nil || fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "authentication failed") ||
-		strings.Contains(err.Error(), "sesame") {
-		t.Errorf("with a wrong password: %v, want an error about the authentication, without the password", err)
-	}
-
-	config.Password = secret.New("sesame")
+	endpoint, _ := guarded(t, config.Prefix)
+	config.Endpoints = []string{endpoint}
+	config.Username, config.Password = clustertest.User, secret.New(clustertest.Password)
 	client := open(t, config)
 	member, term := join(t, client), campaign(t, client, "leader")
 	wants, hints := member.Wants(t.Context()), client.Watch(t.Context())

@@ -198,6 +198,33 @@ func TestReportThatFailedIsMadeAgain(t *testing.T) {
 	w.step(hold.Reported{Have: have(1)}) // one that was thought lost had arrived
 }
 
+// An etcd that takes no writes, for hours perhaps, is not flooded with reports.
+func TestReportsThatFailInARowAreMadeMoreRarely(t *testing.T) {
+	w := newWorker(t)
+	w.step(want(1), hold.Report{Have: have(1)})
+	pause := func() time.Duration {
+		w.Helper()
+		w.step(hold.Reported{Have: have(1), Failed: true})
+		before := w.now
+		w.now = w.machine.Next()
+		w.step(hold.Tick{}, hold.Report{Have: have(1)})
+		return w.now.Sub(before)
+	}
+	first := pause()
+	for range 20 {
+		pause()
+	}
+	if last := pause(); first > 200*time.Millisecond || last < 800*time.Millisecond || last > 1600*time.Millisecond {
+		t.Errorf("the first pause is %v, the last %v", first, last)
+	}
+	w.step(hold.Reported{Have: have(1)})
+	w.step(want(2), hold.Report{Have: have(2)})
+	w.step(hold.Reported{Have: have(2), Failed: true})
+	if again := w.machine.Next().Sub(w.now); again > 200*time.Millisecond {
+		t.Errorf("after a report that was stored, the first pause is %v", again)
+	}
+}
+
 func TestNothingIsHeldWhenTheRegistrationIsOver(t *testing.T) {
 	w := newWorker(t)
 	w.holds(1, claim(7, 10))

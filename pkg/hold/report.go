@@ -12,11 +12,16 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 )
 
+// patient is the number of failures from which on reports are tried no more rarely,
+// every second or so: others may be waiting for what a report lets go of.
+const patient = 4
+
 // reports tell the leader what is run, one at a time.
 type reports struct {
 	applied  uint64 // the newest generation that is fully applied
 	stored   *clusterv1.Have
 	inFlight bool
+	failures int       // in a row
 	notUntil time.Time // after a failure
 }
 
@@ -52,10 +57,11 @@ func (e Reported) apply(m *Machine, now time.Time) {
 	r := &m.reports
 	r.inFlight, r.notUntil = false, time.Time{}
 	if e.Failed {
-		r.notUntil = now.Add(m.backoff(1))
+		r.failures++
+		r.notUntil = now.Add(m.backoff(min(r.failures, patient)))
 		return
 	}
-	r.stored = e.Have
+	r.stored, r.failures = e.Have, 0
 }
 
 // settled tells whether the newest want is applied.

@@ -127,9 +127,10 @@ func (s *Service) Run(ctx context.Context) error {
 	)
 }
 
-// open waits for etcd: a worker may start before it. It returns nil when ctx ended.
+// open waits for etcd: a worker may start before it. The same reason why it has to is
+// logged once. It returns nil when ctx ended.
 func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
-	for {
+	for refused := ""; ; {
 		etcd, err := cluster.Open(ctx, s.cfg.Cluster, s.rt.Log)
 		switch {
 		case err == nil:
@@ -139,7 +140,10 @@ func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
 		case fault.KindOf(err) != fault.Unavailable:
 			return nil, fmt.Errorf("opening the cluster: %w", err)
 		}
-		s.rt.Log.WarnContext(ctx, "the cluster cannot be opened yet", "error", err)
+		if err.Error() != refused {
+			s.rt.Log.WarnContext(ctx, "the cluster cannot be opened yet", "error", err)
+		}
+		refused = err.Error()
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryOpen):

@@ -113,9 +113,10 @@ func (s *Service) schedule(ctx context.Context) error {
 	})
 }
 
-// open connects to etcd, as often as it takes. It returns nothing when ctx ends.
+// open connects to etcd, as often as it takes; the same reason why it cannot is logged
+// once. It returns nothing when ctx ends.
 func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
-	for ctx.Err() == nil {
+	for refused := ""; ctx.Err() == nil; {
 		client, err := cluster.Open(ctx, s.config.Cluster, s.rt.Log)
 		if err == nil {
 			return client, nil
@@ -123,9 +124,10 @@ func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
 		if fault.KindOf(err) != fault.Unavailable {
 			return nil, fmt.Errorf("joining the cluster: %w", err)
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && err.Error() != refused {
 			s.rt.Log.WarnContext(ctx, "cluster cannot be joined yet", "error", err)
 		}
+		refused = err.Error()
 		select {
 		case <-ctx.Done():
 		case <-time.After(openPause):

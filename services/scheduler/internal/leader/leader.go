@@ -42,8 +42,8 @@ type Config struct {
 // Leader campaigns and, while it leads, schedules.
 type Leader struct {
 	config Config
-	// alarm and unread are what was last logged about.
-	alarm, unread string
+	// alarm, unread and refused are what was last logged about.
+	alarm, unread, refused string
 }
 
 // New returns a Leader for Run.
@@ -54,12 +54,10 @@ func (l *Leader) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		lease, err := l.config.Cluster.Campaign(ctx, l.config.Name)
 		if err != nil {
-			if ctx.Err() == nil {
-				l.config.Log.WarnContext(ctx, "campaign could not be run", "error", err)
-				pause(ctx, campaignPause)
-			}
+			l.standAgain(ctx, err)
 			continue
 		}
+		l.refused = ""
 		l.config.Log.InfoContext(ctx, "leading")
 		l.config.Metrics.leading.Set(1)
 		err = l.lead(ctx, lease)
@@ -68,6 +66,18 @@ func (l *Leader) Run(ctx context.Context) error {
 		l.resign(ctx, lease)
 	}
 	return nil
+}
+
+// standAgain waits after a campaign that failed. The same reason is logged once.
+func (l *Leader) standAgain(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err.Error() != l.refused {
+		l.config.Log.WarnContext(ctx, "campaign could not be run", "error", err)
+	}
+	l.refused = err.Error()
+	pause(ctx, campaignPause)
 }
 
 func (l *Leader) resign(ctx context.Context, lease *cluster.Term) {
