@@ -4,12 +4,17 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -22,6 +27,9 @@ import (
 
 	"mailpush.internal/pkg/fault"
 )
+
+// greeting is how long a server may take to say that it does not want us.
+const greeting = 300 * time.Millisecond
 
 // dial makes a connection. Renewals have one of their own, so that nothing large is
 // ever in front of them.
@@ -67,16 +75,14 @@ func (c *Client) dialConfig(ctx context.Context) clientv3.Config {
 	}
 }
 
-// why asks a connection what is wrong with it: a call that waited for it in vain only
+// why finds out what is wrong with a connection: a call that waited for it in vain only
 // knows that it did.
 func (c *Client) why(etcd *clientv3.Client, err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
 	defer cancel()
-	if c.config.TLS == nil {
-		for _, endpoint := range c.config.Endpoints {
-			if speaksTLS(ctx, endpoint) {
-				return errors.New(endpoint + " speaks TLS, and clear text is configured")
-			}
+	for _, endpoint := range c.config.Endpoints {
+		if err := c.greet(ctx, endpoint); err != nil {
+			return fmt.Errorf("%s: %w", endpoint, err)
 		}
 	}
 	_, refusal := pb.NewKVClient(etcd.ActiveConnection()).
@@ -87,22 +93,42 @@ func (c *Client) why(etcd *clientv3.Client, err error) error {
 	return err
 }
 
-// speaksTLS tells whether an endpoint answers a TLS handshake, whoever it is.
-func speaksTLS(ctx context.Context, endpoint string) bool {
-	address := endpoint
-	if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
-		if u.Scheme == "https" {
-			return false // then that is what is configured
-		}
-		address = u.Host
+// greet looks for what is wrong with an endpoint's TLS, by hand: of a certificate that
+// was refused, gRPC often learns no more than that the connection has ended.
+func (c *Client) greet(ctx context.Context, endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" {
+		return nil //nolint:nilerr // a bare address or a socket, neither of which has TLS
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
 	if err != nil {
-		return false
+		return nil //nolint:nilerr // that is no matter of TLS
 	}
 	defer conn.Close()
-	//nolint:gosec // nothing is sent, and nothing believed
-	return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}).HandshakeContext(ctx) == nil
+	if c.config.TLS == nil {
+		//nolint:gosec // nothing is sent, and nothing believed
+		if tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) == nil && u.Scheme == "http" {
+			return errors.New("it speaks TLS, and clear text is configured")
+		}
+		return nil
+	}
+	config := c.config.TLS.Clone()
+	config.ServerName = cmp.Or(config.ServerName, u.Hostname())
+	config.NextProtos = []string{"h2"}
+	secure := tls.Client(conn, config)
+	err = secure.HandshakeContext(ctx)
+	if _, clear := errors.AsType[tls.RecordHeaderError](err); clear || errors.Is(err, io.EOF) {
+		return fmt.Errorf("it ends the TLS handshake, as one that speaks clear text does: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	// What the server thinks of us comes after its handshake.
+	_ = secure.SetReadDeadline(time.Now().Add(greeting))
+	if _, err := secure.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("it refuses this client: %w", err)
+	}
+	return nil
 }
 
 // unreachable says which etcd did not serve us.

@@ -40,9 +40,9 @@ func TestOpenSaysWhyItIsRefused(t *testing.T) {
 		"another's prefix":        {locked, func(c *cluster.Config) { user(clustertest.User, clustertest.Password)(c); c.Prefix = "/else" }, "permission denied"},
 		"another authority":       {"https://" + behind, func(c *cluster.Config) { c.TLS = theirs(identity.Scheduler).ClientTLS(identity.Vault) }, "certificate signed by unknown authority"},
 		"no certificate":          {"https://" + behind, func(c *cluster.Config) { c.TLS = anonymous(ours(identity.Scheduler)) }, "certificate required"},
-		"clear text to TLS":       {"http://" + behind, func(*cluster.Config) {}, "speaks TLS, and clear text is configured"},
-		"a password to TLS":       {"http://" + behind, user(clustertest.User, "hunter2"), "speaks TLS, and clear text is configured"},
-		"TLS to clear text":       {strings.Replace(unlocked, "http:", "https:", 1), func(c *cluster.Config) { c.TLS = ours(identity.Scheduler).ClientTLS(identity.Vault) }, "handshake failed"},
+		"clear text to TLS":       {"http://" + behind, func(*cluster.Config) {}, "it speaks TLS, and clear text is configured"},
+		"a password to TLS":       {"http://" + behind, user(clustertest.User, "hunter2"), "it speaks TLS, and clear text is configured"},
+		"TLS to clear text":       {strings.Replace(unlocked, "http:", "https:", 1), func(c *cluster.Config) { c.TLS = ours(identity.Scheduler).ClientTLS(identity.Vault) }, "as one that speaks clear text does"},
 		"a password for nobody":   {unlocked, user(clustertest.User, "hunter2"), ""},
 		"the user with its right": {locked, user(clustertest.User, clustertest.Password), ""},
 	} {
