@@ -50,7 +50,9 @@ func newWorld(t *testing.T) *world {
 	w := &world{mail: mail, pushes: make(chan string, 100)}
 	webhook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		w.pushes <- string(body)
+		if !strings.HasPrefix(string(body), `{"type":"ping"`) {
+			w.pushes <- string(body)
+		}
 	}))
 	t.Cleanup(webhook.Close)
 	w.url = webhook.URL
