@@ -5,6 +5,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,9 +32,12 @@ func (e *Edge) Report(ctx context.Context, reports []registry.Report) ([]registr
 			alive = append(alive, r)
 		}
 	}
-	settled, err := e.Store.Report(ctx, e.Shards, alive, time.Now())
-	if err != nil {
-		return nil, err
+	var settled []registry.Verdict
+	if len(alive) > 0 {
+		var err error
+		if settled, err = e.Store.Report(ctx, e.Shards, alive, time.Now()); err != nil {
+			return nil, err
+		}
 	}
 	j := judgement{Edge: e, changed: make(map[slot]bool)}
 	for _, r := range reports {
@@ -43,7 +47,7 @@ func (e *Edge) Report(ctx context.Context, reports []registry.Report) ([]registr
 			continue
 		}
 		if err := j.depart(ctx, r); err != nil {
-			return nil, err
+			return nil, errors.Join(err, j.tell(ctx))
 		}
 	}
 	return j.verdicts, j.tell(ctx)

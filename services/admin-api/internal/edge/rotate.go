@@ -7,7 +7,6 @@ import (
 	"context"
 	"time"
 
-	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
@@ -45,33 +44,4 @@ func (e *Edge) Rotate(
 		return Keys{}, time.Time{}, err
 	}
 	return keys, until, nil
-}
-
-// change changes a subscription under its user's lock and tells the shard's owner.
-func (e *Edge) change(
-	ctx context.Context, id string, covers func(contextID string) bool, fn func(registry.Subscription) error,
-) error {
-	sub, err := e.Store.Subscription(ctx, id)
-	if err != nil {
-		return err
-	}
-	if !covers(sub.Context) {
-		return fault.New(fault.NotFound, "no such subscription: %s", id)
-	}
-	unlock, err := e.locks.lock(ctx, sub.UserID)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if sub, err = e.Store.Subscription(ctx, id); err != nil { // another call may have been faster
-		return err
-	}
-	if err := fn(sub); err != nil {
-		return err
-	}
-	user, err := e.Store.User(ctx, sub.UserID)
-	if err != nil {
-		return err
-	}
-	return e.touch(ctx, sub.UserID, user.Store)
 }
