@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&size.rate, "rate", 1000, "events per second in the measurements of latency")
 	flag.DurationVar(&size.span, "for", 10*time.Second, "how long to measure the added latency")
 	flag.IntVar(&size.deliveries, "deliveries", 100_000, "requests in the measurement of throughput")
-	flag.IntVar(&size.rounds, "rounds", 7, "rounds with and without an endpoint that hangs; the median counts")
+	flag.IntVar(&size.rounds, "rounds", 11, "rounds with and without an endpoint that hangs; the median counts")
 	flag.DurationVar(&size.round, "round", 3*time.Second, "how long a round takes")
 	flag.StringVar(&only, "only", "", "measure only these of latency,throughput,burst,hang")
 	flag.StringVar(&profile, "profile", "", "write a profile of this process to a file")
