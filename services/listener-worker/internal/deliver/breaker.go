@@ -80,9 +80,6 @@ type breaker struct {
 	until    time.Time     // the end of the cool-down
 }
 
-// atRest tells whether there is nothing to remember.
-func (b *breaker) atRest() bool { return b.state == closed && b.failures == 0 }
-
 // limit is how many requests may be out at once where usual is the limit otherwise.
 func (b *breaker) limit(usual int) int {
 	switch b.state {

@@ -125,10 +125,9 @@ func TestCoolDownDoublesUpToItsLimit(t *testing.T) {
 		b.tick(now)
 		b.result(fails, now, 1)
 	}
-	want := []time.Duration{5, 10, 20, 40, 80, 160, 300, 300, 300}
-	for i := range want {
-		if waits[i] != want[i]*time.Second {
-			t.Errorf("cool-down %d is %v, want %v s", i, waits[i], int(want[i]))
+	for i, seconds := range []int{5, 10, 20, 40, 80, 160, 300, 300, 300} {
+		if waits[i] != time.Duration(seconds)*time.Second {
+			t.Errorf("cool-down %d is %v, want %d s", i, waits[i], seconds)
 		}
 	}
 	least := &breaker{}

@@ -4,6 +4,7 @@
 package deliver
 
 import (
+	"slices"
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/pump"
@@ -49,7 +50,7 @@ func (e entry) over(before entry) entry {
 		return e
 	}
 	e.rewind = e.rewind || before.rewind
-	e.letters = append(before.letters[:len(before.letters):len(before.letters)], e.letters...)
+	e.letters = append(slices.Clip(before.letters), e.letters...)
 	return e
 }
 

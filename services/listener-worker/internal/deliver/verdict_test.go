@@ -18,7 +18,6 @@ import (
 // goneWorld has one user with two endpoints, of which the first says it is gone.
 func goneWorld(t *testing.T, verdict deliver.Verdict, test func(w *fakeWorld, metrics *prometheus.Registry)) {
 	t.Helper()
-	t.Parallel()
 	metrics := prometheus.NewRegistry()
 	inWorld(t, deliver.Config{Metrics: metrics}, func(w *fakeWorld) {
 		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
@@ -53,6 +52,7 @@ func (w *fakeWorld) status() []deliver.Status {
 }
 
 func TestGoneIsReportedUnderItsClaimAndRevision(t *testing.T) {
+	t.Parallel()
 	goneWorld(t, deliver.Kept, func(w *fakeWorld, _ *prometheus.Registry) {
 		if len(w.reports) != 1 {
 			w.t.Fatalf("reports %+v", w.reports)
@@ -70,8 +70,10 @@ func TestGoneIsReportedUnderItsClaimAndRevision(t *testing.T) {
 }
 
 func TestDeletedSubscriptionEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, verdict := range map[string]deliver.Verdict{"deleted": deliver.Deleted, "disabled": deliver.Disabled} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			goneWorld(t, verdict, func(w *fakeWorld, _ *prometheus.Registry) {
 				if status := w.status(); len(status) != 1 || status[0].Subscription != "stays" {
 					w.t.Errorf("status %+v", status)
@@ -90,6 +92,7 @@ func TestDeletedSubscriptionEndsAtOnce(t *testing.T) {
 }
 
 func TestHeldSubscriptionGoesOnBackingOff(t *testing.T) {
+	t.Parallel()
 	goneWorld(t, deliver.Held, func(w *fakeWorld, metrics *prometheus.Registry) {
 		pass(24 * time.Hour)
 		tries := len(w.sent()["gone"])
@@ -114,7 +117,7 @@ func TestVerdictOnAnOlderRevisionIsNotHeeded(t *testing.T) {
 		}
 		renewed := subscribed("a", "https://new.example/")
 		renewed.Revision = 4
-		w.verdict = func(report deliver.Report) deliver.Verdict {
+		w.verdict = func(deliver.Report) deliver.Verdict {
 			w.loop.Put(claim(), user(1), subscriptions(renewed))
 			return deliver.Deleted
 		}
