@@ -31,7 +31,8 @@ type folder struct {
 }
 
 // Put adds a mailbox, or replaces its subscriptions and the claim it is held by. A
-// subscription that stays goes on where it is, whatever cursor the registry shows.
+// subscription that stays goes on where it is, whatever cursor the registry shows,
+// unless it is to be replayed.
 func (l *Loop) Put(claim Claim, user listen.User, subscriptions []*registryv1.Subscription) {
 	l.post(func() { l.put(claim, user, subscriptions) })
 }

@@ -47,7 +47,8 @@ type Config struct {
 	Timeout time.Duration
 	// RootCAs are who may vouch for endpoints; nil means the system's.
 	RootCAs *x509.CertPool
-	// RoundTripper wraps what makes the requests, behind all checks; nil means none.
+	// RoundTripper wraps what makes the requests; the guard of addresses stays beneath
+	// it. Nil means none.
 	RoundTripper func(http.RoundTripper) http.RoundTripper
 }
 
