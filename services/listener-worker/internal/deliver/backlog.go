@@ -25,21 +25,24 @@ type backlog struct {
 // observe notes whether a lane has something pending.
 func (l *Loop) observe(lane *lane) {
 	status := lane.pump.Status()
-	switch pending := status.Lag > 0 || !status.OldestPending.IsZero(); {
-	case !pending || lane.gone:
+	if status.Lag == 0 && status.OldestPending.IsZero() || lane.gone {
 		l.caughtUp(lane)
 		return
-	case lane.behind == nil:
+	}
+	if lane.behind == nil {
 		lane.behind = l.backlog.lanes.push(lane)
 	}
-	l.backlog.changed = true
+	if lane.lag != status.Lag || !lane.since.Equal(status.OldestPending) {
+		lane.lag, lane.since = status.Lag, status.OldestPending
+		l.backlog.changed = true
+	}
 }
 
 // caughtUp notes that a lane has nothing pending.
 func (l *Loop) caughtUp(lane *lane) {
 	if lane.behind != nil {
 		l.backlog.lanes.remove(lane.behind)
-		lane.behind = nil
+		lane.behind, lane.lag, lane.since = nil, 0, time.Time{}
 		l.backlog.changed = true
 	}
 }
@@ -55,10 +58,9 @@ func (b *backlog) survey(now time.Time) {
 	var sum, most uint64
 	var oldest time.Time
 	for e := b.lanes.first; e != nil; e = e.next {
-		status := e.value.pump.Status()
-		sum += uint64(status.Lag)
-		most = max(most, uint64(status.Lag))
-		if since := status.OldestPending; !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
+		sum += uint64(e.value.lag)
+		most = max(most, uint64(e.value.lag))
+		if since := e.value.since; !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
 			oldest = since
 		}
 	}

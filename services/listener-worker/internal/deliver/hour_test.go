@@ -144,7 +144,7 @@ func TestHourOfFailures(t *testing.T) {
 		if grown > 10<<20 {
 			t.Errorf("the failures cost %d bytes", grown)
 		}
-		if each < 5 || each > 40 || worst > 60 {
+		if each < 5 || each > 20 || worst > 50 {
 			t.Errorf("%.1f requests to each endpoint, %d at most", each, worst)
 		}
 		if most := defaultOriginTurns + 60; w.shared > most { // those out when it breaks, and one per cool-down

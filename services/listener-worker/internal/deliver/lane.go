@@ -23,7 +23,10 @@ type lane struct {
 
 	origin *origin         // where its endpoint is
 	ailing *element[*lane] // in the origin's ailing, nil when it does not ail
-	behind *element[*lane] // in the loop's behind, nil when nothing is pending
+
+	behind *element[*lane] // in the backlog, nil when nothing is pending
+	lag    uint32          // how many UIDs are
+	since  time.Time       // when the oldest of them was noticed
 
 	queue   *queue          // where it waits for a turn or has got it
 	place   *element[*lane] // in the queue, nil when it does not wait
