@@ -55,6 +55,7 @@ func TestFullEtcdKeepsWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	outlives(t, member, config, "a full etcd")
+	open(t, config) // which only reads
 	select {
 	case <-term.Done():
 		t.Error("the term has ended")

@@ -21,6 +21,30 @@ import (
 // settle reads the cluster's settings, or makes the cluster, and compares them with
 // what is configured here.
 func (c *Client) settle(ctx context.Context) error {
+	key := c.keys.config()
+	// Reading comes first: an etcd that is full still answers.
+	response, err := c.etcd.Get(ctx, key)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if len(response.Kvs) == 0 {
+		return c.found(ctx, key)
+	}
+	c.settings = new(clusterv1.Config)
+	if err := decode(key, response.Kvs[0].GetValue(), c.settings); err != nil {
+		return err
+	}
+	if err := c.compare(key); err != nil {
+		return err
+	}
+	if c.settings.GetName() == "" && c.config.Name != "" {
+		return c.call(ctx, key, response.Kvs[0].GetModRevision())
+	}
+	return nil
+}
+
+// found makes a new cluster.
+func (c *Client) found(ctx context.Context, key string) error {
 	fresh := &clusterv1.Config{
 		Format:          format,
 		ClusterId:       newID(),
@@ -32,32 +56,18 @@ func (c *Client) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key := c.keys.config()
-	// Two processes may start a cluster at once: one creates it, both read it.
 	response, err := c.etcd.Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
 		Then(clientv3.OpPut(key, value)).
-		Else(clientv3.OpGet(key)).
 		Commit()
 	if err != nil {
 		return c.unreachable(err)
 	}
-	if response.Succeeded {
-		c.settings = fresh
-		c.log.InfoContext(ctx, "made a new cluster", "prefix", string(c.keys), "cluster_id", fresh.GetClusterId(), "shards", fresh.GetShards())
-		return nil
+	if !response.Succeeded {
+		return c.settle(ctx) // somebody else was faster
 	}
-	found := response.Responses[0].GetResponseRange().GetKvs()[0]
-	c.settings = new(clusterv1.Config)
-	if err := decode(key, found.GetValue(), c.settings); err != nil {
-		return err
-	}
-	if err := c.compare(key); err != nil {
-		return err
-	}
-	if c.settings.GetName() == "" && c.config.Name != "" {
-		return c.call(ctx, key, found.GetModRevision())
-	}
+	c.settings = fresh
+	c.log.InfoContext(ctx, "made a new cluster", "prefix", string(c.keys), "cluster_id", fresh.GetClusterId(), "shards", fresh.GetShards())
 	return nil
 }
 

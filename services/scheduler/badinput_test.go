@@ -137,3 +137,13 @@ func TestBrokenValueConcernsItsWorkerOnly(t *testing.T) {
 		})
 	}
 }
+
+// ended waits until a channel is closed.
+func ended(t *testing.T, ch <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(patience):
+		t.Fatal("no end")
+	}
+}

@@ -59,21 +59,23 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchOn(t, cluster.Config{Endpoints: endpoints})
+}
+
+// newBenchOn is newBench on an etcd of one's own.
+func newBenchOn(t *testing.T, config cluster.Config) *bench {
+	t.Helper()
 	authority, err := identity.OpenAuthority(t.TempDir(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{
-		config: cluster.Config{
-			Endpoints: endpoints,
-			Prefix:    "/" + strings.ReplaceAll(t.Name(), "/", "-"),
-			Shards:    shards,
-			LeaseTTL:  2 * time.Second,
-		},
+		config:    config,
 		authority: authority,
 		registry:  new(fakeRegistry),
 		log:       slog.New(slog.DiscardHandler),
 	}
+	b.config.Prefix, b.config.Shards, b.config.LeaseTTL = prefixOf(t), shards, cluster.MinLeaseTTL
 	b.registry.loads.Store(&registryv1.ShardLoadsResponse{})
 	_, handler := registryv1connect.NewRegistryServiceHandler(b.registry)
 	server := httptest.NewUnstartedServer(handler)
@@ -88,6 +90,12 @@ func newBench(t *testing.T) *bench {
 	}
 	t.Cleanup(func() { _ = b.client.Close() })
 	return b
+}
+
+// prefixOf is where a test's cluster lives.
+func prefixOf(t *testing.T) string {
+	t.Helper()
+	return "/" + strings.ReplaceAll(t.Name(), "/", "-")
 }
 
 func (b *bench) identity(t *testing.T, service string) *identity.Identity {
