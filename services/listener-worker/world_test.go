@@ -41,6 +41,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	shards   = 16
+	quota    = 8 << 20          // of etcd: more than enough, and soon filled by those who want to
 	patience = 20 * time.Second // bounds each wait for something expected
 )
 
@@ -87,11 +88,12 @@ type world struct {
 	hook      *receiver
 	registryA string
 	vaultA    string
+	log       io.Writer // of workers that start from now on
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, etcdDir: t.TempDir(), registry: newFakeRegistry()}
+	w := &world{t: t, etcdDir: t.TempDir(), registry: newFakeRegistry(), log: t.Output()}
 	var err error
 	if w.authority, err = identity.OpenAuthority(t.TempDir(), "test"); err != nil {
 		t.Fatal(err)
@@ -123,7 +125,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) startEtcd() {
 	w.t.Helper()
 	var err error
-	if w.etcd, err = embedded.Start(w.t.Context(), embedded.Config{Dir: w.etcdDir}); err != nil {
+	if w.etcd, err = embedded.Start(w.t.Context(), embedded.Config{Dir: w.etcdDir, QuotaBytes: quota}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -139,7 +141,7 @@ func (w *world) startWorker() (address string, stop func()) {
 	s, err := worker.New(worker.Config{
 		Listener: listener, Cluster: w.config, RegistryAddrs: []string{w.registryA}, VaultAddrs: []string{w.vaultA},
 		Instance: "test", AllowHTTPWebhooks: true, AllowPrivateWebhooks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-	}, service.Runtime{Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Metrics: prometheus.NewRegistry(), Identity: id, Version: "test"})
+	}, service.Runtime{Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: prometheus.NewRegistry(), Identity: id, Version: "test"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
