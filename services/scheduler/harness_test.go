@@ -111,8 +111,9 @@ func (b *bench) identity(t *testing.T, service string) *identity.Identity {
 type replica struct {
 	*scheduler.Service
 
-	addr string
-	stop func()
+	addr    string
+	metrics *prometheus.Registry
+	stop    func()
 }
 
 func (b *bench) start(t *testing.T, name string) *replica {
@@ -121,11 +122,12 @@ func (b *bench) start(t *testing.T, name string) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
+	metrics := prometheus.NewRegistry()
 	s, err := scheduler.New(
 		scheduler.Config{Listener: l, Name: name, Cluster: b.config, RegistryAddrs: []string{b.addr}},
 		service.Runtime{
 			Log:      b.log,
-			Metrics:  prometheus.NewRegistry(),
+			Metrics:  metrics,
 			Identity: b.identity(t, identity.Scheduler),
 		},
 	)
@@ -135,7 +137,7 @@ func (b *bench) start(t *testing.T, name string) *replica {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	r := &replica{Service: s, addr: l.Addr().String()}
+	r := &replica{Service: s, addr: l.Addr().String(), metrics: metrics}
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {

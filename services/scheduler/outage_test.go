@@ -6,6 +6,7 @@ package scheduler_test
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/clustertest"
@@ -32,7 +33,7 @@ func TestFullEtcdHoldsUpChangesOnly(t *testing.T) {
 	root, config := etcd(t, embedded.Config{QuotaBytes: 4 << 20})
 	b := newBenchOn(t, config)
 	log := b.record()
-	b.start(t, "one")
+	r := b.start(t, "one")
 	stays, goes := b.join(t), b.join(t)
 	goes.until(t, shards/2)
 	stays.until(t, shards/2)
@@ -44,6 +45,7 @@ func TestFullEtcdHoldsUpChangesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.until(t, "etcd at "+config.Endpoints[0]+" takes no writes: it is full (alarm NOSPACE)")
+	r.fails(t, 3)
 	if !maps.Equal(stays.epochs(), before) {
 		t.Error("the other worker runs something else")
 	}
@@ -53,6 +55,30 @@ func TestFullEtcdHoldsUpChangesOnly(t *testing.T) {
 	stays.until(t, shards)
 	if n := log.count("plan could not be brought up to date"); n != 1 {
 		t.Errorf("it was logged %d times", n)
+	}
+}
+
+// fails waits until so many passes have failed.
+func (r *replica) fails(t *testing.T, passes uint64) {
+	t.Helper()
+	for late := time.After(patience); ; {
+		families, err := r.metrics.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			for _, metric := range family.GetMetric() {
+				if family.GetName() == "mailpush_scheduler_pass_duration_seconds" && metric.GetLabel()[0].GetValue() == "error" &&
+					metric.GetHistogram().GetSampleCount() >= passes {
+					return
+				}
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-late:
+			t.Fatalf("%d passes have not failed", passes)
+		}
 	}
 }
 
