@@ -28,6 +28,9 @@ type Member struct {
 	lease  *lease
 	// created is the revision the worker's key was made at.
 	created int64
+	// guarded is the watch over the worker's key, which unguard ends.
+	guarded sync.WaitGroup
+	unguard context.CancelFunc
 
 	mu      sync.Mutex
 	worker  *clusterv1.Worker
@@ -48,6 +51,9 @@ func (c *Client) Join(ctx context.Context, worker *clusterv1.Worker) (*Member, e
 	if err := m.register(ctx); err != nil {
 		return nil, fmt.Errorf("joining the cluster: %w", errors.Join(err, held.close(context.WithoutCancel(ctx))))
 	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	m.unguard = cancel
+	m.guarded.Go(func() { m.guard(life) })
 	return m, nil
 }
 
@@ -197,6 +203,8 @@ func (m *Member) Drain(ctx context.Context, draining bool) error {
 // Leave ends the right to act and the registration. The worker's want and have stay
 // behind for the leader, who needs them to hand the shards on.
 func (m *Member) Leave(ctx context.Context) error {
+	m.unguard()
+	m.guarded.Wait()
 	if err := m.lease.close(ctx); err != nil {
 		return fmt.Errorf("leaving the cluster: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
@@ -102,6 +103,49 @@ func TestReportOfARegistrationTakenAway(t *testing.T) {
 		t.Errorf("got %v, want ErrLost", err)
 	}
 	ended(t, member.Lost(), "the right of one whose key is gone")
+}
+
+// The leader takes a worker whose key is gone for gone.
+func TestDeletedRegistrationIsOverAtOnce(t *testing.T) {
+	t.Parallel()
+	config := fresh(t)
+	member := join(t, open(t, config))
+	if _, err := raw(t).Delete(t.Context(), config.Prefix+"/worker/"+member.ID()); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, member.Lost(), "the right of one whose key is gone")
+}
+
+func TestOverwrittenRegistrationIsStoredAgain(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{"garbage": "\xff", "a later format": "\x08\x02", "another's": "\x08\x01\x12\x01b"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := fresh(t)
+			client := open(t, config)
+			member, etcd := join(t, client), raw(t)
+			if err := member.Drain(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			key := config.Prefix + "/worker/" + member.ID()
+			before := entry(t, client, member.ID()).Worker
+			// Without its lease, too.
+			written, err := etcd.Put(t.Context(), key, value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			receive(t, etcd.Watch(t.Context(), key, clientv3.WithRev(written.Header.GetRevision()+1)), "mended key")
+			if got := entry(t, client, member.ID()); !proto.Equal(got.Worker, before) {
+				t.Errorf("%v was mended to %+v", before, got)
+			}
+			if err := member.Leave(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := entry(t, client, member.ID()); got.Worker != nil {
+				t.Error("the mended key outlives its lease")
+			}
+		})
+	}
 }
 
 func TestDrainKeepsTheLease(t *testing.T) {

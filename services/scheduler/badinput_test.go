@@ -85,13 +85,10 @@ func marshal(t *testing.T, message proto.Message) string {
 func TestBrokenValueConcernsItsWorkerOnly(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ key, value, says string }{
-		"garbage for a plan":       {"/want/", "\xffgarbage", "the value is not mailpush's"},
-		"a later plan":             {"/want/", marshal(t, &clusterv1.Want{Format: 2}), "the value has format 2, this program knows formats up to 1"},
-		"garbage for a report":     {"/have/", "\xffgarbage", "the value is not mailpush's"},
-		"a later report":           {"/have/", marshal(t, &clusterv1.Have{Format: 2}), "the value has format 2, this program knows formats up to 1"},
-		"garbage for a worker":     {"/worker/", "\xffgarbage", "the value is not mailpush's"},
-		"a later worker":           {"/worker/", marshal(t, &clusterv1.Worker{Format: 2}), "the value has format 2, this program knows formats up to 1"},
-		"somebody else's for ours": {"/worker/", marshal(t, &clusterv1.Worker{Format: 1, Id: "x"}), "the value belongs to worker"},
+		"garbage for a plan":   {"/want/", "\xffgarbage", "the value is not mailpush's"},
+		"a later plan":         {"/want/", marshal(t, &clusterv1.Want{Format: 2}), "the value has format 2, this program knows formats up to 1"},
+		"garbage for a report": {"/have/", "\xffgarbage", "the value is not mailpush's"},
+		"a later report":       {"/have/", marshal(t, &clusterv1.Have{Format: 2}), "the value has format 2, this program knows formats up to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -136,6 +133,42 @@ func TestBrokenValueConcernsItsWorkerOnly(t *testing.T) {
 			first.until(t, shards)
 		})
 	}
+}
+
+// Whatever somebody else keeps in our place is named, and left where it is. Only under
+// one id in worker/ and in want/ it would be a live worker whose plan nobody knows.
+func TestForeignKeysAreNamedAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	log, etcd := b.record(), dial(t, endpoints[0])
+	named := []string{"/leader/stranger", "/worker/one", "/want/another", "/have/third"}
+	foreign := append([]string{"/stranger", "/cfg/stranger", "/worker"}, named...)
+	for _, key := range foreign {
+		if err := etcd.Put(t.Context(), b.config.Prefix+key, "\xffgarbage"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.start(t, "one")
+	first := b.join(t)
+	first.until(t, shards)
+	second := b.join(t)
+	second.until(t, shards/2)
+	for _, key := range named {
+		log.until(t, "key "+b.config.Prefix+key+": ")
+	}
+	for _, key := range foreign {
+		if value, err := etcd.Get(t.Context(), b.config.Prefix+key); err != nil || value != "\xffgarbage" {
+			t.Errorf("%s: %q, %v, want it left alone", key, value, err)
+		}
+		if err := etcd.Delete(t.Context(), b.config.Prefix+key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log.until(t, "all keys in etcd can be read again")
+	if err := first.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second.until(t, shards)
 }
 
 // ended waits until a channel is closed.

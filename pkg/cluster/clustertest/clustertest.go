@@ -57,6 +57,12 @@ func (r *Raw) Put(ctx context.Context, key, value string) error {
 	return err
 }
 
+// Delete deletes a key.
+func (r *Raw) Delete(ctx context.Context, key string) error {
+	_, err := r.etcd.Delete(ctx, key)
+	return err
+}
+
 // Fill writes until etcd has no space left and says so to everybody.
 func (r *Raw) Fill(ctx context.Context) error {
 	filler := strings.Repeat("x", 256<<10)
