@@ -22,6 +22,7 @@ func FuzzDecode(f *testing.F) {
 		&clusterv1.Want{Format: 1, Granted: []*mailv1.ShardSet{set}, Revoked: []*clusterv1.Revocation{{Shards: set}}},
 		&clusterv1.Have{Format: 1, Held: []*mailv1.ShardSet{set}},
 		&clusterv1.Have{Format: 2},
+		&clusterv1.Config{Format: 1, Shards: 8, LeaseTtlSeconds: 5, Name: "mailpush"},
 	} {
 		value, err := proto.Marshal(message)
 		if err != nil {
@@ -33,7 +34,15 @@ func FuzzDecode(f *testing.F) {
 		_, worker := decodeWorker("key", "a", value)
 		want, wantErr := decodeWant("key", value)
 		have, haveErr := decodeHave("key", value)
-		for _, err := range []error{worker, wantErr, haveErr} {
+		client := &Client{settings: new(clusterv1.Config)}
+		settings := decode("key", value, client.settings)
+		if settings == nil {
+			settings = client.compare("key")
+		}
+		if n := client.settings.GetShards(); settings == nil && (n == 0 || n&(n-1) != 0) {
+			t.Errorf("a cluster of %d shards", n)
+		}
+		for _, err := range []error{worker, wantErr, haveErr, settings} {
 			if err != nil && fault.KindOf(err) != fault.DataLoss {
 				t.Errorf("%v is not of kind DataLoss", err)
 			}

@@ -98,11 +98,11 @@ func (c *Client) why(etcd *clientv3.Client, err error) error {
 func (c *Client) greet(ctx context.Context, endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" {
-		return nil //nolint:nilerr // a bare address or a socket, neither of which has TLS
+		return nil // a bare address or a socket, neither of which has TLS
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
 	if err != nil {
-		return nil //nolint:nilerr // that is no matter of TLS
+		return nil // that is no matter of TLS
 	}
 	defer conn.Close()
 	if c.config.TLS == nil {
@@ -117,7 +117,7 @@ func (c *Client) greet(ctx context.Context, endpoint string) error {
 	config.NextProtos = []string{"h2"}
 	secure := tls.Client(conn, config)
 	err = secure.HandshakeContext(ctx)
-	if _, clear := errors.AsType[tls.RecordHeaderError](err); clear || errors.Is(err, io.EOF) {
+	if _, plain := errors.AsType[tls.RecordHeaderError](err); plain || errors.Is(err, io.EOF) {
 		return fmt.Errorf("it ends the TLS handshake, as one that speaks clear text does: %w", err)
 	}
 	if err != nil {

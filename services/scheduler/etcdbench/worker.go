@@ -94,7 +94,7 @@ func (w *worker) carryOut(ctx context.Context, effect hold.Effect) hold.Event {
 		}
 		return hold.Loaded{Read: effect}
 	case hold.Release:
-		return hold.Drained{Claims: effect.Claims}
+		return hold.Drained(effect)
 	case hold.Report:
 		w.ended.Go(func() {
 			err := w.member.Report(ctx, effect.Have)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -126,7 +127,7 @@ func (w *world) startVictim(ctx context.Context) (err error) {
 
 func (w *world) stopWorkers(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
-	all := append(w.workers, w.victim)
+	all := slices.Concat(w.workers, []*worker{w.victim})
 	sideBySide(len(all), func(i int) {
 		if all[i] != nil {
 			all[i].stop(ctx)
