@@ -10,8 +10,9 @@ import (
 )
 
 // guard watches the registration's own key, which nobody else should touch, until ctx
-// ends. When it is deleted the registration is over at once, as the leader takes it
-// for gone; when it is overwritten it is stored again, under its lease.
+// ends. When it is deleted while the right to act is current, the registration is over
+// at once, as the leader takes it for gone; when it is overwritten it is stored again,
+// under its lease.
 func (m *Member) guard(ctx context.Context) {
 	key := m.key()
 	watched := &feed{
@@ -24,7 +25,13 @@ func (m *Member) guard(ctx context.Context) {
 				m.restore(ctx)
 			}
 		},
-		deleted: func(string) { m.lease.lose() },
+		deleted: func(string) {
+			// In doubt it may have run out in an etcd that is going down, where nobody
+			// takes over: whether it is over is for the renewals to find out.
+			if m.lease.held() {
+				m.lease.lose()
+			}
+		},
 	}
 	watched.run(ctx)
 }
