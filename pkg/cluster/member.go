@@ -26,6 +26,7 @@ var ErrLost = errors.New("the registration in the cluster has ended")
 type Member struct {
 	client *Client
 	lease  *lease
+	id     string
 	// created is the revision the worker's key was made at.
 	created int64
 	// guarded is the watch over the worker's key, which unguard ends.
@@ -46,8 +47,8 @@ func (c *Client) Join(ctx context.Context, worker *clusterv1.Worker) (*Member, e
 	if err != nil {
 		return nil, fmt.Errorf("joining the cluster: %w", err)
 	}
-	m := &Member{client: c, lease: held, worker: proto.CloneOf(worker)}
-	m.worker.Format, m.worker.Id, m.worker.StartedAt = format, newID(), timestamppb.Now()
+	m := &Member{client: c, lease: held, id: newID(), worker: proto.CloneOf(worker)}
+	m.worker.Format, m.worker.Id, m.worker.StartedAt = format, m.id, timestamppb.Now()
 	if err := m.register(ctx); err != nil {
 		return nil, fmt.Errorf("joining the cluster: %w", errors.Join(err, held.close(context.WithoutCancel(ctx))))
 	}
@@ -94,7 +95,7 @@ func (m *Member) register(ctx context.Context) error {
 func (m *Member) key() string { return m.client.keys.worker(m.ID()) }
 
 // ID returns the id of this registration, in the worker's logs and in every list.
-func (m *Member) ID() string { return m.worker.GetId() }
+func (m *Member) ID() string { return m.id }
 
 // Lost is closed when the registration is over: its key is gone. Join again for a
 // new one.
