@@ -40,6 +40,7 @@ type takeovers struct {
 type bed struct {
 	mailpush  *rig.Mailpush
 	store     *imaptest.Many
+	endpoint  *rig.Endpoint
 	workers   []*rig.Child
 	listeners int
 }
@@ -81,6 +82,9 @@ func newBed(ctx context.Context, ttl time.Duration, listeners int) (*bed, func()
 		if b.store != nil {
 			err = errors.Join(err, b.store.Close())
 		}
+		if b.endpoint != nil {
+			err = errors.Join(err, b.endpoint.Close())
+		}
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := b.start(ctx, dir, ttl); err != nil {
@@ -92,6 +96,9 @@ func newBed(ctx context.Context, ttl time.Duration, listeners int) (*bed, func()
 func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 	var err error
 	if b.store, err = imaptest.NewMany(""); err != nil {
+		return err
+	}
+	if b.endpoint, err = rig.NewEndpoint(ctx); err != nil {
 		return err
 	}
 	ca := filepath.Join(dir, "imap-ca.crt")
@@ -115,7 +122,7 @@ func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 	for n := range b.listeners {
 		// The first waits until a worker is known to all.
 		if err := b.mailpush.Await(ctx, "a subscription", func(ctx context.Context) error {
-			return b.mailpush.Subscribe(ctx, rig.Box(n), "http://127.0.0.1:1")
+			return b.mailpush.Subscribe(ctx, rig.Box(n), b.endpoint.URL)
 		}); err != nil {
 			return err
 		}

@@ -36,6 +36,11 @@ func measureMemory(ctx context.Context, n int) (_ memoryUse, err error) {
 		return memoryUse{}, err
 	}
 	defer double.Stop()
+	endpoint, err := rig.NewEndpoint(ctx)
+	if err != nil {
+		return memoryUse{}, err
+	}
+	defer func() { err = errors.Join(err, endpoint.Close()) }()
 	store := settings.Store{Address: address, TLS: settings.TLSImplicit, CAFile: filepath.Join(dir, "imap-ca.crt"), ServerName: "localhost"}
 	mailpush, err := rig.New(ctx, rig.Options{
 		Dir: filepath.Join(dir, "data"), Store: store, Services: []string{identity.Admin, identity.Vault, identity.Scheduler},
@@ -52,7 +57,7 @@ func measureMemory(ctx context.Context, n int) (_ memoryUse, err error) {
 
 	// The first subscriptions wait until the worker is known to all.
 	if err := mailpush.Await(ctx, "the worker", func(ctx context.Context) error {
-		return mailpush.Subscribe(ctx, rig.Box(0), "http://127.0.0.1:1")
+		return mailpush.Subscribe(ctx, rig.Box(0), endpoint.URL)
 	}); err != nil {
 		return memoryUse{}, err
 	}
@@ -63,18 +68,18 @@ func measureMemory(ctx context.Context, n int) (_ memoryUse, err error) {
 	if use.before, err = worker.Resident(ctx); err != nil {
 		return memoryUse{}, err
 	}
-	if err := subscribeAll(ctx, mailpush, n); err != nil {
+	if err := subscribeAll(ctx, mailpush, n, endpoint.URL); err != nil {
 		return memoryUse{}, err
 	}
 	use.after, err = worker.Resident(ctx)
 	return use, err
 }
 
-func subscribeAll(ctx context.Context, mailpush *rig.Mailpush, n int) error {
+func subscribeAll(ctx context.Context, mailpush *rig.Mailpush, n int, url string) error {
 	group, calls := errgroup.WithContext(ctx)
 	group.SetLimit(subscribers)
 	for i := 1; i < n; i++ {
-		group.Go(func() error { return mailpush.Subscribe(calls, rig.Box(i), "http://127.0.0.1:1") })
+		group.Go(func() error { return mailpush.Subscribe(calls, rig.Box(i), url) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
