@@ -27,11 +27,15 @@ func NewFolder() *Folder {
 func (f *Folder) Add(n int) uint32 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.add(n)
+	return f.uidNext - 1
+}
+
+func (f *Folder) add(n int) {
 	for range n {
 		f.uids = append(f.uids, f.uidNext)
 		f.uidNext++
 	}
-	return f.uidNext - 1
 }
 
 // Expunge removes the mails of a range of UIDs without telling anybody.
@@ -46,6 +50,15 @@ func (f *Folder) Reset(uidValidity uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.uidValidity, f.uidNext, f.uids = uidValidity, 1, nil
+}
+
+// Rewind leaves n mails with the first UIDs there are, under the same UIDVALIDITY, as
+// a server does that is restored from an old backup.
+func (f *Folder) Rewind(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.uidNext, f.uids = 1, nil
+	f.add(n)
 }
 
 // Announce tells all sessions in IDLE how many mails there are.

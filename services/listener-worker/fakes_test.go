@@ -136,11 +136,16 @@ func (r *fakeRegistry) CommitCursors(
 	return connect.NewResponse(response), nil
 }
 
+// store keeps a cursor, but none that goes back without saying so.
 func (r *fakeRegistry) store(row *registryv1.SubscriptionCursor) {
+	next := row.GetCursor()
 	for _, mailbox := range r.mailboxes {
 		for _, subscription := range mailbox.GetSubscriptions() {
-			if subscription.GetId() == row.GetSubscriptionId() {
-				subscription.Cursors = []*mailv1.Cursor{row.GetCursor()}
+			back := slices.ContainsFunc(subscription.GetCursors(), func(old *mailv1.Cursor) bool {
+				return old.GetUidValidity() == next.GetUidValidity() && old.GetUid() > next.GetUid()
+			})
+			if subscription.GetId() == row.GetSubscriptionId() && (row.GetRewind() || !back) {
+				subscription.Cursors = []*mailv1.Cursor{next}
 			}
 		}
 	}

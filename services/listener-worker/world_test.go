@@ -88,7 +88,8 @@ type world struct {
 	hook      *receiver
 	registryA string
 	vaultA    string
-	log       io.Writer // of workers that start from now on
+	log       io.Writer            // of workers that start from now on
+	metrics   *prometheus.Registry // of the worker that started last
 }
 
 func newWorld(t *testing.T) *world {
@@ -138,10 +139,11 @@ func (w *world) startWorker() (address string, stop func()) {
 		w.t.Fatal(err)
 	}
 	listener := listenTCP(w.t)
+	w.metrics = prometheus.NewRegistry()
 	s, err := worker.New(worker.Config{
 		Listener: listener, Cluster: w.config, RegistryAddrs: []string{w.registryA}, VaultAddrs: []string{w.vaultA},
 		Instance: "test", AllowHTTPWebhooks: true, AllowPrivateWebhooks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-	}, service.Runtime{Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: prometheus.NewRegistry(), Identity: id, Version: "test"})
+	}, service.Runtime{Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics, Identity: id, Version: "test"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -272,19 +274,22 @@ type receiver struct {
 	url  string
 	got  chan received
 	mu   sync.Mutex
-	fail int           // how many requests to answer with 500
-	hold chan struct{} // when not nil, requests wait until it is closed
+	fail int                 // how many requests to answer with 500
+	busy func(received) bool // tells which requests to answer with 503; nil means none
+	hold chan struct{}       // when not nil, requests wait until it is closed
 }
 
 type received struct {
-	id   string
-	keys int // how many signatures it carries
-	body struct {
+	id      string
+	keys    int // how many signatures it carries
+	refused bool
+	body    struct {
 		Type string `json:"type"`
 		Data struct {
-			UserID string `json:"userId"`
-			Cursor uint32 `json:"cursor"`
-			Events []struct {
+			UserID      string `json:"userId"`
+			UIDValidity uint32 `json:"uidValidity"`
+			Cursor      uint32 `json:"cursor"`
+			Events      []struct {
 				ID      string `json:"id"`
 				UID     uint32 `json:"uid"`
 				Subject string `json:"subject"`
@@ -311,9 +316,14 @@ func newReceiver(t *testing.T) *receiver {
 		}
 		r.mu.Lock()
 		hold := r.hold
-		if r.fail > 0 {
+		switch {
+		case r.fail > 0:
 			r.fail--
+			push.refused = true
 			w.WriteHeader(http.StatusInternalServerError)
+		case r.busy != nil && r.busy(push):
+			push.refused = true
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		r.mu.Unlock()
 		r.got <- push
@@ -338,4 +348,25 @@ func (r *receiver) failNext(count int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fail = count
+}
+
+// busyFor has those requests answered with 503.
+func (r *receiver) busyFor(busy func(received) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy = busy
+}
+
+func everything(received) bool { return true }
+
+// subject tells which requests speak of a mail.
+func subject(of string) func(received) bool {
+	return func(push received) bool {
+		for _, event := range push.body.Data.Events {
+			if event.Subject == of {
+				return true
+			}
+		}
+		return false
+	}
 }
