@@ -4,6 +4,7 @@
 package dovecottest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,6 +26,23 @@ func (s *Server) Renumber(name string) error {
 		if err := os.Remove(file); err != nil {
 			return fmt.Errorf("renumbering %q: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// Swap puts the mail that was set aside in the place of a user's mail, and sets that
+// aside, as one does with a backup: sessions that are open go on with what has gone.
+// At first there is nothing set aside.
+func (s *Server) Swap(name string) error {
+	mail, aside := filepath.Join(s.home(name), "Maildir"), filepath.Join(s.home(name), "aside")
+	if err := os.Rename(mail, aside+".next"); err != nil {
+		return fmt.Errorf("setting the mail of %q aside: %w", name, err)
+	}
+	if err := os.Rename(aside, mail); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("putting back the mail of %q: %w", name, err)
+	}
+	if err := os.Rename(aside+".next", aside); err != nil {
+		return fmt.Errorf("setting the mail of %q aside: %w", name, err)
 	}
 	return nil
 }

@@ -84,13 +84,11 @@ func (c *conn) Idle() error {
 }
 
 // Check implements [listener.Conn].
-func (c *conn) Check(sync bool) (listener.Box, time.Time, error) {
+func (c *conn) Check(look listener.Look) (listener.Box, time.Time, error) {
 	c.wire.begin(stepStatus, c.timeout, smallAnswer)
 	ended := c.endIdle()
-	if sync {
-		if failure := c.noop(ended); failure != nil {
-			return listener.Box{}, time.Time{}, failure
-		}
+	if failure := c.refresh(look, ended); failure != nil {
+		return listener.Box{}, time.Time{}, failure
 	}
 	c.announced.Store(false) // what comes from here on may be too late for this look
 	c.hushed.Store(false)
@@ -106,10 +104,22 @@ func (c *conn) Check(sync bool) (listener.Box, time.Time, error) {
 	return box, heard, nil
 }
 
-// noop makes the mail store look at the folder. Its word of changes needs no
+// refresh makes the mail store look at the folder. Its word of changes needs no
 // look of its own, since one is under way.
+func (c *conn) refresh(look listener.Look, ended func() error) *listener.Failure {
+	switch look {
+	case listener.Ask:
+	case listener.Sync:
+		c.hushed.Store(true)
+		return c.noop(ended)
+	case listener.Reopen:
+		c.hushed.Store(true)
+		return c.reopen(ended)
+	}
+	return nil
+}
+
 func (c *conn) noop(ended func() error) *listener.Failure {
-	c.hushed.Store(true)
 	c.wire.begin(stepNoop, c.timeout, smallAnswer)
 	cmd := c.client.Noop()
 	if err := ended(); err != nil {
@@ -118,6 +128,18 @@ func (c *conn) noop(ended func() error) *listener.Failure {
 	if err := cmd.Wait(); err != nil {
 		return c.wire.classify(err)
 	}
+	return nil
+}
+
+// reopen opens the folder again, whatever is there now.
+func (c *conn) reopen(ended func() error) *listener.Failure {
+	if err := ended(); err != nil {
+		return c.wire.classify(err)
+	}
+	if _, failure := c.examine(); failure != nil {
+		return failure
+	}
+	c.wire.begin(stepStatus, c.timeout, smallAnswer)
 	return nil
 }
 

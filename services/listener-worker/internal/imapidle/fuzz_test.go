@@ -86,7 +86,7 @@ func converse(t *testing.T, c listener.Conn) {
 			t.Errorf("mail %d of 1:%d", mail.UID, upto)
 		}
 	}
-	if _, _, err = c.Check(true); err != nil {
+	if _, _, err = c.Check(listener.Sync); err != nil {
 		mustBeFailure(t, err)
 	}
 }

@@ -112,7 +112,7 @@ func idle(c listener.Conn, e listener.Idle) listener.Event {
 }
 
 func check(c listener.Conn, e listener.Check) listener.Event {
-	box, noticed, err := c.Check(e.Sync)
+	box, noticed, err := c.Check(e.Look)
 	if err != nil {
 		return listener.Failed{Conn: e.Conn, Failure: asFailure(err)}
 	}

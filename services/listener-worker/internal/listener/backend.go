@@ -50,9 +50,9 @@ type Conn interface {
 	// Idle returns when the mail store has confirmed IDLE, which then stands until
 	// the next operation.
 	Idle() error
-	// Check returns where the folder ends. With sync the mail store is made to look
-	// first; the time is when it spoke of a change while doing so, or zero.
-	Check(sync bool) (Box, time.Time, error)
+	// Check returns where the folder ends. The time is when the mail store spoke of a
+	// change while it was made to look, or zero.
+	Check(look Look) (Box, time.Time, error)
 	// Fetch returns mails of the UIDs from to upto, by ascending UID, and the last
 	// UID that it covered, which may be lower than upto.
 	Fetch(from, upto uint32) ([]Mail, uint32, error)

@@ -20,7 +20,7 @@ func (m *Machine) open(now time.Time) {
 
 func (m *Machine) opened(e Opened, now time.Time) {
 	m.op = opNone
-	m.openedAt = now
+	m.openedAt, m.folderAt = now, now
 	m.doubts = 0
 	m.canIdle = e.CanIdle
 	m.status.CredentialVersion = max(m.status.CredentialVersion, e.Version)
@@ -62,7 +62,7 @@ func (m *Machine) dropConnection() {
 	m.op = opNone
 	m.openedAt = time.Time{}
 	m.idling, m.settling, m.lingers = false, false, false
-	m.changed, m.sync, m.noticedAt = false, false, time.Time{} // the next opening looks anyway
+	m.changed, m.look, m.noticedAt = false, Ask, time.Time{} // the next opening looks anyway
 	m.wake = time.Time{}
 }
 

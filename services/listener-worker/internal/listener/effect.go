@@ -22,9 +22,7 @@ type (
 	// Check ends IDLE where it stands and asks where the folder ends.
 	Check struct {
 		Conn uint64
-		// Sync asks the mail store to look at the folder first (NOOP), for when it did
-		// not speak by itself.
-		Sync bool
+		Look Look
 	}
 
 	// Fetch ends IDLE where it stands and reads mails of the UIDs From to Upto; it

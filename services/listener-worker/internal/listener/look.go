@@ -5,6 +5,19 @@ package listener
 
 import "time"
 
+// Look is how a mail store is asked where the folder ends.
+type Look int
+
+// The looks.
+const (
+	// Ask takes what the mail store knows, for it has just spoken.
+	Ask Look = iota
+	// Sync has it look at the folder first (NOOP), for when it did not speak by itself.
+	Sync
+	// Reopen has it open the folder again first (EXAMINE).
+	Reopen
+)
+
 // noticed remembers that the mail store spoke, in whatever phase it did so
 // (RFC 9051 section 5.2), and looks as soon as the connection is free.
 func (m *Machine) noticed(e Noticed, now time.Time) {
@@ -15,11 +28,24 @@ func (m *Machine) noticed(e Noticed, now time.Time) {
 	m.next(now)
 }
 
-func (m *Machine) check() {
+func (m *Machine) check(now time.Time) {
 	m.op = opCheck
 	m.wake = time.Time{}
-	m.do(Check{Conn: m.conn, Sync: m.sync})
-	m.changed, m.sync = false, false
+	if m.look == Reopen {
+		m.folderAt = now
+	}
+	m.do(Check{Conn: m.conn, Look: m.look})
+	m.changed, m.look = false, Ask
+}
+
+// ownLook is how to look when the mail store has not spoken. A folder that has been
+// open for long is opened again: the mail store may have put another in its place, and
+// some answer for the one that a session has open until it ends.
+func (m *Machine) ownLook(now time.Time) Look {
+	if now.Sub(m.folderAt) >= m.settings.IdleRefresh/2 {
+		return Reopen
+	}
+	return Sync
 }
 
 // checked compares where the folder ends with what was known. What is noticed

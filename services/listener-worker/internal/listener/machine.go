@@ -30,6 +30,7 @@ type Machine struct {
 	conn     uint64    // number of the connection, grown when one is given up
 	op       operation // in flight on it
 	openedAt time.Time // when it was opened; zero while there is none
+	folderAt time.Time // when the folder was opened on it, or opened again
 	canIdle  bool
 	idling   bool // IDLE stands
 	settling bool // the last look found something new: look again soon
@@ -37,7 +38,7 @@ type Machine struct {
 
 	box       Box
 	changed   bool      // the mail store spoke of a change that was not looked at
-	sync      bool      // that look is ours, not the mail store's idea
+	look      Look      // how to: more than Ask when it is our idea, not the mail store's
 	noticedAt time.Time // when it spoke
 
 	fetchWanted bool
@@ -128,7 +129,7 @@ func (m *Machine) next(now time.Time) {
 	switch {
 	case m.op != opNone || m.openedAt.IsZero():
 	case m.changed:
-		m.check()
+		m.check(now)
 	case m.fetchWanted:
 		m.startFetch(now)
 	case m.lingers:
@@ -155,7 +156,7 @@ func (m *Machine) timer(now time.Time) {
 		m.lingers = false
 		m.next(now)
 	default:
-		m.changed, m.sync = true, true
+		m.changed, m.look = true, m.ownLook(now)
 		m.next(now)
 	}
 }

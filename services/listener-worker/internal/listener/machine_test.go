@@ -73,10 +73,10 @@ func TestStories(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]step{
 		"the first look after opening is soon, the next at the refresh": append(opening(),
-			step{6, Timer{}, []Effect{Check{Conn: 1, Sync: true}, SetTimer{}}, idle},
+			step{6, Timer{}, []Effect{Check{Conn: 1, Look: Sync}, SetTimer{}}, idle},
 			step{6, Checked{Conn: 1, Box: box(5)}, []Effect{Idle{Conn: 1}}, idle},
 			step{7, Idling{Conn: 1}, []Effect{SetTimer{At: at(7 + refresh)}}, idle},
-			step{7 + refresh, Timer{}, []Effect{Check{Conn: 1, Sync: true}, SetTimer{}}, idle},
+			step{7 + refresh, Timer{}, []Effect{Check{Conn: 1, Look: Reopen}, SetTimer{}}, idle},
 		),
 		"mail is reported with the time of the mail store's word, fetched at once, and looked after": append(opening(),
 			step{3, Noticed{Conn: 1, At: at(2.9)}, []Effect{Check{Conn: 1}, SetTimer{}}, idle},
@@ -119,7 +119,7 @@ func TestStories(t *testing.T) {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
 			{0, Opened{Conn: 1, Box: box(5), Version: 1}, []Effect{ReportHead{Box: box(5), Noticed: at(0)}, SetTimer{At: at(0.02)}}, connecting},
 			{0.02, Timer{}, []Effect{SetTimer{At: at(60.02)}}, polling},
-			{60.02, Timer{}, []Effect{Check{Conn: 1, Sync: true}, SetTimer{}}, polling},
+			{60.02, Timer{}, []Effect{Check{Conn: 1, Look: Sync}, SetTimer{}}, polling},
 			{60.1, Checked{Conn: 1, Box: box(6), Noticed: at(60.05)}, []Effect{ReportHead{Box: box(6), Noticed: at(60.05)}, SetTimer{At: at(60.12)}}, polling},
 			{60.12, Timer{}, []Effect{SetTimer{At: at(120.12)}}, polling},
 		},
