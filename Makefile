@@ -13,6 +13,9 @@ BINARIES := $(SERVICES) mailpush pushusers
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
+# Several programs, one list of results at the end.
+RESULTS_LAST := awk '/^result: / { results = results $$0 "\n"; next } { print; fflush() } END { printf "%s", results }'
+
 # The lanes of `make lint`, quickest first; each is a target of its own.
 LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-vet lint-modules lint-go
 
@@ -108,10 +111,10 @@ bench: ## measure push latency and memory per idle listener
 
 .PHONY: bench-scheduler
 bench-scheduler: ## measure the scheduler: decisions beside other schemes, faults, etcd, take-over, drain
-	go run ./services/scheduler/bench
-	go run ./services/scheduler/sim -schedules 20000
-	go run ./services/scheduler/etcdbench
-	go run ./cmd/bench-scheduler
+	{ go run ./services/scheduler/bench; \
+	  go run ./services/scheduler/sim -schedules 20000; \
+	  go run ./services/scheduler/etcdbench; \
+	  go run ./cmd/bench-scheduler; } | $(RESULTS_LAST)
 
 .PHONY: bench-delivery
 bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpoint that hangs
