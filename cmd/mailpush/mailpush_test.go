@@ -5,6 +5,8 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,6 +37,27 @@ func TestDemoEndsWithItsTime(t *testing.T) {
 	}
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Whoever subscribes the demo receiver a second time waits for nobody to look at pings.
+func TestReceiverAnswersEveryPing(t *testing.T) {
+	t.Parallel()
+	r, err := newReceiver(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	for range 3 {
+		body := strings.NewReader(`{"type":"ping","data":{"challenge":"so be it"}}`)
+		answer, err := http.Post(r.url, "application/json", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(answer.Body)
+		if _ = answer.Body.Close(); err != nil || answer.StatusCode != http.StatusOK || string(said) != "so be it" {
+			t.Fatalf("%d %q, %v", answer.StatusCode, said, err)
+		}
 	}
 }
 
