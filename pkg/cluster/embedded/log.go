@@ -49,14 +49,21 @@ func ofNoConcern(message string) bool {
 		message == "simple token is not cryptographically signed"
 }
 
+// slowRequest is said of a single request that took 100 ms, as any may on a machine
+// with other work.
+const slowRequest = "apply request took too long"
+
 // Write implements [zapcore.Core].
 func (c core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	if ofNoConcern(entry.Message) {
 		return nil
 	}
 	level := slog.LevelWarn
-	if entry.Level > zapcore.WarnLevel {
+	switch {
+	case entry.Level > zapcore.WarnLevel:
 		level = slog.LevelError
+	case entry.Message == slowRequest:
+		level = slog.LevelInfo
 	}
 	c.log.With("text", entry.Message).Log(context.Background(), level, "etcd says", attributes(fields)...)
 	return nil
