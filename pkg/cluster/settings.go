@@ -52,21 +52,10 @@ func (c *Client) found(ctx context.Context, key string) error {
 		Shards:          cmp.Or(c.config.Shards, DefaultShards),
 		LeaseTtlSeconds: uint32(cmp.Or(c.config.LeaseTTL, DefaultLeaseTTL) / time.Second),
 	}
-	value, err := encode(fresh)
-	if err != nil {
+	ours, err := c.put(ctx, key, clientv3.Compare(clientv3.CreateRevision(key), "=", 0), fresh)
+	if err != nil || !ours {
 		return err
 	}
-	response, err := c.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, value)).
-		Commit()
-	if err != nil {
-		return c.unreachable(err)
-	}
-	if !response.Succeeded {
-		return c.settle(ctx) // somebody else was faster
-	}
-	c.settings = fresh
 	c.log.InfoContext(ctx, "made a new cluster", "prefix", string(c.keys), "cluster_id", fresh.GetClusterId(), "shards", fresh.GetShards())
 	return nil
 }
@@ -76,22 +65,26 @@ func (c *Client) found(ctx context.Context, key string) error {
 func (c *Client) call(ctx context.Context, key string, revision int64) error {
 	named := proto.CloneOf(c.settings)
 	named.Name = c.config.Name
-	value, err := encode(named)
+	_, err := c.put(ctx, key, clientv3.Compare(clientv3.ModRevision(key), "=", revision), named)
+	return err
+}
+
+// put stores settings if the key is as it was read, and settles on those of somebody
+// else who was faster. ours tells which of the two happened.
+func (c *Client) put(ctx context.Context, key string, unchanged clientv3.Cmp, settings *clusterv1.Config) (ours bool, err error) {
+	value, err := encode(settings)
 	if err != nil {
-		return err
+		return false, err
 	}
-	response, err := c.etcd.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).
-		Then(clientv3.OpPut(key, value)).
-		Commit()
+	response, err := c.etcd.Txn(ctx).If(unchanged).Then(clientv3.OpPut(key, value)).Commit()
 	if err != nil {
-		return c.unreachable(err)
+		return false, c.unreachable(err)
 	}
 	if !response.Succeeded {
-		return c.settle(ctx) // somebody else was faster
+		return false, c.settle(ctx)
 	}
-	c.settings = named
-	return nil
+	c.settings = settings
+	return true, nil
 }
 
 // compare refuses settings other than those configured: two opinions on the number
