@@ -98,7 +98,7 @@ func New(ctx context.Context, dir string, out io.Writer) (*World, error) {
 
 func (w *World) start(ctx context.Context) error {
 	var err error
-	if err := w.startEtcd(); err != nil {
+	if err := w.startEtcd(ctx); err != nil {
 		return err
 	}
 	if w.store, err = imaptest.NewMany(""); err != nil {
@@ -111,12 +111,8 @@ func (w *World) start(ctx context.Context) error {
 	if err := os.WriteFile(ca, w.store.CA(), 0o600); err != nil {
 		return err
 	}
-	addresses, err := embedded.Places(2) // two free ports
-	if err != nil {
+	if w.reachable, err = rig.FreeAddresses(ctx, "127.0.0.1", 2); err != nil {
 		return err
-	}
-	for _, address := range addresses {
-		w.reachable = append(w.reachable, strings.TrimPrefix(address.PeerURL, "http://"))
 	}
 	data := filepath.Join(w.dir, "data")
 	w.mailpush, err = rig.New(ctx, rig.Options{
@@ -157,17 +153,17 @@ func (w *World) start(ctx context.Context) error {
 	return w.settle(ctx)
 }
 
-func (w *World) startEtcd() error {
+func (w *World) startEtcd(ctx context.Context) error {
 	places, err := embedded.Places(3)
 	if err != nil {
 		return err
 	}
-	clients, err := embedded.Places(3) // three more free ports
+	clients, err := rig.FreeAddresses(ctx, "127.0.0.1", len(places))
 	if err != nil {
 		return err
 	}
 	for i, place := range places {
-		m := &member{client: strings.TrimPrefix(clients[i].PeerURL, "http://")}
+		m := &member{client: clients[i]}
 		m.args = []string{etcdRole, filepath.Join(w.dir, place.Name), "http://" + m.client, place.Name, place.PeerURL, place.Members}
 		w.etcd = append(w.etcd, m)
 		if err := w.startMember(m); err != nil {
