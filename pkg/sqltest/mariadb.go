@@ -65,8 +65,10 @@ func findMariaDB() (mariadb, error) {
 }
 
 func (m mariadb) prepare(ctx context.Context, site site) error {
+	// A directory of its own for temporary tables here too: a server that starts
+	// removes those it finds, another's with them.
 	err := site.run(ctx, m.install, "--no-defaults", "--datadir="+filepath.Join(site.dir, "data"),
-		"--auth-root-authentication-method=normal", "--skip-test-db")
+		"--tmpdir="+site.dir, "--auth-root-authentication-method=normal", "--skip-test-db")
 	if err != nil {
 		return err
 	}

@@ -44,14 +44,7 @@ func TestServerIsGoneAfterStop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir, err := os.MkdirTemp("", "sqltest-") //nolint:usetesting // t.TempDir is closed to the server's user
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = os.RemoveAll(dir) }()
-			if err := os.Chmod(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
+			dir := openDirectory(t)
 			server, err := start(dir)
 			if err != nil {
 				t.Fatal(err)
@@ -75,4 +68,42 @@ func TestServerIsGoneAfterStop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestServersAreMadeSideBySide is what packages do whose tests run at once. Each
+// server that starts clears its temporary directory of another's tables.
+func TestServersAreMadeSideBySide(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Log("-short: on SQLite only")
+		return
+	}
+	dir := openDirectory(t)
+	for range 6 {
+		t.Run("mariadb", func(t *testing.T) {
+			t.Parallel()
+			server, err := sqltest.NewMariaDB(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// openDirectory is a temporary directory that a server's own user may enter, which
+// t.TempDir is not.
+func openDirectory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sqltest-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
