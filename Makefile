@@ -30,24 +30,28 @@ help: ## list the targets
 build: ## build the static binaries into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(BINARIES:%=./cmd/%)
 
-.PHONY: bin/mailpush
-bin/mailpush:
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mailpush
+.PHONY: bin/mailpush bin/pushusers
+bin/mailpush bin/pushusers:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/$(@F)
 
 .PHONY: demo
 demo: bin/mailpush ## show one mail arriving as one push, with everything in one process
 	bin/mailpush demo
 
 .PHONY: run
-run: bin/mailpush ## run everything in one process, with a data directory that survives restarts
+run: bin/mailpush bin/pushusers ## run everything in one process, with a data directory that survives restarts
 	bin/mailpush run
 
 ##@ Checking
 
+# Tests that run a cluster of processes: one after another, each has the machine alone.
+PROCESS_TESTS := /cmd/internal/(chaos|e2e|faults)$$
+
 .PHONY: test
 test: ## install what the tests need, then run all of them with the race detector
 	scripts/install-test-deps
-	go test -race -timeout 20m work
+	go test -race -count=1 -timeout 20m $$(go list work | grep -vE '$(PROCESS_TESTS)')
+	go test -race -count=1 -timeout 20m -p 1 $$(go list work | grep -E '$(PROCESS_TESTS)')
 
 .PHONY: test-short
 test-short: ## run the tests that need no external server, for the daily loop
@@ -70,7 +74,7 @@ lint-shell: ## shellcheck
 	scripts/check-shell
 
 .PHONY: lint-proto
-lint-proto: ## buf lint, and buf breaking against main
+lint-proto: ## buf lint, and buf breaking against the contract as last generated
 	scripts/buf lint
 	scripts/check-breaking
 
@@ -123,7 +127,7 @@ bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpo
 ##@ Changing
 
 .PHONY: generate
-generate: ## generate proto/gen from the .proto files with pinned tools
+generate: ## generate proto/gen from the .proto files with pinned tools, unless they break the contract
 	scripts/generate
 
 .PHONY: format
