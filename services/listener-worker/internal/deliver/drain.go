@@ -68,15 +68,32 @@ func (l *Loop) hurry(d *drain) {
 	l.settleDrains()
 }
 
-// settleDrains ends the drains that have come to rest.
+// settleDrains ends the drains that have come to rest. One waits for another of the
+// same claims: that has the requests in flight, when it came first.
 func (l *Loop) settleDrains() {
-	l.drains = slices.DeleteFunc(l.drains, func(d *drain) bool {
-		rest := d.inFlight == 0 && !l.commit.holds(d.claims)
-		if rest {
-			close(d.done)
+	var resting []*drain
+	for _, d := range l.drains {
+		busy := slices.ContainsFunc(l.drains, func(other *drain) bool {
+			return other.inFlight > 0 && d.shares(other)
+		})
+		if !busy && !l.commit.holds(d.claims) {
+			resting = append(resting, d)
 		}
-		return rest
-	})
+	}
+	for _, d := range resting {
+		close(d.done)
+	}
+	l.drains = slices.DeleteFunc(l.drains, func(d *drain) bool { return slices.Contains(resting, d) })
+}
+
+// shares tells whether a claim is in both.
+func (d *drain) shares(other *drain) bool {
+	for claim := range d.claims {
+		if other.claims[claim] {
+			return true
+		}
+	}
+	return false
 }
 
 // endDrain stops waiting and cuts off what is still in flight.
@@ -87,6 +104,7 @@ func (l *Loop) endDrain(d *drain) {
 		lane.drain = nil // what comes back late is not stored
 		return waits
 	})
+	l.settleDrains() // others may have waited for the same
 }
 
 // cut cuts off the requests of some of the lanes that the drain waits for.

@@ -70,6 +70,50 @@ func TestDrainEndsWhenTheRegistryHasEverything(t *testing.T) {
 	})
 }
 
+// A worker that stops while it hands shards over drains those a second time.
+func TestDrainWaitsForAnEarlierOneOfTheSame(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.answer = slow(3 * time.Second)
+		w.put(user(1), subscribed("a", "https://a.example/"))
+		w.deliverMail(user(1), 1)
+		pass(time.Second)
+		first := make(chan error, 1)
+		go func() { first <- w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}) }()
+		pass(time.Second)
+		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+			w.t.Fatal(err)
+		}
+		if w.stored("a") != 11 {
+			w.t.Errorf("the cursor stood at %d when the second drain ended, want 11", w.stored("a"))
+		}
+		if err := <-first; err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+func TestDrainEndsWithAnEarlierOneThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.answer = slow(time.Hour)
+		w.put(user(1), subscribed("a", "https://a.example/"))
+		w.deliverMail(user(1), 1)
+		pass(time.Second)
+		ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+		defer cancel()
+		first := make(chan error, 1)
+		go func() { first <- w.loop.Drain(ctx, []deliver.Claim{claim()}) }()
+		pass(time.Second)
+		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+			w.t.Error(err)
+		}
+		if err := <-first; !errors.Is(err, context.DeadlineExceeded) {
+			w.t.Errorf("the first drain: %v", err)
+		}
+	})
+}
+
 func TestDrainOfNothingIsAtOnce(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
