@@ -12,8 +12,12 @@ import (
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
+// MaxCursors is how many cursors and dead letters one group holds, give or take the
+// dead letters of one cursor.
+const MaxCursors = 5000
+
 const (
-	commitTimeout = 10 * time.Second
+	commitTimeout = 10 * time.Second       // for a group
 	minRetryDelay = 250 * time.Millisecond // after a call of the registry that failed; doubled
 	maxRetryDelay = 5 * time.Second
 )
@@ -51,6 +55,35 @@ func (c *committer) next() (time.Time, bool) {
 // stalled tells whether cursors have been waiting for longer than the bound.
 func (c *committer) stalled(now time.Time, bound time.Duration) bool {
 	return !c.since.IsZero() && now.Sub(c.since) > bound
+}
+
+// take takes out a group of what is waiting, small enough to be stored in time. All
+// of it could be more than the registry manages, time and again: what has come together
+// while it was away, of every worker at once.
+func (c *committer) take() rows {
+	c.inFlight = make(rows, min(len(c.waiting), MaxCursors))
+	room := MaxCursors
+	for at, e := range c.waiting {
+		if room <= 0 {
+			break
+		}
+		c.inFlight[at] = e
+		delete(c.waiting, at)
+		room -= 1 + len(e.letters)
+	}
+	return c.inFlight
+}
+
+// stored is the end of a group that was begun at some time. Without leftBehind, all
+// that waits now has come since.
+func (c *committer) stored(began time.Time, leftBehind bool) {
+	c.failures = 0
+	switch {
+	case len(c.waiting) == 0:
+		c.since = time.Time{}
+	case !leftBehind:
+		c.since = began
+	}
 }
 
 // latest is the newest cursor known of a row: one that has yet to be stored, or else
@@ -126,22 +159,21 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// startCommit stores what is waiting.
+// startCommit stores a group of what is waiting.
 func (l *Loop) startCommit() {
 	c := l.commit
-	c.inFlight, c.waiting = c.waiting, make(rows)
-	began := time.Now()
-	groups := c.inFlight.byClaim()
+	groups := c.take().byClaim()
+	began, leftBehind := time.Now(), len(c.waiting) > 0
 	l.beside(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, commitTimeout)
 		defer cancel()
 		refused, err := c.store.CommitCursors(ctx, groups)
-		l.post(func() { l.committed(began, refused, err) })
+		l.post(func() { l.committed(began, leftBehind, refused, err) })
 	})
 }
 
 // committed takes in the registry's answer.
-func (l *Loop) committed(began time.Time, refused []Claim, err error) {
+func (l *Loop) committed(began time.Time, leftBehind bool, refused []Claim, err error) {
 	c := l.commit
 	group := c.inFlight
 	c.inFlight = nil
@@ -149,11 +181,7 @@ func (l *Loop) committed(began time.Time, refused []Claim, err error) {
 		l.commitFailed(group, err)
 		return
 	}
-	c.failures = 0
-	c.since = time.Time{}
-	if len(c.waiting) > 0 {
-		c.since = began // no later than the oldest of them
-	}
+	c.stored(began, leftBehind)
 	l.metrics.commits.Add(float64(len(group)))
 	if len(refused) > 0 {
 		l.fenced(refused)

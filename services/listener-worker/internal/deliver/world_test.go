@@ -45,6 +45,7 @@ type fakeWorld struct {
 	commits  []map[deliver.Claim][]deliver.Cursor
 	storeErr error
 	storing  time.Duration // how long storing takes
+	perRow   time.Duration // and how long each cursor more
 	refuse   []deliver.Claim
 	doubtful bool // the right to act is in doubt
 	asked    int  // how often the registry was asked for an epoch
@@ -115,11 +116,18 @@ func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ strin
 	return secret.New(fmt.Sprintf("key %d", n)), nil
 }
 
-func (w *fakeWorld) CommitCursors(_ context.Context, cursors map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
+func (w *fakeWorld) CommitCursors(ctx context.Context, cursors map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
 	w.mu.Lock()
 	storing := w.storing
+	for _, rows := range cursors {
+		storing += time.Duration(len(rows)) * w.perRow
+	}
 	w.mu.Unlock()
-	<-time.After(storing)
+	select {
+	case <-time.After(storing):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.storeErr != nil {

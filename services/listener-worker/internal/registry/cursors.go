@@ -18,7 +18,7 @@ import (
 // letters count as cursors.
 const (
 	maxShards  = 1000
-	maxCursors = 5000
+	maxCursors = deliver.MaxCursors
 	maxReason  = 512
 )
 
