@@ -53,6 +53,7 @@ type run struct {
 	record  *record
 	hooks   *receivers
 	mailing *mailing
+	kills   int // that were made
 }
 
 // Run breaks things until all mails have been delivered and all kills are done, waits
@@ -74,7 +75,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (_ Verdict, err error) {
 		return Verdict{}, fmt.Errorf("%d requests that should never have been made, e.g. %q", len(complaints), complaints[:min(len(complaints), maxExamples)])
 	}
 	verdict := Judge(r.mailing.expected(), taken)
-	verdict.Kills = o.Kills
+	verdict.Kills = r.kills
 	return verdict, nil
 }
 
@@ -98,9 +99,10 @@ func (r *run) start(ctx context.Context, broken func(error)) error {
 func (r *run) play(ctx context.Context) error {
 	both, playing := errgroup.WithContext(ctx)
 	both.Go(func() error { return r.mailing.run(playing, r.Mails, r.Length) })
-	both.Go(func() error {
+	both.Go(func() (err error) {
 		random := rand.New(rand.NewPCG(r.Seed, 1))
-		return r.fleet.havoc(playing, random, r.Kills, r.Length, r.tell)
+		r.kills, err = r.fleet.havoc(playing, random, r.Kills, r.Length, r.tell)
+		return err
 	})
 	if err := r.tellUntil(ctx, both.Wait); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 // beHasty makes a worker wrong on purpose: it takes each push for accepted before it
 // is made, and so moves its cursor. A run with such workers must be found to lose mail.
 func beHasty(config *worker.Config) {
+	beImpatient(config)
 	config.RoundTripper = func(network http.RoundTripper) http.RoundTripper { return hasty{network} }
 }
 

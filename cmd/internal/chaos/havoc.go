@@ -15,17 +15,18 @@ import (
 const longestAbsence = 2 * time.Second
 
 // havoc kills processes at random moments, as many times as it is told, spread over
-// a length of time, and starts each again after a while. It returns when all are back.
-func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length time.Duration, tell func(format string, args ...any)) error {
+// a length of time, and starts each again after a while. It returns when all are back,
+// with how many were killed.
+func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length time.Duration, tell func(format string, args ...any)) (done int, err error) {
 	var back sync.WaitGroup
 	failed := make(chan error, kills)
-	for done := 0; done < kills; {
+	for done < kills {
 		// Half to one and a half of the mean, so that they come at odds with all else.
 		pause := time.Duration((0.5 + random.Float64()) * float64(length) / float64(kills))
 		absence := time.Duration(random.Float64() * float64(longestAbsence))
 		if err := sleep(ctx, pause); err != nil {
 			back.Wait()
-			return err
+			return done, err
 		}
 		victim := f.kill(random)
 		if victim == nil {
@@ -46,7 +47,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length 
 	for err := range failed {
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return done, errors.Join(errs...)
 }
 
 // sleep lets time pass: it is what chaos is spread over.

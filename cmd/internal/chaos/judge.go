@@ -16,6 +16,7 @@ type Taken struct {
 	Mail         string // its subject, which no other mail has
 	UID          uint32
 	ID           string // the event id it came under
+	TrueID       string // the one that it has
 	// Answered tells whether the receiver said 2xx; else it broke the connection after
 	// it had taken the push in.
 	Answered bool
@@ -28,7 +29,7 @@ type Verdict struct {
 	Missing    int
 	Duplicated int // times a pair was taken in beyond the first
 	Reordered  int // pairs taken in, or answered, for the first time after a later mail
-	WrongID    int // mails whose event id or UID is not one and the same everywhere
+	WrongID    int // mails whose event id is not theirs, or whose id or UID is not the same everywhere
 	Kills      int
 
 	// Examples name some of what is wrong.
@@ -120,8 +121,8 @@ func (v *Verdict) order(taken []Taken) {
 	v.example(late)
 }
 
-// names looks for mails that came under several ids or UIDs, ids that several mails
-// came under, and mails that a subscription has nothing to do with.
+// names looks for mails that came under another id than their own or several UIDs, ids
+// that several mails came under, and mails that a subscription has nothing to do with.
 func (v *Verdict) names(expected map[string][]string, taken []Taken) {
 	known := make(map[pair]bool)
 	for subscription, mails := range expected {
@@ -138,8 +139,8 @@ func (v *Verdict) names(expected map[string][]string, taken []Taken) {
 		if _, found := owner[t.ID]; !found {
 			owner[t.ID] = t.Mail
 		}
-		same := first[t.Mail].ID == t.ID && first[t.Mail].UID == t.UID && owner[t.ID] == t.Mail
-		if t.ID != "" && same && known[pair{t.Subscription, t.Mail}] || wrong[t.Mail] {
+		same := t.ID == t.TrueID && first[t.Mail].ID == t.ID && first[t.Mail].UID == t.UID && owner[t.ID] == t.Mail
+		if same && known[pair{t.Subscription, t.Mail}] || wrong[t.Mail] {
 			continue
 		}
 		wrong[t.Mail] = true

@@ -14,7 +14,8 @@ import (
 
 // took is a mail taken in and answered, under the id it must have.
 func took(subscription, mail string, uid uint32) Taken {
-	return Taken{Subscription: subscription, Mail: mail, UID: uid, ID: "evt_" + mail, Answered: true}
+	id := "evt_" + mail
+	return Taken{Subscription: subscription, Mail: mail, UID: uid, ID: id, TrueID: id, Answered: true}
 }
 
 // broken is one taken in without an answer.
@@ -90,6 +91,14 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestIDThatIsOneEverywhereAndYetNotTheMails(t *testing.T) {
+	t.Parallel()
+	taken := []Taken{under("evt_z", took("phone", "a", 1)), under("evt_z", took("tablet", "a", 1))}
+	if got := Judge(map[string][]string{"phone": {"a"}, "tablet": {"a"}}, taken); got.WrongID != 1 {
+		t.Errorf("verdict %+v", got)
+	}
+}
+
 func TestReportIsForPrograms(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
@@ -110,7 +119,7 @@ func TestJudgeSeesConsistentMistakes(t *testing.T) {
 		"a mail without an id":       {"evt_1", ""},
 	} {
 		taken := []Taken{under(test.first, took("phone", "a", 1)), under(test.second, took("phone", "b", 2))}
-		if got := Judge(expected, taken); got.WrongID != 1 {
+		if got := Judge(expected, taken); got.WrongID == 0 {
 			t.Errorf("%s: verdict %+v", name, got)
 		}
 	}

@@ -4,6 +4,9 @@
 package chaos
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -71,8 +74,11 @@ func (r *receivers) expect(subscription, secret string) error {
 type push struct {
 	Type string `json:"type"`
 	Data struct {
-		UserID string `json:"userId"`
-		Events []struct {
+		ContextID   string `json:"contextId"`
+		UserID      string `json:"userId"`
+		Folder      string `json:"folder"`
+		UIDValidity uint32 `json:"uidValidity"`
+		Events      []struct {
 			ID      string `json:"id"`
 			UID     uint32 `json:"uid"`
 			Subject string `json:"subject"`
@@ -130,9 +136,25 @@ func (r *receivers) check(subscription string, header http.Header, text []byte, 
 func (p *push) taken(subscription string, answered bool) []Taken {
 	out := make([]Taken, 0, len(p.Data.Events))
 	for _, event := range p.Data.Events {
-		out = append(out, Taken{Subscription: subscription, Mail: event.Subject, UID: event.UID, ID: event.ID, Answered: answered})
+		out = append(out, Taken{
+			Subscription: subscription, Mail: event.Subject, UID: event.UID, Answered: answered,
+			ID: event.ID, TrueID: eventID(p.Data.ContextID, p.Data.UserID, p.Data.Folder, p.Data.UIDValidity, event.UID),
+		})
 	}
 	return out
+}
+
+// eventID is the id that a mail's event has, worked out apart from mailpush's own code:
+// a digest of the cluster's name and of the mail's place, each text behind its length.
+func eventID(contextID, userID, folder string, uidValidity, uid uint32) string {
+	digest := sha256.New()
+	for _, text := range []string{clusterName, contextID, userID, folder} {
+		_ = binary.Write(digest, binary.BigEndian, uint64(len(text))) // a digest takes everything
+		_, _ = io.WriteString(digest, text)
+	}
+	_ = binary.Write(digest, binary.BigEndian, []uint32{uidValidity, uid})
+	const digits = 26
+	return "evt_" + strings.ToLower(base32.StdEncoding.EncodeToString(digest.Sum(nil)))[:digits]
 }
 
 // close ends the servers and what they are doing.

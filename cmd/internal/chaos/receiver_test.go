@@ -60,7 +60,7 @@ func certain(t *testing.T, odds Odds) *receivers {
 	return r
 }
 
-const newMail = `{"type":"mail:new","data":{"userId":"box-1","events":[{"id":"evt_1","uid":7,"subject":"seven"}]}}`
+const newMail = `{"type":"mail:new","data":{"contextId":"1","userId":"box-1","folder":"INBOX","uidValidity":5,"events":[{"id":"evt_1","uid":7,"subject":"seven"}]}}`
 
 func TestTrouble(t *testing.T) {
 	t.Parallel()
@@ -91,7 +91,7 @@ func TestTrouble(t *testing.T) {
 			}
 			var want []Taken
 			if test.taken {
-				want = []Taken{{Subscription: "box-1/phone", Mail: "seven", UID: 7, ID: "evt_1", Answered: test.answered}}
+				want = []Taken{{Subscription: "box-1/phone", Mail: "seven", UID: 7, ID: "evt_1", TrueID: "evt_pt4ggvs3skrscbgtgudyevb45v", Answered: test.answered}}
 			}
 			taken, complaints := r.record.read()
 			if diff := cmp.Diff(want, taken); diff != "" || len(complaints) > 0 {

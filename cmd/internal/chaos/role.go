@@ -13,6 +13,7 @@ import (
 	"mailpush.internal/cmd/internal/wire/vaultwire"
 	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/identity"
+	worker "mailpush.internal/services/listener-worker"
 )
 
 // The roles a copy of this program is started in, as its first argument.
@@ -23,6 +24,9 @@ const (
 	workerRole    = "chaos-worker"
 	hastyRole     = "chaos-worker-hasty"
 )
+
+// beImpatient has a worker give up a request before the receivers of a run do.
+func beImpatient(config *worker.Config) { config.WebhookTimeout = senderTimeout }
 
 // Role runs this process as the child it was started as. played is false when it is
 // none.
@@ -40,7 +44,7 @@ func Role(args []string, stdout, stderr io.Writer) (code int, played bool) {
 	case schedulerRole:
 		name, build = identity.Scheduler, schedulerwire.Build
 	case workerRole:
-		name, build = identity.Worker, workerwire.Build
+		name, build = identity.Worker, workerwire.BuildWith(beImpatient)
 	case hastyRole:
 		name, build = identity.Worker, workerwire.BuildWith(beHasty)
 	default:

@@ -17,7 +17,7 @@ import (
 type Odds struct {
 	Refuse   float64 // answered 503
 	Throttle float64 // answered 429 with Retry-After
-	Hang     float64 // not answered for longest, then 503
+	Hang     float64 // not answered until the sender gives up
 	Reset    float64 // cut off in the middle of the answer, the push forgotten
 	Break    float64 // cut off in the middle of the answer, the push taken in
 }
@@ -36,7 +36,9 @@ const (
 )
 
 const (
-	// longest is how long a receiver that hangs does so, unless the other side gives up.
+	// senderTimeout is when a worker of a run gives a request up.
+	senderTimeout = 2 * time.Second
+	// longest is how long a receiver that hangs waits for that.
 	longest = 3 * time.Second
 	// comeBack is how long a throttled sender is told to wait.
 	comeBack = time.Second
