@@ -6,6 +6,8 @@ package deliver
 import (
 	"sync/atomic"
 	"time"
+
+	"mailpush.internal/services/listener-worker/internal/fifo"
 )
 
 // surveyEvery is how often the backlog is summed up at most.
@@ -13,7 +15,7 @@ const surveyEvery = 5 * time.Second
 
 // backlog are the lanes with something pending, and what they sum up to.
 type backlog struct {
-	lanes    fifo[*lane]
+	lanes    fifo.List[*lane]
 	changed  bool      // since the last survey
 	surveyed time.Time // when that was
 
@@ -30,7 +32,7 @@ func (l *Loop) observe(lane *lane) {
 		return
 	}
 	if lane.behind == nil {
-		lane.behind = l.backlog.lanes.push(lane)
+		lane.behind = l.backlog.lanes.Push(lane)
 	}
 	if lane.lag != status.Lag || !lane.since.Equal(status.OldestPending) {
 		lane.lag, lane.since = status.Lag, status.OldestPending
@@ -41,7 +43,7 @@ func (l *Loop) observe(lane *lane) {
 // caughtUp notes that a lane has nothing pending.
 func (l *Loop) caughtUp(lane *lane) {
 	if lane.behind != nil {
-		l.backlog.lanes.remove(lane.behind)
+		l.backlog.lanes.Remove(lane.behind)
 		lane.behind, lane.lag, lane.since = nil, 0, time.Time{}
 		l.backlog.changed = true
 	}
@@ -57,10 +59,10 @@ func (b *backlog) survey(now time.Time) {
 	}
 	var sum, most uint64
 	var oldest time.Time
-	for e := b.lanes.first; e != nil; e = e.next {
-		sum += uint64(e.value.lag)
-		most = max(most, uint64(e.value.lag))
-		if since := e.value.since; !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
+	for e := b.lanes.First(); e != nil; e = e.Next() {
+		sum += uint64(e.Value.lag)
+		most = max(most, uint64(e.Value.lag))
+		if since := e.Value.since; !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
 			oldest = since
 		}
 	}

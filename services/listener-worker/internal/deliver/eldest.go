@@ -19,14 +19,14 @@ func (t *turns) passBy(q *queue) {
 		return // nobody is served there
 	}
 	if q.passed++; q.passed >= patience && q.old == nil {
-		q.old = t.old.push(q)
+		q.old = t.old.Push(q)
 	}
 }
 
 // eldest is the queue that room is kept for, nil without one.
 func (t *turns) eldest() *queue {
-	for !t.old.empty() {
-		q := t.old.first.value
+	for !t.old.Empty() {
+		q := t.old.First().Value
 		if q.origin.breaker.state == closed {
 			return q
 		}
@@ -41,7 +41,7 @@ func (t *turns) young(q *queue) {
 	if q.old == nil {
 		return
 	}
-	t.old.remove(q.old)
+	t.old.Remove(q.old)
 	q.old = nil
 	t.seat(q.tenant)
 	t.wake(q.origin)

@@ -28,9 +28,9 @@ func (l *Loop) judge(lane *lane, v verdict) {
 func (lane *lane) ail(ails bool) {
 	switch {
 	case ails && lane.ailing == nil:
-		lane.ailing = lane.origin.ailing.push(lane)
+		lane.ailing = lane.origin.ailing.Push(lane)
 	case !ails && lane.ailing != nil:
-		lane.origin.ailing.remove(lane.ailing)
+		lane.origin.ailing.Remove(lane.ailing)
 		lane.ailing = nil
 	}
 }
@@ -54,9 +54,9 @@ func (l *Loop) broke(o *origin) {
 // awaken has the lanes that stay away from an origin try again, spread over a while.
 func (l *Loop) awaken(o *origin) {
 	now := time.Now()
-	for e := o.ailing.first; e != nil; e = e.next {
+	for e := o.ailing.First(); e != nil; e = e.Next() {
 		at := now.Add(time.Duration(l.policy.Random() * float64(awakeWithin)))
-		if lane := e.value; lane.waits() && at.Before(lane.due) {
+		if lane := e.Value; lane.waits() && at.Before(lane.due) {
 			lane.awake = true
 			l.timers.set(lane, at)
 		}

@@ -10,6 +10,7 @@ import (
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/fifo"
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
@@ -21,15 +22,15 @@ type lane struct {
 	key          key
 	pump         *pump.Pump
 
-	origin *origin         // where its endpoint is
-	ailing *element[*lane] // in the origin's ailing, nil when it does not ail
+	origin *origin              // where its endpoint is
+	ailing *fifo.Element[*lane] // in the origin's ailing, nil when it does not ail
 
-	behind *element[*lane] // in the backlog, nil when nothing is pending
-	lag    uint32          // how many UIDs are
-	since  time.Time       // when the oldest of them was noticed
+	behind *fifo.Element[*lane] // in the backlog, nil when nothing is pending
+	lag    uint32               // how many UIDs are
+	since  time.Time            // when the oldest of them was noticed
 
-	queue   *queue          // where it waits for a turn or has got it
-	place   *element[*lane] // in the queue, nil when it does not wait
+	queue   *queue               // where it waits for a turn or has got it
+	place   *fifo.Element[*lane] // in the queue, nil when it does not wait
 	hasTurn bool
 
 	gone   bool               // removed; what is in flight may still come back

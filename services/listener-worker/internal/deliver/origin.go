@@ -3,6 +3,8 @@
 
 package deliver
 
+import "mailpush.internal/services/listener-worker/internal/fifo"
+
 // origin is what endpoints with the same scheme, host and port have in common: turns,
 // and what is known of its health.
 type origin struct {
@@ -10,12 +12,12 @@ type origin struct {
 	lanes   int // whose endpoint is here
 	queues  int // that lead here
 	active  int
-	parked  fifo[*queue] // queues that wait for it to have room
-	place   *element[party]
+	parked  fifo.List[*queue] // queues that wait for it to have room
+	place   *fifo.Element[party]
 	breaker breaker
-	counted breakerState // as what turns.states has it
-	ailing  fifo[*lane]  // whose last request here failed
-	alarm                // at the end of a cool-down
+	counted breakerState     // as what turns.states has it
+	ailing  fifo.List[*lane] // whose last request here failed
+	alarm                    // at the end of a cool-down
 }
 
 var _ party = (*origin)(nil)
@@ -57,7 +59,7 @@ func (t *turns) count(o *origin) {
 // next implements party.
 func (o *origin) next(t *turns) *lane {
 	for !o.idle(t) {
-		q := o.parked.first.value
+		q := o.parked.First().Value
 		q.unplace()
 		if t.hasRoom(q.tenant) {
 			return t.give(q)
@@ -69,7 +71,7 @@ func (o *origin) next(t *turns) *lane {
 }
 
 // idle implements party.
-func (o *origin) idle(t *turns) bool { return o.parked.empty() || !t.hasRoomAt(o) }
+func (o *origin) idle(t *turns) bool { return o.parked.Empty() || !t.hasRoomAt(o) }
 
 // seat implements party.
-func (o *origin) seat() **element[party] { return &o.place }
+func (o *origin) seat() **fifo.Element[party] { return &o.place }

@@ -3,13 +3,15 @@
 
 package deliver
 
+import "mailpush.internal/services/listener-worker/internal/fifo"
+
 // tenant is whose lanes share a limit: a context.
 type tenant struct {
 	name   string
 	active int
 	queues map[*origin]*queue
-	ready  fifo[*queue] // those that are not parked
-	place  *element[party]
+	ready  fifo.List[*queue] // those that are not parked
+	place  *fifo.Element[party]
 }
 
 var _ party = (*tenant)(nil)
@@ -17,7 +19,7 @@ var _ party = (*tenant)(nil)
 // next implements party.
 func (of *tenant) next(t *turns) *lane {
 	for !of.idle(t) {
-		q := of.ready.first.value
+		q := of.ready.First().Value
 		q.unplace()
 		if t.hasRoomAt(q.origin) {
 			return t.give(q)
@@ -29,32 +31,32 @@ func (of *tenant) next(t *turns) *lane {
 }
 
 // idle implements party.
-func (of *tenant) idle(t *turns) bool { return of.ready.empty() || !t.hasRoom(of) }
+func (of *tenant) idle(t *turns) bool { return of.ready.Empty() || !t.hasRoom(of) }
 
 // seat implements party.
-func (of *tenant) seat() **element[party] { return &of.place }
+func (of *tenant) seat() **fifo.Element[party] { return &of.place }
 
 // queue is where the lanes of one tenant to one origin wait.
 type queue struct {
 	tenant *tenant
 	origin *origin
-	lanes  fifo[*lane]
-	out    int              // turns of lanes that waited here
-	passed int              // how often it was passed by since it was served
-	old    *element[*queue] // in turns.old, nil when it is not
+	lanes  fifo.List[*lane]
+	out    int                   // turns of lanes that waited here
+	passed int                   // how often it was passed by since it was served
+	old    *fifo.Element[*queue] // in turns.old, nil when it is not
 	parked bool
-	place  *element[*queue] // in the tenant's ready or the origin's parked, nil without lanes
+	place  *fifo.Element[*queue] // in the tenant's ready or the origin's parked, nil without lanes
 }
 
-func (q *queue) ready() { q.place, q.parked = q.tenant.ready.push(q), false }
+func (q *queue) ready() { q.place, q.parked = q.tenant.ready.Push(q), false }
 
-func (q *queue) park() { q.place, q.parked = q.origin.parked.push(q), true }
+func (q *queue) park() { q.place, q.parked = q.origin.parked.Push(q), true }
 
 func (q *queue) unplace() {
 	if q.parked {
-		q.origin.parked.remove(q.place)
+		q.origin.parked.Remove(q.place)
 	} else {
-		q.tenant.ready.remove(q.place)
+		q.tenant.ready.Remove(q.place)
 	}
 	q.place = nil
 }
@@ -78,7 +80,7 @@ func (t *turns) queue(name string, at *origin) *queue {
 // forget drops a queue that is not used any more, with the tenant and the origin when
 // it was their last.
 func (t *turns) forget(q *queue) {
-	if !q.lanes.empty() {
+	if !q.lanes.Empty() {
 		return
 	}
 	t.young(q)

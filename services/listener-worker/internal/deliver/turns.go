@@ -3,7 +3,11 @@
 
 package deliver
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"mailpush.internal/services/listener-worker/internal/fifo"
+)
 
 // limits bound the turns that are out at once.
 type limits struct{ process, tenant, origin int }
@@ -25,8 +29,8 @@ type turns struct {
 	tenants map[string]*tenant
 	origins map[string]*origin
 	states  [halfOpen + 1]atomic.Int64 // how many origins have a breaker so; metrics read it
-	ring    fifo[party]
-	old     fifo[*queue] // those that were passed by too often
+	ring    fifo.List[party]
+	old     fifo.List[*queue] // those that were passed by too often
 }
 
 // party goes round: a tenant or an origin.
@@ -36,7 +40,7 @@ type party interface {
 	// idle tells whether there is nothing to serve or no room to.
 	idle(t *turns) bool
 	// seat is the party's place in the ring, nil without one.
-	seat() **element[party]
+	seat() **fifo.Element[party]
 }
 
 func newTurns(most limits) *turns {
@@ -47,7 +51,7 @@ func newTurns(most limits) *turns {
 // counts for the one it waited at.
 func (t *turns) push(lane *lane) {
 	q := t.queue(lane.box.user.Context, lane.origin)
-	lane.queue, lane.place = q, q.lanes.push(lane)
+	lane.queue, lane.place = q, q.lanes.Push(lane)
 	if q.place == nil {
 		t.arrange(q)
 	}
@@ -59,9 +63,9 @@ func (t *turns) remove(lane *lane) {
 		return
 	}
 	q := lane.queue
-	q.lanes.remove(lane.place)
+	q.lanes.Remove(lane.place)
 	lane.queue, lane.place = nil, nil
-	if q.lanes.empty() {
+	if q.lanes.Empty() {
 		q.unplace()
 		t.forget(q)
 	}
@@ -75,8 +79,8 @@ func (t *turns) pop() *lane {
 	if lane := t.popEldest(); lane != nil {
 		return lane
 	}
-	for !t.ring.empty() {
-		p := t.ring.pop()
+	for !t.ring.Empty() {
+		p := t.ring.Pop()
 		*p.seat() = nil
 		lane := p.next(t)
 		t.seat(p)
@@ -106,7 +110,7 @@ func (t *turns) done(lane *lane) {
 // wake takes in that an origin may have got room.
 func (t *turns) wake(o *origin) {
 	if !o.idle(t) {
-		q := o.parked.first.value
+		q := o.parked.First().Value
 		q.unplace()
 		q.ready()
 		t.seat(q.tenant)
@@ -117,7 +121,7 @@ func (t *turns) wake(o *origin) {
 // give gives the first lane of a queue without a place its turn.
 func (t *turns) give(q *queue) *lane {
 	t.young(q)
-	lane := q.lanes.pop()
+	lane := q.lanes.Pop()
 	lane.place, lane.hasTurn = nil, true
 	t.active++
 	q.tenant.active++
@@ -130,7 +134,7 @@ func (t *turns) give(q *queue) *lane {
 // arrange gives a queue that has none the place where it belongs.
 func (t *turns) arrange(q *queue) {
 	switch {
-	case q.lanes.empty():
+	case q.lanes.Empty():
 	case t.hasRoomAt(q.origin):
 		q.ready()
 		t.seat(q.tenant)
@@ -142,14 +146,14 @@ func (t *turns) arrange(q *queue) {
 // seat has a party go round when it has business there.
 func (t *turns) seat(p party) {
 	if place := p.seat(); *place == nil && !p.idle(t) {
-		*place = t.ring.push(p)
+		*place = t.ring.Push(p)
 	}
 }
 
 // unseat takes a party that is over out of the ring.
 func (t *turns) unseat(p party) {
 	if place := p.seat(); *place != nil {
-		t.ring.remove(*place)
+		t.ring.Remove(*place)
 		*place = nil
 	}
 }

@@ -126,9 +126,9 @@ func TestTurnsProperty(t *testing.T) {
 			m.over(lane)
 		}
 		left := m.states[closed].Load() + m.states[open].Load() + m.states[halfOpen].Load()
-		if len(m.tenants)+len(m.origins)+m.ring.length+m.active != 0 || left != 0 {
+		if len(m.tenants)+len(m.origins)+m.ring.Len()+m.active != 0 || left != 0 {
 			t.Fatalf("%d tenants, %d origins, %d in the ring, %d active, %d counted are left",
-				len(m.tenants), len(m.origins), m.ring.length, m.active, left)
+				len(m.tenants), len(m.origins), m.ring.Len(), m.active, left)
 		}
 	})
 }

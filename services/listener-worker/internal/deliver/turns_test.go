@@ -169,12 +169,12 @@ func TestWhoWaitsForAFullOriginCostsNothing(t *testing.T) {
 		t.Fatalf("%d turns, want 64", len(lanes))
 	}
 	for n, lane := range lanes {
-		if turns.ring.length != 0 {
-			t.Fatalf("%d go round for nothing after %d turns", turns.ring.length, n)
+		if turns.ring.Len() != 0 {
+			t.Fatalf("%d go round for nothing after %d turns", turns.ring.Len(), n)
 		}
 		turns.done(lane)
-		if turns.ring.length > 2 {
-			t.Fatalf("%d go round for one turn", turns.ring.length)
+		if turns.ring.Len() > 2 {
+			t.Fatalf("%d go round for one turn", turns.ring.Len())
 		}
 		if next := turns.popAll(); len(next) != 1 {
 			t.Fatalf("%d turns for one that was given back", len(next))
