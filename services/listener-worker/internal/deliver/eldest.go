@@ -3,6 +3,8 @@
 
 package deliver
 
+import "mailpush.internal/services/listener-worker/internal/breaker"
+
 // patience is how often a queue is passed by, because its tenant had no room when its
 // origin had or the other way round, before room is kept for it.
 const patience = 8
@@ -15,7 +17,7 @@ const patience = 8
 
 // passBy notes that a queue could not be served although it was its turn.
 func (t *turns) passBy(q *queue) {
-	if q.origin.breaker.state != closed {
+	if q.origin.breaker.State() != breaker.Closed {
 		return // nobody is served there
 	}
 	if q.passed++; q.passed >= patience && q.old == nil {
@@ -27,7 +29,7 @@ func (t *turns) passBy(q *queue) {
 func (t *turns) eldest() *queue {
 	for !t.old.Empty() {
 		q := t.old.First().Value
-		if q.origin.breaker.state == closed {
+		if q.origin.breaker.State() == breaker.Closed {
 			return q
 		}
 		t.young(q)
@@ -68,7 +70,7 @@ func (t *turns) hasRoom(of *tenant) bool {
 
 // hasRoomAt tells whether another turn may be had at an origin, but for what is kept.
 func (t *turns) hasRoomAt(o *origin) bool {
-	most := o.breaker.limit(t.limits.origin)
+	most := o.breaker.Limit(t.limits.origin)
 	if q := t.eldest(); q != nil && q.origin == o {
 		most--
 	}

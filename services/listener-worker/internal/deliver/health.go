@@ -6,6 +6,7 @@ package deliver
 import (
 	"time"
 
+	"mailpush.internal/services/listener-worker/internal/breaker"
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
@@ -14,12 +15,12 @@ import (
 const awakeWithin = 3 * time.Second
 
 // judge takes in what an answer to a lane says about the origin it was sent to.
-func (l *Loop) judge(lane *lane, v verdict) {
+func (l *Loop) judge(lane *lane, s breaker.Signal) {
 	o := lane.queue.origin
 	if o == lane.origin && !lane.gone {
-		lane.ail(v == fails)
+		lane.ail(s == breaker.Fails)
 	}
-	if o.breaker.result(v, time.Now(), l.policy.Random()) {
+	if o.breaker.Result(s, time.Now(), l.policy.Random()) {
 		l.broke(o)
 	}
 }
@@ -38,15 +39,15 @@ func (lane *lane) ail(ails bool) {
 // broke takes in that an origin's breaker is in another state.
 func (l *Loop) broke(o *origin) {
 	l.turns.count(o)
-	switch o.breaker.state {
-	case open:
+	switch o.breaker.State() {
+	case breaker.Open:
 		l.cfg.Log.WarnContext(l.ctx, "an origin fails, its endpoints wait", "origin", o.name,
-			"lanes", o.lanes, "cool_down", o.breaker.coolDown)
-		l.timers.set(o, o.breaker.until)
-	case closed:
+			"lanes", o.lanes, "cool_down", o.breaker.CoolDown())
+		l.timers.set(o, o.breaker.Until())
+	case breaker.Closed:
 		l.cfg.Log.InfoContext(l.ctx, "an origin works again", "origin", o.name, "lanes", o.lanes)
 		l.awaken(o)
-	case halfOpen:
+	case breaker.HalfOpen:
 	}
 	l.turns.wake(o)
 }
@@ -86,7 +87,7 @@ func (l *Loop) alarmed(of timed, now time.Time) {
 			l.timers.set(of, of.tick)
 		}
 	case *origin:
-		if of.breaker.tick(now) {
+		if of.breaker.Tick(now) {
 			l.broke(of)
 		}
 	}

@@ -3,7 +3,10 @@
 
 package deliver
 
-import "mailpush.internal/services/listener-worker/internal/fifo"
+import (
+	"mailpush.internal/services/listener-worker/internal/breaker"
+	"mailpush.internal/services/listener-worker/internal/fifo"
+)
 
 // origin is what endpoints with the same scheme, host and port have in common: turns,
 // and what is known of its health.
@@ -14,8 +17,8 @@ type origin struct {
 	active  int
 	parked  fifo.List[*queue] // queues that wait for it to have room
 	place   *fifo.Element[party]
-	breaker breaker
-	counted breakerState     // as what turns.states has it
+	breaker breaker.Breaker
+	counted breaker.State    // as what turns.states has it
 	ailing  fifo.List[*lane] // whose last request here failed
 	alarm                    // at the end of a cool-down
 }
@@ -28,7 +31,7 @@ func (t *turns) join(name string) *origin {
 	if o == nil {
 		o = &origin{name: name}
 		t.origins[name] = o
-		t.states[closed].Add(1)
+		t.states[breaker.Closed].Add(1)
 	}
 	o.lanes++
 	return o
@@ -52,7 +55,7 @@ func (t *turns) forgetOrigin(o *origin) {
 // count takes in that an origin's breaker is in another state.
 func (t *turns) count(o *origin) {
 	t.states[o.counted].Add(-1)
-	o.counted = o.breaker.state
+	o.counted = o.breaker.State()
 	t.states[o.counted].Add(1)
 }
 

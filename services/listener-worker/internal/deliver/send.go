@@ -9,6 +9,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/breaker"
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
@@ -108,7 +109,7 @@ func (l *Loop) answered(lane *lane, r *request) {
 			"subscription_id", lane.subscription.GetId(), "reason", r.result.Detail)
 	}
 	if r.made {
-		l.judge(lane, verdictOf(r.result))
+		l.judge(lane, breaker.SignalOf(r.result))
 	}
 	if r.ping {
 		l.step(lane, pump.Pinged{Result: r.result})

@@ -6,6 +6,7 @@ package deliver
 import (
 	"sync/atomic"
 
+	"mailpush.internal/services/listener-worker/internal/breaker"
 	"mailpush.internal/services/listener-worker/internal/fifo"
 )
 
@@ -28,7 +29,7 @@ type turns struct {
 	active  int
 	tenants map[string]*tenant
 	origins map[string]*origin
-	states  [halfOpen + 1]atomic.Int64 // how many origins have a breaker so; metrics read it
+	states  [breaker.HalfOpen + 1]atomic.Int64 // how many origins have a breaker so; metrics read it
 	ring    fifo.List[party]
 	old     fifo.List[*queue] // those that were passed by too often
 }

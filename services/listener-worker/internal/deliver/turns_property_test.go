@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"mailpush.internal/services/listener-worker/internal/breaker"
 )
 
 // model is what must hold of turns, the slow way.
@@ -29,7 +32,7 @@ func (m *model) free(lane *lane) bool {
 			origins++
 		}
 	}
-	atTenant, atOrigin := m.tenant, lane.origin.breaker.limit(m.limits.origin)
+	atTenant, atOrigin := m.tenant, lane.origin.breaker.Limit(m.limits.origin)
 	if old := m.eldest(); old != nil && old != lane.queue { // room is kept for it
 		if old.tenant == lane.queue.tenant {
 			atTenant--
@@ -116,7 +119,7 @@ func TestTurnsProperty(t *testing.T) {
 			},
 			"break": func(t *rapid.T) {
 				if o := m.origins[fmt.Sprint("o", name.Draw(t, "origin"))]; o != nil {
-					o.breaker.state = rapid.SampledFrom([]breakerState{closed, open, halfOpen}).Draw(t, "state")
+					o.breaker = inState(rapid.SampledFrom([]breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}).Draw(t, "state"))
 					m.count(o)
 					m.wake(o)
 				}
@@ -125,7 +128,7 @@ func TestTurnsProperty(t *testing.T) {
 		for _, lane := range append(m.out, m.wait...) {
 			m.over(lane)
 		}
-		left := m.states[closed].Load() + m.states[open].Load() + m.states[halfOpen].Load()
+		left := m.states[breaker.Closed].Load() + m.states[breaker.Open].Load() + m.states[breaker.HalfOpen].Load()
 		if len(m.tenants)+len(m.origins)+m.ring.Len()+m.active != 0 || left != 0 {
 			t.Fatalf("%d tenants, %d origins, %d in the ring, %d active, %d counted are left",
 				len(m.tenants), len(m.origins), m.ring.Len(), m.active, left)
@@ -163,4 +166,16 @@ func TestTurnsStarveNobodyProperty(t *testing.T) {
 			}
 		}
 	})
+}
+
+// inState is a breaker that has come into a state.
+func inState(state breaker.State) breaker.Breaker {
+	var b breaker.Breaker
+	for b.State() == breaker.Closed && state != breaker.Closed {
+		b.Result(breaker.Fails, time.Time{}, 0)
+	}
+	if state == breaker.HalfOpen {
+		b.Tick(b.Until())
+	}
+	return b
 }
