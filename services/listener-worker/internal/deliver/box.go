@@ -153,7 +153,7 @@ func storedCursor(subscription *registryv1.Subscription, folder string) pump.Cur
 // fetchFor reads the mailbox for a lane; one that is over begins nothing new.
 func (l *Loop) fetchFor(lane *lane, from uint32) {
 	if lane.gone {
-		l.turns.done(lane)
+		l.turns.Done(lane)
 		return
 	}
 	l.fetch(lane.box, from)

@@ -26,6 +26,7 @@ import (
 
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/turns"
 )
 
 // Config sets up a Loop. What is zero gets the default named.
@@ -85,7 +86,8 @@ type Loop struct {
 	// Only the loop's goroutine touches what follows.
 	ctx      context.Context //nolint:containedctx // the life of Run, for what it starts
 	boxes    map[listen.User]*box
-	turns    *turns
+	turns    *turns.Turns
+	outages  map[*turns.Origin]*outage
 	timers   timers
 	commit   *committer
 	reports  *reporter
@@ -111,7 +113,8 @@ func New(cfg Config, transport Transport, secrets Secrets, registry Registry, ma
 		wake:      make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 		boxes:     make(map[listen.User]*box),
-		turns:     newTurns(limits{process: cfg.Turns, tenant: cfg.TenantTurns, origin: cfg.OriginTurns}),
+		turns:     turns.New(turns.Limits{Process: cfg.Turns, Tenant: cfg.TenantTurns, Origin: cfg.OriginTurns}),
+		outages:   make(map[*turns.Origin]*outage),
 		commit:    newCommitter(registry),
 		reports:   newReporter(registry),
 		prefetch:  prefetch{max: cfg.Prefetches},
@@ -236,7 +239,7 @@ func (l *Loop) nextTime() (time.Time, bool) {
 // nothing new is begun.
 func (l *Loop) giveTurns() {
 	for !l.commit.stalled(time.Now(), l.cfg.MaxUncommitted) {
-		lane := l.turns.pop()
+		lane, _ := l.turns.Pop().(*lane) // nothing else waits
 		if lane == nil {
 			return
 		}

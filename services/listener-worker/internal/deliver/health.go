@@ -8,56 +8,55 @@ import (
 
 	"mailpush.internal/services/listener-worker/internal/breaker"
 	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/turns"
 )
 
 // awakeWithin is the time over which those are spread who try again once an origin
 // works: it has just come back.
 const awakeWithin = 3 * time.Second
 
+// outage is what is remembered of an origin while its breaker is not closed.
+type outage struct {
+	alarm // at the end of a cool-down
+
+	origin *turns.Origin
+}
+
 // judge takes in what an answer to a lane says about the origin it was sent to.
 func (l *Loop) judge(lane *lane, s breaker.Signal) {
-	o := lane.queue.origin
-	if o == lane.origin && !lane.gone {
-		lane.ail(s == breaker.Fails)
-	}
-	if o.breaker.Result(s, time.Now(), l.policy.Random()) {
+	if o, changed := l.turns.Judge(lane, s, time.Now(), l.policy.Random()); changed {
 		l.broke(o)
 	}
 }
 
-// ail notes whether a lane's last request failed as if its origin were out of order.
-func (lane *lane) ail(ails bool) {
-	switch {
-	case ails && lane.ailing == nil:
-		lane.ailing = lane.origin.ailing.Push(lane)
-	case !ails && lane.ailing != nil:
-		lane.origin.ailing.Remove(lane.ailing)
-		lane.ailing = nil
-	}
-}
-
 // broke takes in that an origin's breaker is in another state.
-func (l *Loop) broke(o *origin) {
-	l.turns.count(o)
-	switch o.breaker.State() {
+func (l *Loop) broke(o *turns.Origin) {
+	b := o.Breaker()
+	switch b.State() {
 	case breaker.Open:
-		l.cfg.Log.WarnContext(l.ctx, "an origin fails, its endpoints wait", "origin", o.name,
-			"lanes", o.lanes, "cool_down", o.breaker.CoolDown())
-		l.timers.set(o, o.breaker.Until())
+		l.cfg.Log.WarnContext(l.ctx, "an origin fails, its endpoints wait", "origin", o.Name(),
+			"lanes", o.Waiters(), "cool_down", b.CoolDown())
+		out := l.outages[o]
+		if out == nil {
+			out = &outage{origin: o}
+			l.outages[o] = out
+		}
+		l.timers.set(out, b.Until())
 	case breaker.Closed:
-		l.cfg.Log.InfoContext(l.ctx, "an origin works again", "origin", o.name, "lanes", o.lanes)
+		l.cfg.Log.InfoContext(l.ctx, "an origin works again", "origin", o.Name(), "lanes", o.Waiters())
+		l.timers.remove(l.outages[o])
+		delete(l.outages, o)
 		l.awaken(o)
 	case breaker.HalfOpen:
 	}
-	l.turns.wake(o)
 }
 
 // awaken has the lanes that stay away from an origin try again, spread over a while.
-func (l *Loop) awaken(o *origin) {
+func (l *Loop) awaken(o *turns.Origin) {
 	now := time.Now()
-	for e := o.ailing.First(); e != nil; e = e.Next() {
+	for w := range o.Ailing() {
 		at := now.Add(time.Duration(l.policy.Random() * float64(awakeWithin)))
-		if lane := e.Value; lane.waits() && at.Before(lane.due) {
+		if lane, _ := w.(*lane); lane.waits() && at.Before(lane.due) {
 			lane.awake = true
 			l.timers.set(lane, at)
 		}
@@ -86,9 +85,9 @@ func (l *Loop) alarmed(of timed, now time.Time) {
 		if !of.gone && !of.waits() && of.tick.After(now) { // it waits for something else
 			l.timers.set(of, of.tick)
 		}
-	case *origin:
-		if of.breaker.Tick(now) {
-			l.broke(of)
+	case *outage:
+		if l.turns.Tick(of.origin, now) {
+			l.broke(of.origin)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/fifo"
 	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/turns"
 )
 
 // lane is one pump with its endpoint: a subscription's way through one folder.
@@ -22,16 +23,11 @@ type lane struct {
 	key          key
 	pump         *pump.Pump
 
-	origin *origin              // where its endpoint is
-	ailing *fifo.Element[*lane] // in the origin's ailing, nil when it does not ail
+	turns.Ticket // at the origin where its endpoint is
 
 	behind *fifo.Element[*lane] // in the backlog, nil when nothing is pending
 	lag    uint32               // how many UIDs are
 	since  time.Time            // when the oldest of them was noticed
-
-	queue   *queue               // where it waits for a turn or has got it
-	place   *fifo.Element[*lane] // in the queue, nil when it does not wait
-	hasTurn bool
 
 	gone   bool               // removed; what is in flight may still come back
 	drain  *drain             // who waits for what is in flight, when it is removed gently
@@ -46,9 +42,9 @@ type lane struct {
 func (l *Loop) addLane(b *box, folder folder, subscription *registryv1.Subscription, cursor pump.Cursor) {
 	lane := &lane{
 		box: b, folder: folder.name, subscription: subscription,
-		pump:   pump.New(l.policy, cursor, optionsOf(subscription)),
-		origin: l.turns.join(originOf(subscription.GetWebhookUrl())),
+		pump: pump.New(l.policy, cursor, optionsOf(subscription)),
 	}
+	l.turns.Join(lane, originOf(subscription.GetWebhookUrl()))
 	b.lanes = append(b.lanes, lane)
 	l.prefetch.push(lane)
 	l.step(lane, folder.head)
@@ -90,15 +86,14 @@ func (l *Loop) remove(lane *lane) {
 	lane.gone = true
 	l.timers.remove(lane)
 	l.prefetch.remove(lane)
-	l.turns.remove(lane)
-	lane.ail(false)
-	l.turns.leave(lane.origin)
+	l.turns.Remove(lane)
+	l.turns.Leave(lane)
 	l.caughtUp(lane)
 	switch {
 	case lane.pump.InFlight() && lane.drain == nil:
 		lane.cancel() // its turn comes back with it
-	case !lane.pump.InFlight() && lane.hasTurn:
-		l.turns.done(lane)
+	case !lane.pump.InFlight():
+		l.turns.Done(lane)
 	}
 }
 
@@ -111,10 +106,7 @@ func (l *Loop) replace(lane *lane, subscription *registryv1.Subscription) {
 		l.prefetch.push(lane)
 	}
 	if old.GetWebhookUrl() != subscription.GetWebhookUrl() {
-		lane.ail(false)
-		at := l.turns.join(originOf(subscription.GetWebhookUrl()))
-		l.turns.leave(lane.origin)
-		lane.origin = at
+		l.turns.Join(lane, originOf(subscription.GetWebhookUrl()))
 	}
 	if renewed(lane, old) {
 		options := optionsOf(subscription)

@@ -28,7 +28,7 @@ type request struct {
 // send starts a lane's request: a batch, or a ping without one.
 func (l *Loop) send(lane *lane, batch pump.Batch, ping bool) {
 	if lane.gone { // a drain begins nothing new
-		l.turns.done(lane)
+		l.turns.Done(lane)
 		return
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
@@ -99,7 +99,7 @@ func (l *Loop) answered(lane *lane, r *request) {
 	l.metrics.answered(r, time.Now())
 	lane.cancel = nil
 	if lane.gone && lane.drain == nil {
-		l.turns.done(lane)
+		l.turns.Done(lane)
 		return
 	}
 	lane.keep(r.key, editionOf(r.subscription))

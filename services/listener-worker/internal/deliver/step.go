@@ -16,7 +16,7 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 		switch effect := effect.(type) {
 		case pump.Ready:
 			if !lane.gone {
-				l.turns.push(lane)
+				l.turns.Wait(lane, lane.box.user.Context)
 			}
 		case pump.Fetch:
 			l.fetchFor(lane, effect.From)
@@ -30,7 +30,7 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 			l.addCursor(lane, effect, letters)
 			letters = nil
 		case pump.Done:
-			l.turns.done(lane)
+			l.turns.Done(lane)
 		case pump.Wait:
 			l.wait(lane, effect.Until)
 		case pump.Confirmed:

@@ -14,7 +14,7 @@ type alarm struct {
 	index int // in timers, counted from one; zero without a timer
 }
 
-// timed is what can have a timer, one at most: a lane or an origin.
+// timed is what can have a timer, one at most: a lane or an outage.
 type timed interface{ timer() *alarm }
 
 func (a *alarm) timer() *alarm { return a }

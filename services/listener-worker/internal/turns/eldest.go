@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package deliver
+package turns
 
 import "mailpush.internal/services/listener-worker/internal/breaker"
 
@@ -16,7 +16,7 @@ const patience = 8
 // are out end by themselves: it is served soon, and then the next one is.
 
 // passBy notes that a queue could not be served although it was its turn.
-func (t *turns) passBy(q *queue) {
+func (t *Turns) passBy(q *queue) {
 	if q.origin.breaker.State() != breaker.Closed {
 		return // nobody is served there
 	}
@@ -26,7 +26,7 @@ func (t *turns) passBy(q *queue) {
 }
 
 // eldest is the queue that room is kept for, nil without one.
-func (t *turns) eldest() *queue {
+func (t *Turns) eldest() *queue {
 	for !t.old.Empty() {
 		q := t.old.First().Value
 		if q.origin.breaker.State() == breaker.Closed {
@@ -38,7 +38,7 @@ func (t *turns) eldest() *queue {
 }
 
 // young forgets that a queue was passed by. What was kept for it is for all again.
-func (t *turns) young(q *queue) {
+func (t *Turns) young(q *queue) {
 	q.passed = 0
 	if q.old == nil {
 		return
@@ -50,9 +50,9 @@ func (t *turns) young(q *queue) {
 }
 
 // popEldest gives the eldest its turn, if it has room by now.
-func (t *turns) popEldest() *lane {
+func (t *Turns) popEldest() Waiter {
 	q := t.eldest()
-	if q == nil || q.tenant.active >= t.limits.tenant || q.origin.active >= t.limits.origin {
+	if q == nil || q.tenant.active >= t.limits.Tenant || q.origin.active >= t.limits.Origin {
 		return nil
 	}
 	q.unplace()
@@ -60,8 +60,8 @@ func (t *turns) popEldest() *lane {
 }
 
 // hasRoom tells whether a tenant may have another turn, but for what is kept.
-func (t *turns) hasRoom(of *tenant) bool {
-	most := t.limits.tenant
+func (t *Turns) hasRoom(of *tenant) bool {
+	most := t.limits.Tenant
 	if q := t.eldest(); q != nil && q.tenant == of {
 		most--
 	}
@@ -69,8 +69,8 @@ func (t *turns) hasRoom(of *tenant) bool {
 }
 
 // hasRoomAt tells whether another turn may be had at an origin, but for what is kept.
-func (t *turns) hasRoomAt(o *origin) bool {
-	most := o.breaker.Limit(t.limits.origin)
+func (t *Turns) hasRoomAt(o *Origin) bool {
+	most := o.breaker.Limit(t.limits.Origin)
 	if q := t.eldest(); q != nil && q.origin == o {
 		most--
 	}

@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package deliver
+package turns
 
 import "mailpush.internal/services/listener-worker/internal/fifo"
 
-// tenant is whose lanes share a limit: a context.
+// tenant is whose waiters share a limit: a context.
 type tenant struct {
 	name   string
 	active int
-	queues map[*origin]*queue
+	queues map[*Origin]*queue
 	ready  fifo.List[*queue] // those that are not parked
 	place  *fifo.Element[party]
 }
@@ -17,7 +17,7 @@ type tenant struct {
 var _ party = (*tenant)(nil)
 
 // next implements party.
-func (of *tenant) next(t *turns) *lane {
+func (of *tenant) next(t *Turns) Waiter {
 	for !of.idle(t) {
 		q := of.ready.First().Value
 		q.unplace()
@@ -31,21 +31,21 @@ func (of *tenant) next(t *turns) *lane {
 }
 
 // idle implements party.
-func (of *tenant) idle(t *turns) bool { return of.ready.Empty() || !t.hasRoom(of) }
+func (of *tenant) idle(t *Turns) bool { return of.ready.Empty() || !t.hasRoom(of) }
 
 // seat implements party.
 func (of *tenant) seat() **fifo.Element[party] { return &of.place }
 
-// queue is where the lanes of one tenant to one origin wait.
+// queue is where the waiters of one tenant to one origin wait.
 type queue struct {
-	tenant *tenant
-	origin *origin
-	lanes  fifo.List[*lane]
-	out    int                   // turns of lanes that waited here
-	passed int                   // how often it was passed by since it was served
-	old    *fifo.Element[*queue] // in turns.old, nil when it is not
-	parked bool
-	place  *fifo.Element[*queue] // in the tenant's ready or the origin's parked, nil without lanes
+	tenant  *tenant
+	origin  *Origin
+	waiters fifo.List[Waiter]
+	out     int                   // turns of waiters that waited here
+	passed  int                   // how often it was passed by since it was served
+	old     *fifo.Element[*queue] // in turns.old, nil when it is not
+	parked  bool
+	place   *fifo.Element[*queue] // in the tenant's ready or the origin's parked, nil without waiters
 }
 
 func (q *queue) ready() { q.place, q.parked = q.tenant.ready.Push(q), false }
@@ -62,10 +62,10 @@ func (q *queue) unplace() {
 }
 
 // queue finds or makes the queue of a tenant to an origin.
-func (t *turns) queue(name string, at *origin) *queue {
+func (t *Turns) queue(name string, at *Origin) *queue {
 	of := t.tenants[name]
 	if of == nil {
-		of = &tenant{name: name, queues: make(map[*origin]*queue)}
+		of = &tenant{name: name, queues: make(map[*Origin]*queue)}
 		t.tenants[name] = of
 	}
 	q := of.queues[at]
@@ -79,8 +79,8 @@ func (t *turns) queue(name string, at *origin) *queue {
 
 // forget drops a queue that is not used any more, with the tenant and the origin when
 // it was their last.
-func (t *turns) forget(q *queue) {
-	if !q.lanes.Empty() {
+func (t *Turns) forget(q *queue) {
+	if !q.waiters.Empty() {
 		return
 	}
 	t.young(q)

@@ -1,59 +1,71 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package deliver
+package turns
 
 import (
 	"fmt"
 	"testing"
-
-	"mailpush.internal/services/listener-worker/internal/listen"
 )
 
-// waiting makes a lane that waits for its turn.
-func (t *turns) waiting(tenant, origin string) *lane {
-	lane := &lane{box: &box{user: listen.User{Context: tenant}}, origin: t.join(origin)}
-	t.push(lane)
-	return lane
+// fakeWaiter is who waits in tests.
+type fakeWaiter struct {
+	Ticket
+
+	tenant string
 }
 
-// over takes a lane out for good.
-func (t *turns) over(lane *lane) {
-	t.remove(lane)
-	t.done(lane)
-	t.leave(lane.origin)
+// waiting makes a waiter that waits for its turn.
+func (t *Turns) waiting(tenant, origin string) *fakeWaiter {
+	w := &fakeWaiter{tenant: tenant}
+	t.Join(w, origin)
+	t.Wait(w, tenant)
+	return w
 }
 
-func (t *turns) popAll() []*lane {
-	var out []*lane
-	for lane := t.pop(); lane != nil; lane = t.pop() {
-		out = append(out, lane)
+// over takes a waiter out for good.
+func (t *Turns) over(w *fakeWaiter) {
+	t.Remove(w)
+	t.Done(w)
+	t.Leave(w)
+}
+
+// pop is Pop for those of the tests.
+func (t *Turns) pop() *fakeWaiter {
+	w, _ := t.Pop().(*fakeWaiter)
+	return w
+}
+
+func (t *Turns) popAll() []*fakeWaiter {
+	var out []*fakeWaiter
+	for w := t.pop(); w != nil; w = t.pop() {
+		out = append(out, w)
 	}
 	return out
 }
 
 // served counts turns by tenant, or by whatever of names.
-func served(lanes []*lane, name func(*lane) string) map[string]int {
+func served(waiters []*fakeWaiter, name func(*fakeWaiter) string) map[string]int {
 	out := make(map[string]int)
-	for _, lane := range lanes {
-		out[name(lane)]++
+	for _, w := range waiters {
+		out[name(w)]++
 	}
 	return out
 }
 
-func ofTenant(lane *lane) string { return lane.box.user.Context }
-func ofOrigin(lane *lane) string { return lane.origin.name }
+func ofTenant(w *fakeWaiter) string { return w.tenant }
+func ofOrigin(w *fakeWaiter) string { return w.origin.name }
 
 func TestTurnsAreBounded(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(limits{process: 12, tenant: 6, origin: 4})
+	turns := New(Limits{Process: 12, Tenant: 6, Origin: 4})
 	for n := range 30 {
 		turns.waiting("1", fmt.Sprint("a", n%3))
 		turns.waiting("2", fmt.Sprint("b", n%3))
 		turns.waiting("3", "a0")
 	}
-	lanes := turns.popAll()
-	tenants, origins := served(lanes, ofTenant), served(lanes, ofOrigin)
+	out := turns.popAll()
+	tenants, origins := served(out, ofTenant), served(out, ofOrigin)
 	for name, turns := range tenants {
 		if turns > 6 {
 			t.Errorf("tenant %s has %d turns", name, turns)
@@ -64,14 +76,14 @@ func TestTurnsAreBounded(t *testing.T) {
 			t.Errorf("origin %s has %d turns", name, turns)
 		}
 	}
-	if len(lanes) != 12 {
-		t.Errorf("%d turns, want 12: %v %v", len(lanes), tenants, origins)
+	if len(out) != 12 {
+		t.Errorf("%d turns, want 12: %v %v", len(out), tenants, origins)
 	}
 }
 
 func TestTenantWithManyOriginsLeavesTheOthersTheirTurns(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(limits{process: 4, tenant: 4, origin: 4})
+	turns := New(Limits{Process: 4, Tenant: 4, Origin: 4})
 	for n := range 1000 {
 		turns.waiting("many", fmt.Sprint(n))
 	}
@@ -80,18 +92,18 @@ func TestTenantWithManyOriginsLeavesTheOthersTheirTurns(t *testing.T) {
 	}
 	got := make(map[string]int)
 	for range 100 {
-		lane := turns.pop()
-		got[ofTenant(lane)]++
-		turns.done(lane)
+		w := turns.pop()
+		got[ofTenant(w)]++
+		turns.Done(w)
 	}
 	if got["many"] != 50 || got["one"] != 50 {
 		t.Errorf("turns %v, want half each", got)
 	}
 }
 
-func TestOriginWithManyLanesLeavesTheOthersTheirTurns(t *testing.T) {
+func TestOriginWithManyWaitersLeavesTheOthersTheirTurns(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(limits{process: 3, tenant: 3, origin: 3})
+	turns := New(Limits{Process: 3, Tenant: 3, Origin: 3})
 	for range 1000 {
 		turns.waiting("1", "many")
 	}
@@ -101,20 +113,20 @@ func TestOriginWithManyLanesLeavesTheOthersTheirTurns(t *testing.T) {
 	}
 	var got []string
 	for range 9 {
-		lane := turns.pop()
-		got = append(got, ofOrigin(lane))
-		turns.done(lane)
+		w := turns.pop()
+		got = append(got, ofOrigin(w))
+		turns.Done(w)
 	}
 	if want := "[many few other many few other many few other]"; fmt.Sprint(got) != want {
 		t.Errorf("turns %v, want %s", got, want)
 	}
 }
 
-// A tenant whose lanes hang has its limit's turns and no more, also where it shares an
+// A tenant whose waiters hang has its limit's turns and no more, also where it shares an
 // origin with others.
 func TestFullTenantDoesNotBlockASharedOrigin(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(limits{process: 100, tenant: 4, origin: 8})
+	turns := New(Limits{Process: 100, Tenant: 4, Origin: 8})
 	for n := range 50 {
 		turns.waiting("full", fmt.Sprint("own", n))
 		turns.waiting("full", "shared")
@@ -134,9 +146,9 @@ func TestFullTenantDoesNotBlockASharedOrigin(t *testing.T) {
 // next when they can.
 func TestRoomPassesByFullTenants(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(limits{process: 100, tenant: 1, origin: 1})
+	turns := New(Limits{Process: 100, Tenant: 1, Origin: 1})
 	holder := turns.waiting("holder", "shared")
-	busy := []*lane{turns.waiting("1", "own1"), turns.waiting("2", "own2")}
+	busy := []*fakeWaiter{turns.waiting("1", "own1"), turns.waiting("2", "own2")}
 	turns.popAll()
 	for _, tenant := range []string{"1", "2", "3"} {
 		turns.waiting(tenant, "shared")
@@ -160,19 +172,19 @@ func TestRoomPassesByFullTenants(t *testing.T) {
 // has room; then one of them is.
 func TestWhoWaitsForAFullOriginCostsNothing(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(limits{process: 1024, tenant: 256, origin: 64})
+	turns := New(Limits{Process: 1024, Tenant: 256, Origin: 64})
 	for n := range 10_000 {
 		turns.waiting(fmt.Sprint("tenant ", n), "shared")
 	}
-	lanes := turns.popAll()
-	if len(lanes) != 64 {
-		t.Fatalf("%d turns, want 64", len(lanes))
+	out := turns.popAll()
+	if len(out) != 64 {
+		t.Fatalf("%d turns, want 64", len(out))
 	}
-	for n, lane := range lanes {
+	for n, w := range out {
 		if turns.ring.Len() != 0 {
 			t.Fatalf("%d go round for nothing after %d turns", turns.ring.Len(), n)
 		}
-		turns.done(lane)
+		turns.Done(w)
 		if turns.ring.Len() > 2 {
 			t.Fatalf("%d go round for one turn", turns.ring.Len())
 		}
@@ -184,19 +196,17 @@ func TestWhoWaitsForAFullOriginCostsNothing(t *testing.T) {
 
 func TestTurnIsGivenBackToTheOriginItWasTakenFrom(t *testing.T) {
 	t.Parallel()
-	turns := newTurns(limits{process: 8, tenant: 8, origin: 1})
+	turns := New(Limits{Process: 8, Tenant: 8, Origin: 1})
 	moved := turns.waiting("1", "old")
 	turns.pop()
 	waiting := turns.waiting("1", "old")
-	old := moved.origin
-	moved.origin = turns.join("new")
-	turns.leave(old)
-	turns.push(turns.waiting("1", "new")) // nobody has a turn at the new one
-	if lane := turns.pop(); lane == nil || lane.origin.name != "new" {
-		t.Errorf("%v got a turn", lane)
+	turns.Join(moved, "new")
+	turns.waiting("1", "new") // nobody has a turn at the new one
+	if w := turns.pop(); w == nil || w.origin.name != "new" {
+		t.Errorf("%v got a turn", w)
 	}
-	turns.done(moved)
-	if lane := turns.pop(); lane != waiting {
+	turns.Done(moved)
+	if w := turns.pop(); w != waiting {
 		t.Error("the turn did not come back to where it was taken")
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package deliver
+package turns
 
 import (
 	"fmt"
@@ -16,42 +16,42 @@ import (
 
 // model is what must hold of turns, the slow way.
 type model struct {
-	*turns
+	*Turns
 
-	out  []*lane // have a turn
-	wait []*lane
+	out  []*fakeWaiter // have a turn
+	wait []*fakeWaiter
 }
 
-func (m *model) free(lane *lane) bool {
+func (m *model) free(w *fakeWaiter) bool {
 	tenants, origins := 0, 0
 	for _, other := range m.out {
-		if ofTenant(other) == ofTenant(lane) {
+		if ofTenant(other) == ofTenant(w) {
 			tenants++
 		}
-		if other.origin == lane.origin {
+		if other.origin == w.origin {
 			origins++
 		}
 	}
-	atTenant, atOrigin := m.tenant, lane.origin.breaker.Limit(m.limits.origin)
-	if old := m.eldest(); old != nil && old != lane.queue { // room is kept for it
-		if old.tenant == lane.queue.tenant {
+	atTenant, atOrigin := m.limits.Tenant, w.origin.breaker.Limit(m.limits.Origin)
+	if old := m.eldest(); old != nil && old != w.queue { // room is kept for it
+		if old.tenant == w.queue.tenant {
 			atTenant--
 		}
-		if old.origin == lane.origin {
+		if old.origin == w.origin {
 			atOrigin--
 		}
 	}
-	return len(m.out) < m.process && tenants < atTenant && origins < atOrigin
+	return len(m.out) < m.limits.Process && tenants < atTenant && origins < atOrigin
 }
 
 // pop checks that whoever gets a turn may have it, and that nobody does only when
 // nobody may.
 func (m *model) pop(t *rapid.T) {
-	free := make(map[*lane]bool)
-	for _, lane := range m.wait {
-		free[lane] = m.free(lane)
+	free := make(map[*fakeWaiter]bool)
+	for _, w := range m.wait {
+		free[w] = m.free(w)
 	}
-	next := m.turns.pop()
+	next := m.Turns.pop()
 	if next == nil {
 		if at := slices.IndexFunc(m.wait, m.free); at >= 0 {
 			t.Fatalf("%s at %s waits for nothing", ofTenant(m.wait[at]), ofOrigin(m.wait[at]))
@@ -62,7 +62,7 @@ func (m *model) pop(t *rapid.T) {
 	if at < 0 || !free[next] {
 		t.Fatalf("%s at %s got a turn", ofTenant(next), ofOrigin(next))
 	}
-	first := slices.IndexFunc(m.wait, func(other *lane) bool {
+	first := slices.IndexFunc(m.wait, func(other *fakeWaiter) bool {
 		return ofTenant(other) == ofTenant(next) && other.origin == next.origin
 	})
 	if first != at {
@@ -73,11 +73,11 @@ func (m *model) pop(t *rapid.T) {
 }
 
 // pick takes one out of a list.
-func pick(t *rapid.T, list *[]*lane) *lane {
+func pick(t *rapid.T, list *[]*fakeWaiter) *fakeWaiter {
 	at := rapid.IntRange(0, len(*list)-1).Draw(t, "which")
-	lane := (*list)[at]
+	w := (*list)[at]
 	*list = slices.Delete(*list, at, at+1)
-	return lane
+	return w
 }
 
 // Whatever comes and goes: no limit is passed, nobody waits who could have a turn, who
@@ -85,20 +85,20 @@ func pick(t *rapid.T, list *[]*lane) *lane {
 func TestTurnsProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{turns: newTurns(limits{
-			process: rapid.IntRange(2, 7).Draw(t, "process"),
-			tenant:  rapid.IntRange(1, 4).Draw(t, "tenant"),
-			origin:  rapid.IntRange(1, 3).Draw(t, "origin"),
+		m := &model{Turns: New(Limits{
+			Process: rapid.IntRange(2, 7).Draw(t, "process"),
+			Tenant:  rapid.IntRange(1, 4).Draw(t, "tenant"),
+			Origin:  rapid.IntRange(1, 3).Draw(t, "origin"),
 		})}
 		name := rapid.IntRange(0, 2)
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
-				lane := m.waiting(fmt.Sprint("t", name.Draw(t, "tenant")), fmt.Sprint("o", name.Draw(t, "origin")))
-				m.wait = append(m.wait, lane)
+				w := m.waiting(fmt.Sprint("t", name.Draw(t, "tenant")), fmt.Sprint("o", name.Draw(t, "origin")))
+				m.wait = append(m.wait, w)
 			},
 			"pop": m.pop,
 			"pop all": func(t *rapid.T) {
-				for range m.process {
+				for range m.limits.Process {
 					m.pop(t)
 				}
 			},
@@ -120,13 +120,12 @@ func TestTurnsProperty(t *testing.T) {
 			"break": func(t *rapid.T) {
 				if o := m.origins[fmt.Sprint("o", name.Draw(t, "origin"))]; o != nil {
 					o.breaker = inState(rapid.SampledFrom([]breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}).Draw(t, "state"))
-					m.count(o)
-					m.wake(o)
+					m.changed(o)
 				}
 			},
 		})
-		for _, lane := range append(m.out, m.wait...) {
-			m.over(lane)
+		for _, w := range append(m.out, m.wait...) {
+			m.over(w)
 		}
 		left := m.states[breaker.Closed].Load() + m.states[breaker.Open].Load() + m.states[breaker.HalfOpen].Load()
 		if len(m.tenants)+len(m.origins)+m.ring.Len()+m.active != 0 || left != 0 {
@@ -141,28 +140,28 @@ func TestTurnsProperty(t *testing.T) {
 func TestTurnsStarveNobodyProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		turns := newTurns(limits{process: 5, tenant: 3, origin: 2})
+		turns := New(Limits{Process: 5, Tenant: 3, Origin: 2})
 		crowd := rapid.IntRange(1, 30).Draw(t, "crowd")
 		name := rapid.IntRange(0, 4)
-		since := make(map[*lane]int)
+		since := make(map[*fakeWaiter]int)
 		for range crowd {
 			since[turns.waiting(fmt.Sprint(name.Draw(t, "tenant")), fmt.Sprint(name.Draw(t, "origin")))] = 0
 		}
-		var out []*lane
+		var out []*fakeWaiter
 		rounds := 100 * crowd
 		for n := range rounds {
-			for lane := turns.pop(); lane != nil; lane = turns.pop() {
-				out = append(out, lane)
-				since[lane] = n
+			for w := turns.pop(); w != nil; w = turns.pop() {
+				out = append(out, w)
+				since[w] = n
 			}
-			lane := out[0] // as requests that take the same time
+			w := out[0] // as requests that take the same time
 			out = out[1:]
-			turns.done(lane)
-			turns.push(lane)
+			turns.Done(w)
+			turns.Wait(w, w.tenant)
 		}
-		for lane, last := range since {
+		for w, last := range since {
 			if last < rounds/2 {
-				t.Fatalf("%s at %s had its last turn in round %d of %d", ofTenant(lane), ofOrigin(lane), last, rounds)
+				t.Fatalf("%s at %s had its last turn in round %d of %d", ofTenant(w), ofOrigin(w), last, rounds)
 			}
 		}
 	})
