@@ -24,6 +24,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mailpush.internal/services/listener-worker/internal/doubt"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/pump"
 	"mailpush.internal/services/listener-worker/internal/turns"
@@ -80,7 +81,7 @@ type Loop struct {
 	stopped chan struct{}
 	work    sync.WaitGroup // sends, commits, reports, questions and prefetches
 	beside  func(func())   // starts one of them
-	gate    *gate
+	gate    *doubt.Gate
 	backlog backlog
 
 	// Only the loop's goroutine touches what follows.
@@ -120,9 +121,10 @@ func New(cfg Config, transport Transport, secrets Secrets, registry Registry, ma
 		prefetch:  prefetch{max: cfg.Prefetches},
 	}
 	l.beside = l.work.Go
-	l.gate = &gate{current: cfg.Current, registry: registry, metrics: l.metrics, start: func(ask func(context.Context)) {
-		l.beside(func() { ask(l.ctx) })
-	}}
+	l.gate = doubt.New(cfg.Current, func(ctx context.Context, claims []Claim) ([]Claim, error) {
+		l.metrics.questions.Inc()
+		return registry.OpenEpoch(ctx, claims)
+	}, func(ask func(context.Context)) { l.beside(func() { ask(l.ctx) }) })
 	l.showGauges(cfg.Metrics)
 	return l
 }

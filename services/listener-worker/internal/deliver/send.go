@@ -61,7 +61,7 @@ func (l *Loop) perform(ctx context.Context, r *request) {
 			return
 		}
 	}
-	if held, err := l.gate.pass(ctx, r.claim); err != nil || !held {
+	if held, err := l.gate.Pass(ctx, r.claim); err != nil || !held {
 		if err == nil {
 			l.post(func() { l.fenced([]Claim{r.claim}) }) //nolint:contextcheck // it outlives this request
 		}
