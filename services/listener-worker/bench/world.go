@@ -59,7 +59,7 @@ func startWorld(ctx context.Context, transport deliver.Transport, subscriptions 
 		box.next.Store(1)
 		w.boxes[user] = box
 		w.users = append(w.users, user)
-		w.loop.Put(claim, user, []*registryv1.Subscription{{
+		w.loop.Put(claim, user, "bench", []*registryv1.Subscription{{
 			Id: "sub_" + user.ID, WebhookUrl: subscription.url, Mode: subscription.mode, Confirmed: true,
 			SecretVersion: 1, Content: mailv1.Content_CONTENT_ENVELOPE,
 			Cursors: []*mailv1.Cursor{{Folder: folder, UidValidity: uidValidity}},

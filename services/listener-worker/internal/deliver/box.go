@@ -15,6 +15,7 @@ import (
 // box is one user's mailbox with the subscriptions it is pushed to.
 type box struct {
 	user          listen.User
+	store         string
 	claim         Claim
 	subscriptions []*registryv1.Subscription
 	folders       []folder
@@ -30,11 +31,11 @@ type folder struct {
 	head pump.Head
 }
 
-// Put adds a mailbox, or replaces its subscriptions and the claim it is held by. A
-// subscription that stays goes on where it is, whatever cursor the registry shows,
-// unless it is to be replayed.
-func (l *Loop) Put(claim Claim, user listen.User, subscriptions []*registryv1.Subscription) {
-	l.post(func() { l.put(claim, user, subscriptions) })
+// Put adds a mailbox at a mail store, or replaces its subscriptions and the claim it is
+// held by. A subscription that stays goes on where it is, whatever cursor the registry
+// shows, unless it is to be replayed.
+func (l *Loop) Put(claim Claim, user listen.User, store string, subscriptions []*registryv1.Subscription) {
+	l.post(func() { l.put(claim, user, store, subscriptions) })
 }
 
 // Remove takes a mailbox out, with what is in flight for it.
@@ -75,13 +76,13 @@ func headOf(end listen.Box, noticed time.Time) pump.Head {
 	return pump.Head{UIDValidity: end.UIDValidity, UIDNext: end.UIDNext, Unread: end.Unseen, Noticed: noticed}
 }
 
-func (l *Loop) put(claim Claim, user listen.User, subscriptions []*registryv1.Subscription) {
+func (l *Loop) put(claim Claim, user listen.User, store string, subscriptions []*registryv1.Subscription) {
 	b := l.boxes[user]
 	if b == nil {
 		b = &box{user: user}
 		l.boxes[user] = b
 	}
-	b.claim, b.subscriptions = claim, subscriptions
+	b.claim, b.store, b.subscriptions = claim, store, subscriptions
 	byID := make(map[string]*registryv1.Subscription, len(subscriptions))
 	for _, subscription := range subscriptions {
 		byID[subscription.GetId()] = subscription

@@ -6,9 +6,10 @@
 //
 // One goroutine steps all pumps. What can block, an endpoint, the vault, the
 // registry, runs beside it in bounded number and comes back as an event. A pump needs
-// a turn to hold mails in memory; turns are bounded in all, per tenant and per origin
-// and go round them, so that an endpoint that hangs holds up its own origin only. An
-// origin that fails whoever asks gets no turns but one now and then, to see.
+// a turn to hold mails in memory; turns are bounded in all, per tenant, per mail store
+// that is read and per origin, and go round them, so that an endpoint that hangs holds
+// up its own origin only, and a store that is slow its own mailboxes. An origin that
+// fails whoever asks gets no requests but one now and then, to see.
 //
 // Invariants: a cursor is stored only under the claim its mailbox is held by; once a
 // claim is refused or dropped nothing more is sent for it; while the right to act is in
@@ -35,9 +36,10 @@ type Config struct {
 	Log     *slog.Logger          // nil: no log
 	Metrics prometheus.Registerer // nil: no metrics
 	Policy  pump.Policy
-	// Turns bounds the batches in memory (1,024), TenantTurns those of one context
-	// (256) and OriginTurns those to one origin (64).
-	Turns, TenantTurns, OriginTurns int
+	// Turns bounds the batches in memory (1,024) and TenantTurns those of one context
+	// (256); StoreTurns bounds those that are being read at one mail store (64) and
+	// OriginTurns the requests to one origin (64).
+	Turns, TenantTurns, StoreTurns, OriginTurns int
 	// Cursors are committed, and endpoints reported, CommitEvery (100 ms); cursors also
 	// at CommitRows (500).
 	CommitEvery time.Duration
@@ -58,6 +60,7 @@ type Config struct {
 const (
 	defaultTurns          = 1024
 	defaultTenantTurns    = 256
+	defaultStoreTurns     = 64
 	defaultOriginTurns    = 64
 	defaultCommitEvery    = 100 * time.Millisecond
 	defaultCommitRows     = 500
@@ -114,7 +117,7 @@ func New(cfg Config, transport Transport, secrets Secrets, registry Registry, ma
 		wake:      make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 		boxes:     make(map[listen.User]*box),
-		turns:     turns.New(turns.Limits{Process: cfg.Turns, Tenant: cfg.TenantTurns, Origin: cfg.OriginTurns}),
+		turns:     turns.New(turns.Limits{Process: cfg.Turns, Tenant: cfg.TenantTurns, Store: cfg.StoreTurns, Origin: cfg.OriginTurns}),
 		outages:   make(map[*turns.Origin]*outage),
 		commit:    newCommitter(registry),
 		reports:   newReporter(registry),
@@ -132,6 +135,7 @@ func New(cfg Config, transport Transport, secrets Secrets, registry Registry, ma
 func withDefaults(cfg Config) Config {
 	setDefault(&cfg.Turns, defaultTurns)
 	setDefault(&cfg.TenantTurns, defaultTenantTurns)
+	setDefault(&cfg.StoreTurns, defaultStoreTurns)
 	setDefault(&cfg.OriginTurns, defaultOriginTurns)
 	setDefault(&cfg.CommitEvery, defaultCommitEvery)
 	setDefault(&cfg.CommitRows, defaultCommitRows)
@@ -241,8 +245,12 @@ func (l *Loop) nextTime() (time.Time, bool) {
 // nothing new is begun.
 func (l *Loop) giveTurns() {
 	for !l.commit.stalled(time.Now(), l.cfg.MaxUncommitted) {
-		lane, _ := l.turns.Pop().(*lane) // nothing else waits
-		if lane == nil {
+		if lane, waits := l.turns.PopRequest().(*lane); waits {
+			l.start(lane)
+			continue
+		}
+		lane, waits := l.turns.Pop().(*lane)
+		if !waits {
 			return
 		}
 		l.step(lane, pump.Turn{})

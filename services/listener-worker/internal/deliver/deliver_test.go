@@ -96,7 +96,7 @@ func TestRefusedPushIsSentAgainUnderTheSameID(t *testing.T) {
 
 func TestHungOriginHoldsUpItselfOnly(t *testing.T) {
 	t.Parallel()
-	inWorld(t, deliver.Config{Turns: 8, OriginTurns: 4}, func(w *fakeWorld) {
+	inWorld(t, deliver.Config{Turns: 8, StoreTurns: 2, OriginTurns: 4}, func(w *fakeWorld) {
 		w.answer = func(ctx context.Context, push deliver.Push) pump.Result {
 			if push.URL == "https://hung.example/" {
 				<-ctx.Done()

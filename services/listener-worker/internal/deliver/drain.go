@@ -41,7 +41,7 @@ func (l *Loop) startDrain(d *drain) {
 			continue
 		}
 		for _, lane := range b.lanes {
-			if lane.pump.InFlight() {
+			if lane.cancel != nil {
 				lane.drain = d
 				d.inFlight++
 				d.lanes = append(d.lanes, lane)

@@ -42,6 +42,11 @@ func (l *Loop) broke(o *turns.Origin) {
 			l.outages[o] = out
 		}
 		l.timers.set(out, b.Until())
+		for _, w := range l.turns.TurnAway(o) {
+			if lane, waits := w.(*lane); waits {
+				l.postpone(lane)
+			}
+		}
 	case breaker.Closed:
 		l.cfg.Log.InfoContext(l.ctx, "an origin works again", "origin", o.Name(), "lanes", o.Waiters())
 		l.timers.remove(l.outages[o])

@@ -34,7 +34,7 @@ func (w *failingWorld) put(n int, url string) {
 		w.own[url] = 0
 	}
 	user := listen.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
-	w.loop.Put(Claim{Backend: "imapidle", Shard: 3, Epoch: 9}, user, []*registryv1.Subscription{{
+	w.loop.Put(Claim{Backend: "imapidle", Shard: 3, Epoch: 9}, user, "mail", []*registryv1.Subscription{{
 		Id: fmt.Sprint(n), WebhookUrl: url, SecretVersion: 1, Confirmed: true,
 		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
 	}})

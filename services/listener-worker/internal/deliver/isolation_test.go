@@ -6,6 +6,7 @@ package deliver_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,118 @@ func TestHungEndpointHoldsUpNobodyElse(t *testing.T) {
 			})
 		})
 	}
+}
+
+// All mailboxes of a store that does not answer have mail for an origin that others use:
+// these are served at once, and so is a mailbox of another tenant that is read meanwhile.
+func TestSlowMailStoreKeepsNobodyFromASharedOrigin(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.slow = map[string]bool{"slow": true}
+		w.storeOf = func(u listen.User) string {
+			if n, _ := strconv.Atoi(u.ID); n < 1000 {
+				return "slow"
+			}
+			return "quick"
+		}
+		for n := range 1100 {
+			w.put(user(n), subscribed(fmt.Sprint(n), "https://gateway.example/"))
+		}
+		pass(time.Second)
+		for n := range 1100 {
+			w.deliverMail(user(n), 1)
+		}
+		pass(time.Second)
+		for n := 1000; n < 1100; n++ {
+			if uid := w.stored(fmt.Sprint(n)); uid != 11 {
+				w.t.Fatalf("mailbox %d has been served up to %d", n, uid)
+			}
+		}
+		w.set(func(w *fakeWorld) { w.slow = nil })
+		pass(10 * time.Minute)
+		for n := range 1000 {
+			if uid := w.stored(fmt.Sprint(n)); uid != 11 {
+				w.t.Fatalf("mailbox %d of the slow store has been served up to %d", n, uid)
+			}
+		}
+	})
+}
+
+// What was read for an origin that breaks meanwhile is not sent, and not lost.
+func TestRequestsThatWaitForAnOriginThatBreaksAreMadeLater(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{OriginTurns: 20}, func(w *fakeWorld) {
+		hangs := make(chan struct{})
+		w.answer = func(context.Context, deliver.Push) pump.Result {
+			<-hangs
+			return pump.Result{Class: pump.Retry, Unanswered: true}
+		}
+		for n := range 60 {
+			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
+			w.deliverMail(user(n), 1)
+		}
+		pass(time.Second)
+		if len(w.pushes) != 20 || w.fetches != 60 {
+			w.t.Fatalf("%d requests after %d reads", len(w.pushes), w.fetches)
+		}
+		close(hangs)
+		pass(time.Second)
+		if len(w.pushes) > 40 { // 19 may have made room before the 20th failure
+			w.t.Fatalf("%d requests until the breaker was open", len(w.pushes))
+		}
+		w.set(func(w *fakeWorld) { w.answer = nil })
+		pass(time.Minute)
+		for n := range 60 {
+			if uid := w.stored(fmt.Sprint(n)); uid != 11 {
+				w.t.Errorf("endpoint %d has been served up to %d", n, uid)
+			}
+		}
+	})
+}
+
+// Who waits for room at an origin can be renewed, drained and dropped.
+func TestRequestThatWaitsForRoomCanGo(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{OriginTurns: 1}, func(w *fakeWorld) {
+		hangs := make(chan struct{})
+		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+			if push.URL == "https://e.example/" {
+				<-hangs
+			}
+			return pump.Result{}
+		}
+		for n := range 3 {
+			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
+		}
+		pass(time.Second)
+		for n := range 3 {
+			w.deliverMail(user(n), 1)
+		}
+		pass(time.Second)
+		if w.fetches != 3 || len(w.pushes) != 1 {
+			w.t.Fatalf("%d requests after %d reads", len(w.pushes), w.fetches)
+		}
+		hung, _ := strconv.Atoi(w.pushes[0].Subscription)
+		moves, goes := (hung+1)%3, (hung+2)%3
+		moved := subscribed(fmt.Sprint(moves), "https://other.example/")
+		moved.Revision = 1
+		w.put(user(moves), moved)
+		pass(time.Second)
+		if uid := w.stored(fmt.Sprint(moves)); uid != 11 {
+			w.t.Errorf("the endpoint that has moved has been served up to %d", uid)
+		}
+		w.loop.Remove(user(goes))
+		drained := make(chan error)
+		go func() { drained <- w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}) }()
+		pass(time.Second)
+		close(hangs)
+		if err := <-drained; err != nil || w.stored(fmt.Sprint(hung)) != 11 || w.stored(fmt.Sprint(goes)) != 0 {
+			w.t.Errorf("drained: %v", err)
+		}
+		if got := w.sent(); len(got) != 2 || len(got[fmt.Sprint(moves)]) != 1 {
+			w.t.Errorf("sent %v", got)
+		}
+	})
 }
 
 // While an origin fails it gets one request a cool-down. When it works again, all that

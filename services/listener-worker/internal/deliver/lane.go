@@ -29,9 +29,10 @@ type lane struct {
 	lag    uint32               // how many UIDs are
 	since  time.Time            // when the oldest of them was noticed
 
-	gone   bool               // removed; what is in flight may still come back
-	drain  *drain             // who waits for what is in flight, when it is removed gently
-	cancel context.CancelFunc // cuts off the request in flight; nil without one
+	gone    bool               // removed; what is in flight may still come back
+	drain   *drain             // who waits for what is in flight, when it is removed gently
+	request *request           // waits for room at the origin; nil when none does
+	cancel  context.CancelFunc // cuts off the request in flight; nil without one
 
 	alarm           // at tick, or earlier to be told that the origin works
 	tick  time.Time // when the pump wants to be told the time
@@ -90,10 +91,11 @@ func (l *Loop) remove(lane *lane) {
 	l.turns.Leave(lane)
 	l.caughtUp(lane)
 	switch {
-	case lane.pump.InFlight() && lane.drain == nil:
-		lane.cancel() // its turn comes back with it
-	case !lane.pump.InFlight():
+	case lane.cancel == nil:
+		lane.request = nil
 		l.turns.Done(lane)
+	case lane.drain == nil:
+		lane.cancel() // its turn comes back with it
 	}
 }
 
@@ -109,6 +111,7 @@ func (l *Loop) replace(lane *lane, subscription *registryv1.Subscription) {
 		l.turns.Join(lane, originOf(subscription.GetWebhookUrl()))
 	}
 	if renewed(lane, old) {
+		l.postpone(lane)
 		options := optionsOf(subscription)
 		l.step(lane, pump.Renewed{Mode: options.Mode, Confirmed: options.Confirmed})
 	}

@@ -67,7 +67,7 @@ func TestFirstPushDoesNotWaitForTheVault(t *testing.T) {
 func TestMailboxThatHasNotShownItselfOpensNothing(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.loop.Put(claim(), user(1), []*registryv1.Subscription{subscribed("a", "https://a.example/")})
+		w.loop.Put(claim(), user(1), "mail", []*registryv1.Subscription{subscribed("a", "https://a.example/")})
 		pass(time.Second)
 		w.checkOpened(0)
 	})

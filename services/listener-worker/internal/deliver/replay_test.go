@@ -38,7 +38,7 @@ func TestReplayBeginsAtTheListedCursor(t *testing.T) {
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 3)
 		pass(10 * time.Second)
-		w.loop.Put(claim(), user(1), subscriptions(replayed(1, 11)))
+		w.loop.Put(claim(), user(1), "mail", subscriptions(replayed(1, 11)))
 		pass(10 * time.Second)
 		if diff := cmp.Diff([]uint32{11, 12, 13, 12, 13}, w.sent()["a"]); diff != "" {
 			w.t.Errorf("sent (-want +got):\n%s", diff)
@@ -47,7 +47,7 @@ func TestReplayBeginsAtTheListedCursor(t *testing.T) {
 		if len(cursors) != 2 || cursors[0].Replay != 0 || cursors[1].Replay != 1 || cursors[1].UID != 13 {
 			w.t.Errorf("stored %+v", cursors)
 		}
-		w.loop.Put(claim(), user(1), subscriptions(replayed(1, 11))) // once more: no replay
+		w.loop.Put(claim(), user(1), "mail", subscriptions(replayed(1, 11))) // once more: no replay
 		w.deliverMail(user(1), 1)
 		pass(10 * time.Second)
 		if got := len(w.sent()["a"]); got != 6 {
@@ -66,7 +66,7 @@ func TestReplayDropsWhatWaitsToBeStored(t *testing.T) {
 		w.deliverMail(user(1), 3)
 		pass(time.Second)
 		w.answer = func(context.Context, deliver.Push) pump.Result { return pump.Result{Class: pump.Retry} }
-		w.loop.Put(claim(), user(1), subscriptions(replayed(1, 10)))
+		w.loop.Put(claim(), user(1), "mail", subscriptions(replayed(1, 10)))
 		pass(time.Second)
 		w.set(func(w *fakeWorld) { w.storeErr = nil })
 		pass(10 * time.Second)
@@ -107,7 +107,7 @@ func TestReplayCutsOffWhatIsInFlight(t *testing.T) {
 		w.deliverMail(user(1), 3)
 		pass(time.Second)
 		w.set(func(w *fakeWorld) { w.answer = nil })
-		w.loop.Put(claim(), user(1), subscriptions(replayed(1, 12)))
+		w.loop.Put(claim(), user(1), "mail", subscriptions(replayed(1, 12)))
 		pass(time.Second)
 		if diff := cmp.Diff([]uint32{11, 12, 13, 13}, w.sent()["a"]); diff != "" {
 			w.t.Errorf("sent (-want +got):\n%s", diff)

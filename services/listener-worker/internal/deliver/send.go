@@ -11,6 +11,7 @@ import (
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/breaker"
 	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/turns"
 )
 
 // request is one request to an endpoint, and what came of it.
@@ -25,16 +26,14 @@ type request struct {
 	result pump.Result
 }
 
-// send starts a lane's request: a batch, or a ping without one.
+// send makes a lane's request, a batch or a ping without one, when its origin has room.
 func (l *Loop) send(lane *lane, batch pump.Batch, ping bool) {
 	if lane.gone { // a drain begins nothing new
 		l.turns.Done(lane)
 		return
 	}
-	ctx, cancel := context.WithCancel(l.ctx)
-	lane.cancel = cancel
-	r := &request{
-		claim: lane.box.claim, subscription: lane.subscription, ping: ping, key: lane.key,
+	lane.request = &request{
+		subscription: lane.subscription, ping: ping,
 		push: Push{
 			Subscription: lane.subscription.GetId(),
 			URL:          lane.subscription.GetWebhookUrl(),
@@ -44,6 +43,29 @@ func (l *Loop) send(lane *lane, batch pump.Batch, ping bool) {
 			Batch:        batch,
 		},
 	}
+	switch l.turns.Request(lane) {
+	case turns.Granted:
+		l.start(lane)
+	case turns.Later:
+	case turns.Refused:
+		l.postpone(lane)
+	}
+}
+
+// postpone has a lane whose request has not been made give its turn back.
+func (l *Loop) postpone(lane *lane) {
+	if lane.request != nil {
+		lane.request = nil
+		l.step(lane, pump.Postponed{})
+	}
+}
+
+// start makes a lane's request.
+func (l *Loop) start(lane *lane) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	r := lane.request
+	lane.request, lane.cancel = nil, cancel
+	r.claim, r.key = lane.box.claim, lane.key
 	l.beside(func() {
 		defer cancel()
 		l.perform(ctx, r)

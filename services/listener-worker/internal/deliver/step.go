@@ -16,7 +16,7 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 		switch effect := effect.(type) {
 		case pump.Ready:
 			if !lane.gone {
-				l.turns.Wait(lane, lane.box.user.Context)
+				l.turns.Wait(lane, lane.box.user.Context, lane.box.store)
 			}
 		case pump.Fetch:
 			l.fetchFor(lane, effect.From)

@@ -118,7 +118,7 @@ func TestVerdictOnAnOlderRevisionIsNotHeeded(t *testing.T) {
 		renewed := subscribed("a", "https://new.example/")
 		renewed.Revision = 4
 		w.verdict = func(deliver.Report) deliver.Verdict {
-			w.loop.Put(claim(), user(1), subscriptions(renewed))
+			w.loop.Put(claim(), user(1), "mail", subscriptions(renewed))
 			return deliver.Deleted
 		}
 		old := subscribed("a", "https://old.example/")

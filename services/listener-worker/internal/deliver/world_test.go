@@ -30,7 +30,9 @@ type fakeWorld struct {
 	mu       sync.Mutex
 	loop     *deliver.Loop
 	next     map[listen.User]uint32 // where the mailboxes end
-	pushes   []deliver.Push         // as they arrived at the endpoints
+	slow     map[string]bool        // mail stores that do not answer
+	storeOf  func(listen.User) string
+	pushes   []deliver.Push // as they arrived at the endpoints
 	pings    []deliver.Push
 	consent  func() pump.Result // what pings are answered; nil: OK
 	tests    []deliver.Push
@@ -155,6 +157,9 @@ func (w *fakeWorld) Fetch(user listen.User, from uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fetches++
+	if w.slow[w.store(user)] {
+		return
+	}
 	batch := listen.Batch{User: user, Box: w.box(user), From: from, Upto: w.next[user] - 1}
 	for uid := from; uid < w.next[user]; uid++ {
 		batch.Mails = append(batch.Mails, listen.Mail{UID: uid, ReceivedAt: time.Now()})
@@ -167,6 +172,14 @@ func (w *fakeWorld) Fetch(user listen.User, from uint32) {
 
 func (w *fakeWorld) box(user listen.User) listen.Box {
 	return listen.Box{Folder: "INBOX", UIDValidity: 7, UIDNext: w.next[user], Unseen: 1}
+}
+
+// store is where a mailbox is.
+func (w *fakeWorld) store(user listen.User) string {
+	if w.storeOf == nil {
+		return "mail"
+	}
+	return w.storeOf(user)
 }
 
 // deliverMail lets mails arrive.
@@ -233,9 +246,9 @@ func subscriptions(all ...*registryv1.Subscription) []*registryv1.Subscription {
 func (w *fakeWorld) put(u listen.User, subscriptions ...*registryv1.Subscription) {
 	w.mu.Lock()
 	w.next[u] = max(w.next[u], 11)
-	box := w.box(u)
+	box, store := w.box(u), w.store(u)
 	w.mu.Unlock()
-	w.loop.Put(claim(), u, subscriptions)
+	w.loop.Put(claim(), u, store, subscriptions)
 	w.loop.Head(u, box, time.Now())
 }
 

@@ -72,7 +72,7 @@ func (t *tenure) replace(claim deliver.Claim, boxes map[listen.User]mailbox) {
 			continue
 		}
 		// Delivery first: it must know the user when the listener speaks.
-		t.delivery.Put(claim, user, box.GetSubscriptions())
+		t.delivery.Put(claim, user, box.GetMailStore(), box.GetSubscriptions())
 		t.listeners.Put(listen.Mailbox{
 			User: user, Store: box.store, Permanent: box.GetPermanent(), CredentialVersion: box.GetCredentialVersion(),
 		})

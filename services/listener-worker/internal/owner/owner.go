@@ -88,7 +88,7 @@ type Listeners interface {
 
 // Delivery pushes it; see [deliver.Loop].
 type Delivery interface {
-	Put(claim deliver.Claim, user listen.User, subscriptions []*registryv1.Subscription)
+	Put(claim deliver.Claim, user listen.User, store string, subscriptions []*registryv1.Subscription)
 	Remove(user listen.User)
 	Drop(claims []deliver.Claim)
 	Drain(ctx context.Context, claims []deliver.Claim) error

@@ -223,7 +223,7 @@ func (l listeners) RemoveAll() {
 	clear(l.listening)
 }
 
-func (d delivery) Put(claim deliver.Claim, user listen.User, _ []*registryv1.Subscription) {
+func (d delivery) Put(claim deliver.Claim, user listen.User, _ string, _ []*registryv1.Subscription) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.opened[claim.Shard] != claim.Epoch {

@@ -194,6 +194,18 @@ func (p *Pump) pinged(result Result, now time.Time) []Effect {
 	return p.failed(result, now)
 }
 
+// postponed asks for another turn. A range that was never sent may still grow.
+func (p *Pump) postponed() []Effect {
+	if !p.InFlight() {
+		return nil
+	}
+	p.replaced = false
+	if p.tries == 0 {
+		p.unpin()
+	}
+	return p.finish()
+}
+
 // awake ends the wait for the endpoint, but for what it asked for itself.
 func (p *Pump) awake(now time.Time) []Effect {
 	if p.phase != waiting || p.misses > 0 {

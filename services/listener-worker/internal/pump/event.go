@@ -5,8 +5,8 @@ package pump
 
 import "time"
 
-// Event is something a pump is told: Head, Turn, Fetched, Sent, Pinged, Tick, Awake or
-// Renewed.
+// Event is something a pump is told: Head, Turn, Fetched, Sent, Pinged, Postponed, Tick,
+// Awake or Renewed.
 type Event interface{ event() }
 
 // Head says where the folder ends now.
@@ -39,6 +39,10 @@ type Sent struct{ Result Result }
 // Pinged answers Ping.
 type Pinged struct{ Result Result }
 
+// Postponed answers Send or Ping: the request was not made, for the origin has to be
+// left alone. Another Turn will come.
+type Postponed struct{}
+
 // Result is the answer of an endpoint.
 type Result struct {
 	Class Class
@@ -64,11 +68,12 @@ type Renewed struct {
 	Confirmed bool // see Options
 }
 
-func (Head) event()    {}
-func (Turn) event()    {}
-func (Fetched) event() {}
-func (Sent) event()    {}
-func (Pinged) event()  {}
-func (Tick) event()    {}
-func (Awake) event()   {}
-func (Renewed) event() {}
+func (Head) event()      {}
+func (Turn) event()      {}
+func (Fetched) event()   {}
+func (Sent) event()      {}
+func (Pinged) event()    {}
+func (Postponed) event() {}
+func (Tick) event()      {}
+func (Awake) event()     {}
+func (Renewed) event()   {}

@@ -49,6 +49,35 @@ func TestReplacedEndpointIsAskedAgain(t *testing.T) {
 	))
 }
 
+// A request that was never made leaves its range free to grow; one that is a repetition
+// stays what it was. It says nothing about the endpoint.
+func TestPostponedRequestIsMadeInAnotherTurn(t *testing.T) {
+	t.Parallel()
+	play(t, begin(pump.ModeBatch), begun(
+		step{0, pump.Postponed{}, effects(pump.Done{}, pump.Ready{})},
+		step{0, head(14), nil},
+		step{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		step{0, fetched(11, 13, 11, 12, 13), effects(batch(1, 11, 13, 11, 12, 13))},
+		step{0, answer(pump.Retry), effects(pump.Done{}, wait(time.Second))},
+		step{time.Second, pump.Tick{}, effects(pump.Ready{})},
+		step{0, head(15), nil},
+		step{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		step{0, fetched(11, 14, 11, 12, 13, 14), effects(batch(2, 11, 13, 11, 12, 13))},
+		step{0, pump.Postponed{}, effects(pump.Done{}, pump.Ready{})},
+		step{0, pump.Postponed{}, nil},
+		step{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		step{0, fetched(11, 14, 11, 12, 13, 14), effects(batch(2, 11, 13, 11, 12, 13))},
+		step{0, answer(pump.OK), effects(commit(13), pump.Done{}, pump.Ready{})},
+	))
+	p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{})
+	play(t, p, []step{
+		{0, head(11), effects(pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Ping{})},
+		{0, pump.Postponed{}, effects(pump.Done{}, pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Ping{})},
+	})
+}
+
 // told runs a pump against an endpoint that fails for a day and returns what was told.
 func told(t *testing.T, options pump.Options) []pump.Effect {
 	t.Helper()

@@ -228,13 +228,34 @@ func (c *chaos) respond(class pump.Class) {
 		c.mustBe = batch.ID("s", "f")
 	}
 	c.renewed = false
-	if class != pump.OK && c.uv == c.cursor.UIDValidity && c.low >= c.cursor.UID {
-		c.low = math.MaxUint32 // nothing that the end went below was accepted
+	if class != pump.OK {
+		c.notAccepted()
 	}
 	c.step(answer(class))
 	if c.void {
 		c.mustBe, c.void = "", false
 	}
+}
+
+// notAccepted is that nothing that the end went below has been accepted after all.
+func (c *chaos) notAccepted() {
+	if c.uv == c.cursor.UIDValidity && c.low >= c.cursor.UID {
+		c.low = math.MaxUint32
+	}
+}
+
+// postpone is that a request has not been made.
+func (c *chaos) postpone() {
+	if c.out == nil {
+		return
+	}
+	c.renewed = false
+	if c.out.Attempt == 1 || c.void {
+		c.mustBe = ""
+	}
+	c.out, c.void = nil, false
+	c.notAccepted()
+	c.step(pump.Postponed{})
 }
 
 // countInstant holds that an endpoint which refuses is not asked without end at once.
@@ -279,6 +300,7 @@ func TestNoMailThatStaysIsLost(t *testing.T) {
 			"renew":    func(*rapid.T) { c.renew() },
 			"restart":  func(*rapid.T) { c.restart() },
 			"awake":    func(*rapid.T) { c.step(pump.Awake{}) },
+			"postpone": func(*rapid.T) { c.postpone() },
 			"somebody else's": func(t *rapid.T) {
 				page := c.read(uint32(rapid.IntRange(1, int(c.next)).Draw(t, "from")))
 				page.Failed = rapid.Bool().Draw(t, "failed")

@@ -114,6 +114,8 @@ func (p *Pump) Step(event Event, now time.Time) []Effect {
 		out = p.sent(event.Result, now)
 	case Pinged:
 		out = p.pinged(event.Result, now)
+	case Postponed:
+		out = p.postponed()
 	case Tick:
 		out = p.tick(now)
 	case Awake:

@@ -5,14 +5,14 @@ package turns
 
 import "mailpush.internal/services/listener-worker/internal/breaker"
 
-// patience is how often a queue is passed by, because its tenant had no room when its
-// origin had or the other way round, before room is kept for it.
+// patience is how often a queue is passed by, because one of its places had
+// no room when another had, before room is kept for it.
 const patience = 8
 
-// A queue needs room at its tenant and at its origin at the same moment. Where both
-// are busy that moment may never come by itself. So of the queues that were passed by
-// too often the first one, the eldest, has what becomes free kept for it: one turn of
-// its tenant and one of its origin. There is one eldest at a time, and the turns that
+// A queue needs room at its tenant, its store and its origin at the same moment. Where
+// they are busy that moment may never come by itself. So of the queues that were passed
+// by too often the first one, the eldest, has what becomes free kept for it: room for
+// one turn at each. There is one eldest at a time, and the turns that
 // are out end by themselves: it is served soon, and then the next one is.
 
 // passBy notes that a queue could not be served although it was its turn.
@@ -27,14 +27,21 @@ func (t *Turns) passBy(q *queue) {
 
 // eldest is the queue that room is kept for, nil without one.
 func (t *Turns) eldest() *queue {
-	for !t.old.Empty() {
-		q := t.old.First().Value
-		if q.origin.breaker.State() == breaker.Closed {
-			return q
-		}
-		t.young(q)
+	if t.old.Empty() {
+		return nil
 	}
-	return nil
+	return t.old.First().Value
+}
+
+// keepNothing forgets who was passed by at an origin where nobody is served any more.
+func (t *Turns) keepNothing(at *Origin) {
+	for e := t.old.First(); e != nil; {
+		q := e.Value
+		e = e.Next()
+		if q.origin == at {
+			t.young(q)
+		}
+	}
 }
 
 // young forgets that a queue was passed by. What was kept for it is for all again.
@@ -46,33 +53,34 @@ func (t *Turns) young(q *queue) {
 	t.old.Remove(q.old)
 	q.old = nil
 	t.seat(q.tenant)
+	t.wake(q.store)
 	t.wake(q.origin)
 }
 
 // popEldest gives the eldest its turn, if it has room by now.
 func (t *Turns) popEldest() Waiter {
 	q := t.eldest()
-	if q == nil || q.tenant.active >= t.limits.Tenant || q.origin.active >= t.limits.Origin {
+	if q == nil || q.tenant.active >= t.limits.Tenant || q.store.reading >= t.limits.Store || !q.origin.admits(t.limits.Origin) {
 		return nil
 	}
 	q.unplace()
 	return t.give(q)
 }
 
-// hasRoom tells whether a tenant may have another turn, but for what is kept.
-func (t *Turns) hasRoom(of *tenant) bool {
-	most := t.limits.Tenant
-	if q := t.eldest(); q != nil && q.tenant == of {
-		most--
+// less is a limit, but for what is kept where the eldest is.
+func (t *Turns) less(limit int, here func(eldest *queue) bool) int {
+	if q := t.eldest(); q != nil && here(q) {
+		return limit - 1
 	}
-	return of.active < most
+	return limit
 }
 
-// hasRoomAt tells whether another turn may be had at an origin, but for what is kept.
-func (t *Turns) hasRoomAt(o *Origin) bool {
-	most := o.breaker.Limit(t.limits.Origin)
-	if q := t.eldest(); q != nil && q.origin == o {
-		most--
-	}
-	return o.active < most
+// hasRoom tells whether a tenant may have another turn, but for what is kept.
+func (t *Turns) hasRoom(of *tenant) bool {
+	return of.active < t.less(t.limits.Tenant, func(q *queue) bool { return q.tenant == of })
+}
+
+// hasRoom implements spot.
+func (s *store) hasRoom(t *Turns) bool {
+	return s.reading < t.less(t.limits.Store, func(q *queue) bool { return q.store == s })
 }

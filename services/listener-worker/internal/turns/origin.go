@@ -10,21 +10,33 @@ import (
 	"mailpush.internal/services/listener-worker/internal/fifo"
 )
 
-// Origin is what endpoints with the same scheme, host and port have in common: turns,
-// and what is known of its health.
+const (
+	// ahead is how many turns for an origin may read, in multiples of the requests that
+	// may be out there: as many as two stores that are slow use up.
+	ahead = 2
+	// probers is how many turns are out at once for an origin that is tried with one
+	// request: more than one, because a turn may be spent on a mailbox that is slow.
+	probers = 8
+)
+
+// Origin is what endpoints with the same scheme, host and port have in common: room
+// for requests, and what is known of its health.
 type Origin struct {
-	name    string
-	waiters int // whose endpoint is here
-	queues  int // that lead here
-	active  int
-	parked  fifo.List[*queue] // queues that wait for it to have room
-	place   *fifo.Element[party]
-	breaker breaker.Breaker
-	counted breaker.State     // as what Turns.states has it
-	ailing  fifo.List[Waiter] // whose last request here failed
+	lot
+
+	name     string
+	waiters  int               // whose endpoint is here
+	queues   int               // that lead here
+	reading  int               // turns that read for it
+	requests fifo.List[Waiter] // with the turn, whose request waits for room
+	out      int               // with the turn, whose request has room
+	freed    *fifo.Element[*Origin]
+	breaker  breaker.Breaker
+	counted  breaker.State     // as what Turns.states has it
+	ailing   fifo.List[Waiter] // whose last request here failed
 }
 
-var _ party = (*Origin)(nil)
+var _ spot = (*Origin)(nil)
 
 // Name is what the origin was joined by.
 func (o *Origin) Name() string { return o.name }
@@ -47,8 +59,14 @@ func (o *Origin) Ailing() iter.Seq[Waiter] {
 }
 
 // Join has a waiter's endpoint be at the origin of a name, and nowhere else from now
-// on. What was known of its endpoint is forgotten.
+// on. If it waits for a turn, it does so there. What was known of its endpoint is
+// forgotten.
 func (t *Turns) Join(w Waiter, name string) {
+	if k := w.ticket(); k.place != nil {
+		tenant, store := k.queue.tenant.name, k.queue.store.name
+		t.Remove(w)
+		defer t.Wait(w, tenant, store)
+	}
 	o := t.origins[name]
 	if o == nil {
 		o = &Origin{name: name}
@@ -74,7 +92,7 @@ func (t *Turns) Leave(w Waiter) {
 
 // forgetOrigin drops an origin that nobody leads to.
 func (t *Turns) forgetOrigin(o *Origin) {
-	if o.waiters == 0 && o.queues == 0 {
+	if o.waiters+o.queues+o.load() == 0 {
 		t.unseat(o)
 		t.states[o.counted].Add(-1)
 		delete(t.origins, o.name)
@@ -86,25 +104,39 @@ func (t *Turns) changed(o *Origin) {
 	t.states[o.counted].Add(-1)
 	o.counted = o.breaker.State()
 	t.states[o.counted].Add(1)
+	if o.counted != breaker.Closed {
+		t.keepNothing(o)
+	}
+	t.free(o)
 	t.wake(o)
 }
 
-// next implements party.
-func (o *Origin) next(t *Turns) Waiter {
-	for !o.idle(t) {
-		q := o.parked.First().Value
-		q.unplace()
-		if t.hasRoom(q.tenant) {
-			return t.give(q)
-		}
-		q.ready() // its tenant looks again when it has room
-		t.passBy(q)
-	}
-	return nil
+// States is how many origins have a breaker in a state.
+func (t *Turns) States(state breaker.State) int64 { return t.states[state].Load() }
+
+// load is how many requests are out or wait for room.
+func (o *Origin) load() int { return o.out + o.requests.Len() }
+
+// admits tells whether another turn may be had where so many requests may be out.
+func (o *Origin) admits(most int) bool {
+	return o.load() < most && o.load()+o.reading < (1+ahead)*most
 }
 
-// idle implements party.
-func (o *Origin) idle(t *Turns) bool { return o.parked.Empty() || !t.hasRoomAt(o) }
+// hasRoom implements spot. What is read for an origin that works will find room there
+// soon; one that is only tried is not to be read much for.
+func (o *Origin) hasRoom(t *Turns) bool {
+	switch o.breaker.State() {
+	case breaker.Open:
+		return false
+	case breaker.HalfOpen:
+		return o.load()+o.reading < probers
+	case breaker.Closed:
+	}
+	return o.admits(t.less(t.limits.Origin, func(q *queue) bool { return q.origin == o }))
+}
 
-// seat implements party.
-func (o *Origin) seat() **fifo.Element[party] { return &o.place }
+// next implements party.
+func (o *Origin) next(t *Turns) Waiter { return t.nextAt(o) }
+
+// idle implements party.
+func (o *Origin) idle(t *Turns) bool { return o.parked().Empty() || !o.hasRoom(t) }

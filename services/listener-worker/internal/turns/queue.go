@@ -5,11 +5,17 @@ package turns
 
 import "mailpush.internal/services/listener-worker/internal/fifo"
 
+// way is from where to where a batch goes.
+type way struct {
+	store  *store
+	origin *Origin
+}
+
 // tenant is whose waiters share a limit: a context.
 type tenant struct {
 	name   string
 	active int
-	queues map[*Origin]*queue
+	queues map[way]*queue
 	ready  fifo.List[*queue] // those that are not parked
 	place  *fifo.Element[party]
 }
@@ -21,10 +27,11 @@ func (of *tenant) next(t *Turns) Waiter {
 	for !of.idle(t) {
 		q := of.ready.First().Value
 		q.unplace()
-		if t.hasRoomAt(q.origin) {
+		full := t.full(q)
+		if full == nil {
 			return t.give(q)
 		}
-		q.park()
+		q.park(full)
 		t.passBy(q)
 	}
 	return nil
@@ -36,49 +43,56 @@ func (of *tenant) idle(t *Turns) bool { return of.ready.Empty() || !t.hasRoom(of
 // seat implements party.
 func (of *tenant) seat() **fifo.Element[party] { return &of.place }
 
-// queue is where the waiters of one tenant to one origin wait.
+// queue is where the waiters of one tenant with the same store and origin wait.
 type queue struct {
 	tenant  *tenant
+	store   *store
 	origin  *Origin
 	waiters fifo.List[Waiter]
 	out     int                   // turns of waiters that waited here
 	passed  int                   // how often it was passed by since it was served
 	old     *fifo.Element[*queue] // in turns.old, nil when it is not
-	parked  bool
-	place   *fifo.Element[*queue] // in the tenant's ready or the origin's parked, nil without waiters
+	parked  *fifo.List[*queue]    // where it is parked, nil when it is not
+	place   *fifo.Element[*queue] // there or in the tenant's ready, nil without waiters
 }
 
-func (q *queue) ready() { q.place, q.parked = q.tenant.ready.Push(q), false }
+func (q *queue) ready() { q.place, q.parked = q.tenant.ready.Push(q), nil }
 
-func (q *queue) park() { q.place, q.parked = q.origin.parked.Push(q), true }
+func (q *queue) park(at spot) { q.place, q.parked = at.parked().Push(q), at.parked() }
 
 func (q *queue) unplace() {
-	if q.parked {
-		q.origin.parked.Remove(q.place)
+	if q.parked != nil {
+		q.parked.Remove(q.place)
 	} else {
 		q.tenant.ready.Remove(q.place)
 	}
 	q.place = nil
 }
 
-// queue finds or makes the queue of a tenant to an origin.
-func (t *Turns) queue(name string, at *Origin) *queue {
+// queue finds or makes the queue of a tenant to a store and an origin.
+func (t *Turns) queue(name, mailStore string, at *Origin) *queue {
 	of := t.tenants[name]
 	if of == nil {
-		of = &tenant{name: name, queues: make(map[*Origin]*queue)}
+		of = &tenant{name: name, queues: make(map[way]*queue)}
 		t.tenants[name] = of
 	}
-	q := of.queues[at]
+	from := t.stores[mailStore]
+	if from == nil {
+		from = &store{name: mailStore}
+		t.stores[mailStore] = from
+	}
+	q := of.queues[way{from, at}]
 	if q == nil {
-		q = &queue{tenant: of, origin: at}
-		of.queues[at] = q
+		q = &queue{tenant: of, store: from, origin: at}
+		of.queues[way{from, at}] = q
+		from.queues++
 		at.queues++
 	}
 	return q
 }
 
-// forget drops a queue that is not used any more, with the tenant and the origin when
-// it was their last.
+// forget drops a queue that is not used any more, with the tenant, the store and the
+// origin when it was their last.
 func (t *Turns) forget(q *queue) {
 	if !q.waiters.Empty() {
 		return
@@ -87,11 +101,15 @@ func (t *Turns) forget(q *queue) {
 	if q.out > 0 {
 		return
 	}
-	delete(q.tenant.queues, q.origin)
-	q.origin.queues--
+	delete(q.tenant.queues, way{q.store, q.origin})
 	if len(q.tenant.queues) == 0 {
 		t.unseat(q.tenant)
 		delete(t.tenants, q.tenant.name)
 	}
+	if q.store.queues--; q.store.queues == 0 {
+		t.unseat(q.store)
+		delete(t.stores, q.store.name)
+	}
+	q.origin.queues--
 	t.forgetOrigin(q.origin)
 }

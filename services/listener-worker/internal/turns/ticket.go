@@ -16,6 +16,10 @@ type Ticket struct {
 	queue   *queue                // where it waits for a turn or has got it
 	place   *fifo.Element[Waiter] // in the queue, nil when it does not wait
 	hasTurn bool
+	reading bool // the turn takes room at the store
+
+	at      *Origin               // where its request has room or waits for it
+	request *fifo.Element[Waiter] // in the requests there, nil when it does not wait
 }
 
 func (k *Ticket) ticket() *Ticket { return k }

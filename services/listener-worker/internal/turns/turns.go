@@ -1,16 +1,22 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package turns says who goes next: it hands out the right to hold a batch in memory,
-// and knows the origins the batches go to. It is pure; whoever waits embeds a Ticket.
+// Package turns says who goes next: it hands out the right to hold a batch in memory
+// and the room for requests at origins, whose health it knows. It is pure; whoever
+// waits embeds a Ticket.
 //
-// Turns go round the tenants and, in each, round the origins its waiters wait at, so
-// that neither a tenant with many origins nor an origin with many waiters keeps others
-// waiting.
+// A turn begins with reading, which takes room at the mail store, and none at the
+// origin: a store that is slow keeps nobody from an origin. Room there is taken with the
+// request. Turns are given while the origin has room for more than what has been read
+// for it by then, and for so many at once, so that an origin that is slow ties up few.
 //
-// A queue that is found at an origin without room is parked there until the origin
-// has room: who waits for a full origin costs nothing meanwhile. Each turn given back
-// wakes one of the parked, and the origin itself goes round with the tenants while it
+// Turns go round the tenants and, in each, round the stores and origins its waiters
+// wait at, so that neither a tenant with many of them nor one of them with many waiters
+// keeps others waiting.
+//
+// A queue that is found at a store or an origin without room is parked there until it
+// has room: who waits for a full place costs nothing meanwhile. Each turn given back
+// wakes one of the parked, and the place itself goes round with the tenants while it
 // has room and any are parked, so that none is forgotten when who was woken cannot
 // use the room. Tenants without room number no more than process / tenant, so looking
 // past them costs little. Who is passed by too often is served first; see eldest.
@@ -18,14 +24,14 @@ package turns
 
 import (
 	"sync/atomic"
-	"time"
 
 	"mailpush.internal/services/listener-worker/internal/breaker"
 	"mailpush.internal/services/listener-worker/internal/fifo"
 )
 
-// Limits bound the turns that are out at once: in all, of a tenant, at an origin.
-type Limits struct{ Process, Tenant, Origin int }
+// Limits bound what is out at once: turns in all, turns of a tenant, turns that read at
+// a store, requests to an origin.
+type Limits struct{ Process, Tenant, Store, Origin int }
 
 // Turns are those of a process. Its methods are not safe for concurrent use, States
 // excepted.
@@ -33,13 +39,15 @@ type Turns struct {
 	limits  Limits
 	active  int
 	tenants map[string]*tenant
+	stores  map[string]*store
 	origins map[string]*Origin
 	states  [breaker.HalfOpen + 1]atomic.Int64 // how many origins have a breaker so
 	ring    fifo.List[party]
-	old     fifo.List[*queue] // those that were passed by too often
+	old     fifo.List[*queue]  // those that were passed by too often
+	freed   fifo.List[*Origin] // with room for a request that waits
 }
 
-// party goes round: a tenant or an origin.
+// party goes round: a tenant, a store or an origin.
 type party interface {
 	// next gives a waiter its turn, nil when there is none.
 	next(t *Turns) Waiter
@@ -51,21 +59,23 @@ type party interface {
 
 // New makes turns that nobody waits for.
 func New(limits Limits) *Turns {
-	return &Turns{limits: limits, tenants: make(map[string]*tenant), origins: make(map[string]*Origin)}
+	return &Turns{
+		limits: limits, tenants: make(map[string]*tenant), stores: make(map[string]*store), origins: make(map[string]*Origin),
+	}
 }
 
-// Wait lets a waiter wait for its turn at the origin that it has joined. Should it join
-// another, this turn still counts for the one it waited at.
-func (t *Turns) Wait(w Waiter, tenant string) {
+// Wait lets a waiter wait for its turn to read at a store for the origin that it has
+// joined.
+func (t *Turns) Wait(w Waiter, tenant, store string) {
 	k := w.ticket()
-	q := t.queue(tenant, k.origin)
+	q := t.queue(tenant, store, k.origin)
 	k.queue, k.place = q, q.waiters.Push(w)
 	if q.place == nil {
 		t.arrange(q)
 	}
 }
 
-// Remove takes a waiter out that waits; one that does not is left alone.
+// Remove takes a waiter out that waits for its turn; one that does not is left alone.
 func (t *Turns) Remove(w Waiter) {
 	k := w.ticket()
 	if k.place == nil {
@@ -100,61 +110,33 @@ func (t *Turns) Pop() Waiter {
 	return nil
 }
 
-// Done takes a turn back; who has none is left alone.
+// Done takes a turn back, with all that goes with it; who has none is left alone.
 func (t *Turns) Done(w Waiter) {
 	k := w.ticket()
 	if !k.hasTurn {
 		return
 	}
+	t.hasRead(k)
+	t.release(k)
 	q := k.queue
 	k.queue, k.hasTurn = nil, false
 	t.active--
 	q.tenant.active--
-	q.origin.active--
 	q.out--
 	t.seat(q.tenant)
-	t.wake(q.origin)
 	t.forget(q)
 }
 
-// Judge takes in what an answer to somebody who has the turn says about the origin it
-// came from. It returns that origin, and whether its breaker has changed. draw is from
-// [0, 1), for the jitter.
-func (t *Turns) Judge(w Waiter, s breaker.Signal, now time.Time, draw float64) (o *Origin, changed bool) {
-	k := w.ticket()
-	o = k.queue.origin
-	if o == k.origin {
-		k.ail(w, s == breaker.Fails)
+// hasRead gives back the room that is taken for reading.
+func (t *Turns) hasRead(k *Ticket) {
+	if !k.reading {
+		return
 	}
-	changed = o.breaker.Result(s, now, draw)
-	if changed {
-		t.changed(o)
-	}
-	return o, changed
-}
-
-// Tick takes in that an origin's cool-down may be over. It returns whether its breaker
-// has changed.
-func (t *Turns) Tick(o *Origin, now time.Time) bool {
-	if !o.breaker.Tick(now) {
-		return false
-	}
-	t.changed(o)
-	return true
-}
-
-// States is how many origins have a breaker in a state.
-func (t *Turns) States(state breaker.State) int64 { return t.states[state].Load() }
-
-// wake takes in that an origin may have got room.
-func (t *Turns) wake(o *Origin) {
-	if !o.idle(t) {
-		q := o.parked.First().Value
-		q.unplace()
-		q.ready()
-		t.seat(q.tenant)
-	}
-	t.seat(o)
+	k.reading = false
+	k.queue.store.reading--
+	k.queue.origin.reading--
+	t.wake(k.queue.store)
+	t.wake(k.queue.origin)
 }
 
 // give gives the first waiter of a queue without a place its turn.
@@ -162,10 +144,11 @@ func (t *Turns) give(q *queue) Waiter {
 	t.young(q)
 	w := q.waiters.Pop()
 	k := w.ticket()
-	k.place, k.hasTurn = nil, true
+	k.place, k.hasTurn, k.reading = nil, true, true
 	t.active++
 	q.tenant.active++
-	q.origin.active++
+	q.store.reading++
+	q.origin.reading++
 	q.out++
 	t.arrange(q)
 	return w
@@ -173,14 +156,15 @@ func (t *Turns) give(q *queue) Waiter {
 
 // arrange gives a queue that has none the place where it belongs.
 func (t *Turns) arrange(q *queue) {
-	switch {
-	case q.waiters.Empty():
-	case t.hasRoomAt(q.origin):
-		q.ready()
-		t.seat(q.tenant)
-	default:
-		q.park()
+	if q.waiters.Empty() {
+		return
 	}
+	if full := t.full(q); full != nil {
+		q.park(full)
+		return
+	}
+	q.ready()
+	t.seat(q.tenant)
 }
 
 // seat has a party go round when it has business there.

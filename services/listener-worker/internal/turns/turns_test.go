@@ -12,14 +12,18 @@ import (
 type fakeWaiter struct {
 	Ticket
 
-	tenant string
+	tenant, store string
 }
 
-// waiting makes a waiter that waits for its turn.
+// waiting makes a waiter that waits for its turn, to read at a store of its tenant.
 func (t *Turns) waiting(tenant, origin string) *fakeWaiter {
-	w := &fakeWaiter{tenant: tenant}
+	return t.waitingAt(tenant, "of "+tenant, origin)
+}
+
+func (t *Turns) waitingAt(tenant, store, origin string) *fakeWaiter {
+	w := &fakeWaiter{tenant: tenant, store: store}
 	t.Join(w, origin)
-	t.Wait(w, tenant)
+	t.Wait(w, tenant, store)
 	return w
 }
 
@@ -30,9 +34,24 @@ func (t *Turns) over(w *fakeWaiter) {
 	t.Leave(w)
 }
 
-// pop is Pop for those of the tests.
+// pop gives the next its turn, and room for a request.
 func (t *Turns) pop() *fakeWaiter {
+	w := t.popReading()
+	if w != nil {
+		t.Request(w)
+	}
+	return w
+}
+
+// popReading is Pop for those of the tests.
+func (t *Turns) popReading() *fakeWaiter {
 	w, _ := t.Pop().(*fakeWaiter)
+	return w
+}
+
+// popRequest is PopRequest for those of the tests.
+func (t *Turns) popRequest() *fakeWaiter {
+	w, _ := t.PopRequest().(*fakeWaiter)
 	return w
 }
 
@@ -58,7 +77,7 @@ func ofOrigin(w *fakeWaiter) string { return w.origin.name }
 
 func TestTurnsAreBounded(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 12, Tenant: 6, Origin: 4})
+	turns := New(Limits{Process: 12, Tenant: 6, Store: 99, Origin: 4})
 	for n := range 30 {
 		turns.waiting("1", fmt.Sprint("a", n%3))
 		turns.waiting("2", fmt.Sprint("b", n%3))
@@ -83,7 +102,7 @@ func TestTurnsAreBounded(t *testing.T) {
 
 func TestTenantWithManyOriginsLeavesTheOthersTheirTurns(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 4, Tenant: 4, Origin: 4})
+	turns := New(Limits{Process: 4, Tenant: 4, Store: 99, Origin: 4})
 	for n := range 1000 {
 		turns.waiting("many", fmt.Sprint(n))
 	}
@@ -103,7 +122,7 @@ func TestTenantWithManyOriginsLeavesTheOthersTheirTurns(t *testing.T) {
 
 func TestOriginWithManyWaitersLeavesTheOthersTheirTurns(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 3, Tenant: 3, Origin: 3})
+	turns := New(Limits{Process: 3, Tenant: 3, Store: 99, Origin: 3})
 	for range 1000 {
 		turns.waiting("1", "many")
 	}
@@ -126,7 +145,7 @@ func TestOriginWithManyWaitersLeavesTheOthersTheirTurns(t *testing.T) {
 // origin with others.
 func TestFullTenantDoesNotBlockASharedOrigin(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 100, Tenant: 4, Origin: 8})
+	turns := New(Limits{Process: 100, Tenant: 4, Store: 99, Origin: 8})
 	for n := range 50 {
 		turns.waiting("full", fmt.Sprint("own", n))
 		turns.waiting("full", "shared")
@@ -146,7 +165,7 @@ func TestFullTenantDoesNotBlockASharedOrigin(t *testing.T) {
 // next when they can.
 func TestRoomPassesByFullTenants(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 100, Tenant: 1, Origin: 1})
+	turns := New(Limits{Process: 100, Tenant: 1, Store: 99, Origin: 1})
 	holder := turns.waiting("holder", "shared")
 	busy := []*fakeWaiter{turns.waiting("1", "own1"), turns.waiting("2", "own2")}
 	turns.popAll()
@@ -172,7 +191,7 @@ func TestRoomPassesByFullTenants(t *testing.T) {
 // has room; then one of them is.
 func TestWhoWaitsForAFullOriginCostsNothing(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 1024, Tenant: 256, Origin: 64})
+	turns := New(Limits{Process: 1024, Tenant: 256, Store: 256, Origin: 64})
 	for n := range 10_000 {
 		turns.waiting(fmt.Sprint("tenant ", n), "shared")
 	}
@@ -191,22 +210,5 @@ func TestWhoWaitsForAFullOriginCostsNothing(t *testing.T) {
 		if next := turns.popAll(); len(next) != 1 {
 			t.Fatalf("%d turns for one that was given back", len(next))
 		}
-	}
-}
-
-func TestTurnIsGivenBackToTheOriginItWasTakenFrom(t *testing.T) {
-	t.Parallel()
-	turns := New(Limits{Process: 8, Tenant: 8, Origin: 1})
-	moved := turns.waiting("1", "old")
-	turns.pop()
-	waiting := turns.waiting("1", "old")
-	turns.Join(moved, "new")
-	turns.waiting("1", "new") // nobody has a turn at the new one
-	if w := turns.pop(); w == nil || w.origin.name != "new" {
-		t.Errorf("%v got a turn", w)
-	}
-	turns.Done(moved)
-	if w := turns.pop(); w != waiting {
-		t.Error("the turn did not come back to where it was taken")
 	}
 }
