@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package breaker spares an origin that Fails whoever asks. It is pure: it is told
+// Package breaker spares an origin that fails whoever asks. It is pure: it is told
 // results and the time. It never gives up: while a breaker is open one request after
 // each cool-down goes to see.
 package breaker
@@ -73,6 +73,13 @@ func SignalOf(result pump.Result) Signal {
 	return Fails
 }
 
+// Suspicious tells whether the origin may be at fault when so many of its endpoints
+// failed when they were asked last.
+func Suspicious(ailing, endpoints int) bool {
+	const several = 3
+	return ailing >= min(several, endpoints)
+}
+
 // Breaker is what is known of one origin. The zero value is closed.
 type Breaker struct {
 	state    State
@@ -102,9 +109,10 @@ func (b *Breaker) Limit(usual int) int {
 	return usual
 }
 
-// Result takes in an answer and returns whether the state has changed. draw is from
-// [0, 1), for the jitter.
-func (b *Breaker) Result(s Signal, now time.Time, draw float64) bool {
+// Result takes in an answer and returns whether the state has changed. It opens only
+// when as many endpoints ail as Suspicious says: one by itself may be at fault. draw is
+// from [0, 1), for the jitter.
+func (b *Breaker) Result(s Signal, suspicious bool, now time.Time, draw float64) bool {
 	before := b.state
 	switch {
 	case s == Works, s == Speaks && b.state == HalfOpen:
@@ -115,7 +123,7 @@ func (b *Breaker) Result(s Signal, now time.Time, draw float64) bool {
 	case s == Busy && b.state == HalfOpen:
 		b.open(b.coolDown, now, draw)
 	case s == Fails:
-		if b.failures++; b.failures >= breakAfter {
+		if b.failures++; b.failures >= breakAfter && suspicious {
 			b.open(minCoolDown, now, draw)
 		}
 	}

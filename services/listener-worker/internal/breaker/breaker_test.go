@@ -36,7 +36,7 @@ func TestSignalOf(t *testing.T) {
 func broken() *Breaker {
 	b := &Breaker{}
 	for range breakAfter {
-		b.Result(Fails, time.Time{}, 1)
+		b.Result(Fails, true, time.Time{}, 1)
 	}
 	return b
 }
@@ -76,12 +76,33 @@ func TestBreakerOpens(t *testing.T) {
 		b := &Breaker{}
 		for _, s := range c.results {
 			before := b.state
-			if changed := b.Result(s, time.Time{}, 1); changed != (b.state != before) {
+			if changed := b.Result(s, true, time.Time{}, 1); changed != (b.state != before) {
 				t.Errorf("%s: it said %v of a change from %v to %v", name, changed, before, b.state)
 			}
 		}
 		if b.state != c.want {
 			t.Errorf("%s: %v, want %v", name, b.state, c.want)
+		}
+	}
+}
+
+func TestOneEndpointThatFailsOpensNoBreaker(t *testing.T) {
+	t.Parallel()
+	b := &Breaker{}
+	for range 100 {
+		if b.Result(Fails, false, time.Time{}, 1) {
+			t.Fatal("it has opened")
+		}
+	}
+	if !b.Result(Fails, true, time.Time{}, 1) || b.State() != Open {
+		t.Error("it has not opened although others fail, too")
+	}
+	for _, c := range []struct {
+		ailing, endpoints int
+		want              bool
+	}{{1, 1, true}, {1, 2, false}, {2, 2, true}, {2, 3, false}, {3, 3, true}, {2, 1000, false}, {3, 1000, true}} {
+		if got := Suspicious(c.ailing, c.endpoints); got != c.want {
+			t.Errorf("%d of %d fail: suspicious %v", c.ailing, c.endpoints, got)
 		}
 	}
 }
@@ -107,7 +128,7 @@ func TestBreakerLetsOneThroughAfterTheCoolDown(t *testing.T) {
 		"busy":   {Busy, Open, 0, minCoolDown},
 	} {
 		after := *b
-		after.Result(c.answer, time.Time{}, 1)
+		after.Result(c.answer, true, time.Time{}, 1)
 		if after.state != c.state || after.Limit(64) != c.limit || after.coolDown != c.again {
 			t.Errorf("%s: %+v", name, after)
 		}
@@ -123,7 +144,7 @@ func TestCoolDownDoublesUpToItsLimit(t *testing.T) {
 		waits = append(waits, b.until.Sub(now))
 		now = b.until
 		b.Tick(now)
-		b.Result(Fails, now, 1)
+		b.Result(Fails, true, now, 1)
 	}
 	for i, seconds := range []int{5, 10, 20, 40, 80, 160, 300, 300, 300} {
 		if waits[i] != time.Duration(seconds)*time.Second {

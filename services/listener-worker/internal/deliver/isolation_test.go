@@ -203,6 +203,31 @@ func TestOriginThatWorksAgainIsToldToAll(t *testing.T) {
 	})
 }
 
+// At a host that many share, little is sent to most: one endpoint that always fails has
+// twenty failures with no success between.
+func TestOneBrokenEndpointBreaksNoOrigin(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+			if push.Subscription == "broken" {
+				return pump.Result{Class: pump.Retry, Detail: "the endpoint answered 500"}
+			}
+			return pump.Result{}
+		}
+		w.put(user(1), subscribed("broken", "https://host.example/broken"))
+		w.put(user(2), subscribed("well", "https://host.example/well"))
+		w.deliverMail(user(1), 1)
+		for len(w.sent()["broken"]) < 30 { // up to the moment of a failure
+			pass(time.Second)
+		}
+		w.deliverMail(user(2), 1)
+		pass(time.Second)
+		if uid := w.stored("well"); uid != 11 {
+			t.Error("the neighbour of an endpoint that fails has to wait")
+		}
+	})
+}
+
 func TestEndpointThatAsksForAPauseBreaksNothing(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {

@@ -79,14 +79,15 @@ func (t *Turns) TurnAway(o *Origin) []Waiter {
 // the jitter.
 func (t *Turns) Judge(w Waiter, s breaker.Signal, now time.Time, draw float64) (o *Origin, changed bool) {
 	k := w.ticket()
-	if k.at == k.origin {
+	o = k.at
+	if o == k.origin {
 		k.ail(w, s == breaker.Fails)
 	}
-	changed = k.at.breaker.Result(s, now, draw)
+	changed = o.breaker.Result(s, breaker.Suspicious(o.ailing.Len(), o.waiters), now, draw)
 	if changed {
-		t.changed(k.at)
+		t.changed(o)
 	}
-	return k.at, changed
+	return o, changed
 }
 
 // Tick takes in that an origin's cool-down may be over. It returns whether its breaker

@@ -147,7 +147,7 @@ func (t *Turns) breaks(o *Origin, state breaker.State) {
 func inState(state breaker.State) breaker.Breaker {
 	var b breaker.Breaker
 	for b.State() == breaker.Closed && state != breaker.Closed {
-		b.Result(breaker.Fails, time.Time{}, 0)
+		b.Result(breaker.Fails, true, time.Time{}, 0)
 	}
 	if state == breaker.HalfOpen {
 		b.Tick(b.Until())
