@@ -117,12 +117,14 @@ func New(cfg Config, transport Transport, secrets Secrets, registry Registry, ma
 		wake:      make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 		boxes:     make(map[listen.User]*box),
-		turns:     turns.New(turns.Limits{Process: cfg.Turns, Tenant: cfg.TenantTurns, Store: cfg.StoreTurns, Origin: cfg.OriginTurns}),
 		outages:   make(map[*turns.Origin]*outage),
 		commit:    newCommitter(registry),
 		reports:   newReporter(registry),
 		prefetch:  prefetch{max: cfg.Prefetches},
 	}
+	l.turns = turns.New(turns.Limits{
+		Process: cfg.Turns, Tenant: cfg.TenantTurns, Store: cfg.StoreTurns, Origin: cfg.OriginTurns,
+	}, l.outageOver)
 	l.beside = l.work.Go
 	l.gate = doubt.New(cfg.Current, func(ctx context.Context, claims []Claim) ([]Claim, error) {
 		l.metrics.questions.Inc()

@@ -49,10 +49,17 @@ func (l *Loop) broke(o *turns.Origin) {
 		}
 	case breaker.Closed:
 		l.cfg.Log.InfoContext(l.ctx, "an origin works again", "origin", o.Name(), "lanes", o.Waiters())
-		l.timers.remove(l.outages[o])
-		delete(l.outages, o)
+		l.outageOver(o)
 		l.awaken(o)
 	case breaker.HalfOpen:
+	}
+}
+
+// outageOver forgets an outage, if there is one: the origin works, or is not used.
+func (l *Loop) outageOver(o *turns.Origin) {
+	if out := l.outages[o]; out != nil {
+		l.timers.remove(out)
+		delete(l.outages, o)
 	}
 }
 

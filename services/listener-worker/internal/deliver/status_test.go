@@ -212,9 +212,13 @@ func TestMetricsOfDelivery(t *testing.T) {
 			}
 		}
 		w.loop.Drop([]deliver.Claim{claim()})
-		pass(time.Second)
-		if got := value(w.t, metrics, "mailpush_worker_origin_breakers"); got != 0 {
-			w.t.Errorf("%v origins are still counted", got)
+		for _, after := range []time.Duration{time.Second, time.Minute} { // a cool-down
+			pass(after)
+			for _, state := range []string{"state=open", "state=closed", "state=half_open"} {
+				if got := value(w.t, metrics, "mailpush_worker_origin_breakers", state); got != 0 {
+					w.t.Errorf("%v origins are still counted as %s", got, state)
+				}
+			}
 		}
 	})
 }

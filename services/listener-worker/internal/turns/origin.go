@@ -96,6 +96,7 @@ func (t *Turns) forgetOrigin(o *Origin) {
 		t.unseat(o)
 		t.states[o.counted].Add(-1)
 		delete(t.origins, o.name)
+		t.ended(o)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // A store that is slow ties up its own turns, and no room at an origin.
 func TestSlowStoreKeepsNobodyFromAnOrigin(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 100, Tenant: 50, Store: 10, Origin: 4})
+	turns := limited(Limits{Process: 100, Tenant: 50, Store: 10, Origin: 4})
 	for range 90 {
 		turns.waitingAt("1", "slow", "shared")
 	}
@@ -38,7 +38,7 @@ func TestSlowStoreKeepsNobodyFromAnOrigin(t *testing.T) {
 // An origin that hangs ties up its requests and what has been read for it by then.
 func TestOriginThatHangsIsReadNoMoreFor(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 100, Tenant: 100, Store: 10, Origin: 4})
+	turns := limited(Limits{Process: 100, Tenant: 100, Store: 10, Origin: 4})
 	for range 90 {
 		turns.waiting("1", "hangs")
 	}
@@ -72,7 +72,7 @@ func TestOriginThatHangsIsReadNoMoreFor(t *testing.T) {
 // However many stores its mailboxes are at.
 func TestOriginThatHangsTiesUpABoundedNumberOfTurns(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 100, Tenant: 100, Store: 10, Origin: 4})
+	turns := limited(Limits{Process: 100, Tenant: 100, Store: 10, Origin: 4})
 	for n := range 90 {
 		turns.waitingAt("1", fmt.Sprint(n), "hangs")
 	}
@@ -88,7 +88,7 @@ func TestOriginThatHangsTiesUpABoundedNumberOfTurns(t *testing.T) {
 // Who has a new endpoint does not wait for the old one's origin.
 func TestWhoeverMovesWaitsAtTheNewOrigin(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 8})
+	turns := limited(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 8})
 	moved := turns.waiting("1", "dead")
 	turns.breaks(moved.origin, breaker.Open)
 	if turns.pop() != nil {
@@ -102,7 +102,7 @@ func TestWhoeverMovesWaitsAtTheNewOrigin(t *testing.T) {
 
 func TestRequestCountsWhereItGoes(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 1})
+	turns := limited(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 1})
 	moved := turns.waiting("1", "old")
 	if turns.popReading() != moved {
 		t.Fatal("no turn")
@@ -124,7 +124,7 @@ func TestRequestCountsWhereItGoes(t *testing.T) {
 // Room lasts for the turn, unless the endpoint moves.
 func TestRoomIsKeptFromRequestToRequest(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 1})
+	turns := limited(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 1})
 	first, second := turns.waiting("1", "a"), turns.waiting("1", "a")
 	turns.popReading()
 	turns.popReading()
@@ -157,7 +157,7 @@ func inState(state breaker.State) breaker.Breaker {
 
 func TestOpenBreakerTurnsRequestsAway(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 20, Tenant: 20, Store: 20, Origin: 2})
+	turns := limited(Limits{Process: 20, Tenant: 20, Store: 20, Origin: 2})
 	var all []*fakeWaiter
 	for range 5 {
 		all = append(all, turns.waiting("1", "a"))
@@ -197,7 +197,7 @@ func TestOpenBreakerTurnsRequestsAway(t *testing.T) {
 // all mailboxes read.
 func TestTrialOfAnOriginOutlivesASlowMailbox(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 99, Tenant: 99, Store: 99, Origin: 64})
+	turns := limited(Limits{Process: 99, Tenant: 99, Store: 99, Origin: 64})
 	for range 50 {
 		turns.waiting("1", "a")
 	}

@@ -37,6 +37,7 @@ type Limits struct{ Process, Tenant, Store, Origin int }
 // excepted.
 type Turns struct {
 	limits  Limits
+	ended   func(*Origin)
 	active  int
 	tenants map[string]*tenant
 	stores  map[string]*store
@@ -57,10 +58,12 @@ type party interface {
 	seat() **fifo.Element[party]
 }
 
-// New makes turns that nobody waits for.
-func New(limits Limits) *Turns {
+// New makes turns that nobody waits for. ended is told of origins that nobody leads to
+// any more: whoever joins one of that name finds another, of which nothing is known.
+func New(limits Limits, ended func(*Origin)) *Turns {
 	return &Turns{
-		limits: limits, tenants: make(map[string]*tenant), stores: make(map[string]*store), origins: make(map[string]*Origin),
+		limits: limits, ended: ended,
+		tenants: make(map[string]*tenant), stores: make(map[string]*store), origins: make(map[string]*Origin),
 	}
 }
 

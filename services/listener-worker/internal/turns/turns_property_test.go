@@ -187,11 +187,17 @@ func (m *model) any(t *rapid.T) *fakeWaiter {
 func TestTurnsProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
+		origins := make(map[*Origin]bool)
 		m := &model{Turns: New(Limits{
 			Process: rapid.IntRange(2, 7).Draw(t, "process"),
 			Tenant:  rapid.IntRange(1, 4).Draw(t, "tenant"),
 			Store:   rapid.IntRange(1, 4).Draw(t, "store"),
 			Origin:  rapid.IntRange(1, 3).Draw(t, "origin"),
+		}, func(o *Origin) {
+			if origins[o] {
+				t.Fatal("an origin is over twice")
+			}
+			origins[o] = true
 		})}
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) { m.wait = append(m.wait, m.any(t)) },
@@ -237,7 +243,7 @@ func TestTurnsProperty(t *testing.T) {
 func TestTurnsStarveNobodyProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		turns := New(Limits{Process: 5, Tenant: 3, Store: 2, Origin: 2})
+		turns := limited(Limits{Process: 5, Tenant: 3, Store: 2, Origin: 2})
 		crowd := rapid.IntRange(1, 30).Draw(t, "crowd")
 		name := rapid.IntRange(0, 4)
 		since := make(map[*fakeWaiter]int)

@@ -15,6 +15,9 @@ type fakeWaiter struct {
 	tenant, store string
 }
 
+// limited makes turns.
+func limited(limits Limits) *Turns { return New(limits, func(*Origin) {}) }
+
 // waiting makes a waiter that waits for its turn, to read at a store of its tenant.
 func (t *Turns) waiting(tenant, origin string) *fakeWaiter {
 	return t.waitingAt(tenant, "of "+tenant, origin)
@@ -77,7 +80,7 @@ func ofOrigin(w *fakeWaiter) string { return w.origin.name }
 
 func TestTurnsAreBounded(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 12, Tenant: 6, Store: 99, Origin: 4})
+	turns := limited(Limits{Process: 12, Tenant: 6, Store: 99, Origin: 4})
 	for n := range 30 {
 		turns.waiting("1", fmt.Sprint("a", n%3))
 		turns.waiting("2", fmt.Sprint("b", n%3))
@@ -102,7 +105,7 @@ func TestTurnsAreBounded(t *testing.T) {
 
 func TestTenantWithManyOriginsLeavesTheOthersTheirTurns(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 4, Tenant: 4, Store: 99, Origin: 4})
+	turns := limited(Limits{Process: 4, Tenant: 4, Store: 99, Origin: 4})
 	for n := range 1000 {
 		turns.waiting("many", fmt.Sprint(n))
 	}
@@ -122,7 +125,7 @@ func TestTenantWithManyOriginsLeavesTheOthersTheirTurns(t *testing.T) {
 
 func TestOriginWithManyWaitersLeavesTheOthersTheirTurns(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 3, Tenant: 3, Store: 99, Origin: 3})
+	turns := limited(Limits{Process: 3, Tenant: 3, Store: 99, Origin: 3})
 	for range 1000 {
 		turns.waiting("1", "many")
 	}
@@ -145,7 +148,7 @@ func TestOriginWithManyWaitersLeavesTheOthersTheirTurns(t *testing.T) {
 // origin with others.
 func TestFullTenantDoesNotBlockASharedOrigin(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 100, Tenant: 4, Store: 99, Origin: 8})
+	turns := limited(Limits{Process: 100, Tenant: 4, Store: 99, Origin: 8})
 	for n := range 50 {
 		turns.waiting("full", fmt.Sprint("own", n))
 		turns.waiting("full", "shared")
@@ -165,7 +168,7 @@ func TestFullTenantDoesNotBlockASharedOrigin(t *testing.T) {
 // next when they can.
 func TestRoomPassesByFullTenants(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 100, Tenant: 1, Store: 99, Origin: 1})
+	turns := limited(Limits{Process: 100, Tenant: 1, Store: 99, Origin: 1})
 	holder := turns.waiting("holder", "shared")
 	busy := []*fakeWaiter{turns.waiting("1", "own1"), turns.waiting("2", "own2")}
 	turns.popAll()
@@ -191,7 +194,7 @@ func TestRoomPassesByFullTenants(t *testing.T) {
 // has room; then one of them is.
 func TestWhoWaitsForAFullOriginCostsNothing(t *testing.T) {
 	t.Parallel()
-	turns := New(Limits{Process: 1024, Tenant: 256, Store: 256, Origin: 64})
+	turns := limited(Limits{Process: 1024, Tenant: 256, Store: 256, Origin: 64})
 	for n := range 10_000 {
 		turns.waiting(fmt.Sprint("tenant ", n), "shared")
 	}
