@@ -91,12 +91,14 @@ type Loop struct {
 	ctx      context.Context //nolint:containedctx // the life of Run, for what it starts
 	boxes    map[listen.User]*box
 	turns    *turns.Turns
-	outages  map[*turns.Origin]*outage
 	timers   timers
+	outages  map[*turns.Origin]*outage
 	commit   *committer
 	reports  *reporter
 	prefetch prefetch
 	drains   []*drain
+
+	outagesTold time.Time
 }
 
 var _ interface {
@@ -228,6 +230,7 @@ func (l *Loop) onTime(now time.Time) {
 	if l.commit.due(now) {
 		l.startCommit()
 	}
+	l.tellOutages(now)
 	l.startReport(now)
 	l.backlog.survey(now)
 }
@@ -235,7 +238,7 @@ func (l *Loop) onTime(now time.Time) {
 // nextTime is when onTime is needed next.
 func (l *Loop) nextTime() (time.Time, bool) {
 	at, ok := l.timers.next()
-	for _, next := range []func() (time.Time, bool){l.commit.next, l.reports.next, l.backlog.next} {
+	for _, next := range []func() (time.Time, bool){l.commit.next, l.reports.next, l.backlog.next, l.nextOutages} {
 		if other, waits := next(); waits && (!ok || other.Before(at)) {
 			at, ok = other, true
 		}

@@ -15,17 +15,15 @@ import (
 // works: it has just come back.
 const awakeWithin = 3 * time.Second
 
-// outage is what is remembered of an origin while its breaker is not closed.
-type outage struct {
-	alarm // at the end of a cool-down
-
-	origin *turns.Origin
-}
-
 // judge takes in what an answer to a lane says about the origin it was sent to.
-func (l *Loop) judge(lane *lane, s breaker.Signal) {
-	if o, changed := l.turns.Judge(lane, s, time.Now(), l.policy.Random()); changed {
+func (l *Loop) judge(lane *lane, result pump.Result) {
+	s := breaker.SignalOf(result)
+	o, changed := l.turns.Judge(lane, s, time.Now(), l.policy.Random())
+	if changed {
 		l.broke(o)
+	}
+	if out := l.outages[o]; out != nil && s == breaker.Fails {
+		out.reason = result.Detail
 	}
 }
 
@@ -36,12 +34,7 @@ func (l *Loop) broke(o *turns.Origin) {
 	case breaker.Open:
 		l.cfg.Log.WarnContext(l.ctx, "an origin fails, its endpoints wait", "origin", o.Name(),
 			"lanes", o.Waiters(), "cool_down", b.CoolDown())
-		out := l.outages[o]
-		if out == nil {
-			out = &outage{origin: o}
-			l.outages[o] = out
-		}
-		l.timers.set(out, b.Until())
+		l.timers.set(l.outage(o), b.Until())
 		for _, w := range l.turns.TurnAway(o) {
 			if lane, waits := w.(*lane); waits {
 				l.postpone(lane)
@@ -52,14 +45,6 @@ func (l *Loop) broke(o *turns.Origin) {
 		l.outageOver(o)
 		l.awaken(o)
 	case breaker.HalfOpen:
-	}
-}
-
-// outageOver forgets an outage, if there is one: the origin works, or is not used.
-func (l *Loop) outageOver(o *turns.Origin) {
-	if out := l.outages[o]; out != nil {
-		l.timers.remove(out)
-		delete(l.outages, o)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,6 +202,70 @@ func TestOriginThatWorksAgainIsToldToAll(t *testing.T) {
 			w.t.Errorf("%d requests, want 101", len(w.pushes))
 		}
 	})
+}
+
+// An origin that many share is asked rarely while it fails. All the same each of its
+// endpoints is told to fail, once an hour, and shows why; and to work again.
+func TestEndpointsOfAnOriginThatFailsAreToldThoughNeverTried(t *testing.T) {
+	t.Parallel()
+	const endpoints = 300
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.answer = func(context.Context, deliver.Push) pump.Result {
+			return pump.Result{Class: pump.Retry, Detail: "no such host"}
+		}
+		var all []listen.User
+		for n := range endpoints {
+			all = append(all, user(n))
+			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
+			w.deliverMail(user(n), 1)
+		}
+		w.put(user(endpoints), subscribed("idle", "https://e.example/"))
+		began := time.Now()
+		pass(3 * time.Hour)
+		if tried := len(w.sent()); tried > endpoints/2 {
+			w.t.Fatalf("%d endpoints were tried, the test is of those that are not", tried)
+		}
+		told := w.told(deliver.Failing)
+		for n := range endpoints {
+			of := told[fmt.Sprint(n)]
+			if len(of) < 2 || len(of) > 4 {
+				w.t.Fatalf("endpoint %d was told to fail %d times in 3 hours", n, len(of))
+			}
+			if of[0].Since.Sub(began) > 10*time.Minute || !strings.Contains(of[0].Reason, "no such host") {
+				w.t.Errorf("endpoint %d: %+v", n, of[0])
+			}
+		}
+		if len(told["idle"]) > 0 {
+			w.t.Error("an endpoint for which there is nothing was told to fail")
+		}
+		statuses, err := w.loop.Status(w.t.Context(), all)
+		if err != nil || len(statuses) != endpoints {
+			w.t.Fatalf("%d of %d: %v", len(statuses), endpoints, err)
+		}
+		for _, s := range statuses {
+			if s.State != pump.Backoff && s.Failures == 0 || !strings.Contains(s.LastError, "no such host") {
+				w.t.Errorf("status %+v", s)
+			}
+		}
+		w.set(func(w *fakeWorld) { w.answer = nil })
+		pass(time.Hour)
+		if healthy := w.told(deliver.Healthy); len(healthy) != endpoints {
+			w.t.Errorf("%d of %d were told to work again", len(healthy), endpoints)
+		}
+	})
+}
+
+// told is what was reported of an outcome, by subscription.
+func (w *fakeWorld) told(outcome deliver.Outcome) map[string][]deliver.Report {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make(map[string][]deliver.Report)
+	for _, report := range w.reports {
+		if report.Outcome == outcome {
+			out[report.Subscription] = append(out[report.Subscription], report)
+		}
+	}
+	return out
 }
 
 // At a host that many share, little is sent to most: one endpoint that always fails has

@@ -9,7 +9,6 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/breaker"
 	"mailpush.internal/services/listener-worker/internal/pump"
 	"mailpush.internal/services/listener-worker/internal/turns"
 )
@@ -131,7 +130,7 @@ func (l *Loop) answered(lane *lane, r *request) {
 			"subscription_id", lane.subscription.GetId(), "reason", r.result.Detail)
 	}
 	if r.made {
-		l.judge(lane, breaker.SignalOf(r.result))
+		l.judge(lane, r.result)
 	}
 	if r.ping {
 		l.step(lane, pump.Pinged{Result: r.result})

@@ -55,7 +55,7 @@ type Confirmed struct{}
 type EndpointGone struct{ Reason string }
 
 // Failing says that the endpoint has not accepted anything since a time: at the third
-// failure in a row, then once an hour at most.
+// failure in a row or when its origin fails, then once an hour at most.
 type Failing struct {
 	Since  time.Time
 	Reason string

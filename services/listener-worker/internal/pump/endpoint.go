@@ -53,7 +53,7 @@ func (p *Pump) sent(result Result, now time.Time) []Effect {
 	case result.Class == OK && replaced: // it says nothing about the endpoint there is now
 		return p.accepted(false, now)
 	case result.Class == OK:
-		recovered := p.health.failures > 0
+		recovered := !p.health.since.IsZero()
 		return append(p.health.succeeded(), p.accepted(recovered, now)...)
 	case replaced:
 		return p.finish() // the endpoint there is now is tried at once
@@ -204,6 +204,14 @@ func (p *Pump) postponed() []Effect {
 		p.unpin()
 	}
 	return p.finish()
+}
+
+// barred takes in that the turn is waited for because the origin fails.
+func (p *Pump) barred(reason string, now time.Time) []Effect {
+	if p.phase != queued {
+		return nil
+	}
+	return p.health.bar(reason, now)
 }
 
 // awake ends the wait for the endpoint, but for what it asked for itself.

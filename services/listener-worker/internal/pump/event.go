@@ -6,7 +6,7 @@ package pump
 import "time"
 
 // Event is something a pump is told: Head, Turn, Fetched, Sent, Pinged, Postponed, Tick,
-// Awake or Renewed.
+// Awake, Barred or Renewed.
 type Event interface{ event() }
 
 // Head says where the folder ends now.
@@ -61,6 +61,10 @@ type Tick struct{}
 // the endpoint's failures tries now.
 type Awake struct{}
 
+// Barred says that the endpoint's origin fails whoever asks: a pump that waits for its
+// turn has been waiting for that, and so its endpoint fails, too.
+type Barred struct{ Reason string }
+
 // Renewed says that the subscription's URL, secret or mode was replaced or that it was
 // enabled: what was learned about the endpoint before does not count.
 type Renewed struct {
@@ -76,4 +80,5 @@ func (Pinged) event()    {}
 func (Postponed) event() {}
 func (Tick) event()      {}
 func (Awake) event()     {}
+func (Barred) event()    {}
 func (Renewed) event()   {}

@@ -21,6 +21,7 @@ type health struct {
 	told     time.Time // when Failing was told last
 	known    bool      // somebody takes it for failing
 	reason   string    // of the last failure
+	barred   bool      // the turn that is waited for does not come, for that reason
 }
 
 // note remembers what was answered last.
@@ -37,11 +38,29 @@ func (h *health) failed(result Result, now time.Time) []Effect {
 	if result.Class == Gone {
 		out = append(out, EndpointGone{Reason: h.reason})
 	}
-	if h.failures >= failuresToTell && now.Sub(h.told) >= tellEvery {
-		h.told, h.known = now, true
-		out = append(out, Failing{Since: h.since, Reason: h.reason})
+	if h.failures >= failuresToTell {
+		out = append(out, h.tell(now)...)
 	}
 	return out
+}
+
+// bar takes in that nobody can be asked where the endpoint is.
+func (h *health) bar(reason string, now time.Time) []Effect {
+	h.barred = true
+	h.note(reason)
+	if h.since.IsZero() {
+		h.since = now
+	}
+	return h.tell(now)
+}
+
+// tell says that the endpoint fails, when it is time to say so again.
+func (h *health) tell(now time.Time) []Effect {
+	if now.Sub(h.told) < tellEvery {
+		return nil
+	}
+	h.told, h.known = now, true
+	return []Effect{Failing{Since: h.since, Reason: h.reason}}
 }
 
 // succeeded forgets all failures, and tells so whom they were told.

@@ -120,6 +120,34 @@ func TestFailureIsRememberedAcrossOwners(t *testing.T) {
 	play(t, p, begun(step{0, answer(pump.OK), effects(pump.Healthy{}, commit(12), pump.Done{})}))
 }
 
+// Who waits for its turn because nobody can be asked where the endpoint is fails as
+// those do that have been tried.
+func TestEndpointOfAnOriginThatFailsIsToldOnceAnHour(t *testing.T) {
+	t.Parallel()
+	p := begin(pump.ModeBatch)
+	barred := pump.Barred{Reason: "its origin fails: 503"}
+	failing := pump.Failing{Since: epoch().Add(time.Minute), Reason: "its origin fails: 503"}
+	play(t, p, []step{
+		{0, barred, nil}, // it asks for nothing
+		{0, head(13), effects(pump.Ready{})},
+		{time.Minute, barred, effects(failing)},
+		{60 * time.Minute, barred, nil},
+		{61 * time.Minute, barred, effects(failing)},
+	})
+	if s := p.Status(); s.State != pump.Backoff || s.LastError != barred.Reason || s.Failures != 0 {
+		t.Errorf("status %+v", s)
+	}
+	play(t, p, []step{
+		{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
+		{0, barred, nil},
+		{0, fetched(11, 12, 11, 12), effects(batch(1, 11, 12, 11, 12))},
+		{0, answer(pump.OK), effects(pump.Healthy{}, commit(12), pump.Done{})},
+	})
+	if s := p.Status(); s.State != pump.Idle || s.LastError != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
 func TestShortFailureIsToldNobody(t *testing.T) {
 	t.Parallel()
 	play(t, begin(pump.ModeBatch), begun(

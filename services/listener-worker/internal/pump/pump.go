@@ -120,6 +120,8 @@ func (p *Pump) Step(event Event, now time.Time) []Effect {
 		out = p.tick(now)
 	case Awake:
 		out = p.awake(now)
+	case Barred:
+		out = p.barred(event.Reason, now)
 	case Renewed:
 		p.renew(event)
 	}
@@ -152,6 +154,7 @@ func (p *Pump) advance(now time.Time) []Effect {
 
 // turn begins one batch.
 func (p *Pump) turn(now time.Time) []Effect {
+	p.health.barred = false
 	switch {
 	case p.phase != queued:
 		return []Effect{Done{}}

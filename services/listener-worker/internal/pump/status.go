@@ -16,7 +16,8 @@ const (
 	Busy
 	// Gathering means that more mails are gathered before the next push.
 	Gathering
-	// Backoff means that it stays away after a failure; see LastError.
+	// Backoff means that it stays away after a failure, or because its origin fails; see
+	// LastError.
 	Backoff
 	// Unconfirmed means that the endpoint has not said yet that it wants pushes.
 	Unconfirmed
@@ -58,7 +59,12 @@ func (p *Pump) state() State {
 	switch p.phase {
 	case waitMore:
 		return Gathering
-	case queued, fetching, sending, pinging:
+	case queued:
+		if p.health.barred {
+			return Backoff
+		}
+		return Busy
+	case fetching, sending, pinging:
 		return Busy
 	case waiting:
 		return Backoff

@@ -24,6 +24,9 @@ type Ticket struct {
 
 func (k *Ticket) ticket() *Ticket { return k }
 
+// Origin is the origin that the waiter has joined, nil when it has left.
+func (k *Ticket) Origin() *Origin { return k.origin }
+
 // ail notes whether the last request of the ticket's waiter failed as if its origin
 // were out of order.
 func (k *Ticket) ail(w Waiter, ails bool) {
