@@ -341,3 +341,27 @@ func TestVaultThatIsAwayBreaksNoOrigin(t *testing.T) {
 		}
 	})
 }
+
+// Nor does it make an endpoint fail that nobody has asked; and when the vault is back, so
+// is everybody within a minute.
+func TestVaultThatIsAwayIsNoFailureOfEndpoints(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		w.open = func(context.Context, listen.User, int) error { return errDown }
+		for n := range 40 {
+			w.put(user(n), subscribed(fmt.Sprint(n), fmt.Sprintf("https://e%d.example/", n)))
+			w.deliverMail(user(n), 1)
+		}
+		pass(6 * time.Hour)
+		if told := w.told(deliver.Failing); len(told) > 0 {
+			w.t.Errorf("%d endpoints were told to fail", len(told))
+		}
+		w.set(func(w *fakeWorld) { w.open = nil })
+		pass(time.Minute + time.Second)
+		for n := range 40 {
+			if uid := w.stored(fmt.Sprint(n)); uid != 11 {
+				w.t.Errorf("endpoint %d has been served up to %d", n, uid)
+			}
+		}
+	})
+}

@@ -71,6 +71,9 @@ func (m *metrics) sent(after time.Duration) { m.latency.Observe(after.Seconds())
 // answered counts what came of a request.
 func (m *metrics) answered(r *request, now time.Time) {
 	class := r.result.Class.String()
+	if r.result.Unmade {
+		return
+	}
 	if r.ping {
 		m.pings.WithLabelValues(class).Inc()
 		return

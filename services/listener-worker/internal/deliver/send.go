@@ -106,13 +106,13 @@ func unopened(err error) pump.Result {
 	if fault.KindOf(err) == fault.NotFound {
 		return pump.Result{Class: pump.Misconfigured, Detail: "no signing secret is stored"}
 	}
-	return pump.Result{Class: pump.Retry, Detail: "opening the signing secret: " + err.Error()}
+	return pump.Result{Class: pump.Retry, Unmade: true, Detail: "opening the signing secret: " + err.Error()}
 }
 
 // unsent is the result of a request that was not made, because its mailbox is not
 // ours any more. Who asked for it is gone, or waits for it to end in a drain.
 func unsent() pump.Result {
-	return pump.Result{Class: pump.Retry, Detail: "the shard is held by another worker"}
+	return pump.Result{Class: pump.Retry, Unmade: true, Detail: "the shard is held by another worker"}
 }
 
 // answered takes in what came of a lane's request.

@@ -5,8 +5,12 @@ package pump
 
 import "time"
 
-// maxTries is how often a mail is sent that the endpoint refuses for good.
-const maxTries = 3
+const (
+	// maxTries is how often a mail is sent that the endpoint refuses for good.
+	maxTries = 3
+	// mostHindered bounds the ceiling of the wait when a request could not be made.
+	mostHindered = time.Minute
+)
 
 // span is a batch without its mails.
 type span struct {
@@ -47,6 +51,10 @@ func (p *Pump) sent(result Result, now time.Time) []Effect {
 	if p.phase != sending {
 		return nil
 	}
+	if result.Unmade {
+		return p.unmade(result, now)
+	}
+	p.hindered = 0
 	replaced := p.replaced
 	p.replaced = false
 	switch {
@@ -181,6 +189,10 @@ func (p *Pump) pinged(result Result, now time.Time) []Effect {
 	if p.phase != pinging {
 		return nil
 	}
+	if result.Unmade {
+		return p.unmade(result, now)
+	}
+	p.hindered = 0
 	replaced := p.replaced
 	p.replaced = false
 	switch {
@@ -194,16 +206,30 @@ func (p *Pump) pinged(result Result, now time.Time) []Effect {
 	return p.failed(result, now)
 }
 
-// postponed asks for another turn. A range that was never sent may still grow.
+// postponed asks for another turn.
 func (p *Pump) postponed() []Effect {
 	if !p.InFlight() {
 		return nil
 	}
+	p.unsend()
+	return p.finish()
+}
+
+// unmade stays away for a while: there is something of ours to mend first.
+func (p *Pump) unmade(result Result, now time.Time) []Effect {
+	p.unsend()
+	p.hindered++
+	p.hindrance = result.Detail
+	return p.away(scale(doubled(p.policy.Min, mostHindered, p.hindered), p.policy.Random()), now)
+}
+
+// unsend takes in that a request has not been made. A range that was never sent may
+// still grow.
+func (p *Pump) unsend() {
 	p.replaced = false
 	if p.tries == 0 {
 		p.unpin()
 	}
-	return p.finish()
 }
 
 // barred takes in that the turn is waited for because the origin fails.

@@ -52,6 +52,9 @@ type Result struct {
 	// Unanswered is true when no answer came at all: it may be the origin that is at
 	// fault, not the endpoint.
 	Unanswered bool
+	// Unmade is true when no request was made, for what is not the endpoint's doing: it
+	// says nothing about it.
+	Unmade bool
 }
 
 // Tick says that the time of the last Wait has come.

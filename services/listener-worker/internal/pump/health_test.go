@@ -148,6 +148,48 @@ func TestEndpointOfAnOriginThatFailsIsToldOnceAnHour(t *testing.T) {
 	}
 }
 
+// What keeps us from making a request is not the endpoint's failure: it is told nobody,
+// and waited for a minute at most.
+func TestRequestThatCouldNotBeMadeSaysNothingOfTheEndpoint(t *testing.T) {
+	t.Parallel()
+	p := begin(pump.ModeBatch)
+	w := newWorld(t, p)
+	w.answer = func(pump.Batch) pump.Result {
+		return pump.Result{Class: pump.Retry, Unmade: true, Detail: "the vault is away"}
+	}
+	w.arrive(1)
+	w.run(24 * time.Hour)
+	s := p.Status()
+	if len(w.told) > 0 || s.Failures != 0 || s.LastError != "the vault is away" {
+		t.Errorf("told %v, status %+v", w.told, s)
+	}
+	if s.State != pump.Backoff || s.NextTry.After(w.now.Add(time.Minute)) {
+		t.Errorf("%v, the next try is in %v", s.State, s.NextTry.Sub(w.now))
+	}
+	w.answer = nil
+	w.arrive(1)
+	w.run(time.Minute)
+	if s := p.Status(); s.Cursor.UID != 12 || s.LastError != "" {
+		t.Errorf("status %+v", s)
+	}
+	if last := w.requests[len(w.requests)-1]; last.Attempt != 1 {
+		t.Errorf("attempt %d, none was made", last.Attempt)
+	}
+}
+
+func TestPingThatCouldNotBeMadeSaysNothingOfTheEndpoint(t *testing.T) {
+	t.Parallel()
+	p := pump.New(policy(), pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{})
+	play(t, p, []step{
+		{0, head(11), effects(pump.Ready{})},
+		{0, pump.Turn{}, effects(pump.Ping{})},
+		{0, pump.Pinged{Result: pump.Result{Class: pump.Retry, Unmade: true}}, effects(pump.Done{}, wait(time.Second))},
+	})
+	if s := p.Status(); s.Failures != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
 func TestShortFailureIsToldNobody(t *testing.T) {
 	t.Parallel()
 	play(t, begin(pump.ModeBatch), begun(

@@ -57,6 +57,8 @@ type Pump struct {
 	health    health
 
 	misses    int       // of the mailbox, in a row
+	hindered  int       // requests that could not be made, in a row
+	hindrance string    // what kept the last of them
 	deadline  time.Time // end of the wait, or of the patience with a fetch
 	notBefore time.Time // until when the endpoint has asked to be left alone
 

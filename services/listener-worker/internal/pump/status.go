@@ -46,6 +46,9 @@ func (p *Pump) Status() Status {
 	if p.phase == waiting || p.phase == waitMore {
 		status.NextTry = p.deadline
 	}
+	if p.hindered > 0 {
+		status.LastError = p.hindrance
+	}
 	if p.misses > 0 {
 		status.LastError = "the mailbox could not be read"
 	}
