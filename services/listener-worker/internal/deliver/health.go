@@ -79,7 +79,7 @@ func (l *Loop) alarmed(of timed, now time.Time) {
 		}
 		of.awake = false
 		l.step(of, pump.Awake{})
-		if !of.gone && !of.waits() && of.tick.After(now) { // it waits for something else
+		if !of.gone && !of.waits() { // it waits for something else, whose time may have come
 			l.timers.set(of, of.tick)
 		}
 	case *outage:
