@@ -5,7 +5,6 @@ package deliver
 
 import (
 	"context"
-	"net/url"
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -68,15 +67,6 @@ func modeOf(mode mailv1.Mode) pump.Mode {
 	case mailv1.Mode_MODE_BATCH, mailv1.Mode_MODE_UNSPECIFIED:
 	}
 	return pump.ModeBatch
-}
-
-// originOf is scheme, host and port of a URL: what fails together.
-func originOf(raw string) string {
-	target, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return target.Scheme + "://" + target.Host
 }
 
 // waits tells whether a lane has a timer.
