@@ -9,6 +9,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 )
 
 // Kind says what a caller can do about an error.
@@ -63,6 +64,14 @@ func (e *Error) Error() string { return e.Message }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// LogValue implements [slog.LogValuer]: a log shows the cause, too.
+func (e *Error) LogValue() slog.Value {
+	if e.Err == nil {
+		return slog.StringValue(e.Message)
+	}
+	return slog.StringValue(e.Message + ": " + e.Err.Error())
+}
 
 // KindOf returns the kind of the first *Error in err's tree, Internal if there is none.
 func KindOf(err error) Kind {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"mailpush.internal/pkg/fault"
@@ -30,5 +32,18 @@ func TestKindOfLooksThroughWrapping(t *testing.T) {
 	}
 	if got, want := fault.Field("account.login", "is too long").Error(), "account.login: is too long"; got != want {
 		t.Errorf("Field = %q, want %q", got, want)
+	}
+}
+
+func TestLogsShowTheCause(t *testing.T) {
+	t.Parallel()
+	var logged strings.Builder
+	log := slog.New(slog.NewTextHandler(&logged, nil))
+	log.Info("one", "error", fault.Wrap(fault.Unavailable, io.ErrUnexpectedEOF, "no answer"))
+	log.Info("two", "error", fault.New(fault.NotFound, "no such user"))
+	for _, want := range []string{`error="no answer: unexpected EOF"`, `error="no such user"`} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, logged.String())
+		}
 	}
 }

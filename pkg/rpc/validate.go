@@ -84,9 +84,8 @@ func (fieldErrors) WrapStreamingHandler(next connect.StreamingHandlerFunc) conne
 
 // detail is an error with its causes, for the log.
 func detail(err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) && f.Err != nil {
-		return f.Message + ": " + f.Err.Error()
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.LogValue().String()
 	}
 	return err.Error()
 }
