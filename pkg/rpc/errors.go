@@ -27,12 +27,15 @@ func codes() map[fault.Kind]connect.Code {
 }
 
 // ToConnect turns an error into what a caller may see: a fault keeps its kind and
-// message, a Connect error stays as it is, anything else is "internal error".
+// message, a Connect error stays as it is, anything else is "internal error". Of a fault
+// and a Connect error in one chain the outer one counts: a Connect error inside a fault
+// is what a call to another service came to, and may tell of the network.
 func ToConnect(err error) *connect.Error {
-	if public := new(connect.Error); errors.As(err, &public) {
+	f, faulty := errors.AsType[*fault.Error](err)
+	if public, ok := errors.AsType[*connect.Error](err); ok && (!faulty || !errors.Is(f, public)) {
 		return public
 	}
-	if f := new(fault.Error); errors.As(err, &f) {
+	if faulty {
 		if code, ok := codes()[f.Kind]; ok {
 			return connect.NewError(code, errors.New(f.Message))
 		}
@@ -46,25 +49,26 @@ func ToConnect(err error) *connect.Error {
 	return connect.NewError(connect.CodeInternal, errors.New("internal error"))
 }
 
-// FromConnect turns the error of a call into a fault of the same kind, so that
-// only this package knows Connect's codes. Time-outs count as Unavailable.
-func FromConnect(err error) error {
+// FromConnect turns the error of a call to who into a fault, so that only this package
+// knows Connect's codes. An answer keeps its kind and words, time-outs count as
+// Unavailable; so does all that came between, and its words stay inside.
+func FromConnect(who string, err error) error {
 	if err == nil {
 		return nil
 	}
-	called := new(connect.Error)
-	if !errors.As(err, &called) {
-		return fault.Wrap(fault.Unavailable, err, "the service could not be reached")
+	answered, ok := errors.AsType[*connect.Error](err)
+	if !ok || !connect.IsWireError(err) {
+		return fault.Wrap(fault.Unavailable, err, "%s does not answer", who)
 	}
 	for kind, code := range codes() {
-		if called.Code() == code {
-			return fault.Wrap(kind, err, "%s", called.Message())
+		if answered.Code() == code {
+			return fault.Wrap(kind, err, "%s", answered.Message())
 		}
 	}
-	switch called.Code() {
+	switch answered.Code() {
 	case connect.CodeDeadlineExceeded, connect.CodeCanceled, connect.CodeAborted:
-		return fault.Wrap(fault.Unavailable, err, "%s", called.Message())
+		return fault.Wrap(fault.Unavailable, err, "%s", answered.Message())
 	default:
-		return fault.Wrap(fault.Internal, err, "%s", called.Message())
+		return fault.Wrap(fault.Internal, err, "%s", answered.Message())
 	}
 }

@@ -47,6 +47,9 @@ func (p publicErrors) public(ctx context.Context, procedure string, err error) e
 		return nil
 	}
 	out := ToConnect(err)
+	if ended := ctx.Err(); ended != nil && out.Code() == connect.CodeUnavailable {
+		return ToConnect(ended) // by whoever called, not by a service that is away
+	}
 	switch out.Code() {
 	case connect.CodeInternal, connect.CodeDataLoss, connect.CodeUnknown:
 		p.log.ErrorContext(ctx, "call could not be served", "procedure", procedure, "error", detail(err))

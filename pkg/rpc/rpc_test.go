@@ -28,17 +28,22 @@ import (
 // fakeVault answers Open with what the test wants to see mapped.
 type fakeVault struct {
 	vaultv1connect.UnimplementedVaultServiceHandler
-	open func() error
+	open func(context.Context) error
 }
 
-func (f fakeVault) Open(context.Context, *connect.Request[vaultv1.OpenRequest]) (*connect.Response[vaultv1.OpenResponse], error) {
-	if err := f.open(); err != nil {
+func (f fakeVault) Open(ctx context.Context, _ *connect.Request[vaultv1.OpenRequest]) (*connect.Response[vaultv1.OpenResponse], error) {
+	if err := f.open(ctx); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&vaultv1.OpenResponse{}), nil
 }
 
 func serve(t *testing.T, open func() error) (string, *bytes.Buffer) {
+	t.Helper()
+	return serveWith(t, func(context.Context) error { return open() })
+}
+
+func serveWith(t *testing.T, open func(context.Context) error) (string, *bytes.Buffer) {
 	t.Helper()
 	logged := new(bytes.Buffer)
 	log := slog.New(slog.NewTextHandler(logged, nil))
@@ -68,6 +73,8 @@ func TestErrorsOnTheWayOut(t *testing.T) {
 		{"wrapped fault", fmt.Errorf("x: %w", fault.New(fault.Precondition, "fenced")), connect.CodeFailedPrecondition, "fenced", ""},
 		{"cause stays in the log", fault.Wrap(fault.Unavailable, io.ErrUnexpectedEOF, "no database"), connect.CodeUnavailable, "no database", "unexpected EOF"},
 		{"unknown error is internal", errors.New("secret detail"), connect.CodeInternal, "internal error", "secret detail"},
+		{"inside a fault stays the network", unreachable("the vault does not answer"), connect.CodeUnavailable, "the vault does not answer", "dialing 10.0.0.7"},
+		{"inside two", fmt.Errorf("x: %w", fault.Wrap(fault.Unavailable, unreachable("y"), "z")), connect.CodeUnavailable, "z", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -80,10 +87,75 @@ func TestErrorsOnTheWayOut(t *testing.T) {
 			if c.logged != "" && !strings.Contains(logged.String(), c.logged) {
 				t.Errorf("log lacks %q:\n%s", c.logged, logged)
 			}
-			if c.code != connect.CodeInternal && fault.KindOf(rpc.FromConnect(err)) != fault.KindOf(c.err) {
-				t.Errorf("kind %v came back as %v", fault.KindOf(c.err), fault.KindOf(rpc.FromConnect(err)))
+			if c.code != connect.CodeInternal && fault.KindOf(rpc.FromConnect("it", err)) != fault.KindOf(c.err) {
+				t.Errorf("kind %v came back as %v", fault.KindOf(c.err), fault.KindOf(rpc.FromConnect("it", err)))
 			}
 		})
+	}
+}
+
+// unreachable is a fault about a call that the network has ended.
+func unreachable(text string) error {
+	network := connect.NewError(connect.CodeDeadlineExceeded, errors.New("dialing 10.0.0.7:8102: refused"))
+	return fault.Wrap(fault.Unavailable, errors.Join(io.EOF, network), "%s", text)
+}
+
+func TestAConnectErrorAroundAFaultStays(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("x: %w", connect.NewError(connect.CodeNotFound, fault.New(fault.Denied, "no")))
+	if got := rpc.ToConnect(err); got.Code() != connect.CodeNotFound {
+		t.Errorf("got %v, want not_found", got)
+	}
+}
+
+// What lies between two services is theirs: a caller learns that there was no answer.
+func TestWhatTheNetworkSaysStaysInside(t *testing.T) {
+	t.Parallel()
+	plain := httptest.NewServer(http.NotFoundHandler()) // speaks no Connect
+	t.Cleanup(plain.Close)
+	url, _ := serve(t, func() error { return nil })
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range map[string]func() error{
+		"refused": func() error {
+			_, err := vaultv1connect.NewVaultServiceClient(http.DefaultClient, "http://127.0.0.1:1").Open(t.Context(), request())
+			return err
+		},
+		"something else listens there": func() error {
+			_, err := vaultv1connect.NewVaultServiceClient(http.DefaultClient, plain.URL).Open(t.Context(), request())
+			return err
+		},
+		"too late": func() error {
+			_, err := vaultv1connect.NewVaultServiceClient(http.DefaultClient, url).Open(late, request())
+			return err
+		},
+		"no Connect error": func() error { return io.ErrUnexpectedEOF },
+	} {
+		cause := call()
+		err := rpc.FromConnect("the vault", cause)
+		if fault.KindOf(err) != fault.Unavailable || err.Error() != "the vault does not answer" || !errors.Is(err, cause) {
+			t.Errorf("%s: %v became %v: %v", name, cause, fault.KindOf(err), err)
+		}
+		if got := rpc.ToConnect(err); got.Code() != connect.CodeUnavailable || got.Message() != "the vault does not answer" {
+			t.Errorf("%s: a caller sees %v", name, got)
+		}
+	}
+	if rpc.FromConnect("the vault", nil) != nil {
+		t.Error("an answer became an error")
+	}
+}
+
+// The deadline is the caller's: that it has passed says nothing of the services behind.
+func TestDeadlineOfTheCaller(t *testing.T) {
+	t.Parallel()
+	url, logged := serveWith(t, func(ctx context.Context) error {
+		<-ctx.Done()
+		return fault.Wrap(fault.Unavailable, ctx.Err(), "the vault does not answer")
+	})
+	status, text := post(t, url, `{"user":{"contextId":"1","userId":"2"},"account":"mail","reason":"x"}`,
+		map[string]string{"Connect-Timeout-Ms": "100"})
+	if status != http.StatusGatewayTimeout || !strings.Contains(text, "the call took too long") || logged.Len() != 0 {
+		t.Errorf("got %d %s, logged %q", status, text, logged)
 	}
 }
 
@@ -97,6 +169,29 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	if !strings.Contains(logged.String(), "boom") {
 		t.Errorf("the cause is not in the log:\n%s", logged)
 	}
+}
+
+// post opens a credential in plain JSON.
+func post(t *testing.T, url, body string, header map[string]string) (status int, text string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+vaultv1connect.VaultServiceOpenProcedure, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	for name, value := range header {
+		request.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(raw)
 }
 
 func TestBadJSONBodies(t *testing.T) {
@@ -114,23 +209,8 @@ func TestBadJSONBodies(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			post, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-				url+vaultv1connect.VaultServiceOpenProcedure, strings.NewReader(c.body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			post.Header.Set("Content-Type", "application/json")
-			response, err := http.DefaultClient.Do(post)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer response.Body.Close()
-			text, err := io.ReadAll(response.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if response.StatusCode != c.status || !strings.Contains(string(text), c.want) {
-				t.Errorf("got %d %s, want %d with %q", response.StatusCode, text, c.status, c.want)
+			if status, text := post(t, url, c.body, nil); status != c.status || !strings.Contains(text, c.want) {
+				t.Errorf("got %d %s, want %d with %q", status, text, c.status, c.want)
 			}
 		})
 	}
@@ -151,7 +231,7 @@ func TestClientTriesEachAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle(vaultv1connect.NewVaultServiceHandler(fakeVault{open: func() error { return nil }}))
+	mux.Handle(vaultv1connect.NewVaultServiceHandler(fakeVault{open: func(context.Context) error { return nil }}))
 	server := httptest.NewUnstartedServer(mux)
 	server.TLS = vault.ServerTLS()
 	server.EnableHTTP2 = true

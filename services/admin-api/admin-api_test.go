@@ -112,6 +112,23 @@ func TestWrongPasswordAndUnreachableStore(t *testing.T) {
 	}
 }
 
+func TestCallersDoNotSeeTheNetworkInside(t *testing.T) {
+	t.Parallel()
+	const nobody = "127.0.0.1:1"
+	w := newWorld(t, func(c *Config) { c.VaultAddrs, c.SchedulerAddrs = []string{nobody}, []string{nobody} })
+	for what, got := range map[string]reply{
+		"the credential vault": w.post(asApp, pushPath+"Subscribe", subscribe),
+		"the scheduler":        w.post(asAdmin, adminURL+"ListWorkers", `{}`),
+	} {
+		if got.status != 503 || got.body["code"] != "unavailable" || got.body["message"] != what+" does not answer; try again" {
+			t.Errorf("%s: %d %s", what, got.status, got.text)
+		}
+	}
+	if !strings.Contains(w.log.String(), nobody) {
+		t.Error("the log does not say where nobody answered")
+	}
+}
+
 func TestBadInputIsAnsweredByName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.AllowedClients = []string{"mob*"} })

@@ -39,7 +39,7 @@ func call[Req, Res any](
 // else is Unavailable, marked ErrNoAnswer.
 func failed(who string, err error) error {
 	if connect.IsWireError(err) {
-		return rpc.FromConnect(err)
+		return rpc.FromConnect(who, err)
 	}
 	return fault.Wrap(fault.Unavailable, errors.Join(edge.ErrNoAnswer, err), "%s does not answer; try again", who)
 }

@@ -94,7 +94,7 @@ func call[Q, A any](
 	defer cancel()
 	response, err := method(ctx, connect.NewRequest(request))
 	if err != nil {
-		return nil, rpc.FromConnect(err)
+		return nil, rpc.FromConnect("the registry", err)
 	}
 	return response.Msg, nil
 }

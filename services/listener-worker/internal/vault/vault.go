@@ -88,7 +88,7 @@ func (c *Client) open(ctx context.Context, user listen.User, account, reason str
 		Reason:  reason,
 	}))
 	if err != nil {
-		return nil, rpc.FromConnect(err)
+		return nil, rpc.FromConnect("the credential vault", err)
 	}
 	return response.Msg, nil
 }
