@@ -39,7 +39,7 @@ func TestOneSubscriptionFromFirstToLast(t *testing.T) {
 	changes := w.cluster.Changes(t.Context(), "imapidle")
 
 	got := w.post(asApp, pushPath+"Subscribe", subscribe)
-	if got.status != 200 || got.body["permanent"] != true || !strings.HasPrefix(got.str("webhookSecret"), "whsec_") {
+	if got.status != 200 || got.body["permanent"] != true || !strings.HasPrefix(got.str("webhookSecret"), "whsec_") || len(got.body) != 3 {
 		t.Fatalf("Subscribe: %d %s", got.status, got.text)
 	}
 	id := got.str("subscriptionId")
@@ -57,7 +57,8 @@ func TestOneSubscriptionFromFirstToLast(t *testing.T) {
 	}
 	want := map[string]any{"pushUsers": []any{map[string]any{
 		"contextId": "1", "userId": "249", "permanent": true, "backend": "imapidle", "state": "LISTENER_STATE_IDLE", "worker": "w1",
-	}}}
+		"lastError": "",
+	}}, "nextPageToken": ""}
 	if diff := cmp.Diff(want, w.post(asAdmin, adminURL+"ListPushUsers", `{}`).body); diff != "" {
 		t.Errorf("ListPushUsers (-want +got):\n%s", diff)
 	}
@@ -93,7 +94,7 @@ func TestWrongPasswordAndUnreachableStore(t *testing.T) {
 	}
 	w.worker.set(connect.NewError(connect.CodeUnauthenticated, errors.New("mail store demo: login refused")))
 	got = w.post(asAdmin, pushPath+"Subscribe", subscribe)
-	if got.status != 200 || got.body["permanent"] != nil || got.body["reason"] != "credential suspended: mail store demo: login refused" {
+	if got.status != 200 || got.body["permanent"] != false || got.body["reason"] != "credential suspended: mail store demo: login refused" {
 		t.Errorf("wrong password: %d %s", got.status, got.text)
 	}
 	if got := w.post(asAdmin, adminURL+"ListPushUsers", `{}`); !strings.Contains(got.text, "LISTENER_STATE_IDLE") {
@@ -149,7 +150,8 @@ func TestBadInputIsAnsweredByName(t *testing.T) {
 		"no login":         {asApp, "Subscribe", edit(`"anna"`, `""`), 400, "account.login: "},
 		"http URL":         {asApp, "Subscribe", edit(`https:`, `http:`), 400, "webhook.url: must be https"},
 		"malformed JSON":   {asApp, "Subscribe", `{"contextId":`, 400, `"invalid_argument"`},
-		"unknown field":    {asApp, "Subscribe", `{"context":"1"}`, 400, `"invalid_argument"`},
+		"unknown field":    {asApp, "Subscribe", edit(`"topics"`, `"topic":"x","topics"`), 400, `unknown field \"topic\"`},
+		"unknown value":    {asApp, "Subscribe", edit(`"topics"`, `"content":"CONTENT_STAT","topics"`), 400, `enum field content: \"CONTENT_STAT\"`},
 		"oversized":        {asApp, "Subscribe", `{"contextId":"` + strings.Repeat("1", 2<<20) + `"}`, 429, `"resource_exhausted"`},
 		"bad subscription": {asApp, "Unsubscribe", `{"subscriptionId":"x"}`, 400, "subscriptionId: "},
 		"no subscription":  {asApp, "Unsubscribe", `{"subscriptionId":"sub_aaaaaaaaaaaaaaaaaaaaaaaaaa"}`, 404, "no such subscription"},

@@ -189,7 +189,8 @@ func TestAdministratorsManageSubscriptions(t *testing.T) {
 	want := map[string]any{
 		"subscriptionId": id, "contextId": "1", "userId": "249", "clientId": "mobile", "transport": "webhook",
 		"origin": "https://hook.example:443", "mode": "MODE_BATCH", "state": "SUBSCRIPTION_STATE_ACTIVE", "lag": float64(2), "worker": "w1",
-		"cursors": []any{map[string]any{"folder": "INBOX", "uidValidity": float64(7), "uid": float64(100)}},
+		"cursors":  []any{map[string]any{"folder": "INBOX", "uidValidity": float64(7), "uid": float64(100)}},
+		"deviceId": "", "lastError": "",
 	}
 	if diff := cmp.Diff(want, line()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

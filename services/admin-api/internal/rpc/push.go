@@ -57,9 +57,17 @@ func (p push) Subscribe(
 		return nil, err
 	}
 	return connect.NewResponse(&pushv1.SubscribeResponse{
-		SubscriptionId: answer.ID, Permanent: answer.Permanent, Reason: answer.Reason,
-		WebhookSecret: answer.Keys.Made.Reveal(), WebhookPublicKey: answer.Keys.Public,
+		SubscriptionId: answer.ID, Permanent: answer.Permanent, Reason: optional(answer.Reason),
+		WebhookSecret: optional(answer.Keys.Made.Reveal()), WebhookPublicKey: optional(answer.Keys.Public),
 	}), nil
+}
+
+// optional is a text of the kind that is left out when there is none.
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // Unsubscribe implements PushServiceHandler.

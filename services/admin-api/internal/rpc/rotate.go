@@ -38,7 +38,7 @@ func (p push) RotateWebhookSecret(
 		return nil, err
 	}
 	return connect.NewResponse(&pushv1.RotateWebhookSecretResponse{
-		WebhookSecret: keys.Made.Reveal(), WebhookPublicKey: keys.Public, PreviousUntil: timestamppb.New(until),
+		WebhookSecret: optional(keys.Made.Reveal()), WebhookPublicKey: optional(keys.Public), PreviousUntil: timestamppb.New(until),
 	}), nil
 }
 

@@ -51,7 +51,7 @@ const (
 
 // Handler serves PushService, AdminService, health and reflection.
 func (p Public) Handler() http.Handler {
-	options := rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor())
+	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor()), rpc.PublicJSON())
 	calls := http.NewServeMux()
 	calls.Handle(pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics}, options...))
 	calls.Handle(adminv1connect.NewAdminServiceHandler(admin{edge: p.Edge}, options...))

@@ -224,9 +224,9 @@ type PushUser struct {
 	State v1.ListenerState `protobuf:"varint,5,opt,name=state,proto3,enum=mailpush.mail.v1.ListenerState" json:"state,omitempty"`
 	// The id of the worker that reported it; empty when none runs it.
 	Worker string `protobuf:"bytes,6,opt,name=worker,proto3" json:"worker,omitempty"`
-	// Since when it is in this state.
+	// Since when it is in this state; unset when that is not known.
 	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
-	// When it last noticed new mail.
+	// When it last noticed new mail; unset when it has not yet.
 	LastEvent *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`
 	// Why it is not well; empty when it is.
 	LastError     string `protobuf:"bytes,9,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
@@ -1325,7 +1325,8 @@ type Subscription struct {
 	OldestPending *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=oldest_pending,json=oldestPending,proto3" json:"oldest_pending,omitempty"`
 	// Why it is not well; empty when it is.
 	LastError string `protobuf:"bytes,12,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
-	// Since when the endpoint has been failing or the subscription disabled.
+	// Since when the endpoint has been failing or the subscription disabled; unset when
+	// neither is so.
 	Since *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=since,proto3" json:"since,omitempty"`
 	// When the next try is due; unset when none waits.
 	NextTry *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=next_try,json=nextTry,proto3" json:"next_try,omitempty"`

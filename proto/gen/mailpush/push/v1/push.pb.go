@@ -338,12 +338,12 @@ type SubscribeResponse struct {
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
 	// True when a permanent listener serves the subscription.
 	Permanent bool `protobuf:"varint,2,opt,name=permanent,proto3" json:"permanent,omitempty"`
-	// Why there is no permanent listener; empty when there is one.
-	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why there is no permanent listener; left out when there is one.
+	Reason *string `protobuf:"bytes,3,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
 	// The signing secret, only when this call made it.
-	WebhookSecret string `protobuf:"bytes,4,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
+	WebhookSecret *string `protobuf:"bytes,4,opt,name=webhook_secret,json=webhookSecret,proto3,oneof" json:"webhook_secret,omitempty"`
 	// The public key that verifies the pushes, whpk_ and base64; only for v1a.
-	WebhookPublicKey string `protobuf:"bytes,5,opt,name=webhook_public_key,json=webhookPublicKey,proto3" json:"webhook_public_key,omitempty"`
+	WebhookPublicKey *string `protobuf:"bytes,5,opt,name=webhook_public_key,json=webhookPublicKey,proto3,oneof" json:"webhook_public_key,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -393,22 +393,22 @@ func (x *SubscribeResponse) GetPermanent() bool {
 }
 
 func (x *SubscribeResponse) GetReason() string {
-	if x != nil {
-		return x.Reason
+	if x != nil && x.Reason != nil {
+		return *x.Reason
 	}
 	return ""
 }
 
 func (x *SubscribeResponse) GetWebhookSecret() string {
-	if x != nil {
-		return x.WebhookSecret
+	if x != nil && x.WebhookSecret != nil {
+		return *x.WebhookSecret
 	}
 	return ""
 }
 
 func (x *SubscribeResponse) GetWebhookPublicKey() string {
-	if x != nil {
-		return x.WebhookPublicKey
+	if x != nil && x.WebhookPublicKey != nil {
+		return *x.WebhookPublicKey
 	}
 	return ""
 }
@@ -573,9 +573,9 @@ func (x *RotateWebhookSecretRequest) GetOverlap() *durationpb.Duration {
 type RotateWebhookSecretResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The signing secret, only when this call made it.
-	WebhookSecret string `protobuf:"bytes,1,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
+	WebhookSecret *string `protobuf:"bytes,1,opt,name=webhook_secret,json=webhookSecret,proto3,oneof" json:"webhook_secret,omitempty"`
 	// The public key that verifies the pushes, whpk_ and base64; only for v1a.
-	WebhookPublicKey string `protobuf:"bytes,2,opt,name=webhook_public_key,json=webhookPublicKey,proto3" json:"webhook_public_key,omitempty"`
+	WebhookPublicKey *string `protobuf:"bytes,2,opt,name=webhook_public_key,json=webhookPublicKey,proto3,oneof" json:"webhook_public_key,omitempty"`
 	// Until when the secret before signs, too.
 	PreviousUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=previous_until,json=previousUntil,proto3" json:"previous_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -613,15 +613,15 @@ func (*RotateWebhookSecretResponse) Descriptor() ([]byte, []int) {
 }
 
 func (x *RotateWebhookSecretResponse) GetWebhookSecret() string {
-	if x != nil {
-		return x.WebhookSecret
+	if x != nil && x.WebhookSecret != nil {
+		return *x.WebhookSecret
 	}
 	return ""
 }
 
 func (x *RotateWebhookSecretResponse) GetWebhookPublicKey() string {
-	if x != nil {
-		return x.WebhookPublicKey
+	if x != nil && x.WebhookPublicKey != nil {
+		return *x.WebhookPublicKey
 	}
 	return ""
 }
@@ -761,7 +761,7 @@ type Subscription struct {
 	Mode v1.Mode `protobuf:"varint,11,opt,name=mode,proto3,enum=mailpush.mail.v1.Mode" json:"mode,omitempty"`
 	// True when nothing is pushed until an administrator or a new Subscribe enables it.
 	Disabled bool `protobuf:"varint,12,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	// Why it is disabled.
+	// Why it is disabled; empty when it is not.
 	DisabledReason string `protobuf:"bytes,13,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -915,13 +915,16 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\x03url\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\x03url\x12#\n" +
 	"\x06secret\x18\x02 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x01\x80\x01\x01R\x06secret\x12C\n" +
-	"\tsignature\x18\x03 \x01(\x0e2\x1b.mailpush.push.v1.SignatureB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsignature\"\xcc\x01\n" +
+	"\tsignature\x18\x03 \x01(\x0e2\x1b.mailpush.push.v1.SignatureB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsignature\"\x90\x02\n" +
 	"\x11SubscribeResponse\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1c\n" +
-	"\tpermanent\x18\x02 \x01(\bR\tpermanent\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\x12*\n" +
-	"\x0ewebhook_secret\x18\x04 \x01(\tB\x03\x80\x01\x01R\rwebhookSecret\x12,\n" +
-	"\x12webhook_public_key\x18\x05 \x01(\tR\x10webhookPublicKey\"X\n" +
+	"\tpermanent\x18\x02 \x01(\bR\tpermanent\x12\x1b\n" +
+	"\x06reason\x18\x03 \x01(\tH\x00R\x06reason\x88\x01\x01\x12/\n" +
+	"\x0ewebhook_secret\x18\x04 \x01(\tB\x03\x80\x01\x01H\x01R\rwebhookSecret\x88\x01\x01\x121\n" +
+	"\x12webhook_public_key\x18\x05 \x01(\tH\x02R\x10webhookPublicKey\x88\x01\x01B\t\n" +
+	"\a_reasonB\x11\n" +
+	"\x0f_webhook_secretB\x15\n" +
+	"\x13_webhook_public_key\"X\n" +
 	"\x12UnsubscribeRequest\x12B\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x15\n" +
 	"\x13UnsubscribeResponse\"\x8f\x02\n" +
@@ -929,11 +932,13 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\x12#\n" +
 	"\x06secret\x18\x02 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x01\x80\x01\x01R\x06secret\x12C\n" +
 	"\tsignature\x18\x03 \x01(\x0e2\x1b.mailpush.push.v1.SignatureB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsignature\x12C\n" +
-	"\aoverlap\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$2\x00R\aoverlap\"\xba\x01\n" +
-	"\x1bRotateWebhookSecretResponse\x12*\n" +
-	"\x0ewebhook_secret\x18\x01 \x01(\tB\x03\x80\x01\x01R\rwebhookSecret\x12,\n" +
-	"\x12webhook_public_key\x18\x02 \x01(\tR\x10webhookPublicKey\x12A\n" +
-	"\x0eprevious_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rpreviousUntil\"\x90\x01\n" +
+	"\aoverlap\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$2\x00R\aoverlap\"\xee\x01\n" +
+	"\x1bRotateWebhookSecretResponse\x12/\n" +
+	"\x0ewebhook_secret\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00R\rwebhookSecret\x88\x01\x01\x121\n" +
+	"\x12webhook_public_key\x18\x02 \x01(\tH\x01R\x10webhookPublicKey\x88\x01\x01\x12A\n" +
+	"\x0eprevious_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rpreviousUntilB\x11\n" +
+	"\x0f_webhook_secretB\x15\n" +
+	"\x13_webhook_public_key\"\x90\x01\n" +
 	"\x18ListSubscriptionsRequest\x12<\n" +
 	"\n" +
 	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
@@ -1036,6 +1041,8 @@ func file_mailpush_push_v1_push_proto_init() {
 	if File_mailpush_push_v1_push_proto != nil {
 		return
 	}
+	file_mailpush_push_v1_push_proto_msgTypes[3].OneofWrappers = []any{}
+	file_mailpush_push_v1_push_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
