@@ -173,7 +173,7 @@ func TestBadInputIsAnsweredByName(t *testing.T) {
 	for _, got := range []reply{
 		w.send(http.MethodGet, adminURL+"ListWorkers", "", map[string]string{"Authorization": asAdmin}),
 		w.send(http.MethodPost, adminURL+"ListWorkers", "{}", map[string]string{"Authorization": asAdmin, "Content-Type": "text/plain"}),
-		w.post(asAdmin, "/nothing", "{}"),
+		w.send(http.MethodGet, "/nothing", "", map[string]string{"Authorization": asAdmin}),
 	} {
 		if got.status < 400 || got.status >= 500 {
 			t.Errorf("got %d %s", got.status, got.text)

@@ -54,3 +54,28 @@ func TestOptionalFieldsAreLeftOut(t *testing.T) {
 		t.Errorf("RotateWebhookSecret: %d %s", rotated.status, rotated.text)
 	}
 }
+
+func TestUnknownProcedureIsUnimplemented(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for _, path := range []string{pushPath + "Watch", pushPath + "Sync", pushPath, adminURL + "Watch", "/mailpush.push.v2.PushService/Subscribe"} {
+		got := w.post(asAdmin, path, `{}`)
+		if got.status != 501 || got.body["code"] != "unimplemented" || got.body["message"] != "there is no procedure "+path ||
+			got.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s", path, got.status, got.text)
+		}
+	}
+	if got := w.counted("mailpush_admin_refused_total"); got != 5 {
+		t.Errorf("counted %v", got)
+	}
+	// A stream ends with the error, whatever its status.
+	got := w.send(http.MethodPost, pushPath+"Watch", "", map[string]string{"Authorization": asApp, "Content-Type": "application/connect+proto"})
+	if got.status != 200 || !strings.Contains(got.text, `"unimplemented"`) || !strings.Contains(got.text, pushPath+"Watch") {
+		t.Errorf("a stream: %d %q", got.status, got.text)
+	}
+	for auth, want := range map[string]int{"": 401, asApp: 403} {
+		if got := w.post(auth, adminURL+"Watch", `{}`); got.status != want {
+			t.Errorf("as %q: %d %s", auth, got.status, got.text)
+		}
+	}
+}

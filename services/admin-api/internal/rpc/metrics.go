@@ -32,7 +32,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		calls:       counters("rpc_total", "Calls served, by procedure and Connect code.", "procedure", "code"),
-		refusals:    counters("refused_total", "Public calls refused before their body was read, by Connect code.", "code"),
+		refusals:    counters("refused_total", "Public calls refused before their body was read, by Connect code; unimplemented: there is no such procedure.", "code"),
 		subscribes:  counters("subscribe_total", "Subscribe calls, by outcome: permanent, not_permanent or a Connect code.", "outcome"),
 		commits:     counters("cursor_commits_total", "Cursor commits, by result: stored, fenced or failed.", "result"),
 		cursors:     counter("cursors_total", "Cursors that workers have committed."),
@@ -62,7 +62,7 @@ func counter(name, help string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "mailpush", Subsystem: "admin", Name: name, Help: help})
 }
 
-// Refused counts a call that authentication has refused.
+// Refused counts a call that was refused before it reached a handler.
 func (m *Metrics) Refused(code string) { m.refusals.WithLabelValues(code).Inc() }
 
 func (m *Metrics) subscribed(a edge.Answer, err error) {

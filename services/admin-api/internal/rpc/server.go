@@ -22,8 +22,10 @@ import (
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/service"
+	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	pushv1 "mailpush.internal/proto/gen/mailpush/push/v1"
 	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
 	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
 	"mailpush.internal/services/admin-api/internal/auth"
@@ -53,8 +55,11 @@ const (
 func (p Public) Handler() http.Handler {
 	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor()), rpc.PublicJSON())
 	calls := http.NewServeMux()
-	calls.Handle(pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics}, options...))
-	calls.Handle(adminv1connect.NewAdminServiceHandler(admin{edge: p.Edge}, options...))
+	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics}, options...)
+	mount(calls, pushv1.File_mailpush_push_v1_push_proto.Services().ByName("PushService"), pushes)
+	_, admins := adminv1connect.NewAdminServiceHandler(admin{edge: p.Edge}, options...)
+	mount(calls, adminv1.File_mailpush_admin_v1_admin_proto.Services().ByName("AdminService"), admins)
+	calls.Handle("/", unknown(p.Metrics.Refused))
 
 	mux := http.NewServeMux()
 	service.MountHealth(mux, p.Ready, pushv1connect.PushServiceName, adminv1connect.AdminServiceName)

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"fmt"
+	"net/http"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// mount has handler serve the procedures of a service, and nothing else below its path.
+func mount(mux *http.ServeMux, service protoreflect.ServiceDescriptor, handler http.Handler) {
+	for i := range service.Methods().Len() {
+		mux.Handle(fmt.Sprintf("/%s/%s", service.FullName(), service.Methods().Get(i).Name()), handler)
+	}
+}
+
+// unknown answers calls of procedures that do not exist, in the protocol they are made
+// in: a client that is ahead of this server reads what it has asked for too early.
+// Whatever is no call is not found. refused hears of each call.
+func unknown(refused func(code string)) http.Handler {
+	errors := connect.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || !errors.IsSupported(r) {
+			http.NotFound(w, r)
+			return
+		}
+		refused(connect.CodeUnimplemented.String())
+		// The error is that the caller has gone away.
+		_ = errors.Write(w, r, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("there is no procedure %s", r.URL.Path)))
+	})
+}
