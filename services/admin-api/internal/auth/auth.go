@@ -45,16 +45,23 @@ func (c Caller) Covers(contextID string) bool {
 	return c.Admin || slices.ContainsFunc(c.contexts, func(p string) bool { return decide.Match(p, contextID) })
 }
 
-// hashesAtOnce bounds the memory and the cores that passwords can take.
-const hashesAtOnce = 2
+const (
+	// hashesAtOnce bounds the memory and the cores that passwords can take.
+	hashesAtOnce = 2
+	// loginsAtOnce bounds how many passwords are hashed or wait for it, and so how
+	// long an administrator waits behind strangers.
+	loginsAtOnce = 64
+)
 
 // Authenticator knows all callers. It is safe for concurrent use.
 type Authenticator struct {
 	admins    map[string]PasswordHash
 	nobody    PasswordHash // hashed against for names that do not exist
 	apps      []application
-	failures  *failures
+	failures  *failures // by address and name
+	networks  *failures // by address
 	successes *successes
+	logins    chan struct{}
 	hashing   chan struct{}
 	now       func() time.Time
 }
@@ -68,8 +75,10 @@ type application struct {
 func New(admins []Admin, apps []Application) (*Authenticator, error) {
 	a := &Authenticator{
 		admins:    make(map[string]PasswordHash, len(admins)),
-		failures:  newFailures(),
+		failures:  newFailures(failuresAllowed, failureEvery),
+		networks:  newFailures(networkAllowed, networkEvery),
 		successes: newSuccesses(),
+		logins:    make(chan struct{}, loginsAtOnce),
 		hashing:   make(chan struct{}, hashesAtOnce),
 		now:       time.Now,
 	}
@@ -100,6 +109,7 @@ var (
 	errMissing = fault.New(fault.Unauthenticated, "credentials are missing: HTTP Basic of an administrator or a bearer token of an application")
 	errWrong   = fault.New(fault.Unauthenticated, "name, password or token is wrong")
 	errLimit   = fault.New(fault.Exhausted, "too many wrong credentials; try again later")
+	errBusy    = fault.New(fault.Exhausted, "too many logins at once; try again")
 )
 
 // Basic authenticates an administrator who calls from address.
@@ -107,12 +117,15 @@ func (a *Authenticator) Basic(ctx context.Context, address, name string, passwor
 	if len(a.admins) == 0 {
 		return Caller{}, errWrong
 	}
-	if a.successes.has(name, password, a.now()) {
-		return Caller{Name: name, Admin: true}, nil
-	}
 	from := source{address, name}
-	if a.failures.exhausted(from, a.now()) {
-		return Caller{}, errLimit
+	if caller, err := a.known(from, password); caller.Admin || err != nil {
+		return caller, err
+	}
+	select {
+	case a.logins <- struct{}{}:
+		defer func() { <-a.logins }()
+	default:
+		return Caller{}, errBusy
 	}
 	select {
 	case a.hashing <- struct{}{}:
@@ -122,8 +135,8 @@ func (a *Authenticator) Basic(ctx context.Context, address, name string, passwor
 	}
 	// Many calls may have waited together: what the first has found out holds for
 	// the others, in both directions.
-	if a.failures.exhausted(from, a.now()) {
-		return Caller{}, errLimit
+	if caller, err := a.known(from, password); caller.Admin || err != nil {
+		return caller, err
 	}
 	hash, known := a.admins[name]
 	if !known {
@@ -131,10 +144,24 @@ func (a *Authenticator) Basic(ctx context.Context, address, name string, passwor
 	}
 	if right := hash.matches(password); !right || !known {
 		a.failures.note(from, a.now())
+		a.networks.note(source{address: address}, a.now())
 		return Caller{}, errWrong
 	}
 	a.successes.add(name, password, a.now())
 	return Caller{Name: name, Admin: true}, nil
+}
+
+// known is what can be said of a login without a hash: the administrator who has been
+// right a moment ago, errLimit for whoever was wrong too often, neither of others.
+func (a *Authenticator) known(from source, password secret.String) (Caller, error) {
+	now := a.now()
+	if a.successes.has(from.name, password, now) {
+		return Caller{Name: from.name, Admin: true}, nil
+	}
+	if a.failures.exhausted(from, now) || a.networks.exhausted(source{address: from.address}, now) {
+		return Caller{}, errLimit
+	}
+	return Caller{}, nil
 }
 
 // Bearer authenticates an application that calls from address. It looks at every

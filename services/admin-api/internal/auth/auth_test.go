@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -143,9 +145,85 @@ func TestFailuresAreLimitedPerSource(t *testing.T) {
 	}
 }
 
+func TestFailuresAreLimitedPerAddressWhateverTheName(t *testing.T) {
+	t.Parallel()
+	a, now := newAuth(t), time.Now()
+	a.now = func() time.Time { return now }
+	try := func(address string, n int) fault.Kind {
+		_, err := a.Basic(t.Context(), address, strconv.Itoa(n), secret.New("wrong"))
+		return fault.KindOf(err)
+	}
+	for n := range networkAllowed {
+		if got := try("far", n); got != fault.Unauthenticated {
+			t.Fatalf("name %d: %v", n, got)
+		}
+	}
+	if got := try("far", networkAllowed); got != fault.Exhausted {
+		t.Errorf("one name more: %v", got)
+	}
+	if got := try("near", 0); got != fault.Unauthenticated {
+		t.Errorf("another address: %v", got)
+	}
+	now = now.Add(networkEvery)
+	if got := try("far", networkAllowed); got != fault.Unauthenticated {
+		t.Errorf("after a while: %v", got)
+	}
+}
+
+func TestLoginsDoNotQueueForEver(t *testing.T) {
+	t.Parallel()
+	a := newAuth(t)
+	login := func(password string) error {
+		_, err := a.Basic(t.Context(), "ip", "root", secret.New(password))
+		return err
+	}
+	for range hashesAtOnce { // who computes and does not come to an end
+		a.logins <- struct{}{}
+		a.hashing <- struct{}{}
+	}
+	done := make(chan error)
+	for range loginsAtOnce - hashesAtOnce {
+		go func() { done <- login("found right by the first") }()
+	}
+	for len(a.logins) < loginsAtOnce {
+		runtime.Gosched()
+	}
+	if err := login("right"); fault.KindOf(err) != fault.Exhausted || err.Error() != errBusy.Error() {
+		t.Errorf("with the queue full: %v", err)
+	}
+	// One hash is enough for all who have waited with the same password.
+	a.successes.add("root", secret.New("found right by the first"), time.Now())
+	<-a.hashing
+	for range loginsAtOnce - hashesAtOnce {
+		if err := <-done; err != nil {
+			t.Errorf("one who has waited: %v", err)
+		}
+	}
+	if err := login("wrong"); fault.KindOf(err) != fault.Unauthenticated {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestPeerIsAnAddressOrANetwork(t *testing.T) {
+	t.Parallel()
+	for remote, want := range map[string]string{
+		"192.0.2.7:4711":              "192.0.2.7",
+		"[::ffff:192.0.2.7]:4711":     "192.0.2.7",
+		"[2001:db8:1:2:3:4:5:6]:4711": "2001:db8:1:2::/64",
+		"[2001:db8:1:2:ffff::1]:4711": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:4711":         "fe80::/64",
+		"@":                           "@", // a Unix socket
+		"not-an-address:4711":         "not-an-address",
+	} {
+		if got := peer(&http.Request{RemoteAddr: remote}); got != want {
+			t.Errorf("%s: got %s, want %s", remote, got, want)
+		}
+	}
+}
+
 func TestMemoryOfStrangersIsBounded(t *testing.T) {
 	t.Parallel()
-	f, now := newFailures(), time.Now()
+	f, now := newFailures(failuresAllowed, failureEvery), time.Now()
 	for i := range 3 * maxSources {
 		f.note(source{"ip", string(rune(i))}, now)
 	}

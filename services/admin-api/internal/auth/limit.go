@@ -15,22 +15,31 @@ const (
 	failuresAllowed = 10
 	// failureEvery is how often one more is allowed afterwards.
 	failureEvery = 6 * time.Second
+	// networkAllowed and networkEvery are the same for an address, whatever names it
+	// claims. They leave room for many behind one address, and little to compute.
+	networkAllowed = 60
+	networkEvery   = time.Second
 	// maxSources bounds the memory that strangers can fill.
 	maxSources = 10_000
 )
 
-// source is who failed: the address a call came from and the name it claimed.
+// source is who failed: the address a call came from and the name it claimed, empty
+// for all names.
 type source struct{ address, name string }
 
 // failures limits how often a source may be wrong. Sources are kept in two
 // generations, and when the young one is full the old one is forgotten: constant
 // work for each failure, whoever sends them. It is safe for concurrent use.
 type failures struct {
+	allowed    int           // in a row
+	every      time.Duration // one more is allowed afterwards
 	mu         sync.Mutex
 	young, old map[source]*rate.Limiter
 }
 
-func newFailures() *failures { return &failures{young: make(map[source]*rate.Limiter)} }
+func newFailures(allowed int, every time.Duration) *failures {
+	return &failures{allowed: allowed, every: every, young: make(map[source]*rate.Limiter)}
+}
 
 // exhausted says whether the source has used up its failures.
 func (f *failures) exhausted(s source, now time.Time) bool {
@@ -46,7 +55,7 @@ func (f *failures) note(s source, now time.Time) {
 	defer f.mu.Unlock()
 	l := f.find(s)
 	if l == nil {
-		l = rate.NewLimiter(rate.Every(failureEvery), failuresAllowed)
+		l = rate.NewLimiter(rate.Every(f.every), f.allowed)
 	}
 	if len(f.young) >= maxSources/2 {
 		f.old, f.young = f.young, make(map[source]*rate.Limiter)

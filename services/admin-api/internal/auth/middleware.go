@@ -7,6 +7,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -20,7 +21,7 @@ import (
 // adminPrefix only administrators. It answers strangers before it has read a byte
 // of their body, in the protocol they speak. refused, if not nil, hears of each.
 func (a *Authenticator) Middleware(adminPrefix string, refused func(code string), next http.Handler) http.Handler {
-	errors := connect.NewErrorWriter()
+	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, err := a.authenticate(r)
 		if err == nil && !caller.Admin && strings.HasPrefix(r.URL.Path, adminPrefix) {
@@ -37,11 +38,11 @@ func (a *Authenticator) Middleware(adminPrefix string, refused func(code string)
 		if public.Code() == connect.CodeUnauthenticated {
 			w.Header().Set("WWW-Authenticate", `Basic realm="mailpush", charset="UTF-8"`)
 		}
-		if !errors.IsSupported(r) {
+		if !writer.IsSupported(r) {
 			http.Error(w, public.Message(), status(public.Code()))
 			return
 		}
-		_ = errors.Write(w, r, public) // the caller has gone away
+		_ = writer.Write(w, r, public) // the caller has gone away
 	})
 }
 
@@ -70,14 +71,26 @@ func (a *Authenticator) authenticate(r *http.Request) (Caller, error) {
 	return Caller{}, errMissing
 }
 
-// peer is the address of the connection's other end. Headers that claim another
-// one are not believed: anyone can write them.
+// networkBits is how much of an IPv6 address tells one host from another: the rest is
+// the host's to choose (RFC 4291 section 2.5.4).
+const networkBits = 64
+
+// peer is the address of the connection's other end, of IPv6 its network. Headers that
+// claim another one are not believed: anyone can write them.
 func peer(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
-	return host
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if address = address.Unmap(); address.Is4() {
+		return address.String()
+	}
+	network, _ := address.Prefix(networkBits) // fails for more bits than there are
+	return network.String()
 }
 
 // Covers returns the caller of ctx if it may act for the tenant; Denied otherwise.
