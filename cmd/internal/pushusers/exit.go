@@ -47,12 +47,18 @@ func (c *client) classify(err error) *failure {
 	case errors.Is(err, context.DeadlineExceeded), c.timeout > 0 && code == connect.CodeDeadlineExceeded:
 		// Either side may notice first: the server is told of the timeout.
 		return failf(exitUnreachable, "no answer from %s within %s (--responsetimeout)", c.url, c.timeout)
-	case code == connect.CodeUnauthenticated, code == connect.CodePermissionDenied:
+	case code == connect.CodeUnauthenticated, code == connect.CodePermissionDenied, challenged(said):
 		return failf(exitAuthentication, "%s refused %s: %s", c.url, c.who(), said.Message())
 	case connect.IsWireError(err):
 		return fromServer(c.url, said)
 	}
 	return c.fromTransport(err)
+}
+
+// challenged tells whether a refusal asks for other credentials, whatever its code: so
+// does resource_exhausted after too many wrong ones.
+func challenged(said *connect.Error) bool {
+	return said != nil && said.Meta().Get("WWW-Authenticate") != ""
 }
 
 func fromServer(serverURL string, said *connect.Error) *failure {

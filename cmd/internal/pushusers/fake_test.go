@@ -32,6 +32,7 @@ type fakeAdmin struct {
 	workers       adminv1.ListWorkersResponse
 	explanation   adminv1.ExplainResponse
 	refusal       string // the Connect code that every call is refused with
+	challenge     string // what it comes with as WWW-Authenticate
 	hang          bool   // no call is ever answered
 	samePage      bool   // each page of push users points at itself
 	release       uint32 // how many shards a draining worker is relieved of between two lists
@@ -51,14 +52,14 @@ func newFakeAdmin(text []byte) (*fakeAdmin, error) {
 	var parts struct {
 		PushUsers, Registrations, Workers, Explain json.RawMessage
 		Subscriptions, DeadLetters, Test           json.RawMessage
-		Refuse, Then                               string
+		Refuse, Challenge, Then                    string
 		Hang, SamePage                             bool
 		Release                                    uint32
 	}
 	if err := json.Unmarshal(text, &parts); err != nil {
 		return nil, err
 	}
-	f.refusal, f.hang, f.samePage, f.release, f.then = parts.Refuse, parts.Hang, parts.SamePage, parts.Release, parts.Then
+	f.refusal, f.challenge, f.hang, f.samePage, f.release, f.then = parts.Refuse, parts.Challenge, parts.Hang, parts.SamePage, parts.Release, parts.Then
 	for _, part := range []struct {
 		text json.RawMessage
 		into proto.Message
@@ -116,7 +117,11 @@ func (f *fakeAdmin) guard() connect.UnaryInterceptorFunc {
 				if err := code.UnmarshalText([]byte(f.refusal)); err != nil {
 					return nil, err
 				}
-				return nil, connect.NewError(code, fmt.Errorf("the server says %s", f.refusal))
+				refused := connect.NewError(code, fmt.Errorf("the server says %s", f.refusal))
+				if f.challenge != "" {
+					refused.Meta().Set("WWW-Authenticate", f.challenge)
+				}
+				return nil, refused
 			}
 			return next(ctx, request)
 		}

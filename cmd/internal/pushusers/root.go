@@ -25,7 +25,8 @@ Exit codes:
   0  done; a list may be empty
   1  the command line is wrong
   2  no such push registration, user, worker or subscription
-  3  the administrator's name or password is wrong, or not allowed to do this
+  3  the administrator's name or password is wrong, or was too often, or not allowed
+     to do this
   4  the server cannot be reached, or did not answer in time
   5  the server answered with an error, or an endpoint did not accept a test push`
 

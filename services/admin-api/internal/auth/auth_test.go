@@ -292,6 +292,18 @@ func TestMiddleware(t *testing.T) {
 	if len(refused) != 5 {
 		t.Errorf("refusals heard of: %v", refused)
 	}
+	var last *httptest.ResponseRecorder
+	// Too many wrong ones: other credentials would help, and the answer says so.
+	for range failuresAllowed + 1 {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/push/x", strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Basic cm9vdDp3cm9uZw==")
+		last = httptest.NewRecorder()
+		h.ServeHTTP(last, r)
+	}
+	if last.Code != 429 || !strings.HasPrefix(last.Header().Get("WWW-Authenticate"), "Basic") {
+		t.Errorf("too many: %d %v %s", last.Code, last.Header(), last.Body)
+	}
 	if _, err := From(t.Context()); err == nil {
 		t.Error("a context without a caller has one")
 	}

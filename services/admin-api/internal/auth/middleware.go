@@ -5,6 +5,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -35,7 +36,8 @@ func (a *Authenticator) Middleware(adminPrefix string, refused func(code string)
 		if refused != nil {
 			refused(public.Code().String())
 		}
-		if public.Code() == connect.CodeUnauthenticated {
+		// RFC 9110 section 11.6.1: also where other credentials would help.
+		if public.Code() == connect.CodeUnauthenticated || errors.Is(err, errLimit) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="mailpush", charset="UTF-8"`)
 		}
 		if !writer.IsSupported(r) {
