@@ -25,7 +25,7 @@ func TestJSONSaysAllThereIs(t *testing.T) {
 		}
 	}
 	got := w.post(asAdmin, adminURL+"ListWorkers", `{}`)
-	if got.at("workers", 0, "draining") != false || got.at("workers", 0, "listeners") != float64(0) {
+	if got.at("workers", 0, "draining") != false || got.at("workers", 0, "listeners") != float64(0) || got.at("workers", 0, "startedAt") != nil {
 		t.Errorf("ListWorkers: %s", got.text)
 	}
 	got = w.post(asAdmin, adminURL+"Explain", `{"contextId":"1","userId":"249"}`)

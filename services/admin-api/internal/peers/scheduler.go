@@ -44,7 +44,7 @@ func (s *Scheduler) Members(ctx context.Context) (edge.Members, error) {
 		members.Workers = append(members.Workers, edge.Worker{
 			ID: w.GetId(), Address: w.GetAddress(), Version: w.GetVersion(), Backends: w.GetBackends(),
 			Capacity: w.GetCapacity(), Listeners: w.GetListeners(), Draining: w.GetDraining(),
-			StartedAt: w.GetStartedAt().AsTime(), Held: claims(w.GetHeld()),
+			StartedAt: moment(w.GetStartedAt()), Held: claims(w.GetHeld()),
 		})
 	}
 	return members, nil
