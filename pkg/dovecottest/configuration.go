@@ -63,6 +63,11 @@ maildir_stat_dirs = yes
 
 passdb {
   driver = passwd-file
+  master = yes
+  args = scheme=plain username_format=%u {{.Dir}}/etc/masters/%u
+}
+passdb {
+  driver = passwd-file
   args = scheme=plain username_format=%u {{.Dir}}/etc/users/%u
 }
 userdb {

@@ -47,8 +47,9 @@ type Server struct {
 	exited      chan struct{} // closed when the master has ended
 	deliveries  chan struct{} // one place for each LMTP session
 
-	mu    sync.Mutex
-	users map[string]*userEntry
+	mu      sync.Mutex
+	users   map[string]*userEntry
+	masters map[string]*userEntry
 }
 
 // Start starts a Dovecot that ends with the test.
@@ -92,7 +93,7 @@ func New(dir string) (*Server, error) {
 	}
 	s := &Server{
 		dir: dir, owner: owner, deliveries: make(chan struct{}, maxDeliveries),
-		users: make(map[string]*userEntry),
+		users: make(map[string]*userEntry), masters: make(map[string]*userEntry),
 	}
 	for range startAttempts {
 		if err = s.prepare(); err != nil {
@@ -121,7 +122,7 @@ func (s *Server) prepare() error {
 	if err := os.Chmod(s.dir, 0o755); err != nil { // mailbox users pass through
 		return err
 	}
-	for _, sub := range []string{"run", "state", "etc/users", "mail", "log"} {
+	for _, sub := range []string{"run", "state", "etc/users", "etc/masters", "mail", "log"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ package dovecottest_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -62,12 +63,37 @@ func TestDeliversAndLeavesNoProcess(t *testing.T) {
 		expect(t, lines, "a NO [AUTHENTICATIONFAILED]")
 		say(t, other, "b LOGIN anna px")
 		expect(t, lines, "b OK")
+
+		expectMaster(t, server)
 	})
 	if !served {
 		return
 	}
 	if _, err := bufio.NewReader(session).ReadString(0); err == nil || os.IsTimeout(err) {
 		t.Errorf("the session goes on after Stop: %v", err)
+	}
+}
+
+// expectMaster finds that the master user opens anna's mailbox with the password it has
+// at the time, and with no other.
+func expectMaster(t *testing.T, server *dovecottest.Server) {
+	t.Helper()
+	for _, password := range []string{"old", "new"} {
+		if err := server.SetMaster("root", password); err != nil {
+			t.Fatal(err)
+		}
+		for shown, answer := range map[string]string{password: "a OK", "wrong": "a NO [AUTHENTICATIONFAILED]"} {
+			conn, err := net.Dial("tcp", server.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			deadline(t, conn)
+			say(t, conn, "a AUTHENTICATE PLAIN "+base64.StdEncoding.EncodeToString([]byte("anna\x00root\x00"+shown)))
+			expect(t, bufio.NewReader(conn), answer)
+			if err := conn.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

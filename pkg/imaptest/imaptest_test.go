@@ -140,10 +140,11 @@ func TestServerTellsIdleSessionsOfAnAppendByAnother(t *testing.T) {
 
 func TestServerTakesTheMasterUserForOthers(t *testing.T) {
 	t.Parallel()
-	server, err := imaptest.NewServer(imaptest.Options{Protection: imaptest.Plain, Master: "root", MasterPassword: "secret"})
+	server, err := imaptest.NewServer(imaptest.Options{Protection: imaptest.Plain})
 	if err != nil {
 		t.Fatal(err)
 	}
+	server.SetMaster("root", "secret")
 	t.Cleanup(func() { _ = server.Close() })
 	if err := server.AddUser("anna", "pw"); err != nil {
 		t.Fatal(err)

@@ -35,8 +35,6 @@ type Options struct {
 	// Certificate is what the server shows; one for localhost and 127.0.0.1 is made
 	// when it is empty.
 	Certificate Certificate
-	// Master and MasterPassword name a user who may act for all others by PLAIN.
-	Master, MasterPassword string
 }
 
 // Server is an IMAP server in memory. It is safe for concurrent use.
@@ -51,6 +49,8 @@ type Server struct {
 	accounts map[string]*account
 	conns    map[*imapserver.Conn]struct{}
 	logins   int
+
+	master, masterPassword string // of who may act for all others
 }
 
 type account struct {
@@ -134,6 +134,14 @@ func (s *Server) AddUser(name, password string) error {
 	}
 	s.accounts[name] = &account{password: password, user: user, watchers: make(map[chan struct{}]struct{})}
 	return nil
+}
+
+// SetMaster names the user who may act for all others by PLAIN, or changes the
+// password; sessions go on.
+func (s *Server) SetMaster(name, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.master, s.masterPassword = name, password
 }
 
 // Deliver puts a mail into a user's INBOX; sessions in IDLE hear of it at once.

@@ -45,8 +45,8 @@ func (s *session) login(identity, name, password string) error {
 	}
 	a, want := s.server.accounts[identity], ""
 	switch {
-	case identity != name && name == s.server.options.Master:
-		want = s.server.options.MasterPassword
+	case identity != name && name == s.server.master:
+		want = s.server.masterPassword
 	case identity != name:
 		return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeAuthorizationFailed, Text: "not a master user"}
 	case a != nil:
