@@ -22,8 +22,9 @@ const (
 	baselineWorkers = 3
 )
 
-// baseline has a worker log in and say where the mailbox ends. A refused login is
-// no error here: it is stored as suspended, and the decision tells the caller.
+// baseline has a worker log in and say where the mailbox ends. A refused login of the
+// user's own is no error here: it is stored as suspended, and the decision tells the
+// caller. A refused master user is the operator's to mend, and no fault of the user's.
 func (n *enrolment) baseline(ctx context.Context, backend string) error {
 	ctx, cancel := context.WithTimeout(ctx, baselineTime)
 	defer cancel()
@@ -35,6 +36,10 @@ func (n *enrolment) baseline(ctx context.Context, backend string) error {
 			n.sub.Cursors = cursors
 		}
 		return nil
+	case fault.KindOf(err) == fault.Unauthenticated && c.Kind == registry.KindMaster:
+		n.Log.WarnContext(ctx, "the master user could not open a mailbox",
+			"context_id", n.User.Context, "user_id", n.User.User, "mail_store", n.after.Store, "error", err)
+		return fault.New(fault.Unavailable, "%s; the operator has to mend that, try again then", err)
 	case fault.KindOf(err) == fault.Unauthenticated:
 		c.State, c.Reason = registry.CredentialSuspended, clip(err.Error())
 		n.credential(c)

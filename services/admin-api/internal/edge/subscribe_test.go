@@ -209,6 +209,25 @@ func TestMasterUserNeedsNoPassword(t *testing.T) {
 	}
 }
 
+func TestARefusedMasterUserSuspendsNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Policy.MasterUser, w.Policy.CredStorage = true, false
+	w.workers.baseline["a1"] = fault.New(fault.Unauthenticated, "mail store refused the master user: no")
+	a, err := w.Subscribe(t.Context(), request())
+	const want = "mail store refused the master user: no; the operator has to mend that, try again then"
+	if fault.KindOf(err) != fault.Unavailable || err.Error() != want {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	if len(w.store.users)+len(w.store.subs)+len(w.vault.sealed) != 0 {
+		t.Errorf("left behind: %+v %+v", w.store, w.vault.sealed)
+	}
+	delete(w.workers.baseline, "a1")
+	if a, err = w.Subscribe(t.Context(), request()); err != nil || !a.Permanent {
+		t.Errorf("after the operator has mended it: %+v, %v", a, err)
+	}
+}
+
 func TestSubscribeRefusesAndNamesTheField(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -128,6 +128,19 @@ func classifyStatus(step string, e *imap.Error) *listener.Failure {
 	return &listener.Failure{Class: class, Reason: withText("mail store "+verb, e), Err: e}
 }
 
+// blameMaster is what a refused login means when it was the master user's: its
+// password is the operator's to mend, or there is no such mailbox, and most servers
+// tell neither from the other.
+func blameMaster(f *listener.Failure) *listener.Failure {
+	status, ok := errors.AsType[*imap.Error](f.Err)
+	if !ok || f.Class != listener.ClassRefused && f.Class != listener.ClassDoubtful {
+		return f
+	}
+	return &listener.Failure{
+		Class: listener.ClassMasterRefused, Reason: withText("mail store refused the master user", status), Err: f.Err,
+	}
+}
+
 func withText(reason string, e *imap.Error) string {
 	text := plain(e.Text)
 	if e.Code != "" {

@@ -56,6 +56,27 @@ func TestClassifyStatus(t *testing.T) {
 	}
 }
 
+func TestBlameMaster(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		code, text, typ string
+		want            listener.Class
+		reason          string
+	}{
+		{"AUTHENTICATIONFAILED", "no", "NO", listener.ClassMasterRefused, "mail store refused the master user: [AUTHENTICATIONFAILED] no"},
+		{"AUTHORIZATIONFAILED", "", "NO", listener.ClassMasterRefused, "mail store refused the master user: [AUTHORIZATIONFAILED]"},
+		{"", "LOGIN failed", "NO", listener.ClassMasterRefused, "mail store refused the master user: LOGIN failed"},
+		{"UNAVAILABLE", "later", "NO", listener.ClassUnavailable, "mail store refused LOGIN: [UNAVAILABLE] later"},
+		{"AUTHENTICATIONFAILED", "too many", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [AUTHENTICATIONFAILED] too many"},
+		{"", "what?", "BAD", listener.ClassGarbage, "mail store does not understand LOGIN: what?"},
+	} {
+		status := &imap.Error{Type: imap.StatusResponseType(test.typ), Code: imap.ResponseCode(test.code), Text: test.text}
+		if got := blameMaster(classifyStatus(stepLogin, status)); got.Class != test.want || got.Reason != test.reason || !errors.Is(got, error(status)) {
+			t.Errorf("got %v, %q\nwant %v, %q", got.Class, got.Reason, test.want, test.reason)
+		}
+	}
+}
+
 func TestClassifyWire(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

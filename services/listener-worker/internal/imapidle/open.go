@@ -96,7 +96,11 @@ func (c *conn) login(by way, credential listener.Login) *listener.Failure {
 	if status, ok := errors.AsType[*imap.Error](err); ok && password != "" {
 		status.Text = strings.ReplaceAll(status.Text, password, "[redacted]")
 	}
-	return c.wire.classify(err)
+	failure := c.wire.classify(err)
+	if credential.AuthorizationID != "" {
+		failure = blameMaster(failure)
+	}
+	return failure
 }
 
 // openFolder opens the folder with EXAMINE, which changes nothing in it, not even

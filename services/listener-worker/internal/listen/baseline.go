@@ -22,8 +22,10 @@ func Baseline(ctx context.Context, store *mailv1.MailStore, login Login) (Box, e
 	}
 	failure := asFailure(err)
 	kind := fault.Unavailable
-	if failure.Class == listener.ClassRefused || failure.Class == listener.ClassDoubtful {
+	switch failure.Class {
+	case listener.ClassRefused, listener.ClassDoubtful, listener.ClassMasterRefused:
 		kind = fault.Unauthenticated
+	default:
 	}
 	return Box{}, fault.Wrap(kind, failure, "%s", failure.Reason)
 }

@@ -14,6 +14,7 @@ import (
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/listener"
 )
 
 // listenToScript starts a loop on a scripted server.
@@ -246,6 +247,35 @@ func TestUnexplainedRefusalsSuspendAtTheThird(t *testing.T) {
 	if n := server.Commands("AUTHENTICATE"); n != 3 {
 		t.Errorf("%d logins", n)
 	}
+}
+
+func TestRefusedMasterUsersDoNotStormTheMailStore(t *testing.T) {
+	t.Parallel()
+	server := scripted(t, imaptest.Script{On: on("AUTHENTICATE", no("NO [AUTHENTICATIONFAILED] no"))})
+	// Each listener is due again at once, the master user in an hour.
+	r := start(t, listener.Settings{
+		MinBackoff: time.Hour, MaxBackoff: 10 * time.Hour,
+		Jitter: func(time.Duration) time.Duration { return time.Millisecond },
+	})
+	const n = 10
+	began := make(map[string]time.Time)
+	for i := range n {
+		u := user(fmt.Sprint(i))
+		r.creds.setMaster(u, "anna", "root", "wrong")
+		r.loop.Put(listen.Mailbox{User: u, Store: plainStore(server.Addr()), CredentialVersion: 1})
+		r.untilError(t, u, "mail store refused the master user: [AUTHENTICATIONFAILED] no")
+		began[u.ID] = r.status(u).Since
+	}
+	for id, since := range began {
+		until(t, "another attempt", func() bool { return r.status(user(id)).Since.After(since) })
+	}
+	if got := server.Commands("AUTHENTICATE"); got != n {
+		t.Errorf("%d logins of %d listeners", got, n)
+	}
+	// A login of the user's own is no concern of the master user's.
+	r.creds.set(user("0"), "anna", "pw", 2)
+	r.loop.Put(listen.Mailbox{User: user("0"), Store: plainStore(server.Addr()), CredentialVersion: 2})
+	receive(t, "suspension", r.sink.suspended)
 }
 
 func TestAServerThatEchoesThePasswordDoesNotGetItShown(t *testing.T) {

@@ -50,6 +50,12 @@ func (r *running) close() {
 
 // open opens the mailbox in a task.
 func (l *Loop) open(r *running, conn uint64) {
+	if r.refused {
+		if failure := l.masters.turn(r.lane(), time.Now()); failure != nil {
+			l.inbox.post(func() { l.step(r, listener.Failed{Conn: conn, Failure: failure}) })
+			return
+		}
+	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	r.conn, r.cancel = conn, cancel
 	user, store := r.mailbox.User, r.mailbox.Store
@@ -75,12 +81,28 @@ func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening liste
 	if err != nil {
 		failure := asFailure(err)
 		l.metrics.connects.WithLabelValues(failure.Class.String()).Inc()
+		if failure.Class == listener.ClassMasterRefused {
+			l.masterRefused(r, failure)
+		}
 		l.step(r, listener.Failed{Conn: conn, Failure: failure, Version: opening.Version})
 		return
 	}
 	l.metrics.connects.WithLabelValues("ok").Inc()
+	if r.refused {
+		r.refused = false
+		l.masters.accepted(r.lane())
+	}
 	r.link = link
 	l.step(r, listener.Opened{Conn: conn, Box: opening.Box, CanIdle: opening.CanIdle, Version: opening.Version})
+}
+
+// masterRefused cries out for the operator, who alone can mend it.
+func (l *Loop) masterRefused(r *running, failure *listener.Failure) {
+	r.refused = true
+	if l.masters.refused(r.lane(), failure, time.Now()) {
+		l.cfg.Log.ErrorContext(l.ctx, "the mail store refuses the master user, mailboxes wait until that is mended",
+			"mail_store", r.mailbox.Store.GetName(), "reason", failure.Reason)
+	}
 }
 
 // operate runs one operation on the open connection in a task.

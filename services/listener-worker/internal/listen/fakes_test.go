@@ -72,6 +72,13 @@ func (c *fakeCredentials) set(u listen.User, name, password string, version uint
 	c.logins[u] = listen.Login{Username: name, Password: secret.New(password), Version: version}
 }
 
+// setMaster has the mailbox opened by a master user.
+func (c *fakeCredentials) setMaster(u listen.User, mailbox, name, password string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logins[u] = listen.Login{AuthorizationID: mailbox, Username: name, Password: secret.New(password), Version: 1}
+}
+
 func (c *fakeCredentials) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -4,6 +4,7 @@
 package listen_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +169,29 @@ func TestChangedPasswordSuspendsAtTheNextLogin(t *testing.T) {
 	})
 }
 
+// The master user's password was changed at the mail store first, then at the vault.
+func TestARefusedMasterUserSuspendsNobody(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, m mailbox) {
+		m.setMaster(t, "root", "new")
+		r := start(t, quick())
+		r.creds.setMaster(user("1"), m.login(), "root", "old")
+		r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), CredentialVersion: 1})
+		until(t, "several attempts", func() bool { return r.asked(user("1")) > 5 })
+		if got := r.status(user("1")); !strings.HasPrefix(got.LastError, "mail store refused the master user: ") {
+			t.Errorf("status = %+v", got)
+		}
+		r.creds.setMaster(user("1"), m.login(), "root", "new")
+		receive(t, "head", r.sink.heads)
+		if got := r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE); got.LastError != "" {
+			t.Errorf("status = %+v", got)
+		}
+		if n := len(r.sink.suspended); n > 0 {
+			t.Errorf("%d suspensions: %+v", n, <-r.sink.suspended)
+		}
+	})
+}
+
 func TestBaseline(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, m mailbox) {
@@ -180,6 +204,10 @@ func TestBaseline(t *testing.T) {
 		login.Password = secret.New("wrong")
 		if _, err = listen.Baseline(t.Context(), m.store(), login); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("with a wrong password: %v", err)
+		}
+		login.AuthorizationID, login.Username = m.login(), "root"
+		if _, err = listen.Baseline(t.Context(), m.store(), login); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("with a master user that is none: %v", err)
 		}
 		store := m.store()
 		store.Address = "127.0.0.1:1"

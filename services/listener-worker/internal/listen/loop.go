@@ -25,6 +25,7 @@ type Loop struct {
 	timers     timers
 	connects   *pool
 	operations *pool
+	masters    masters
 	ctx        context.Context //nolint:containedctx // ends with Run, for the tasks of the loop
 	tasks      sync.WaitGroup
 
@@ -42,6 +43,7 @@ func New(cfg Config, creds Credentials, sink Sink) *Loop {
 		inbox:   newInbox(),
 		listed:  make(map[User]*running),
 	}
+	l.masters = newMasters(cfg.Tuning)
 	l.connects = newPool(cfg.Connects, &l.tasks, l.inbox.post)
 	l.operations = newPool(operationsPerLoop, &l.tasks, l.inbox.post)
 	return l

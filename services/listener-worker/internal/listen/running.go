@@ -28,6 +28,8 @@ type running struct {
 	cancel context.CancelFunc // ends its opening
 	link   listener.Conn      // nil until it is open
 
+	refused bool // the master user was, when the mailbox was last to be opened
+
 	wakeAt     time.Time
 	timerIndex int // in the loop's timers, -1 outside
 }
@@ -65,6 +67,9 @@ func (l *Loop) put(m Mailbox) {
 		return
 	}
 	moved := !proto.Equal(r.mailbox.Store, m.Store)
+	if m.CredentialVersion > r.mailbox.CredentialVersion {
+		r.refused = false // the new login may need no master user
+	}
 	l.mu.Lock()
 	r.mailbox = m
 	l.mu.Unlock()

@@ -18,11 +18,14 @@ import (
 
 // mailbox is a user's mailbox on a real mail store. All tests of this file run
 // on each kind of store.
+//
+//nolint:interfacebloat // it is the mailbox and the mail store around it
 type mailbox interface {
 	store() *mailv1.MailStore
 	login() string
 	password() string
 	setPassword(t *testing.T, password string)
+	setMaster(t *testing.T, name, password string)
 	deliver(t *testing.T, subject string) (uid uint32)
 	drop(t *testing.T)
 }
@@ -85,6 +88,10 @@ func (m *memoryMailbox) setPassword(t *testing.T, password string) {
 	}
 }
 
+func (m *memoryMailbox) setMaster(_ *testing.T, name, password string) {
+	m.server.SetMaster(name, password)
+}
+
 func (m *memoryMailbox) deliver(t *testing.T, subject string) uint32 {
 	t.Helper()
 	uid, err := m.server.Deliver("anna", message(subject))
@@ -125,6 +132,13 @@ func (*dovecotMailbox) password() string { return "pw" }
 func (m *dovecotMailbox) setPassword(t *testing.T, password string) {
 	t.Helper()
 	if err := m.server.SetPassword("anna", password); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *dovecotMailbox) setMaster(t *testing.T, name, password string) {
+	t.Helper()
+	if err := m.server.SetMaster(name, password); err != nil {
 		t.Fatal(err)
 	}
 }

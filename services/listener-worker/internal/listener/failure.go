@@ -16,6 +16,9 @@ const (
 	ClassDoubtful
 	// ClassNoCredential means there is no credential to log in with.
 	ClassNoCredential
+	// ClassMasterRefused means the mail store refused the operator's master user. That
+	// is nothing a user's new login could mend, and may be true of all mailboxes at once.
+	ClassMasterRefused
 	// ClassLimit means too many connections or logins.
 	ClassLimit
 	// ClassUnavailable means the mail store says that it cannot serve right now, or
@@ -44,6 +47,8 @@ func (c Class) String() string {
 		return "doubtful"
 	case ClassNoCredential:
 		return "no_credential"
+	case ClassMasterRefused:
+		return "master_refused"
 	case ClassLimit:
 		return "limit"
 	case ClassUnavailable:
