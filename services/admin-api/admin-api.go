@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync/atomic"
 
 	"mailpush.internal/pkg/cluster"
@@ -50,6 +51,10 @@ type Config struct {
 	PasswordSourceGlobal bool     // mail.passwordSource is global
 	IMAPIdlePermanent    bool     // imapidle.supportsPermanentListeners
 	Stores               []*mailv1.MailStore
+	// MasterLogins is mail.stores.*.masterLogin by mail store: what the master user opens
+	// for a user, with {user} and {context} for the ids. All that keeps tenants apart
+	// where PasswordSourceGlobal is set.
+	MasterLogins map[string]string
 
 	Admins            []Admin
 	Applications      []Application
@@ -114,6 +119,9 @@ func New(c Config, rt service.Runtime) (*Service, error) {
 		if _, twice := s.stores[m.GetName()]; twice || m.GetName() == "" {
 			return nil, fmt.Errorf("admin-api: the name of mail store %q is empty or given twice", m.GetName())
 		}
+		if c.PasswordSourceGlobal && !strings.Contains(c.MasterLogins[m.GetName()], "{user}") {
+			return nil, fmt.Errorf("admin-api: mail store %q needs the login of a user for the master user", m.GetName())
+		}
 		s.stores[m.GetName()] = m
 		s.policy.Stores[m.GetName()] = m.GetBackend()
 	}
@@ -173,8 +181,9 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, touch edge.C
 	workers := peers.NewWorkers(s.rt.Identity)
 	defer workers.Close()
 	e := edge.New(edge.Config{
-		Policy: s.policy, Stores: s.stores, Shards: shards, AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
-		Store: registry, Vault: vault, Cluster: touch, Scheduler: scheduler, Workers: workers, Log: s.rt.Log,
+		Policy: s.policy, Stores: s.stores, MasterLogins: s.config.MasterLogins, Shards: shards,
+		AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
+		Store:             registry, Vault: vault, Cluster: touch, Scheduler: scheduler, Workers: workers, Log: s.rt.Log,
 	})
 	public := rpc.Public{
 		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,

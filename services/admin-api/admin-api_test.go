@@ -130,6 +130,33 @@ func TestCallersDoNotSeeTheNetworkInside(t *testing.T) {
 	}
 }
 
+func TestAnApplicationCannotNameAMailboxForTheMasterUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) {
+		c.PasswordSourceGlobal, c.CredStorage, c.MasterLogins = true, false, map[string]string{"demo": "{user}@{context}"}
+	})
+	foreign := strings.Replace(subscribe, "anna", "ceo@2", 1)
+	if got := w.post(asApp, pushPath+"Subscribe", foreign); got.status != 403 || !strings.Contains(got.text, "account.login: ") || w.vault.accounts() != 0 {
+		t.Errorf("another tenant's mailbox: %d %s, %d accounts", got.status, got.text, w.vault.accounts())
+	}
+	for _, tt := range []struct{ as, body, login string }{
+		{asApp, strings.Replace(subscribe, `,"login":"anna","password":"hunter2-clear"`, "", 1), "249@1"},
+		{asAdmin, foreign, "ceo@2"},
+	} {
+		if got := w.post(tt.as, pushPath+"Subscribe", tt.body); got.body["permanent"] != true || w.vault.master("249") != tt.login {
+			t.Errorf("want the login %q: %s", tt.login, got.text)
+		}
+	}
+	w.worker.set(connect.NewError(connect.CodeUnauthenticated, errors.New("mail store refused the master user")))
+	got := w.post(asAdmin, pushPath+"Subscribe", foreign)
+	if got.status != 503 || !strings.HasPrefix(got.str("message"), "mail store refused the master user; ") {
+		t.Errorf("a refused master user: %d %s", got.status, got.text)
+	}
+	if got := w.post(asAdmin, adminURL+"Explain", `{"contextId":"1","userId":"249"}`); got.str("verdict") != "the user gets a permanent listener" {
+		t.Errorf("suspended for it: %s", got.text)
+	}
+}
+
 func TestBadInputIsAnsweredByName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.AllowedClients = []string{"mob*"} })
@@ -289,6 +316,7 @@ func TestNewRefuses(t *testing.T) {
 		"loopback":                {loopback, nil, func(*Config) {}, ""},
 		"admin without a hash":    {loopback, nil, func(c *Config) { c.Admins = []Admin{{Name: "a"}} }, `admin "a": not an Argon2id hash`},
 		"store twice":             {loopback, nil, func(c *Config) { c.Stores = []*mailv1.MailStore{{Name: "a"}, {Name: "a"}} }, `mail store "a" is empty or given twice`},
+		"master user for whom":    {loopback, nil, func(c *Config) { c.PasswordSourceGlobal, c.Stores = true, []*mailv1.MailStore{{Name: "a"}} }, `mail store "a" needs the login`},
 	}
 	for name, tt := range tests {
 		c, rt := bare(tt.addr, tt.tls)

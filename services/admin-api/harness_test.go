@@ -69,6 +69,13 @@ func (f *fakeVault) accounts() int {
 	return len(f.sealed)
 }
 
+// master is the login that is sealed for the master user; empty when there is none.
+func (f *fakeVault) master(user string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sealed[user+" mail"].GetMaster().GetLogin()
+}
+
 // fakeWorker is one worker that runs whatever it is asked about.
 type fakeWorker struct {
 	workerv1connect.UnimplementedWorkerServiceHandler

@@ -63,7 +63,11 @@ func (s *Settings) explainAdmin(line func(name, format string, args ...any)) {
 	line("passwords", "%s", s.storageWords())
 	for _, name := range s.storeNames() {
 		store := s.Mail.Stores[name]
-		line("mail store", "%s at %s, %s", name, store.Address, tlsWords(store.TLS))
+		words := tlsWords(store.TLS)
+		if s.Mail.PasswordSource == PasswordGlobal {
+			words += ", the master user opens " + store.MasterLoginOrDefault()
+		}
+		line("mail store", "%s at %s, %s", name, store.Address, words)
 	}
 	line("callers", "%d administrators, %d applications", len(s.Admin.Administrators), len(s.Admin.Applications))
 }

@@ -96,6 +96,7 @@ type Store struct {
 	IdleRefresh     time.Duration `yaml:"idleRefresh" doc:"how long one IDLE may stand, under 29m; 9m where a provider cuts early"`
 	PollInterval    time.Duration `yaml:"pollInterval" doc:"how often STATUS is asked where the server has no IDLE"`
 	ResponseTimeout time.Duration `yaml:"responseTimeout" doc:"how long to wait for any one answer"`
+	MasterLogin     string        `yaml:"masterLogin" doc:"the login of a user that the master user opens, made of {user} and {context}"`
 }
 
 // IMAPIdle is the imapidle backend.

@@ -89,6 +89,14 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"secret twice", identity.Vault, []string{"push.credstorage.passcrypt=x", "push.credstorage.passcryptFile=/x"}, "push.credstorage.passcrypt: is given"},
 		{"IDLE too long", identity.Admin, []string{"mail.stores={main: {address: 'h:143', idleRefresh: 30m}}"}, "mail.stores.main.idleRefresh"},
 		{"TLS mode", identity.Admin, []string{"mail.stores={main: {address: 'h:143', tls: maybe}}"}, "mail.stores.main.tls"},
+		{"master login without a user", identity.Admin, []string{"mail.stores={main: {address: 'h:143', masterLogin: 'postmaster@{context}'}}"}, "mail.stores.main.masterLogin: \"postmaster@{context}\": want {user} and {context}"},
+		{"master login with the user twice", identity.Admin, []string{"mail.stores={main: {address: 'h:143', masterLogin: '{user}@{user}'}}"}, "mail.stores.main.masterLogin: \"{user}@{user}\": want"},
+		{"master login with another word", identity.Admin, []string{"mail.stores={main: {address: 'h:143', masterLogin: '{user}@{tenant}'}}"}, "mail.stores.main.masterLogin: \"{user}@{tenant}\": want"},
+		{"master login that two users share", identity.Admin, []string{"mail.stores={main: {address: 'h:143', masterLogin: '{context}-{user}'}}"}, "mail.stores.main.masterLogin: \"{context}-{user}\": want a character between"},
+		{"master login that contexts share", identity.Admin, []string{
+			"mail.passwordSource=global", "mail.stores={main: {address: 'h:143', masterLogin: '{user}'}}",
+			"admin.applications=[{name: web, tokenHash: x, contexts: ['1']}]",
+		}, "mail.stores.main.masterLogin: without {context} it is the same in all contexts, and application \"web\" is not for all"},
 		{"backend", identity.Worker, []string{"worker.backends=[carrierpigeon]"}, "worker.backends"},
 		{"unreachable worker", identity.Worker, []string{"worker.listen=0.0.0.0:8104"}, "worker.advertise"},
 		{"allowed prefix with host bits", identity.Worker, []string{"push.webhook.allowPrivate=[10.1.2.3/8]"}, "push.webhook.allowPrivate: \"10.1.2.3/8\": want 10.0.0.0/8"},
@@ -106,6 +114,22 @@ func TestValidateNamesTheKey(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestMasterLoginsThatKeepUsersApart(t *testing.T) {
+	t.Parallel()
+	for _, login := range []string{"", "{user}@{context}", "{context}/{user}", "{user}@mail-{context}.example.org", "u.{user}", "{user}@example.org"} {
+		s, err := settings.Load("../../../deployments/config/postgres.yaml", nil, []string{
+			"mail.stores={main: {address: 'h:143', masterLogin: '" + login + "'}}",
+			"admin.applications=[{name: web, tokenHash: " + strings.Repeat("0", 64) + ", contexts: ['1', '*']}]",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(identity.Admin); err != nil {
+			t.Errorf("%q: %v", login, err)
+		}
 	}
 }
 

@@ -160,6 +160,7 @@ func (s *Settings) validateMail(p *problems) {
 		if store.PollInterval < 0 || store.ResponseTimeout < 0 {
 			p.add(key, "durations must not be negative")
 		}
+		s.validateMasterLogin(p, key+".masterLogin", store)
 	}
 }
 

@@ -77,8 +77,12 @@ func adminConfig(s *settings.Settings) (adminapi.Config, error) {
 		PasswordSourceGlobal: s.Mail.PasswordSource == settings.PasswordGlobal,
 		IMAPIdlePermanent:    s.IMAPIdle.SupportsPermanentListeners,
 		Stores:               stores,
+		MasterLogins:         make(map[string]string, len(s.Mail.Stores)),
 		AllowedOrigins:       s.Admin.AllowedOrigins,
 		AllowHTTPWebhooks:    s.Push.Webhook.AllowHTTP,
+	}
+	for name, store := range s.Mail.Stores {
+		config.MasterLogins[name] = store.MasterLoginOrDefault()
 	}
 	for _, a := range s.Admin.Administrators {
 		config.Admins = append(config.Admins, adminapi.Admin{Name: a.Name, PasswordHash: a.PasswordHash})

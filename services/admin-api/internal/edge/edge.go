@@ -137,7 +137,8 @@ var ErrNoAnswer = errors.New("no answer")
 type Config struct {
 	Policy            decide.Policy
 	Stores            map[string]*mailv1.MailStore
-	Shards            uint32 // shards per backend
+	MasterLogins      map[string]string // by mail store: users' logins for the master user, see ownLogin
+	Shards            uint32            // shards per backend
 	AllowHTTPWebhooks bool
 	Store             Store
 	Vault             Vault

@@ -312,8 +312,9 @@ func newWorld(t *testing.T) *world {
 			AllowPermanentPush: true, CredStorage: true, PermanentBackends: []string{"imapidle"},
 			Stores: map[string]string{"demo": "imapidle", "sleepy": "mailnotify"},
 		},
-		Stores: map[string]*mailv1.MailStore{"demo": {Name: "demo"}, "sleepy": {Name: "sleepy"}},
-		Shards: 4, Store: w.store, Vault: w.vault, Cluster: w.cluster, Scheduler: w.scheduler, Workers: w.workers,
+		Stores:       map[string]*mailv1.MailStore{"demo": {Name: "demo"}, "sleepy": {Name: "sleepy"}},
+		MasterLogins: map[string]string{"demo": "{user}@{context}", "sleepy": "{context}/{user}"},
+		Shards:       4, Store: w.store, Vault: w.vault, Cluster: w.cluster, Scheduler: w.scheduler, Workers: w.workers,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	return w

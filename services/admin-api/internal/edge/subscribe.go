@@ -21,12 +21,13 @@ type Request struct {
 	Topics         []string
 	Content, Mode  int32
 	Account        *Account // nil keeps what an earlier call has said
+	AnyLogin       bool     // the caller may have the master user open any mailbox
 	Webhook        Webhook
 }
 
 // Account is the user's login at a mail store.
 type Account struct {
-	Store, Login string
+	Store, Login string        // where a master user opens the mailboxes, Login may be empty
 	Password     secret.String // zero where a master user opens the mailboxes
 }
 
@@ -87,9 +88,12 @@ func (e *Edge) check(r Request) (registry.CredentialKind, error) {
 	}
 	switch {
 	case e.Policy.CredStorage && !r.Account.Password.IsZero():
+		if r.Account.Login == "" {
+			return "", fault.Field("account.login", "is required, for account.password is given")
+		}
 		return registry.KindPassword, nil
 	case e.Policy.MasterUser:
-		return registry.KindMaster, nil
+		return registry.KindMaster, e.checkMasterLogin(r)
 	case e.Policy.CredStorage:
 		return "", fault.Field("account.password", "is required, for mail.passwordSource is not global")
 	default:
@@ -184,7 +188,7 @@ func (n *enrolment) sealLogin(ctx context.Context, kind registry.CredentialKind)
 	if kind == registry.KindPassword {
 		version, err = n.Vault.SealPassword(ctx, n.User, n.Account.Login, n.Account.Password)
 	} else {
-		version, err = n.Vault.SealMaster(ctx, n.User, n.Account.Login)
+		version, err = n.Vault.SealMaster(ctx, n.User, n.masterLogin(n.Request))
 	}
 	if err != nil {
 		return err

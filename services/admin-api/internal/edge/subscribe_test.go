@@ -199,22 +199,14 @@ func TestSubscribeWithoutAListenerSaysWhy(t *testing.T) {
 	}
 }
 
-func TestMasterUserNeedsNoPassword(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.Policy.MasterUser, w.Policy.CredStorage = true, false
-	a, err := w.Subscribe(t.Context(), request())
-	if err != nil || !a.Permanent || w.vault.sealed["249@1 mail"] != "anna" {
-		t.Errorf("got %+v, %v, vault %v", a, err, w.vault.sealed)
-	}
-}
-
 func TestARefusedMasterUserSuspendsNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Policy.MasterUser, w.Policy.CredStorage = true, false
+	r := request()
+	r.Account.Login = ""
 	w.workers.baseline["a1"] = fault.New(fault.Unauthenticated, "mail store refused the master user: no")
-	a, err := w.Subscribe(t.Context(), request())
+	a, err := w.Subscribe(t.Context(), r)
 	const want = "mail store refused the master user: no; the operator has to mend that, try again then"
 	if fault.KindOf(err) != fault.Unavailable || err.Error() != want {
 		t.Errorf("got %+v, %v", a, err)
@@ -223,7 +215,7 @@ func TestARefusedMasterUserSuspendsNobody(t *testing.T) {
 		t.Errorf("left behind: %+v %+v", w.store, w.vault.sealed)
 	}
 	delete(w.workers.baseline, "a1")
-	if a, err = w.Subscribe(t.Context(), request()); err != nil || !a.Permanent {
+	if a, err = w.Subscribe(t.Context(), r); err != nil || !a.Permanent {
 		t.Errorf("after the operator has mended it: %+v, %v", a, err)
 	}
 }
@@ -240,6 +232,7 @@ func TestSubscribeRefusesAndNamesTheField(t *testing.T) {
 		"store": {func(_ *world, r *Request) { r.Account.Store = "x" },
 			fault.Invalid, `account.mailStore: no such mail store "x"; known: demo, sleepy`},
 		"password": {func(_ *world, r *Request) { r.Account.Password = secret.String{} }, fault.Invalid, "account.password: is required"},
+		"no login": {func(_ *world, r *Request) { r.Account.Login = "" }, fault.Invalid, "account.login: is required"},
 		"url":      {func(_ *world, r *Request) { r.Webhook.URL = "http://h/" }, fault.Invalid, "webhook.url: must be https"},
 		"secret":   {func(_ *world, r *Request) { r.Webhook.Secret = secret.New("whsec_!") }, fault.Invalid, "webhook.secret: must be whsec_"},
 		"private key": {func(_ *world, r *Request) {

@@ -32,12 +32,14 @@ func (p push) Subscribe(
 	ctx context.Context, req *connect.Request[pushv1.SubscribeRequest],
 ) (*connect.Response[pushv1.SubscribeResponse], error) {
 	m := req.Msg
-	if _, err := auth.Covers(ctx, m.GetContextId()); err != nil {
+	caller, err := auth.Covers(ctx, m.GetContextId())
+	if err != nil {
 		return nil, err
 	}
 	r := edge.Request{
 		User:   registry.UserID{Context: m.GetContextId(), User: m.GetUserId()},
 		Client: m.GetClientId(), Device: m.GetDeviceId(), Topics: m.GetTopics(), Content: int32(m.GetContent()), Mode: int32(m.GetMode()),
+		AnyLogin: caller.Admin,
 		Webhook: edge.Webhook{
 			URL: m.GetWebhook().GetUrl(), Secret: secret.New(m.GetWebhook().GetSecret()), Scheme: scheme(m.GetWebhook().GetSignature()),
 		},

@@ -206,7 +206,10 @@ type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The operator's name of the mail store.
 	MailStore string `protobuf:"bytes,1,opt,name=mail_store,json=mailStore,proto3" json:"mail_store,omitempty"`
-	// The login name at the mail store.
+	// The login name at the mail store; required with a password. Where the operator's
+	// master user opens the mailboxes it is made of contextId and userId as the operator
+	// has set it (mail.stores.*.masterLogin), and may be left out; another one is
+	// permission_denied, but for administrators.
 	Login string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
 	// The password; sealed at once, never stored or logged in clear. Left out where
 	// the operator's master user opens the mailboxes (mail.passwordSource: global).
@@ -904,12 +907,11 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\acontent\x18\x06 \x01(\x0e2\x19.mailpush.mail.v1.ContentB\b\xbaH\x05\x82\x01\x02\x10\x01R\acontent\x123\n" +
 	"\aaccount\x18\a \x01(\v2\x19.mailpush.push.v1.AccountR\aaccount\x12;\n" +
 	"\awebhook\x18\b \x01(\v2\x19.mailpush.push.v1.WebhookB\x06\xbaH\x03\xc8\x01\x01R\awebhook\x124\n" +
-	"\x04mode\x18\t \x01(\x0e2\x16.mailpush.mail.v1.ModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\"~\n" +
+	"\x04mode\x18\t \x01(\x0e2\x16.mailpush.mail.v1.ModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\"|\n" +
 	"\aAccount\x12(\n" +
 	"\n" +
-	"mail_store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tmailStore\x12 \n" +
-	"\x05login\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x05login\x12'\n" +
+	"mail_store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tmailStore\x12\x1e\n" +
+	"\x05login\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x05login\x12'\n" +
 	"\bpassword\x18\x03 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\bpassword\"\x91\x01\n" +
 	"\aWebhook\x12\x1c\n" +
 	"\x03url\x18\x01 \x01(\tB\n" +

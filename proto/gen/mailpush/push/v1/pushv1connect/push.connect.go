@@ -57,8 +57,9 @@ type PushServiceClient interface {
 	// client, device) again replaces credential and transport and keeps the cursor.
 	//
 	// Errors: invalid_argument names the field; permission_denied when the client
-	// is not allowed or the token does not cover the context; unavailable when the
-	// mail store, the vault or every worker is out of reach, with nothing stored.
+	// is not allowed, the token does not cover the context or the login is not the
+	// user's; unavailable when the mail store, the vault or every worker is out of
+	// reach, or the mail store refuses the master user, with nothing stored.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
 	// registration, and with the user's last registration listener and credential.
@@ -145,8 +146,9 @@ type PushServiceHandler interface {
 	// client, device) again replaces credential and transport and keeps the cursor.
 	//
 	// Errors: invalid_argument names the field; permission_denied when the client
-	// is not allowed or the token does not cover the context; unavailable when the
-	// mail store, the vault or every worker is out of reach, with nothing stored.
+	// is not allowed, the token does not cover the context or the login is not the
+	// user's; unavailable when the mail store, the vault or every worker is out of
+	// reach, or the mail store refuses the master user, with nothing stored.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
 	// registration, and with the user's last registration listener and credential.
