@@ -102,7 +102,7 @@ func (p push) ListSubscriptions(
 	for _, s := range subs {
 		res.Subscriptions = append(res.Subscriptions, &pushv1.Subscription{
 			SubscriptionId: s.ID, ContextId: s.Context, UserId: s.User, ClientId: s.Client, DeviceId: s.Device,
-			Topics: s.Topics, Content: mailv1.Content(s.Content), WebhookUrl: withoutQuery(s.WebhookURL),
+			Topics: s.Topics, Content: mailv1.Content(s.Content), WebhookUrl: withoutPath(s.WebhookURL),
 			Cursors: cursors(s.Cursors), CreatedAt: timestamppb.New(s.CreatedAt), Mode: mailv1.Mode(s.Mode),
 			Disabled: s.Disabled.Is, DisabledReason: s.Disabled.Reason,
 		})
@@ -110,14 +110,21 @@ func (p push) ListSubscriptions(
 	return connect.NewResponse(res), nil
 }
 
-// withoutQuery hides what many services put their tokens in.
-func withoutQuery(raw string) string {
+// hiddenPath stands for what follows a webhook's host.
+const hiddenPath = "/..."
+
+// withoutPath hides what many services put their tokens in, path and query: a
+// subscription is shown to every application of its context.
+func withoutPath(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return ""
 	}
-	u.RawQuery, u.ForceQuery = "", false
-	return u.String()
+	origin := u.Scheme + "://" + u.Host
+	if raw == origin || raw == origin+"/" {
+		return raw
+	}
+	return origin + hiddenPath
 }
 
 func cursors(list []registry.Cursor) []*mailv1.Cursor {

@@ -49,10 +49,14 @@ func FuzzDecodePosition(f *testing.F) {
 	})
 }
 
-func TestWithoutQuery(t *testing.T) {
+func TestWithoutPath(t *testing.T) {
 	t.Parallel()
-	for raw, want := range map[string]string{"https://h/p?token=x": "https://h/p", "https://h/p?": "https://h/p", "%": ""} {
-		if got := withoutQuery(raw); got != want {
+	for raw, want := range map[string]string{
+		"https://h/services/token": "https://h/...", "https://h/?token=x": "https://h/...", "https://h?token": "https://h/...",
+		"https://h:8443/p": "https://h:8443/...", "https://[::1]:80/p": "https://[::1]:80/...",
+		"https://h": "https://h", "https://h/": "https://h/", "%": "",
+	} {
+		if got := withoutPath(raw); got != want {
 			t.Errorf("%q: %q", raw, got)
 		}
 	}

@@ -754,7 +754,8 @@ type Subscription struct {
 	Topics []string `protobuf:"bytes,6,rep,name=topics,proto3" json:"topics,omitempty"`
 	// How much of each mail a push carries.
 	Content v1.Content `protobuf:"varint,7,opt,name=content,proto3,enum=mailpush.mail.v1.Content" json:"content,omitempty"`
-	// The webhook's URL, without its query.
+	// Where the webhook is, as https://host:port. A path or a query is shown as "/...",
+	// whoever asks: it may be a secret, and every application of the context sees it.
 	WebhookUrl string `protobuf:"bytes,8,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
 	// How far it has been served, per folder.
 	Cursors []*v1.Cursor `protobuf:"bytes,9,rep,name=cursors,proto3" json:"cursors,omitempty"`
