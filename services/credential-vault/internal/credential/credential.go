@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -68,9 +69,10 @@ func New(ring *seal.Keyring, records Records, audit Audit, rules Rules, log *slo
 	}
 }
 
-// Seal stores a credential, replacing the owner's last one, and returns its version.
+// Seal stores a credential, replacing the owner's last one, and returns its version,
+// which is greater than above: that of the one it follows, maybe in another account.
 // It is a Precondition when the operator's rules have no place for its kind.
-func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential) (uint64, error) {
+func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential, above uint64) (uint64, error) {
 	if err := checkOwner(owner); err != nil {
 		return 0, err
 	}
@@ -81,7 +83,11 @@ func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credentia
 	if err != nil {
 		return 0, fmt.Errorf("encoding a credential: %w", err)
 	}
-	version, err := v.records.Put(ctx, owner, v.ring.Seal(owner, plain), v.now())
+	at := v.now()
+	if next := time.UnixMicro(int64(min(above, math.MaxInt64-1)) + 1); next.After(at) {
+		at = next // another replica's clock is ahead
+	}
+	version, err := v.records.Put(ctx, owner, v.ring.Seal(owner, plain), at)
 	if err != nil {
 		return 0, away("storing a credential", err)
 	}

@@ -158,7 +158,7 @@ func TestEachKindOpensAsWhatTheWorkerNeeds(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			v := b.vault(t, everything())
-			version, err := v.Seal(t.Context(), owner(), tt.sealed)
+			version, err := v.Seal(t.Context(), owner(), tt.sealed, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,13 +211,13 @@ func TestRulesHoldWhenSealedAndWhenOpened(t *testing.T) {
 					t.Errorf("%s: got %v", what, err)
 				}
 			}
-			_, err := b.vault(t, tt.rules).Seal(t.Context(), owner(), tt.sealed)
+			_, err := b.vault(t, tt.rules).Seal(t.Context(), owner(), tt.sealed, 0)
 			check("sealing", err)
 			if tt.want == fault.Invalid {
 				return
 			}
 			// Sealed while it was allowed, opened when it is not any more.
-			if _, err := b.vault(t, everything()).Seal(t.Context(), owner(), tt.sealed); err != nil {
+			if _, err := b.vault(t, everything()).Seal(t.Context(), owner(), tt.sealed, 0); err != nil {
 				t.Fatal(err)
 			}
 			_, err = b.vault(t, tt.rules).Open(t.Context(), owner(), purpose())
@@ -247,10 +247,29 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	}
 }
 
+// A login is replaced by one in another slot, sealed by a replica whose clock is behind.
+func TestVersionGrowsFromAccountToAccount(t *testing.T) {
+	t.Parallel()
+	v := newBench(t).vault(t, everything())
+	ahead := uint64(time.Now().Add(time.Hour).UnixMicro())
+	next := owner()
+	next.Account += "/7"
+	first, err := v.Seal(t.Context(), next, password(), ahead)
+	if err != nil || first != ahead+1 {
+		t.Errorf("above %d: %d, %v", ahead, first, err)
+	}
+	if opened, err := v.Open(t.Context(), next, purpose()); err != nil || opened.GetVersion() != first {
+		t.Errorf("opened %d, %v", opened.GetVersion(), err)
+	}
+	if second, err := v.Seal(t.Context(), next, password(), 0); err != nil || second <= first {
+		t.Errorf("sealed again: %d after %d, %v", second, first, err)
+	}
+}
+
 func TestDeletedIsGone(t *testing.T) {
 	t.Parallel()
 	v := newBench(t).vault(t, everything())
-	version, err := v.Seal(t.Context(), owner(), password())
+	version, err := v.Seal(t.Context(), owner(), password(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +290,7 @@ func TestMovedBoxIsDataLoss(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	v := b.vault(t, everything())
-	if _, err := v.Seal(t.Context(), owner(), password()); err != nil {
+	if _, err := v.Seal(t.Context(), owner(), password(), 0); err != nil {
 		t.Fatal(err)
 	}
 	record, err := b.records.Get(t.Context(), owner())
@@ -294,7 +313,7 @@ func TestNothingOpensUnaudited(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	v := b.vault(t, everything())
-	if _, err := v.Seal(t.Context(), owner(), password()); err != nil {
+	if _, err := v.Seal(t.Context(), owner(), password(), 0); err != nil {
 		t.Fatal(err)
 	}
 	full := errors.New("disk full")
@@ -310,7 +329,7 @@ func TestTextsThatEnginesWouldNotStoreAlikeAreRefused(t *testing.T) {
 	for _, account := range []string{"", "a\x00b", "mail ", " mail", "häuschen", "a\nb"} {
 		o := owner()
 		o.Account = account
-		if _, err := v.Seal(t.Context(), o, password()); fault.KindOf(err) != fault.Invalid {
+		if _, err := v.Seal(t.Context(), o, password(), 0); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("account %q: %v", account, err)
 		}
 	}

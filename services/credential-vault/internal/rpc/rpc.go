@@ -20,7 +20,7 @@ import (
 
 // Vault is what is behind the calls.
 type Vault interface {
-	Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential) (version uint64, err error)
+	Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential, above uint64) (version uint64, err error)
 	Open(ctx context.Context, owner seal.Owner, why credential.Purpose) (*vaultv1.OpenResponse, error)
 	Delete(ctx context.Context, owner seal.Owner) (int, error)
 	Status(ctx context.Context, owner seal.Owner) (credential.Record, error)
@@ -35,7 +35,7 @@ func New(vault Vault) *Handler { return &Handler{vault: vault} }
 // Seal stores a credential.
 func (h *Handler) Seal(ctx context.Context, request *connect.Request[vaultv1.SealRequest]) (*connect.Response[vaultv1.SealResponse], error) {
 	m := request.Msg
-	version, err := h.vault.Seal(ctx, owner(m.GetUser(), m.GetAccount()), m.GetCredential())
+	version, err := h.vault.Seal(ctx, owner(m.GetUser(), m.GetAccount()), m.GetCredential(), m.GetAbove())
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func running(tb testing.TB, records credential.Records, keys credential.Keys, au
 	})
 	_, err = v.Seal(tb.Context(), owner("a", "mail"), &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
 		Password: &vaultv1.Password{Login: "alice", Password: "hunter22"},
-	}})
+	}}, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}

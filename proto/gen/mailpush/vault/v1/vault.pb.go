@@ -35,10 +35,14 @@ type SealRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose credential it is.
 	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	// Which of the user's credentials: mail, or webhook/<subscription id>.
+	// Which of the user's credentials: mail or webhook/<subscription id>, each also
+	// with /<slot>. Whoever wants to keep the one before seals into another slot.
 	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// The credential.
-	Credential    *Credential `protobuf:"bytes,3,opt,name=credential,proto3" json:"credential,omitempty"`
+	Credential *Credential `protobuf:"bytes,3,opt,name=credential,proto3" json:"credential,omitempty"`
+	// The version of the credential that it follows, in whichever account that is: the
+	// new version is greater, whatever the clocks say.
+	Above         uint64 `protobuf:"varint,4,opt,name=above,proto3" json:"above,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -92,6 +96,13 @@ func (x *SealRequest) GetCredential() *Credential {
 		return x.Credential
 	}
 	return nil
+}
+
+func (x *SealRequest) GetAbove() uint64 {
+	if x != nil {
+		return x.Above
+	}
+	return 0
 }
 
 // Credential is one secret of a user.
@@ -348,7 +359,7 @@ func (x *SigningSecret) GetSecret() string {
 // SealResponse answers Seal.
 type SealResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Grows with every Seal of the same user and account.
+	// Grows with every Seal of the same user and account, and is greater than above.
 	Version       uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -839,14 +850,15 @@ var File_mailpush_vault_v1_vault_proto protoreflect.FileDescriptor
 
 const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\n" +
-	"\x1dmailpush/vault/v1/vault.proto\x12\x11mailpush.vault.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xae\x01\n" +
+	"\x1dmailpush/vault/v1/vault.proto\x12\x11mailpush.vault.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xc4\x01\n" +
 	"\vSealRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12$\n" +
 	"\aaccount\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\aaccount\x12E\n" +
 	"\n" +
 	"credential\x18\x03 \x01(\v2\x1d.mailpush.vault.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01R\n" +
-	"credential\"\xd6\x01\n" +
+	"credential\x12\x14\n" +
+	"\x05above\x18\x04 \x01(\x04R\x05above\"\xd6\x01\n" +
 	"\n" +
 	"Credential\x129\n" +
 	"\bpassword\x18\x01 \x01(\v2\x1b.mailpush.vault.v1.PasswordH\x00R\bpassword\x123\n" +
