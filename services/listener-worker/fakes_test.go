@@ -102,7 +102,8 @@ func (r *fakeRegistry) ListShard(
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.mailboxes)) {
 		mailbox := r.mailboxes[key]
-		if key <= request.Msg.GetPageToken() || !asked[shardOf(mailbox.GetUser())] {
+		if key <= request.Msg.GetPageToken() || !asked[shardOf(mailbox.GetUser())] ||
+			mailbox.GetCredentialSlot() != 0 && !request.Msg.GetKnowsSlots() {
 			continue
 		}
 		if len(response.GetMailboxes()) == 1 {
@@ -183,6 +184,13 @@ func (r *fakeRegistry) put(user *mailv1.User, store string, subscriptions ...*re
 	}
 }
 
+// inSlot puts a user's login into a slot.
+func (r *fakeRegistry) inSlot(user *mailv1.User, slot uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mailboxes[keyOf(user)].CredentialSlot = slot
+}
+
 // questions is how often an epoch was opened, or asked for.
 func (r *fakeRegistry) questions() int {
 	r.mu.Lock()
@@ -202,13 +210,15 @@ func shardOf(user *mailv1.User) uint32 {
 	return hash.Of(user.GetContextId(), user.GetUserId(), shards)
 }
 
-// fakeVault opens every credential: a login is the user's id with the password secret.
+// fakeVault opens every credential: a login is the user's id with the password secret,
+// in slot 9 with another one.
 type fakeVault struct {
 	vaultv1connect.UnimplementedVaultServiceHandler
 }
 
 const (
 	password   = "secret"
+	password9  = "secret of slot 9"
 	signingKey = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	nextKey    = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" // in slot 1
 )
@@ -217,9 +227,9 @@ func (fakeVault) Open(
 	_ context.Context, request *connect.Request[vaultv1.OpenRequest],
 ) (*connect.Response[vaultv1.OpenResponse], error) {
 	response := &vaultv1.OpenResponse{Version: 1}
-	if request.Msg.GetAccount() == "mail" {
+	if given := map[string]string{"mail": password, "mail/9": password9}[request.Msg.GetAccount()]; given != "" {
 		response.Kind = &vaultv1.OpenResponse_Login{
-			Login: &vaultv1.Login{Username: request.Msg.GetUser().GetUserId(), Password: password},
+			Login: &vaultv1.Login{Username: request.Msg.GetUser().GetUserId(), Password: given},
 		}
 		return connect.NewResponse(response), nil
 	}

@@ -190,6 +190,28 @@ func TestWrongPasswordIsReported(t *testing.T) {
 	}
 }
 
+func TestLoginIsOpenedInItsSlot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	address, _ := w.startWorker()
+	id := w.joined()
+	user, client := w.user("249"), w.admin(address)
+	subscription := w.subscription(address, "sub_1", user)
+	if err := w.imap.AddUser("249", password9); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.GetBaseline(t.Context(), connect.NewRequest(&workerBaseline{
+		User: user, Store: w.registry.stores[0], CredentialSlot: 9,
+	}))
+	if err != nil {
+		t.Error(err)
+	}
+	w.registry.put(user, "main", subscription)
+	w.registry.inSlot(user, 9)
+	w.plan(id, 1, 10, all()...)
+	untilListening(t, client, user, true)
+}
+
 // push lets a mail arrive and waits for its push.
 func (w *world) push(user *mailv1.User, subject string) {
 	w.t.Helper()

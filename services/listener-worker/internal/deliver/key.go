@@ -56,21 +56,27 @@ func previousUntil(subscription *registryv1.Subscription) time.Time {
 // openKey asks the vault for the secret of a subscription, and for the one before it
 // while that is in force.
 func openKey(ctx context.Context, secrets Secrets, user listen.User, subscription *registryv1.Subscription) (key, error) {
-	id, slot := subscription.GetId(), subscription.GetSecretSlot()
-	newest, err := secrets.SigningSecret(ctx, user, id, slot)
+	id := subscription.GetId()
+	newest, err := secrets.SigningSecret(ctx, user, id, subscription.GetSecretSlot())
 	out := key{newest: newest, until: previousUntil(subscription)}
 	if err != nil || !time.Now().Before(out.until) {
 		return out, err
 	}
-	out.previous, err = secrets.SigningSecret(ctx, user, id, otherSlot-slot)
+	out.previous, err = secrets.SigningSecret(ctx, user, id, previousSlot(subscription))
 	if fault.KindOf(err) == fault.NotFound {
 		return out, nil // it ended early
 	}
 	return out, err
 }
 
-// otherSlot less one of the two slots is the other.
-const otherSlot = 1
+// previousSlot is where the secret before the current one is. A registry of an earlier
+// release does not say: it knows the slots 0 and 1 only.
+func previousSlot(subscription *registryv1.Subscription) uint32 {
+	if subscription.PreviousSecretSlot != nil {
+		return subscription.GetPreviousSecretSlot()
+	}
+	return 1 - subscription.GetSecretSlot()
+}
 
 // keep remembers an opened key, unless there is a newer one to open by now.
 func (lane *lane) keep(opened key, of edition) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
@@ -32,6 +33,18 @@ func TestBothSecretsSignUntilTheOldOneEnds(t *testing.T) {
 		pass(time.Minute)
 		w.checkKeys("key 1 other", "key 1 other", "key 1")
 		w.checkOpened(2)
+	})
+}
+
+func TestSecretBeforeIsInTheSlotThatIsNamed(t *testing.T) {
+	t.Parallel()
+	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
+		subscription := rotated(time.Now().Add(time.Hour))
+		subscription.SecretSlot, subscription.PreviousSecretSlot = 5, proto.Uint32(1)
+		w.put(user(1), subscription)
+		w.deliverMail(user(1), 1)
+		pass(time.Second)
+		w.checkKeys("key 1 other")
 	})
 }
 

@@ -58,8 +58,8 @@ func (l *Loop) open(r *running, conn uint64) {
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	r.conn, r.cancel = conn, cancel
-	user, store := r.mailbox.User, r.mailbox.Store
-	login := func(ctx context.Context) (Login, error) { return l.creds.Login(ctx, user) }
+	user, store, slot := r.mailbox.User, r.mailbox.Store, r.mailbox.CredentialSlot
+	login := func(ctx context.Context) (Login, error) { return l.creds.Login(ctx, user, slot) }
 	notify := &ear{loop: l, running: r, conn: conn}
 	l.connects.run(r.lane(), func() {
 		if ctx.Err() != nil {

@@ -85,7 +85,7 @@ func (c *fakeCredentials) fail(err error) {
 	c.err = err
 }
 
-func (c *fakeCredentials) Login(_ context.Context, u listen.User) (listen.Login, error) {
+func (c *fakeCredentials) Login(_ context.Context, u listen.User, _ uint32) (listen.Login, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked[u]++

@@ -46,6 +46,8 @@ type Mailbox struct {
 	// CredentialVersion is the version of the stored credential; a grown one
 	// resumes a suspended listener.
 	CredentialVersion uint64
+	// CredentialSlot is where the login is in the vault.
+	CredentialSlot uint32
 }
 
 // Batch answers a Fetch: all mails of one range of UIDs.
@@ -80,9 +82,9 @@ type Sink interface {
 
 // Credentials gives out what opens a mailbox.
 type Credentials interface {
-	// Login returns the user's login. An error of kind fault.NotFound means there is
+	// Login returns the user's login in a slot. An error of kind fault.NotFound means there is
 	// none and suspends the listener; any other error is tried again later.
-	Login(ctx context.Context, u User) (Login, error)
+	Login(ctx context.Context, u User, slot uint32) (Login, error)
 }
 
 // Status is what a listener is doing.

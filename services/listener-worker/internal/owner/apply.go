@@ -74,7 +74,8 @@ func (t *tenure) replace(claim deliver.Claim, boxes map[listen.User]mailbox) {
 		// Delivery first: it must know the user when the listener speaks.
 		t.delivery.Put(claim, user, box.GetMailStore(), box.GetSubscriptions())
 		t.listeners.Put(listen.Mailbox{
-			User: user, Store: box.store, Permanent: box.GetPermanent(), CredentialVersion: box.GetCredentialVersion(),
+			User: user, Store: box.store, Permanent: box.GetPermanent(),
+			CredentialVersion: box.GetCredentialVersion(), CredentialSlot: box.GetCredentialSlot(),
 		})
 	}
 	s.boxes = boxes

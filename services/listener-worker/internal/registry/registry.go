@@ -51,7 +51,7 @@ func (c *Client) OpenEpoch(ctx context.Context, claims []deliver.Claim) ([]deliv
 // ListShards implements [owner.Registry]. It reads all pages.
 func (c *Client) ListShards(ctx context.Context, claims []deliver.Claim) (owner.Listing, error) {
 	listing := owner.Listing{Stores: make(map[string]*mailv1.MailStore)}
-	request := &registryv1.ListShardRequest{Claims: toProto(claims)}
+	request := &registryv1.ListShardRequest{Claims: toProto(claims), KnowsSlots: true}
 	refused := make(map[deliver.Claim]bool)
 	for {
 		page, err := call(ctx, c.service.ListShard, request)

@@ -77,6 +77,7 @@ func (h *Handler) SendTest(
 		WebhookUrl:          request.Msg.GetWebhookUrl(),
 		SecretSlot:          request.Msg.GetSecretSlot(),
 		PreviousSecretUntil: request.Msg.GetPreviousSecretUntil(),
+		PreviousSecretSlot:  request.Msg.PreviousSecretSlot,
 	})
 	return connect.NewResponse(&workerv1.SendTestResponse{
 		Accepted: result.Class == pump.OK, Result: result.Class.String(), Detail: result.Detail,

@@ -66,7 +66,7 @@ func (h *Handler) GetListeners(
 func (h *Handler) GetBaseline(
 	ctx context.Context, request *connect.Request[workerv1.GetBaselineRequest],
 ) (*connect.Response[workerv1.GetBaselineResponse], error) {
-	login, err := h.worker.Credentials.Login(ctx, userOf(request.Msg.GetUser()))
+	login, err := h.worker.Credentials.Login(ctx, userOf(request.Msg.GetUser()), request.Msg.GetCredentialSlot())
 	if err != nil {
 		return nil, err
 	}

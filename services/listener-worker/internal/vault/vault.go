@@ -25,7 +25,7 @@ import (
 
 const (
 	callTimeout    = 10 * time.Second
-	accountMail    = "mail"
+	accountMail    = "mail" // also with /<slot>, as are webhook accounts
 	accountWebhook = "webhook/"
 )
 
@@ -45,8 +45,8 @@ func New(client *http.Client) *Client {
 }
 
 // Login implements [listen.Credentials].
-func (c *Client) Login(ctx context.Context, user listen.User) (listen.Login, error) {
-	answer, err := c.open(ctx, user, accountMail, "listening to the mailbox")
+func (c *Client) Login(ctx context.Context, user listen.User, slot uint32) (listen.Login, error) {
+	answer, err := c.open(ctx, user, accountOf(accountMail, slot), "listening to the mailbox")
 	if err != nil {
 		return listen.Login{}, err
 	}
@@ -64,19 +64,19 @@ func (c *Client) Login(ctx context.Context, user listen.User) (listen.Login, err
 
 // SigningSecret implements [deliver.Secrets].
 func (c *Client) SigningSecret(ctx context.Context, user listen.User, subscription string, slot uint32) (secret.String, error) {
-	answer, err := c.open(ctx, user, accountOf(subscription, slot), "signing pushes")
+	answer, err := c.open(ctx, user, accountOf(accountWebhook+subscription, slot), "signing pushes")
 	if err != nil {
 		return secret.String{}, err
 	}
 	return secret.New(answer.GetSigningSecret().GetSecret()), nil
 }
 
-// accountOf is where the vault keeps a signing secret.
-func accountOf(subscription string, slot uint32) string {
+// accountOf is the vault's name of a slot of a kind of secret.
+func accountOf(kind string, slot uint32) string {
 	if slot == 0 {
-		return accountWebhook + subscription
+		return kind
 	}
-	return fmt.Sprintf("%s%s/%d", accountWebhook, subscription, slot)
+	return fmt.Sprintf("%s/%d", kind, slot)
 }
 
 func (c *Client) open(ctx context.Context, user listen.User, account, reason string) (*vaultv1.OpenResponse, error) {

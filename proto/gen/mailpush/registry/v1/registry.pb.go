@@ -471,7 +471,11 @@ type ListShardRequest struct {
 	Claims []*Claim `protobuf:"bytes,1,rep,name=claims,proto3" json:"claims,omitempty"`
 	// The next_page_token of the page before; empty for the first. It goes with the
 	// same claims.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// True when the caller opens a login in the slot the mailbox names. From others,
+	// which are of an earlier release, mailboxes whose login is in a slot are kept: they
+	// would open another one.
+	KnowsSlots    bool `protobuf:"varint,3,opt,name=knows_slots,json=knowsSlots,proto3" json:"knows_slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -518,6 +522,13 @@ func (x *ListShardRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListShardRequest) GetKnowsSlots() bool {
+	if x != nil {
+		return x.KnowsSlots
+	}
+	return false
 }
 
 // ListShardResponse is one page of the mailboxes of some shards.
@@ -607,8 +618,10 @@ type Mailbox struct {
 	CredentialVersion uint64 `protobuf:"varint,4,opt,name=credential_version,json=credentialVersion,proto3" json:"credential_version,omitempty"`
 	// Where the user's new mail is pushed to.
 	Subscriptions []*Subscription `protobuf:"bytes,5,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Where the user's login is in the vault: under mail for 0, else under mail/<slot>.
+	CredentialSlot uint32 `protobuf:"varint,6,opt,name=credential_slot,json=credentialSlot,proto3" json:"credential_slot,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Mailbox) Reset() {
@@ -676,6 +689,13 @@ func (x *Mailbox) GetSubscriptions() []*Subscription {
 	return nil
 }
 
+func (x *Mailbox) GetCredentialSlot() uint32 {
+	if x != nil {
+		return x.CredentialSlot
+	}
+	return 0
+}
+
 // Subscription is one place pushes go to, as a worker needs it.
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -687,8 +707,7 @@ type Subscription struct {
 	Content v1.Content `protobuf:"varint,3,opt,name=content,proto3,enum=mailpush.mail.v1.Content" json:"content,omitempty"`
 	// The webhook's URL.
 	WebhookUrl string `protobuf:"bytes,4,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
-	// Grows with each new signing secret; the secret itself is in the vault under
-	// webhook/<id>.
+	// Grows with each new signing secret; the secret itself is in the vault.
 	SecretVersion uint64 `protobuf:"varint,5,opt,name=secret_version,json=secretVersion,proto3" json:"secret_version,omitempty"`
 	// How far it has been served, per folder. A folder without a cursor starts at
 	// the end.
@@ -697,10 +716,10 @@ type Subscription struct {
 	Mode v1.Mode `protobuf:"varint,7,opt,name=mode,proto3,enum=mailpush.mail.v1.Mode" json:"mode,omitempty"`
 	// True when the endpoint has said that it wants pushes; until then it is pinged.
 	Confirmed bool `protobuf:"varint,8,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
-	// Where the signing secret is in the vault: under webhook/<id> for 0, under
-	// webhook/<id>/1 for 1.
+	// Where the signing secret is in the vault: under webhook/<id> for 0, else under
+	// webhook/<id>/<slot>.
 	SecretSlot uint32 `protobuf:"varint,9,opt,name=secret_slot,json=secretSlot,proto3" json:"secret_slot,omitempty"`
-	// Until when the secret in the other slot signs, too; unset without one.
+	// Until when the secret before it signs, too; unset without one.
 	PreviousSecretUntil *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=previous_secret_until,json=previousSecretUntil,proto3" json:"previous_secret_until,omitempty"`
 	// Grows with each replay: cursors of a lower one are not stored any more.
 	Replay uint64 `protobuf:"varint,11,opt,name=replay,proto3" json:"replay,omitempty"`
@@ -708,9 +727,12 @@ type Subscription struct {
 	// learned of the endpoint before does not count.
 	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Since when the endpoint has been failing; unset when it has not.
-	FailingSince  *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=failing_since,json=failingSince,proto3" json:"failing_since,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	FailingSince *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=failing_since,json=failingSince,proto3" json:"failing_since,omitempty"`
+	// The slot of the secret before; unset, which is of an earlier release, means the
+	// other one of 0 and 1.
+	PreviousSecretSlot *uint32 `protobuf:"varint,14,opt,name=previous_secret_slot,json=previousSecretSlot,proto3,oneof" json:"previous_secret_slot,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
@@ -832,6 +854,13 @@ func (x *Subscription) GetFailingSince() *timestamppb.Timestamp {
 		return x.FailingSince
 	}
 	return nil
+}
+
+func (x *Subscription) GetPreviousSecretSlot() uint32 {
+	if x != nil && x.PreviousSecretSlot != nil {
+		return *x.PreviousSecretSlot
+	}
+	return 0
 }
 
 // CommitCursorsRequest moves cursors of subscriptions, each under its shard's claim.
@@ -1478,23 +1507,26 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x10OpenEpochRequest\x12A\n" +
 	"\x06claims\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\x06claims\"J\n" +
 	"\x11OpenEpochResponse\x125\n" +
-	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"~\n" +
+	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\x9f\x01\n" +
 	"\x10ListShardRequest\x12A\n" +
 	"\x06claims\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\x06claims\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xe4\x01\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12\x1f\n" +
+	"\vknows_slots\x18\x03 \x01(\bR\n" +
+	"knowsSlots\"\xe4\x01\n" +
 	"\x11ListShardResponse\x12;\n" +
 	"\tmailboxes\x18\x01 \x03(\v2\x1d.mailpush.registry.v1.MailboxR\tmailboxes\x123\n" +
 	"\x06stores\x18\x02 \x03(\v2\x1b.mailpush.mail.v1.MailStoreR\x06stores\x12&\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x125\n" +
-	"\arefused\x18\x04 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\xeb\x01\n" +
+	"\arefused\x18\x04 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\x94\x02\n" +
 	"\aMailbox\x12*\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserR\x04user\x12\x1d\n" +
 	"\n" +
 	"mail_store\x18\x02 \x01(\tR\tmailStore\x12\x1c\n" +
 	"\tpermanent\x18\x03 \x01(\bR\tpermanent\x12-\n" +
 	"\x12credential_version\x18\x04 \x01(\x04R\x11credentialVersion\x12H\n" +
-	"\rsubscriptions\x18\x05 \x03(\v2\".mailpush.registry.v1.SubscriptionR\rsubscriptions\"\x9c\x04\n" +
+	"\rsubscriptions\x18\x05 \x03(\v2\".mailpush.registry.v1.SubscriptionR\rsubscriptions\x12'\n" +
+	"\x0fcredential_slot\x18\x06 \x01(\rR\x0ecredentialSlot\"\xec\x04\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x123\n" +
@@ -1511,7 +1543,9 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\x12\x16\n" +
 	"\x06replay\x18\v \x01(\x04R\x06replay\x12\x1a\n" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12?\n" +
-	"\rfailing_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\"_\n" +
+	"\rfailing_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\x125\n" +
+	"\x14previous_secret_slot\x18\x0e \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01B\x17\n" +
+	"\x15_previous_secret_slot\"_\n" +
 	"\x14CommitCursorsRequest\x12G\n" +
 	"\x06shards\x18\x01 \x03(\v2\".mailpush.registry.v1.ShardCursorsB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06shards\"\xea\x01\n" +
 	"\fShardCursors\x129\n" +
@@ -1673,6 +1707,7 @@ func file_mailpush_registry_v1_registry_proto_init() {
 	if File_mailpush_registry_v1_registry_proto != nil {
 		return
 	}
+	file_mailpush_registry_v1_registry_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

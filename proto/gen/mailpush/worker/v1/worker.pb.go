@@ -301,9 +301,11 @@ type GetBaselineRequest struct {
 	// Whose mailbox.
 	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	// Where it is.
-	Store         *v1.MailStore `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Store *v1.MailStore `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
+	// Where the login is in the vault, as in the registry's Mailbox.
+	CredentialSlot uint32 `protobuf:"varint,3,opt,name=credential_slot,json=credentialSlot,proto3" json:"credential_slot,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetBaselineRequest) Reset() {
@@ -348,6 +350,13 @@ func (x *GetBaselineRequest) GetStore() *v1.MailStore {
 		return x.Store
 	}
 	return nil
+}
+
+func (x *GetBaselineRequest) GetCredentialSlot() uint32 {
+	if x != nil {
+		return x.CredentialSlot
+	}
+	return 0
 }
 
 // GetBaselineResponse says where the mailbox ends.
@@ -719,10 +728,12 @@ type SendTestRequest struct {
 	WebhookUrl string `protobuf:"bytes,3,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
 	// Where the signing secret is in the vault, as in the registry's Subscription.
 	SecretSlot uint32 `protobuf:"varint,4,opt,name=secret_slot,json=secretSlot,proto3" json:"secret_slot,omitempty"`
-	// Until when the secret in the other slot signs, too; unset without one.
+	// Until when the secret before it signs, too; unset without one.
 	PreviousSecretUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=previous_secret_until,json=previousSecretUntil,proto3" json:"previous_secret_until,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// The slot of the secret before, as in the registry's Subscription.
+	PreviousSecretSlot *uint32 `protobuf:"varint,6,opt,name=previous_secret_slot,json=previousSecretSlot,proto3,oneof" json:"previous_secret_slot,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *SendTestRequest) Reset() {
@@ -788,6 +799,13 @@ func (x *SendTestRequest) GetPreviousSecretUntil() *timestamppb.Timestamp {
 		return x.PreviousSecretUntil
 	}
 	return nil
+}
+
+func (x *SendTestRequest) GetPreviousSecretSlot() uint32 {
+	if x != nil && x.PreviousSecretSlot != nil {
+		return *x.PreviousSecretSlot
+	}
+	return 0
 }
 
 // SendTestResponse is what the endpoint answered.
@@ -873,10 +891,11 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"last_event\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tlastEvent\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\a \x01(\tR\tlastError\"\x83\x01\n" +
+	"last_error\x18\a \x01(\tR\tlastError\"\xac\x01\n" +
 	"\x12GetBaselineRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x129\n" +
-	"\x05store\x18\x02 \x01(\v2\x1b.mailpush.mail.v1.MailStoreB\x06\xbaH\x03\xc8\x01\x01R\x05store\"x\n" +
+	"\x05store\x18\x02 \x01(\v2\x1b.mailpush.mail.v1.MailStoreB\x06\xbaH\x03\xc8\x01\x01R\x05store\x12'\n" +
+	"\x0fcredential_slot\x18\x03 \x01(\rR\x0ecredentialSlot\"x\n" +
 	"\x13GetBaselineResponse\x122\n" +
 	"\acursors\x18\x01 \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12-\n" +
 	"\x12credential_version\x18\x02 \x01(\x04R\x11credentialVersion\"H\n" +
@@ -900,16 +919,18 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\bfailures\x18\x06 \x01(\rR\bfailures\x125\n" +
 	"\bnext_try\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\anextTry\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\b \x01(\tR\tlastError\"\xa0\x02\n" +
+	"last_error\x18\b \x01(\tR\tlastError\"\xe7\x02\n" +
 	"\x0fSendTestRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x122\n" +
 	"\x0fsubscription_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x12+\n" +
 	"\vwebhook_url\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\n" +
-	"webhookUrl\x12(\n" +
-	"\vsecret_slot\x18\x04 \x01(\rB\a\xbaH\x04*\x02\x18\x01R\n" +
+	"webhookUrl\x12\x1f\n" +
+	"\vsecret_slot\x18\x04 \x01(\rR\n" +
 	"secretSlot\x12N\n" +
-	"\x15previous_secret_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\"^\n" +
+	"\x15previous_secret_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\x125\n" +
+	"\x14previous_secret_slot\x18\x06 \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01B\x17\n" +
+	"\x15_previous_secret_slot\"^\n" +
 	"\x10SendTestResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
@@ -1003,6 +1024,7 @@ func file_mailpush_worker_v1_worker_proto_init() {
 	if File_mailpush_worker_v1_worker_proto != nil {
 		return
 	}
+	file_mailpush_worker_v1_worker_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
