@@ -255,11 +255,14 @@ func TestRegistryServesWorkersAndTheSchedulerOnly(t *testing.T) {
 	if len(opened.Msg.GetRefused()) != 1 {
 		t.Errorf("refused %v", opened.Msg.GetRefused())
 	}
-	listed, err := worker.ListShard(ctx, connect.NewRequest(&registryv1.ListShardRequest{Claims: []*registryv1.Claim{mine}}))
+	listed, err := worker.ListShard(ctx, connect.NewRequest(&registryv1.ListShardRequest{Claims: []*registryv1.Claim{mine}, KnowsSlots: true}))
 	check(t, err)
 	box := listed.Msg.GetMailboxes()[0]
 	if len(listed.Msg.GetStores()) != 1 || !box.GetPermanent() || len(box.GetSubscriptions()[0].GetCursors()) != 1 {
 		t.Errorf("listed %v", listed.Msg)
+	}
+	if box.GetCredentialVersion() == 0 || w.vault.versionOf("249", "mail", box.GetCredentialSlot()) != box.GetCredentialVersion() {
+		t.Errorf("the login is not in slot %d", box.GetCredentialSlot())
 	}
 	listed, err = worker.ListShard(ctx, connect.NewRequest(&registryv1.ListShardRequest{Claims: []*registryv1.Claim{stale}}))
 	if err != nil || len(listed.Msg.GetRefused()) != 1 || len(listed.Msg.GetMailboxes()) != 0 {

@@ -44,15 +44,20 @@ const shards = 4
 type fakeVault struct {
 	vaultv1connect.UnimplementedVaultServiceHandler
 	mu      sync.Mutex
-	sealed  map[string]*vaultv1.Credential
+	sealed  map[string]sealed // by user and account
 	version uint64
+}
+
+type sealed struct {
+	version uint64
+	master  string // the login, for the master user
 }
 
 func (f *fakeVault) Seal(_ context.Context, r *connect.Request[vaultv1.SealRequest]) (*connect.Response[vaultv1.SealResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.version++
-	f.sealed[r.Msg.GetUser().GetUserId()+" "+r.Msg.GetAccount()] = r.Msg.GetCredential()
+	f.version = max(f.version, r.Msg.GetAbove()) + 1
+	f.sealed[r.Msg.GetUser().GetUserId()+" "+r.Msg.GetAccount()] = sealed{f.version, r.Msg.GetCredential().GetMaster().GetLogin()}
 	return connect.NewResponse(&vaultv1.SealResponse{Version: f.version}), nil
 }
 
@@ -69,16 +74,33 @@ func (f *fakeVault) accounts() int {
 	return len(f.sealed)
 }
 
-// master is the login that is sealed for the master user; empty when there is none.
+// master is the login that was sealed last for the master user; empty when there is none.
 func (f *fakeVault) master(user string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.sealed[user+" mail"].GetMaster().GetLogin()
+	var last sealed
+	for account, s := range f.sealed {
+		if strings.HasPrefix(account, user+" mail") && s.version > last.version {
+			last = s
+		}
+	}
+	return last.master
+}
+
+// versionOf is what the vault has in a slot of a user's account, 0 for nothing.
+func (f *fakeVault) versionOf(user, account string, slot uint32) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if slot != 0 {
+		account = fmt.Sprintf("%s/%d", account, slot)
+	}
+	return f.sealed[user+" "+account].version
 }
 
 // fakeWorker is one worker that runs whatever it is asked about.
 type fakeWorker struct {
 	workerv1connect.UnimplementedWorkerServiceHandler
+	vault      *fakeVault
 	mu         sync.Mutex
 	baseline   error
 	draining   bool
@@ -97,14 +119,15 @@ func (f *fakeWorker) delivers(list ...*workerv1.Delivery) {
 	f.deliveries = list
 }
 
-func (f *fakeWorker) GetBaseline(_ context.Context, _ *connect.Request[workerv1.GetBaselineRequest]) (*connect.Response[workerv1.GetBaselineResponse], error) {
+func (f *fakeWorker) GetBaseline(_ context.Context, r *connect.Request[workerv1.GetBaselineRequest]) (*connect.Response[workerv1.GetBaselineResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.baseline != nil {
 		return nil, f.baseline
 	}
 	return connect.NewResponse(&workerv1.GetBaselineResponse{
-		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 100}},
+		Cursors:           []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 100}},
+		CredentialVersion: f.vault.versionOf(r.Msg.GetUser().GetUserId(), "mail", r.Msg.GetCredentialSlot()),
 	}), nil
 }
 
@@ -127,8 +150,8 @@ func (f *fakeWorker) GetDeliveries(_ context.Context, _ *connect.Request[workerv
 
 // SendTest answers what it was asked.
 func (*fakeWorker) SendTest(_ context.Context, r *connect.Request[workerv1.SendTestRequest]) (*connect.Response[workerv1.SendTestResponse], error) {
-	detail := fmt.Sprintf("%s of %s slot %d, both %v", r.Msg.GetWebhookUrl(), r.Msg.GetUser().GetUserId(), r.Msg.GetSecretSlot(),
-		r.Msg.GetPreviousSecretUntil() != nil)
+	detail := fmt.Sprintf("%s of %s slot %d before %d, both %v", r.Msg.GetWebhookUrl(), r.Msg.GetUser().GetUserId(), r.Msg.GetSecretSlot(),
+		r.Msg.GetPreviousSecretSlot(), r.Msg.GetPreviousSecretUntil() != nil)
 	return connect.NewResponse(&workerv1.SendTestResponse{Accepted: true, Result: "ok", Detail: detail}), nil
 }
 
@@ -184,10 +207,11 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	check(t, err)
 	t.Cleanup(etcd.Close)
 	w := &world{
-		t: t, authority: authority, worker: &fakeWorker{}, log: new(syncBuffer),
-		vault: &fakeVault{sealed: make(map[string]*vaultv1.Credential)}, metrics: prometheus.NewRegistry(),
+		t: t, authority: authority, log: new(syncBuffer),
+		vault: &fakeVault{sealed: make(map[string]sealed)}, metrics: prometheus.NewRegistry(),
 		database: filepath.Join(t.TempDir(), "registry.db"),
 	}
+	w.worker = &fakeWorker{vault: w.vault}
 	inCluster := cluster.Config{Endpoints: etcd.Endpoints(), Prefix: "/test", Shards: shards}
 	w.cluster, err = cluster.Open(t.Context(), inCluster, slog.New(slog.DiscardHandler))
 	check(t, err)

@@ -63,7 +63,12 @@ func (n *enrolment) askBaseline(ctx context.Context, backend string) ([]registry
 	}
 	for _, w := range capable {
 		var cursors []registry.Cursor
-		cursors, err = n.Workers.Baseline(ctx, w.Address, n.User, n.Stores[n.after.Store])
+		var version uint64
+		cursors, version, err = n.Workers.Baseline(ctx, w.Address, n.after, n.Stores[n.after.Store])
+		if sealed := n.cred != nil; sealed && (fault.KindOf(err) == fault.NotFound || err == nil && version != n.cred.Version) {
+			// A worker of a release that knows no slots has opened what was there before.
+			err = errors.Join(ErrNoAnswer, err)
+		}
 		if !errors.Is(err, ErrNoAnswer) {
 			return cursors, err
 		}

@@ -6,10 +6,12 @@
 // says of endpoints. It joins the registry, the vault, the
 // scheduler and the workers, and knows of each only the few verbs below.
 //
-// It keeps two invariants. A subscription is answered only after its login, its
+// It keeps three invariants. A subscription is answered only after its login, its
 // cursor baseline and its registration are stored, and when one of these cannot be
-// stored nothing new is left behind. And a listener is shown as running only when
-// a worker has just said so.
+// stored nothing new is left behind. A secret that a row names is neither overwritten
+// nor erased: each is sealed where nothing has been, and a row's transaction decides
+// which is in force. And a listener is shown as running only when a worker has just
+// said so.
 package edge
 
 import (
@@ -29,7 +31,7 @@ type Users interface {
 	User(ctx context.Context, id registry.UserID) (registry.User, error)
 	Subscriptions(ctx context.Context, user registry.UserID) ([]registry.Subscription, error)
 	Subscription(ctx context.Context, id string) (registry.Subscription, error)
-	Subscribe(ctx context.Context, sub registry.Subscription, store string, cred *registry.Credential) error
+	Subscribe(ctx context.Context, e registry.Enrolment) error
 }
 
 // Removals takes subscriptions away.
@@ -38,11 +40,12 @@ type Removals interface {
 	Unregister(ctx context.Context, user registry.UserID, client string) (registry.Removed, error)
 }
 
-// Erasures remembers which credentials must still leave the vault.
+// Erasures remembers which accounts must leave the vault: those that nothing names any
+// more, and those that are reserved, unless a row comes to name them.
 type Erasures interface {
-	Erase(ctx context.Context, erasures []registry.Erasure) error
-	Erasures(ctx context.Context, limit int) ([]registry.Erasure, error)
-	Noted(ctx context.Context, e registry.Erasure) (bool, error)
+	Reserve(ctx context.Context, account registry.Erasure, until time.Time) error
+	Condemn(ctx context.Context, accounts []registry.Erasure) (free []registry.Erasure, err error)
+	Erasures(ctx context.Context, now time.Time, limit int) ([]registry.Erasure, error)
 	Erased(ctx context.Context, e registry.Erasure) error
 }
 
@@ -56,7 +59,7 @@ type Listings interface {
 
 // Changes are what becomes of a subscription after it has been made.
 type Changes interface {
-	Rotate(ctx context.Context, id string, to registry.Signing, now time.Time) error
+	Rotate(ctx context.Context, sub registry.Subscription, to registry.Signing, now time.Time) error
 	Enable(ctx context.Context, id string) error
 	Disable(ctx context.Context, id, reason string, now time.Time) error
 	Replay(ctx context.Context, id, folder string, from uint32) (registry.Cursor, error)
@@ -81,9 +84,9 @@ type Store interface {
 
 // Vault keeps the secrets. A password is sealed, never kept or returned.
 type Vault interface {
-	SealPassword(ctx context.Context, user registry.UserID, login string, password secret.String) (version uint64, err error)
-	SealMaster(ctx context.Context, user registry.UserID, login string) (version uint64, err error)
-	SealWebhook(ctx context.Context, user registry.UserID, account string, key secret.String) (version uint64, err error)
+	SealPassword(ctx context.Context, at Seat, login string, password secret.String) (version uint64, err error)
+	SealMaster(ctx context.Context, at Seat, login string) (version uint64, err error)
+	SealWebhook(ctx context.Context, at Seat, key secret.String) (version uint64, err error)
 	Delete(ctx context.Context, user registry.UserID, account string) error
 }
 
@@ -115,10 +118,11 @@ type Worker struct {
 
 // Workers asks one worker, by its address.
 type Workers interface {
-	// Baseline opens the user's mailbox and says where it ends. Unauthenticated when
-	// the mail store refuses the login, NotFound when the vault has none, Unavailable
-	// when the mail store cannot be reached; ErrNoAnswer when the worker cannot.
-	Baseline(ctx context.Context, address string, user registry.UserID, store *mailv1.MailStore) ([]registry.Cursor, error)
+	// Baseline opens the user's mailbox and says where it ends, and which version of
+	// the login has opened it. Unauthenticated when the mail store refuses the login,
+	// NotFound when the vault has none, Unavailable when the mail store cannot be
+	// reached; ErrNoAnswer when the worker cannot.
+	Baseline(ctx context.Context, address string, user registry.User, store *mailv1.MailStore) ([]registry.Cursor, uint64, error)
 	// Listeners reports the worker's listeners of the given users.
 	Listeners(ctx context.Context, address string, users []registry.UserID) ([]Listener, error)
 	// SetDraining has the worker give its shards up, or take shards again. NotFound

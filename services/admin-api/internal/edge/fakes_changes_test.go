@@ -16,18 +16,12 @@ import (
 // fakeChanges writes down what is to become of subscriptions.
 type fakeChanges struct {
 	changes []string
-	rotated registry.Signing
 	refuses error
 }
 
 func (f *fakeChanges) note(format string, args ...any) error {
 	f.changes = append(f.changes, fmt.Sprintf(format, args...))
 	return f.refuses
-}
-
-func (f *fakeChanges) Rotate(_ context.Context, id string, to registry.Signing, _ time.Time) error {
-	f.rotated = to
-	return f.note("rotate %s", id)
 }
 
 func (f *fakeChanges) Enable(_ context.Context, id string) error { return f.note("enable %s", id) }
@@ -65,6 +59,19 @@ func (f *fakeEndpoints) Depart(_ context.Context, _ uint32, r registry.Report, _
 
 func (f *fakeEndpoints) ForgetDepartures(context.Context, time.Time) error {
 	f.forgot++
+	return nil
+}
+
+func (f *fakeStore) Rotate(_ context.Context, sub registry.Subscription, to registry.Signing, _ time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refuses != nil {
+		return f.refuses
+	}
+	i := slices.IndexFunc(f.subs, func(s registry.Subscription) bool { return s.ID == sub.ID })
+	delete(f.erasures, registry.Erasure{UserID: sub.UserID, Account: registry.WebhookAccount(sub.ID, to.Slot)})
+	to.PreviousSlot = f.subs[i].Signing.Slot
+	f.subs[i].Signing = to
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
@@ -32,8 +33,9 @@ type fakeStore struct {
 	mu       sync.Mutex
 	users    map[registry.UserID]registry.User
 	subs     []registry.Subscription
-	erasures []registry.Erasure
+	erasures map[registry.Erasure]time.Time // until when they are kept, zero for no longer
 	failing  error
+	lost     bool // what is stored is not answered
 }
 
 func (f *fakeStore) User(_ context.Context, id registry.UserID) (registry.User, error) {
@@ -73,26 +75,46 @@ func (f *fakeStore) Subscription(_ context.Context, id string) (registry.Subscri
 	return f.subs[i], nil
 }
 
-func (f *fakeStore) Subscribe(_ context.Context, sub registry.Subscription, store string, cred *registry.Credential) error {
+func (f *fakeStore) Subscribe(_ context.Context, e registry.Enrolment) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failing != nil {
+	if f.failing != nil && !f.lost {
 		return f.failing
 	}
-	u, ok := f.users[sub.UserID]
+	u, ok := f.users[e.UserID]
 	if !ok {
-		u = registry.User{UserID: sub.UserID, Enabled: true, Credential: registry.Credential{State: registry.CredentialNone}}
+		u = registry.User{UserID: e.UserID, Enabled: true, Credential: registry.Credential{State: registry.CredentialNone}}
 	}
-	if store != "" {
-		u.Store = store
+	for _, account := range e.Sealed {
+		if f.erasures[account].IsZero() {
+			return fault.New(fault.Unavailable, "not reserved: %s", account.Account)
+		}
+		delete(f.erasures, account)
 	}
-	if cred != nil {
-		u.Credential = *cred
+	if e.MailStore != "" {
+		u.Store = e.MailStore
 	}
-	f.users[sub.UserID] = u
-	f.subs = slices.DeleteFunc(f.subs, func(s registry.Subscription) bool { return s.ID == sub.ID })
-	f.subs = append(f.subs, sub)
-	return nil
+	if e.Credential != nil {
+		if u.Credential.Version > 0 {
+			f.replaced(u.UserID, registry.MailAccount(u.Credential.Slot), registry.MailAccount(e.Credential.Slot))
+		}
+		u.Credential = *e.Credential
+	}
+	f.users[e.UserID] = u
+	f.subs = slices.DeleteFunc(f.subs, func(s registry.Subscription) bool {
+		if s.ID == e.ID {
+			f.replaced(u.UserID, registry.WebhookAccount(s.ID, s.Signing.Slot), registry.WebhookAccount(s.ID, e.Signing.Slot))
+		}
+		return s.ID == e.ID
+	})
+	f.subs = append(f.subs, e.Subscription)
+	return f.failing
+}
+
+func (f *fakeStore) replaced(user registry.UserID, old, by string) {
+	if old != by {
+		f.erasures[registry.Erasure{UserID: user, Account: old}] = time.Now().Add(registry.Lingers)
+	}
 }
 
 func (f *fakeStore) Unsubscribe(_ context.Context, id string) (registry.Removed, error) {
@@ -114,9 +136,8 @@ func (f *fakeStore) take(match func(registry.Subscription) bool) (registry.Remov
 			continue
 		}
 		r.User = f.users[s.UserID]
-		for _, account := range registry.WebhookAccounts(s.ID) {
-			r.Erasures = append(r.Erasures, registry.Erasure{UserID: s.UserID, Account: account})
-		}
+		account := registry.WebhookAccount(s.ID, s.Signing.Slot)
+		r.Erasures = append(r.Erasures, registry.Erasure{UserID: s.UserID, Account: account})
 	}
 	if len(r.Erasures) == 0 {
 		return r, fault.New(fault.NotFound, "no such registration")
@@ -124,36 +145,63 @@ func (f *fakeStore) take(match func(registry.Subscription) bool) (registry.Remov
 	f.subs = left
 	if !slices.ContainsFunc(left, func(s registry.Subscription) bool { return s.UserID == r.User.UserID }) {
 		r.Last = true
-		r.Erasures = append(r.Erasures, registry.Erasure{UserID: r.User.UserID, Account: registry.MailAccount})
+		account := registry.MailAccount(r.User.Credential.Slot)
+		r.Erasures = append(r.Erasures, registry.Erasure{UserID: r.User.UserID, Account: account})
 		delete(f.users, r.User.UserID)
 	}
-	f.erasures = append(f.erasures, r.Erasures...)
+	for _, e := range r.Erasures {
+		f.erasures[e] = time.Time{}
+	}
 	return r, nil
 }
 
-func (f *fakeStore) Erase(_ context.Context, e []registry.Erasure) error {
+func (f *fakeStore) Reserve(_ context.Context, e registry.Erasure, until time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.erasures = append(f.erasures, e...)
+	if _, noted := f.erasures[e]; noted {
+		return fault.New(fault.Unavailable, "noted already")
+	}
+	f.erasures[e] = until
 	return nil
 }
 
-func (f *fakeStore) Erasures(_ context.Context, limit int) ([]registry.Erasure, error) {
+func (f *fakeStore) Condemn(_ context.Context, list []registry.Erasure) (free []registry.Erasure, _ error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.erasures[:min(limit, len(f.erasures))]), nil
+	for _, e := range list {
+		if !f.erasures[e].IsZero() {
+			f.erasures[e] = time.Time{}
+			free = append(free, e)
+		}
+	}
+	return free, nil
 }
 
-func (f *fakeStore) Noted(_ context.Context, e registry.Erasure) (bool, error) {
+func (f *fakeStore) Erasures(_ context.Context, now time.Time, limit int) (due []registry.Erasure, _ error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Contains(f.erasures, e), nil
+	for e, until := range f.erasures {
+		if len(due) < limit && !until.After(now) {
+			f.erasures[e] = time.Time{}
+			due = append(due, e)
+		}
+	}
+	return due, nil
+}
+
+// pass lets the time pass until which accounts are kept.
+func (f *fakeStore) pass() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for e := range f.erasures {
+		f.erasures[e] = time.Now()
+	}
 }
 
 func (f *fakeStore) Erased(_ context.Context, e registry.Erasure) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.erasures = slices.DeleteFunc(f.erasures, func(o registry.Erasure) bool { return o == e })
+	delete(f.erasures, e)
 	return nil
 }
 
@@ -178,33 +226,38 @@ type fakeVault struct {
 	sealed  map[string]string
 	version uint64
 	failing map[string]error // by account, or "delete"
+	during  func()           // what others do when the first deletion is on its way
 }
 
-func (f *fakeVault) seal(user registry.UserID, account, what string) (uint64, error) {
+func (f *fakeVault) seal(at Seat, what string) (uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	kind, _, _ := strings.Cut(account, "/")
+	kind, _, _ := strings.Cut(at.Account, "/")
 	if err := f.failing[kind]; err != nil {
 		return 0, err
 	}
-	f.version++
-	f.sealed[user.String()+" "+account] = what
+	f.version = max(f.version, at.Above) + 1
+	f.sealed[at.String()+" "+at.Account] = what
 	return f.version, nil
 }
 
-func (f *fakeVault) SealPassword(_ context.Context, u registry.UserID, login string, pw secret.String) (uint64, error) {
-	return f.seal(u, "mail", login+":"+pw.Reveal())
+func (f *fakeVault) SealPassword(_ context.Context, at Seat, login string, pw secret.String) (uint64, error) {
+	return f.seal(at, login+":"+pw.Reveal())
 }
 
-func (f *fakeVault) SealMaster(_ context.Context, u registry.UserID, login string) (uint64, error) {
-	return f.seal(u, "mail", login)
+func (f *fakeVault) SealMaster(_ context.Context, at Seat, login string) (uint64, error) {
+	return f.seal(at, login)
 }
 
-func (f *fakeVault) SealWebhook(_ context.Context, u registry.UserID, account string, key secret.String) (uint64, error) {
-	return f.seal(u, account, key.Reveal())
+func (f *fakeVault) SealWebhook(_ context.Context, at Seat, key secret.String) (uint64, error) {
+	return f.seal(at, key.Reveal())
 }
 
 func (f *fakeVault) Delete(_ context.Context, u registry.UserID, account string) error {
+	if during := f.during; during != nil {
+		f.during = nil
+		during()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.failing["delete"]; err != nil {
@@ -217,9 +270,14 @@ func (f *fakeVault) Delete(_ context.Context, u registry.UserID, account string)
 type fakeCluster struct {
 	touched []uint32
 	err     error
+	during  func() // what others do meanwhile
 }
 
 func (f *fakeCluster) Touch(_ context.Context, _ string, shard uint32) error {
+	if during := f.during; during != nil {
+		f.during = nil
+		during()
+	}
 	if f.err == nil {
 		f.touched = append(f.touched, shard)
 	}
@@ -237,6 +295,7 @@ func (f *fakeScheduler) Members(context.Context) (Members, error) { return f.mem
 type fakeWorkers struct {
 	mu        sync.Mutex
 	baseline  map[string]error
+	old       map[string]bool // those that know no slots
 	asked     []string
 	listeners map[string][]Listener
 	silent    map[string]error
@@ -246,13 +305,17 @@ type fakeWorkers struct {
 }
 
 func (f *fakeWorkers) Baseline(
-	_ context.Context, address string, _ registry.UserID, _ *mailv1.MailStore,
-) ([]registry.Cursor, error) {
+	_ context.Context, address string, user registry.User, _ *mailv1.MailStore,
+) ([]registry.Cursor, uint64, error) {
 	f.asked = append(f.asked, address)
 	if err := f.baseline[address]; err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}}, nil
+	version := user.Credential.Version
+	if f.old[address] {
+		version = 1
+	}
+	return []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}}, version, nil
 }
 
 func (f *fakeWorkers) Listeners(_ context.Context, address string, _ []registry.UserID) ([]Listener, error) {
@@ -298,7 +361,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		store:   &fakeStore{users: make(map[registry.UserID]registry.User)},
+		store:   &fakeStore{users: make(map[registry.UserID]registry.User), erasures: make(map[registry.Erasure]time.Time)},
 		vault:   &fakeVault{sealed: make(map[string]string), failing: make(map[string]error)},
 		cluster: &fakeCluster{},
 		scheduler: &fakeScheduler{members: Members{Leader: "s1", Workers: []Worker{
@@ -318,6 +381,26 @@ func newWorld(t *testing.T) *world {
 		Log: slog.New(slog.DiscardHandler),
 	})
 	return w
+}
+
+// login is what the vault has of the user's login that is in force.
+func (w *world) login(t *testing.T, user registry.UserID) string {
+	t.Helper()
+	u, err := w.store.User(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.vault.sealed[user.String()+" "+registry.MailAccount(u.Credential.Slot)]
+}
+
+// secret is what the vault has of the signing secret that is in force.
+func (w *world) secret(t *testing.T, id string) string {
+	t.Helper()
+	sub, err := w.store.Subscription(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.vault.sealed[sub.UserID.String()+" "+registry.WebhookAccount(id, sub.Signing.Slot)]
 }
 
 func request() Request {

@@ -46,30 +46,8 @@ func (e *Edge) remove(ctx context.Context, user registry.UserID, take func() (re
 	return told
 }
 
-// undo removes from the vault what a failed Subscribe has put there, unless the
-// registry has come to need it all the same: the answer of a commit may be lost.
-func (n *enrolment) undo(ctx context.Context) {
-	ctx, cancel := unhurried(ctx)
-	defer cancel()
-	if _, err := n.Store.Subscription(ctx, n.sub.ID); err == nil && !n.known {
-		return
-	}
-	var erasures []registry.Erasure
-	for _, account := range n.sealed {
-		if u, err := n.Store.User(ctx, n.User); err == nil && account == registry.MailAccount &&
-			u.Credential.State != registry.CredentialNone {
-			continue // another replica has subscribed the user in the meantime
-		}
-		erasures = append(erasures, registry.Erasure{UserID: n.User, Account: account})
-	}
-	if err := n.Store.Erase(ctx, erasures); err != nil {
-		n.Log.ErrorContext(ctx, "erasure not noted", "user", n.User, "error", err)
-	}
-	n.erase(ctx, erasures)
-}
-
 // erase deletes credentials from the vault and forgets the notes about them; it says
-// whether all went well. The caller holds the user's lock.
+// whether all went well.
 func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) bool {
 	ctx, cancel := unhurried(ctx)
 	defer cancel()
@@ -112,31 +90,13 @@ func (e *Edge) Run(ctx context.Context) error {
 	}
 }
 
-// EraseNoted deletes one batch of noted credentials from the vault.
+// EraseNoted deletes one batch of noted credentials from the vault. Of what is noted
+// nothing comes back, so it needs no lock.
 func (e *Edge) EraseNoted(ctx context.Context) error {
-	erasures, err := e.Store.Erasures(ctx, eraseBatch)
+	erasures, err := e.Store.Erasures(ctx, time.Now(), eraseBatch)
 	if err != nil {
 		return err
 	}
-	for _, one := range erasures {
-		if err := e.eraseNoted(ctx, one); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *Edge) eraseNoted(ctx context.Context, one registry.Erasure) error {
-	unlock, err := e.locks.lock(ctx, one.UserID)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	// The user may have come back while the lock was not held.
-	noted, err := e.Store.Noted(ctx, one)
-	if err != nil || !noted {
-		return err
-	}
-	e.erase(ctx, []registry.Erasure{one})
+	e.erase(ctx, erasures)
 	return nil
 }

@@ -33,12 +33,21 @@ func (e *Edge) Rotate(
 			return registry.RotationLasts(last)
 		}
 		keys, until = newKeys(r.Scheme, r.Secret), now.Add(r.Overlap)
-		to := registry.Signing{Scheme: r.Scheme, Slot: 1 - sub.Signing.Slot, PreviousUntil: until}
-		to.Version, err = e.Vault.SealWebhook(ctx, sub.UserID, registry.WebhookAccount(id, to.Slot), keys.sealed)
+		to := registry.Signing{
+			Scheme: r.Scheme, Slot: freshSlot(sub.Signing.Slot, sub.Signing.PreviousSlot), PreviousUntil: until,
+		}
+		at := Seat{registry.Erasure{UserID: sub.UserID, Account: registry.WebhookAccount(id, to.Slot)}, sub.Signing.Version}
+		to.Version, err = e.seal(ctx, at, func(ctx context.Context, at Seat) (uint64, error) {
+			return e.Vault.SealWebhook(ctx, at, keys.sealed)
+		})
 		if err != nil {
 			return err
 		}
-		return e.Store.Rotate(ctx, id, to, now)
+		if err := e.Store.Rotate(ctx, sub, to, now); err != nil {
+			e.giveUp(ctx, at.Erasure)
+			return err
+		}
+		return nil
 	})
 	if err != nil {
 		return Keys{}, time.Time{}, err

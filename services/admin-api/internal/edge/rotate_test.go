@@ -7,10 +7,13 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
@@ -43,10 +46,10 @@ func verifies(t *testing.T, sealed, public string) bool {
 	return ed25519.Verify(raw, []byte("push"), ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte("push")))
 }
 
-func TestRotateSealsIntoTheOtherSlot(t *testing.T) {
+func TestRotateLeavesTheSecretBeforeInForce(t *testing.T) {
 	t.Parallel()
 	w, a := subscribed(t, func(r *Request) { r.Webhook.Scheme = registry.SchemeV1a })
-	first := w.vault.sealed["249@1 webhook/"+a.ID]
+	first, old := w.secret(t, a.ID), w.store.subs[0].Signing
 	if !verifies(t, first, a.Keys.Public) || !a.Keys.Made.IsZero() {
 		t.Errorf("the key pair does not fit, or the private key is shown: %+v", a.Keys)
 	}
@@ -55,32 +58,24 @@ func TestRotateSealsIntoTheOtherSlot(t *testing.T) {
 	if err != nil || until.Before(began.Add(time.Hour)) || until.After(time.Now().Add(time.Hour)) {
 		t.Fatalf("until %v, error %v", until, err)
 	}
-	if w.vault.sealed["249@1 webhook/"+a.ID] != first || w.vault.sealed["249@1 webhook/"+a.ID+"/1"] != keys.Made.Reveal() {
-		t.Error("the secret is in the wrong slot")
+	got := w.store.subs[0].Signing
+	if w.vault.sealed["249@1 "+registry.WebhookAccount(a.ID, got.PreviousSlot)] != first || w.secret(t, a.ID) != keys.Made.Reveal() {
+		t.Error("one of the two secrets is not where the registry says")
 	}
-	want := registry.Signing{Scheme: registry.SchemeV1, Version: w.vault.version, Slot: 1, PreviousUntil: until}
-	if w.store.rotated != want || !slices.Equal(w.cluster.touched, []uint32{registry.ShardOf(anna, 4)}) {
-		t.Errorf("stored %+v, touched %v", w.store.rotated, w.cluster.touched)
+	want := registry.Signing{
+		Scheme: registry.SchemeV1, Version: w.vault.version, Slot: got.Slot, PreviousUntil: until, PreviousSlot: old.Slot,
 	}
-	w.store.subs[0].Signing = want
+	if got != want || got.Slot == old.Slot || !slices.Equal(w.cluster.touched, []uint32{registry.ShardOf(anna, 4)}) {
+		t.Errorf("stored %+v, touched %v", got, w.cluster.touched)
+	}
 	keys, _, err = w.Rotate(t.Context(), a.ID, Rotation{Scheme: registry.SchemeV1}, everywhere)
 	if fault.KindOf(err) != fault.Precondition || !keys.Made.IsZero() || !strings.Contains(err.Error(), until.UTC().Format(time.RFC3339)) {
 		t.Errorf("during the overlap: %v", err)
 	}
 	w.store.subs[0].Signing.PreviousUntil = began
 	keys, _, err = w.Rotate(t.Context(), a.ID, Rotation{Scheme: registry.SchemeV1a}, everywhere)
-	if err != nil || !verifies(t, w.vault.sealed["249@1 webhook/"+a.ID], keys.Public) || w.store.rotated.Slot != 0 {
-		t.Errorf("back: %+v, %v", w.store.rotated, err)
-	}
-	w.store.subs[0].Signing.Slot = 1
-	if _, err := w.Subscribe(t.Context(), request()); err != nil || w.store.subs[0].Signing.Slot != 1 {
-		t.Errorf("subscribed again: %+v, %v", w.store.subs[0].Signing, err)
-	}
-	if got := w.vault.sealed["249@1 webhook/"+a.ID+"/1"]; got == "" || w.store.subs[0].Signing.Version != w.vault.version {
-		t.Error("Subscribe has not sealed into the current slot")
-	}
-	if err := w.Unsubscribe(t.Context(), a.ID, everywhere); err != nil || len(w.vault.sealed) != 0 {
-		t.Errorf("left in the vault: %v, error %v", w.vault.sealed, err)
+	if err != nil || !verifies(t, w.secret(t, a.ID), keys.Public) {
+		t.Errorf("again: %+v, %v", w.store.subs[0].Signing, err)
 	}
 }
 
@@ -124,9 +119,13 @@ func TestRotateRefuses(t *testing.T) {
 			if tt.id != "" {
 				a.ID = tt.id
 			}
+			before := maps.Clone(w.vault.sealed)
 			keys, _, err := w.Rotate(t.Context(), a.ID, tt.rotation, tt.covers)
 			if fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.words) || keys != (Keys{}) {
 				t.Errorf("got %+v, %v", keys, err)
+			}
+			if diff := cmp.Diff(before, w.vault.sealed); diff != "" && name != "etcd is down" {
+				t.Errorf("vault (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -90,8 +90,12 @@ type Page struct {
 }
 
 // List returns one page of the mailboxes that get a listener in the claimed
-// shards, each with the subscriptions whose client is allowed.
-func (s Shards) List(ctx context.Context, claims []registry.Claim, after registry.Position) (Page, error) {
+// shards, each with the subscriptions whose client is allowed. A worker of a release
+// that knows no slots would look for logins elsewhere, and report that there are none:
+// it gets no mailbox whose login is in one.
+func (s Shards) List(
+	ctx context.Context, claims []registry.Claim, after registry.Position, knowsSlots bool,
+) (Page, error) {
 	if err := s.distinct(claims); err != nil {
 		return Page{}, err
 	}
@@ -115,6 +119,9 @@ func (s Shards) List(ctx context.Context, claims []registry.Claim, after registr
 		page.Next = registry.Position{Cell: last.Cell(), Key: last.Key()}
 	}
 	page.Mailboxes = s.eligible(all)
+	if !knowsSlots {
+		page.Mailboxes = slices.DeleteFunc(page.Mailboxes, func(b registry.Mailbox) bool { return b.Credential.Slot > 0 })
+	}
 	return page, nil
 }
 

@@ -85,7 +85,7 @@ func TestListShowsWhatIsAllowedOnly(t *testing.T) {
 		box(registry.CredentialStored, "mobile", "web"), box(registry.CredentialStored, "web"), box(registry.CredentialSuspended, "mobile"),
 	}}
 	mine, stale := registry.Claim{Backend: "imapidle", Shard: 1, Epoch: 5}, registry.Claim{Backend: "imapidle", Shard: 2, Epoch: 4}
-	page, err := newShards(f).List(t.Context(), []registry.Claim{mine, stale}, registry.Position{})
+	page, err := newShards(f).List(t.Context(), []registry.Claim{mine, stale}, registry.Position{}, true)
 	if err != nil || page.More || len(page.Mailboxes) != 1 {
 		t.Fatalf("got %+v, %v", page, err)
 	}
@@ -98,9 +98,23 @@ func TestListShowsWhatIsAllowedOnly(t *testing.T) {
 	for range ShardPage {
 		f.boxes = append(f.boxes, box(registry.CredentialNone, "mobile"))
 	}
-	page, err = newShards(f).List(t.Context(), []registry.Claim{mine}, registry.Position{})
+	page, err = newShards(f).List(t.Context(), []registry.Claim{mine}, registry.Position{}, true)
 	if err != nil || !page.More || page.Next != (registry.Position{Cell: anna.Cell(), Key: anna.Key()}) {
 		t.Errorf("a full page: more %v, next %+v, error %v", page.More, page.Next, err)
+	}
+}
+
+func TestMailboxesInSlotsAreKeptFromWorkersThatKnowNone(t *testing.T) {
+	t.Parallel()
+	bobs := box(registry.CredentialStored, "mobile")
+	bobs.UserID, bobs.Credential.Slot = bob, 7
+	f := &fakeShards{epoch: 5, boxes: []registry.Mailbox{box(registry.CredentialStored, "mobile"), bobs}}
+	mine := []registry.Claim{{Backend: "imapidle", Shard: 1, Epoch: 5}}
+	for knows, want := range map[bool]int{true: 2, false: 1} {
+		page, err := newShards(f).List(t.Context(), mine, registry.Position{}, knows)
+		if err != nil || len(page.Mailboxes) != want || page.Mailboxes[0].UserID != anna {
+			t.Errorf("knows slots: %v: %+v, %v", knows, page.Mailboxes, err)
+		}
 	}
 }
 
@@ -131,7 +145,7 @@ func TestClaimsThatMakeNoSense(t *testing.T) {
 		"claims.backend: ":                 {claim("imapidle", 1, 1), claim("dovecot", 2, 2)},
 		"claims.epoch: ":                   {claim("imapidle", 1, math.MaxUint64)},
 	} {
-		_, err := s.List(t.Context(), claims, registry.Position{})
+		_, err := s.List(t.Context(), claims, registry.Position{}, true)
 		if fault.KindOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v: %v", claims, err)
 		}

@@ -58,7 +58,7 @@ func (e *Edge) Subscribe(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, err
 	}
 	if err := n.store(ctx, kind); err != nil {
-		n.undo(ctx)
+		n.giveUp(ctx, n.sealed...)
 		return Answer{}, err
 	}
 	if err := e.touch(ctx, r.User, n.before.Store, n.after.Store); err != nil {
@@ -106,11 +106,10 @@ type enrolment struct {
 	*Edge
 	Request
 	sub           registry.Subscription // what will be stored
-	known         bool                  // the subscription existed before
 	before, after registry.User
 	cred          *registry.Credential // nil keeps the stored one
 	keys          Keys
-	sealed        []string // accounts that were not in the vault before
+	sealed        []registry.Erasure // what the registry is to name
 }
 
 // begin reads what is there.
@@ -137,8 +136,9 @@ func (e *Edge) begin(ctx context.Context, r Request) (*enrolment, error) {
 	}
 	for _, s := range subs {
 		if s.Client == r.Client && s.Device == r.Device {
-			n.sub.ID, n.sub.Cursors, n.known = s.ID, s.Cursors, true
-			n.sub.Signing.Slot = s.Signing.Slot
+			n.sub.ID, n.sub.Cursors = s.ID, s.Cursors
+			n.sub.Signing.Version = s.Signing.Version
+			n.sub.Signing.Slot = freshSlot(s.Signing.Slot, s.Signing.PreviousSlot)
 		}
 	}
 	n.after = n.before
@@ -168,32 +168,29 @@ func (n *enrolment) store(ctx context.Context, kind registry.CredentialKind) err
 	if err := n.sealWebhook(ctx); err != nil {
 		return err
 	}
-	storeName := ""
+	done := registry.Enrolment{Subscription: n.sub, Before: n.before, Credential: n.cred, Sealed: n.sealed}
 	if n.Account != nil {
-		storeName = n.Account.Store
+		done.MailStore = n.Account.Store
 	}
-	return n.Store.Subscribe(ctx, n.sub, storeName, n.cred)
+	return n.Store.Subscribe(ctx, done)
 }
 
+// sealLogin leaves the login that is in force where it is: this one may turn out wrong,
+// or may not come to be stored.
 func (n *enrolment) sealLogin(ctx context.Context, kind registry.CredentialKind) error {
-	// The user may have left a moment ago and its old login still be due to go.
-	err := n.Store.Erased(ctx, registry.Erasure{UserID: n.User, Account: registry.MailAccount})
+	old := n.before.Credential
+	c := registry.Credential{State: registry.CredentialStored, Kind: kind, Slot: freshSlot(old.Slot)}
+	var err error
+	c.Version, err = n.seal(ctx, registry.MailAccount(c.Slot), old.Version, func(ctx context.Context, at Seat) (uint64, error) {
+		if kind == registry.KindPassword {
+			return n.Vault.SealPassword(ctx, at, n.Account.Login, n.Account.Password)
+		}
+		return n.Vault.SealMaster(ctx, at, n.masterLogin(n.Request))
+	})
 	if err != nil {
 		return err
 	}
-	if n.before.Credential.State == registry.CredentialNone {
-		n.sealed = append(n.sealed, registry.MailAccount)
-	}
-	var version uint64
-	if kind == registry.KindPassword {
-		version, err = n.Vault.SealPassword(ctx, n.User, n.Account.Login, n.Account.Password)
-	} else {
-		version, err = n.Vault.SealMaster(ctx, n.User, n.masterLogin(n.Request))
-	}
-	if err != nil {
-		return err
-	}
-	n.credential(registry.Credential{State: registry.CredentialStored, Kind: kind, Version: version})
+	n.credential(c)
 	return nil
 }
 
@@ -202,15 +199,26 @@ func (n *enrolment) credential(c registry.Credential) {
 	n.after.Credential = c
 }
 
-// sealWebhook replaces the current secret, and with the registry's word the one
-// before, too: whoever subscribes anew wants nothing of what was.
+// sealWebhook makes the secret that follows the current one and, with the registry's
+// word, the one before: whoever subscribes anew wants nothing of what was.
 func (n *enrolment) sealWebhook(ctx context.Context) error {
 	n.keys = newKeys(n.Webhook.Scheme, n.Webhook.Secret)
 	account := registry.WebhookAccount(n.sub.ID, n.sub.Signing.Slot)
-	if !n.known {
-		n.sealed = append(n.sealed, account)
-	}
 	var err error
-	n.sub.Signing.Version, err = n.Vault.SealWebhook(ctx, n.User, account, n.keys.sealed)
+	n.sub.Signing.Version, err = n.seal(ctx, account, n.sub.Signing.Version, func(ctx context.Context, at Seat) (uint64, error) {
+		return n.Vault.SealWebhook(ctx, at, n.keys.sealed)
+	})
 	return err
+}
+
+// seal remembers what it has sealed.
+func (n *enrolment) seal(
+	ctx context.Context, account string, above uint64, fill func(context.Context, Seat) (uint64, error),
+) (uint64, error) {
+	at := Seat{registry.Erasure{UserID: n.User, Account: account}, above}
+	version, err := n.Edge.seal(ctx, at, fill)
+	if err == nil {
+		n.sealed = append(n.sealed, at.Erasure)
+	}
+	return version, err
 }

@@ -29,9 +29,8 @@ func TestSubscribeStoresAndTells(t *testing.T) {
 	if !regexp.MustCompile(`^sub_[a-z2-7]{26}$`).MatchString(a.ID) || checkSecret("", registry.SchemeV1, a.Keys.Made) != nil {
 		t.Errorf("id %q or secret malformed", a.ID)
 	}
-	want := map[string]string{"249@1 mail": "anna:pw", "249@1 webhook/" + a.ID: a.Keys.Made.Reveal()}
-	if diff := cmp.Diff(want, w.vault.sealed); diff != "" {
-		t.Errorf("vault (-want +got):\n%s", diff)
+	if w.login(t, anna) != "anna:pw" || w.secret(t, a.ID) != a.Keys.Made.Reveal() || len(w.vault.sealed) != 2 || len(w.store.erasures) != 0 {
+		t.Errorf("vault %v, noted %v", w.vault.sealed, w.store.erasures)
 	}
 	sub := w.store.subs[0]
 	if len(sub.Cursors) != 1 || sub.Cursors[0].UID != 100 || sub.Signing.Version == 0 {
@@ -71,7 +70,7 @@ func TestSubscribeAgainKeepsIDAndCursorAndLiftsSuspension(t *testing.T) {
 	if err != nil || !a.Permanent || a.ID != first.ID || !a.Keys.Made.IsZero() {
 		t.Fatalf("new login: %+v, %v", a, err)
 	}
-	if got := w.vault.sealed["249@1 webhook/"+a.ID]; got != again.Webhook.Secret.Reveal() {
+	if got := w.secret(t, a.ID); got != again.Webhook.Secret.Reveal() {
 		t.Error("the signing secret was not replaced")
 	}
 	w.store.subs[0].Cursors[0].UID = 50
@@ -94,6 +93,7 @@ func TestSubscribeLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	down := fault.New(fault.Unavailable, "down")
 	unheard := errors.Join(ErrNoAnswer, down)
+	inDoubt := map[string]int{"vault down": 1, "vault down for webhook": 1} // may have been sealed all the same
 	tests := map[string]func(*world){
 		"vault down":               func(w *world) { w.vault.failing["mail"] = down },
 		"vault down for webhook":   func(w *world) { w.vault.failing["webhook"] = down },
@@ -101,6 +101,8 @@ func TestSubscribeLeavesNothingBehind(t *testing.T) {
 		"no capable worker":        func(w *world) { w.scheduler.members.Workers = w.scheduler.members.Workers[1:] },
 		"mail store unreachable":   func(w *world) { w.workers.baseline["a1"] = down },
 		"no worker answers":        func(w *world) { w.workers.baseline["a1"] = unheard },
+		"worker finds no login":    func(w *world) { w.workers.baseline["a1"] = fault.New(fault.NotFound, "no credential") },
+		"worker finds another":     func(w *world) { w.vault.version, w.workers.old = 9, map[string]bool{"a1": true} },
 		"registry does not commit": func(w *world) { w.store.failing = down },
 	}
 	for name, breakIt := range tests {
@@ -112,28 +114,116 @@ func TestSubscribeLeavesNothingBehind(t *testing.T) {
 			if fault.KindOf(err) != fault.Unavailable {
 				t.Errorf("got %+v, %v", a, err)
 			}
-			if len(w.store.users)+len(w.store.subs)+len(w.vault.sealed)+len(w.store.erasures)+len(w.cluster.touched) != 0 {
+			if len(w.store.users)+len(w.store.subs)+len(w.vault.sealed)+len(w.cluster.touched) != 0 || len(w.store.erasures) != inDoubt[name] {
 				t.Errorf("left behind: %+v %+v", w.store, w.vault.sealed)
 			}
 		})
 	}
 }
 
+// What a Subscribe that fails has sealed was the login of all devices, or the secret of
+// the endpoint, from then on.
 func TestFailedSubscribeKeepsWhatWasThere(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	if _, err := w.Subscribe(t.Context(), request()); err != nil {
-		t.Fatal(err)
+	down := fault.New(fault.Unavailable, "down")
+	for name, breakIt := range map[string]func(*world){
+		"mail store unreachable":   func(w *world) { w.workers.baseline["a1"] = down },
+		"vault down for webhook":   func(w *world) { w.vault.failing["webhook"] = down },
+		"registry does not commit": func(w *world) { w.store.failing = down },
+	} {
+		for _, device := range []string{"d1", "d2"} {
+			t.Run(name+" "+device, func(t *testing.T) {
+				t.Parallel()
+				w, _ := subscribed(t, nil)
+				before := maps.Clone(w.vault.sealed)
+				breakIt(w)
+				r := request()
+				r.Device, r.Account.Password = device, secret.New("wrong")
+				if _, err := w.Subscribe(t.Context(), r); fault.KindOf(err) != fault.Unavailable {
+					t.Error(err)
+				}
+				if diff := cmp.Diff(before, w.vault.sealed); diff != "" {
+					t.Errorf("vault (-want +got):\n%s", diff)
+				}
+			})
+		}
 	}
+}
+
+// Nothing that is being replaced goes before the registry has said so, nor while a
+// worker may not have read so.
+func TestReplacedLoginAndSecretStayForAWhile(t *testing.T) {
+	t.Parallel()
+	w, a := subscribed(t, nil)
 	before := maps.Clone(w.vault.sealed)
-	w.workers.baseline["a1"] = fault.New(fault.Unavailable, "down")
-	other := request()
-	other.Device = "d2"
-	if _, err := w.Subscribe(t.Context(), other); fault.KindOf(err) != fault.Unavailable {
+	r := request()
+	r.Account.Password = secret.New("new")
+	b, err := w.Subscribe(t.Context(), r)
+	if err != nil || b.ID != a.ID || w.login(t, anna) != "anna:new" || w.secret(t, a.ID) != b.Keys.Made.Reveal() {
+		t.Fatalf("got %+v, %v", b, err)
+	}
+	if err := w.EraseNoted(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff(before, w.vault.sealed); diff != "" {
-		t.Errorf("vault (-want +got):\n%s", diff)
+	for account, was := range before {
+		if w.vault.sealed[account] != was {
+			t.Errorf("%s has gone already", account)
+		}
+	}
+	w.store.pass()
+	if err := w.EraseNoted(t.Context()); err != nil || len(w.vault.sealed) != 2 || w.login(t, anna) != "anna:new" {
+		t.Errorf("after a while: %v, %v", w.vault.sealed, err)
+	}
+}
+
+// One replica removes the user's last subscription, which takes its time; another one
+// subscribes the user meanwhile.
+func TestRemovalKeepsTheLoginThatAnotherReplicaHasStored(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(*world, string) error{
+		"unsubscribe": func(w *world, id string) error { return w.Unsubscribe(t.Context(), id, everywhere) },
+		"noted":       func(w *world, _ string) error { return w.EraseNoted(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, a := subscribed(t, nil)
+			other := New(w.Config)
+			subscribe := func() {
+				if _, err := other.Subscribe(t.Context(), request()); err != nil {
+					t.Error(err)
+				}
+			}
+			if name == "unsubscribe" {
+				w.cluster.during = subscribe
+			} else {
+				w.vault.failing["delete"] = fault.New(fault.Unavailable, "down")
+				if err := w.Unsubscribe(t.Context(), a.ID, everywhere); err != nil {
+					t.Fatal(err)
+				}
+				delete(w.vault.failing, "delete")
+				w.vault.during = subscribe
+			}
+			if err := remove(w, a.ID); err != nil {
+				t.Error(err)
+			}
+			if w.login(t, anna) != "anna:pw" || len(w.vault.sealed) != 2 || len(w.store.erasures) != 0 {
+				t.Errorf("vault %v, noted %v", w.vault.sealed, w.store.erasures)
+			}
+		})
+	}
+}
+
+func TestCommitWhoseAnswerIsLostKeepsWhatItNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.store.failing, w.store.lost = fault.New(fault.Unavailable, "down"), true
+	for range 2 {
+		if _, err := w.Subscribe(t.Context(), request()); fault.KindOf(err) != fault.Unavailable {
+			t.Error(err)
+		}
+		if w.login(t, anna) == "" || w.secret(t, w.store.subs[0].ID) == "" {
+			t.Errorf("vault %v", w.vault.sealed)
+		}
 	}
 }
 
@@ -178,8 +268,11 @@ func TestSubscribeWithoutAListenerSaysWhy(t *testing.T) {
 		"storage off": {func(w *world, _ *Request) { w.Policy.CredStorage = false }, "push.credstorage.enabled is off"},
 		"backend off": {func(w *world, _ *Request) { w.Policy.PermanentBackends = nil }, "imapidle.supportsPermanentListeners is off"},
 		"push off":    {func(w *world, _ *Request) { w.Policy.AllowPermanentPush = false }, "push.allowPermanentPush is off"},
-		"credential lost": {func(w *world, _ *Request) {
-			w.workers.baseline["a1"] = fault.New(fault.NotFound, "no credential")
+		"credential lost": {func(w *world, r *Request) {
+			w.store.users[anna] = registry.User{UserID: anna, Enabled: true, Store: "demo", Credential: registry.Credential{
+				State: registry.CredentialStored, Kind: registry.KindPassword, Version: 1, Slot: 5,
+			}}
+			w.workers.baseline["a1"], r.Account = fault.New(fault.NotFound, "no credential"), nil
 		}, "no login is stored"},
 	}
 	for name, tt := range tests {
@@ -277,7 +370,7 @@ func TestUnsubscribeAndUnregister(t *testing.T) {
 	if err := w.Unsubscribe(t.Context(), first.ID, func(c string) bool { return c == "1" }); err != nil {
 		t.Error(err)
 	}
-	if _, kept := w.vault.sealed["249@1 mail"]; !kept || len(w.vault.sealed) != 2 || len(w.cluster.touched) != 1 {
+	if w.login(t, anna) == "" || len(w.cluster.touched) != 1 {
 		t.Errorf("after one of two: vault %v, touched %v", slices.Collect(maps.Keys(w.vault.sealed)), w.cluster.touched)
 	}
 	// The client has left the list of allowed ones, and the vault is down.
@@ -287,6 +380,7 @@ func TestUnsubscribeAndUnregister(t *testing.T) {
 		t.Errorf("last registration: %v, touched %v", err, w.cluster.touched)
 	}
 	delete(w.vault.failing, "delete")
+	w.store.pass()
 	if err := w.EraseNoted(t.Context()); err != nil || len(w.vault.sealed)+len(w.store.erasures) != 0 {
 		t.Errorf("vault %v, noted %v, error %v", w.vault.sealed, w.store.erasures, err)
 	}

@@ -40,6 +40,7 @@ func (w *Workers) SendTest(ctx context.Context, address string, sub registry.Sub
 	res, err := call(ctx, "the worker", w.client(address).SendTest, &workerv1.SendTestRequest{
 		User: user(sub.UserID), SubscriptionId: sub.ID, WebhookUrl: sub.WebhookURL,
 		SecretSlot: sub.Signing.Slot, PreviousSecretUntil: timestamp(sub.Signing.PreviousUntil),
+		PreviousSecretSlot: &sub.Signing.PreviousSlot,
 	})
 	if err != nil {
 		return edge.TestResult{}, err

@@ -12,6 +12,7 @@ import (
 	"mailpush.internal/pkg/secret"
 	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
 	"mailpush.internal/proto/gen/mailpush/vault/v1/vaultv1connect"
+	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -33,30 +34,31 @@ func NewVault(id *identity.Identity, addresses []string) *Vault {
 func (v *Vault) Close() { v.http.CloseIdleConnections() }
 
 // SealPassword stores the user's login and password at the mail store.
-func (v *Vault) SealPassword(ctx context.Context, u registry.UserID, login string, password secret.String) (uint64, error) {
-	return v.seal(ctx, u, registry.MailAccount, &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
+func (v *Vault) SealPassword(ctx context.Context, at edge.Seat, login string, password secret.String) (uint64, error) {
+	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
 		Password: &vaultv1.Password{Login: login, Password: password.Reveal()},
 	}})
 }
 
 // SealMaster stores the user's login, which the master user opens.
-func (v *Vault) SealMaster(ctx context.Context, u registry.UserID, login string) (uint64, error) {
-	return v.seal(ctx, u, registry.MailAccount, &vaultv1.Credential{Kind: &vaultv1.Credential_Master{
+func (v *Vault) SealMaster(ctx context.Context, at edge.Seat, login string) (uint64, error) {
+	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_Master{
 		Master: &vaultv1.Master{Login: login},
 	}})
 }
 
 // SealWebhook stores a key that signs a subscription's webhooks.
-func (v *Vault) SealWebhook(ctx context.Context, u registry.UserID, account string, key secret.String) (uint64, error) {
-	return v.seal(ctx, u, account, &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
+func (v *Vault) SealWebhook(ctx context.Context, at edge.Seat, key secret.String) (uint64, error) {
+	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
 		SigningSecret: &vaultv1.SigningSecret{Secret: key.Reveal()},
 	}})
 }
 
-func (v *Vault) seal(ctx context.Context, u registry.UserID, account string, c *vaultv1.Credential) (uint64, error) {
+func (v *Vault) seal(ctx context.Context, at edge.Seat, c *vaultv1.Credential) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	res, err := call(ctx, vaultName, v.client.Seal, &vaultv1.SealRequest{User: user(u), Account: account, Credential: c})
+	req := &vaultv1.SealRequest{User: user(at.UserID), Account: at.Account, Credential: c, Above: at.Above}
+	res, err := call(ctx, vaultName, v.client.Seal, req)
 	return res.GetVersion(), err
 }
 

@@ -71,18 +71,18 @@ func (w *Workers) makeRoom() {
 // Baseline implements [edge.Workers]. How long it may take is the caller's to say:
 // a mail store is slow in its own way.
 func (w *Workers) Baseline(
-	ctx context.Context, address string, u registry.UserID, store *mailv1.MailStore,
-) ([]registry.Cursor, error) {
-	req := &workerv1.GetBaselineRequest{User: user(u), Store: store}
+	ctx context.Context, address string, u registry.User, store *mailv1.MailStore,
+) ([]registry.Cursor, uint64, error) {
+	req := &workerv1.GetBaselineRequest{User: user(u.UserID), Store: store, CredentialSlot: u.Credential.Slot}
 	res, err := call(ctx, "the worker", w.client(address).GetBaseline, req)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var out []registry.Cursor
 	for _, c := range res.GetCursors() {
 		out = append(out, registry.Cursor{Folder: c.GetFolder(), UIDValidity: c.GetUidValidity(), UID: c.GetUid()})
 	}
-	return out, nil
+	return out, res.GetCredentialVersion(), nil
 }
 
 // Listeners implements [edge.Workers].

@@ -8,6 +8,8 @@
 package registry
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"mailpush.internal/pkg/fault"
@@ -63,6 +65,8 @@ type Credential struct {
 	Reason string // why it is suspended
 	// Version grows with each new login; it comes from the vault.
 	Version uint64
+	// Slot is where it is; see MailAccount.
+	Slot uint32
 }
 
 // User is one mailbox owner with at least one registration.
@@ -102,6 +106,21 @@ type Subscription struct {
 	CreatedAt time.Time
 }
 
+// Enrolment is a subscription to be stored, with what is stored beside it.
+type Enrolment struct {
+	Subscription
+
+	Before     User        // what was found when it began
+	MailStore  string      // empty keeps the stored one
+	Credential *Credential // nil keeps the stored one
+	Sealed     []Erasure   // reserved accounts that it names from now on
+}
+
+// BringsLogin says whether its credential is a new one, not the stored one judged anew.
+func (e Enrolment) BringsLogin() bool {
+	return e.Credential != nil && e.Credential.Slot > 0 && e.Credential.Slot != e.Before.Credential.Slot
+}
+
 // Owned is a subscription with its user's mail store.
 type Owned struct {
 	Subscription
@@ -114,11 +133,12 @@ type Signing struct {
 	Scheme Scheme
 	// Version grows with each new signing secret.
 	Version uint64
-	// Slot is where the secret is, 0 or 1; see WebhookAccount.
+	// Slot is where the secret is; see WebhookAccount.
 	Slot uint32
-	// PreviousUntil is until when the secret in the other slot signs, too; zero
-	// without one.
+	// PreviousUntil is until when the secret in PreviousSlot signs, too; zero without
+	// one.
 	PreviousUntil time.Time
+	PreviousSlot  uint32
 }
 
 // RotationLasts refuses to give a signing secret up before its time.
@@ -199,7 +219,8 @@ type Group struct {
 	Users uint32
 }
 
-// Erasure is a credential that must leave the vault because nobody needs it.
+// Erasure is an account that must leave the vault because nobody needs it, or must if
+// nobody comes to name it.
 type Erasure struct {
 	UserID
 	Account string
@@ -226,19 +247,29 @@ type Place struct {
 	ID string
 }
 
-// MailAccount is the vault account of the user's login at the mail store.
-const MailAccount = "mail"
+// MailAccount is the vault account of the user's login at the mail store in a slot.
+func MailAccount(slot uint32) string { return inSlot("mail", slot) }
 
 // WebhookAccount is the vault account of a subscription's signing secret in a slot.
 func WebhookAccount(subscription string, slot uint32) string {
-	account := "webhook/" + subscription
+	return inSlot("webhook/"+subscription, slot)
+}
+
+// inSlot names a slot. What is sealed goes into one that nothing has been in: so a
+// secret never takes the place of another, and what is erased is never a newer one.
+func inSlot(account string, slot uint32) string {
 	if slot == 0 {
 		return account
 	}
-	return account + "/1"
+	return fmt.Sprintf("%s/%d", account, slot)
 }
 
-// WebhookAccounts are the vault accounts that a subscription may have.
-func WebhookAccounts(subscription string) []string {
-	return []string{WebhookAccount(subscription, 0), WebhookAccount(subscription, 1)}
-}
+const (
+	// MaxSlot is the highest slot; a column holds it.
+	MaxSlot = math.MaxInt32
+	// FirstSlot is the first one given out. Earlier releases take turns with 0 and 1.
+	FirstSlot = 2
+	// Lingers is for how long what has been replaced stays in the vault. A worker reads
+	// again within 5 minutes, even when it is not told.
+	Lingers = 10 * time.Minute
+)

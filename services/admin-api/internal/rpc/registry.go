@@ -97,7 +97,7 @@ func (s shards) ListShard(
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.shards.List(ctx, claims(req.Msg.GetClaims()), after)
+	page, err := s.shards.List(ctx, claims(req.Msg.GetClaims()), after, req.Msg.GetKnowsSlots())
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,8 @@ func (s shards) ListShard(
 func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 	out := &registryv1.Mailbox{
 		User:      &mailv1.User{ContextId: b.Context, UserId: b.UserID.User},
-		MailStore: b.Store, Permanent: true, CredentialVersion: b.Credential.Version,
+		MailStore: b.Store, Permanent: true,
+		CredentialVersion: b.Credential.Version, CredentialSlot: b.Credential.Slot,
 	}
 	for _, s := range b.Subscriptions {
 		out.Subscriptions = append(out.Subscriptions, &registryv1.Subscription{
@@ -127,7 +128,8 @@ func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 			SecretVersion: s.Signing.Version, Cursors: cursors(s.Cursors), Mode: mailv1.Mode(s.Mode),
 			Confirmed: s.Endpoint.Confirmed, FailingSince: timestamp(s.Endpoint.FailingSince),
 			SecretSlot: s.Signing.Slot, PreviousSecretUntil: timestamp(s.Signing.PreviousUntil),
-			Replay: s.Replay, Revision: s.Revision,
+			PreviousSecretSlot: &s.Signing.PreviousSlot,
+			Replay:             s.Replay, Revision: s.Revision,
 		})
 	}
 	return out

@@ -79,34 +79,33 @@ func remove(tx *gorm.DB, userKey, where string, args ...any) (registry.Removed, 
 	if err != nil {
 		return registry.Removed{}, err
 	}
-	accounts, err := removeSubscriptions(tx, userKey, where, args...)
+	removed := registry.Removed{User: before[0]}
+	removed.Erasures, err = removeSubscriptions(tx, before[0].UserID, where, args...)
 	if err != nil {
 		return registry.Removed{}, err
 	}
-	last, err := removeEmpty(tx, userKey)
-	if err != nil {
+	if removed.Last, err = removeEmpty(tx, userKey); err != nil {
 		return registry.Removed{}, err
 	}
-	if last {
-		accounts = append(accounts, registry.MailAccount)
+	if removed.Last {
+		removed.Erasures = append(removed.Erasures, user.erasures()...)
 	}
-	removed := registry.Removed{User: before[0], Last: last}
-	for _, account := range accounts {
-		removed.Erasures = append(removed.Erasures, registry.Erasure{UserID: before[0].UserID, Account: account})
-	}
-	return removed, putErasures(tx, removed.Erasures)
+	return removed, putErasures(tx, removed.Erasures, 0)
 }
 
-// removeSubscriptions returns the vault accounts of what it removed.
-func removeSubscriptions(tx *gorm.DB, userKey, where string, args ...any) ([]string, error) {
-	var ids []string
-	err := tx.Model(&subscriptionRow{}).Where("user_key = ?", userKey).Where(where, args...).Order("id").Pluck("id", &ids).Error
+// removeSubscriptions returns the vault accounts of what it removed. It locks first: a
+// rotation under way would name another account.
+func removeSubscriptions(tx *gorm.DB, user registry.UserID, where string, args ...any) ([]registry.Erasure, error) {
+	var rows []subscriptionRow
+	err := locked(tx).Where("user_key = ?", user.Key()).Where(where, args...).Order("id").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("reading the subscriptions to remove: %w", err)
 	}
-	var accounts []string
-	for _, id := range ids {
-		accounts = append(accounts, registry.WebhookAccounts(id)...)
+	var accounts []registry.Erasure
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+		accounts = append(accounts, r.erasures(user)...)
 	}
 	for part := range slicesOf(ids) {
 		// The subscription goes first: who stores cursors locks it first as well.

@@ -10,31 +10,36 @@ import (
 
 	"gorm.io/gorm"
 
-	"mailpush.internal/pkg/fault"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Rotate makes a secret that has just been sealed the signing secret of a
-// subscription; the one before stays in force until its time. Precondition while an
-// earlier rotation lasts; Unavailable when another call was faster.
-func (s *Store) Rotate(ctx context.Context, id string, to registry.Signing, now time.Time) error {
-	err := s.change(ctx, id, func(_ *gorm.DB, row *subscriptionRow) error {
-		if row.SecretSlot == int32(to.Slot) {
-			// Another replica has rotated into the same slot. Whoever sealed last has its
-			// secret in the vault, and must win here, too.
-			if row.SecretVersion >= signed(to.Version) {
-				return fault.New(fault.Unavailable, "another call has changed the signing secret; try again")
-			}
-		} else if until := moment(row.PreviousSecretUntil); until.After(now) {
+// Rotate makes a secret that has just been sealed into a reserved account the signing
+// secret of a subscription; the one before stays in force until its time, and is then
+// erased. Precondition while an earlier rotation lasts; Unavailable when another call
+// was faster.
+func (s *Store) Rotate(ctx context.Context, sub registry.Subscription, to registry.Signing, now time.Time) error {
+	err := s.change(ctx, sub.ID, func(tx *gorm.DB, row *subscriptionRow) error {
+		if until := moment(row.PreviousSecretUntil); until.After(now) {
 			return registry.RotationLasts(until)
 		}
-		row.Signature, row.SecretVersion, row.SecretSlot = string(to.Scheme), signed(to.Version), int32(to.Slot)
-		row.PreviousSecretUntil = micros(to.PreviousUntil)
+		if row.SecretVersion >= signed(to.Version) {
+			return secretChanged()
+		}
+		sealed := registry.Erasure{UserID: sub.UserID, Account: registry.WebhookAccount(sub.ID, to.Slot)}
+		if err := release(tx, []registry.Erasure{sealed}); err != nil {
+			return err
+		}
+		due := to.PreviousUntil.Add(registry.Lingers).UnixMicro()
+		if err := putErasures(tx, row.erasures(sub.UserID), due); err != nil {
+			return err
+		}
+		to.PreviousSlot = uint32(row.slot())
+		*row = row.with(to)
 		row.Revision++
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("rotating the secret of subscription %s: %w", id, err)
+		return fmt.Errorf("rotating the secret of subscription %s: %w", sub.ID, err)
 	}
 	return nil
 }

@@ -12,38 +12,55 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
+// signing is a secret in a slot; the versions grow with the slots.
+func signing(slot uint32, until time.Time) registry.Signing {
+	return registry.Signing{Scheme: registry.SchemeV1, Version: uint64(slot), Slot: slot, PreviousUntil: until}
+}
+
 func TestRotate(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
-		subscribe(t, s, subscription("sub_a", anna, "mobile", ""), login(1))
-		to := registry.Signing{Scheme: registry.SchemeV1a, Version: 5, Slot: 1, PreviousUntil: noon().Add(time.Hour)}
-		wantKind(t, fault.NotFound, s.Rotate(ctx, "sub_b", to, noon()))
-		if err := s.Rotate(ctx, "sub_a", to, noon()); err != nil {
+		sub := subscription("sub_a", anna, "mobile", "")
+		subscribe(t, s, sub, login(1))
+		rotate := func(to registry.Signing, now time.Time) error {
+			reserved(t, s, anna, registry.WebhookAccount("sub_a", to.Slot))
+			return s.Rotate(ctx, sub, to, now)
+		}
+		to := signing(5, noon().Add(time.Hour))
+		to.Scheme = registry.SchemeV1a
+		wantKind(t, fault.NotFound, s.Rotate(ctx, subscription("sub_b", anna, "mobile", ""), to, noon()))
+		if err := rotate(to, noon()); err != nil {
 			t.Fatal(err)
 		}
-		want := subscription("sub_a", anna, "mobile", "")
+		want := sub
 		want.Signing, want.Revision = to, 1
 		same(t, "rotated", want, must(s.Subscription(ctx, "sub_a"))(t))
 
-		back := registry.Signing{Scheme: registry.SchemeV1, Version: 6, Slot: 0, PreviousUntil: noon().Add(2 * time.Hour)}
-		err := s.Rotate(ctx, "sub_a", back, noon().Add(time.Hour-time.Second))
+		err := rotate(signing(6, noon().Add(2*time.Hour)), noon().Add(time.Hour-time.Second))
 		wantKind(t, fault.Precondition, err)
 		if err == nil || !strings.Contains(err.Error(), "in force until 2027-01-15T09:00:00Z") {
 			t.Errorf("got %v", err)
 		}
-		// Of two replicas that rotate at once the one that has sealed last wins.
-		early, late := to, to
-		early.Version, late.Version = 4, 6
-		wantKind(t, fault.Unavailable, s.Rotate(ctx, "sub_a", early, noon()))
-		if err := s.Rotate(ctx, "sub_a", late, noon()); err != nil {
+		after := noon().Add(time.Hour)
+		wantKind(t, fault.Unavailable, rotate(signing(4, after), after)) // another call has sealed later
+		late := signing(8, after.Add(time.Hour))
+		wantKind(t, fault.Unavailable, s.Rotate(ctx, sub, late, after)) // it has waited for too long
+		if err := rotate(late, after); err != nil {
 			t.Error(err)
 		}
-		back.Version = 7
-		if err := s.Rotate(ctx, "sub_a", back, noon().Add(time.Hour)); err != nil {
-			t.Error(err)
-		}
-		want.Signing, want.Revision = back, 3
-		same(t, "rotated back", want, must(s.Subscription(ctx, "sub_a"))(t))
+		late.PreviousSlot = 5
+		want.Signing, want.Revision = late, 2
+		same(t, "rotated again", want, must(s.Subscription(ctx, "sub_a"))(t))
+		// The secret of the start has ended; that of the rotation between has not.
+		same(t, "erased by then", []registry.Erasure{
+			{UserID: anna, Account: "webhook/sub_a"}, {UserID: anna, Account: "webhook/sub_a/1"},
+			{UserID: anna, Account: "webhook/sub_a/4"}, {UserID: anna, Account: "webhook/sub_a/6"},
+		}, must(s.Erasures(ctx, after.Add(registry.Lingers), 10))(t))
+		same(t, "erased in the end", 5, len(must(s.Erasures(ctx, late.PreviousUntil.Add(registry.Lingers), 10))(t)))
+		removed := must(s.Unsubscribe(ctx, "sub_a"))(t).Erasures
+		same(t, "erased with the subscription", []registry.Erasure{
+			{UserID: anna, Account: "webhook/sub_a/5"}, {UserID: anna, Account: "webhook/sub_a/8"}, {UserID: anna, Account: "mail"},
+		}, removed)
 	})
 }
 
@@ -53,19 +70,17 @@ func TestSubscribeEndsARotationAndEnables(t *testing.T) {
 		sub := subscription("sub_a", anna, "mobile", "")
 		sub.Endpoint.Confirmed = true
 		subscribe(t, s, sub, login(1))
-		to := registry.Signing{Scheme: registry.SchemeV1, Version: 5, Slot: 1, PreviousUntil: noon().Add(time.Hour)}
-		if err := s.Rotate(ctx, "sub_a", to, noon()); err != nil {
+		reserved(t, s, anna, "webhook/sub_a/5")
+		if err := s.Rotate(ctx, sub, signing(5, noon().Add(time.Hour)), noon()); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Disable(ctx, "sub_a", "tired of it", noon()); err != nil {
 			t.Fatal(err)
 		}
 		again := sub
-		again.Signing.Version = 6
-		wantKind(t, fault.Unavailable, s.Subscribe(ctx, again, "", nil)) // sealed into the slot before
-		again.Signing.Slot, again.Signing.Version = 1, 4
-		wantKind(t, fault.Unavailable, s.Subscribe(ctx, again, "", nil)) // another call has sealed later
-		again.Signing.Version = 6
+		again.Signing = signing(4, time.Time{})
+		wantKind(t, fault.Unavailable, s.Subscribe(ctx, enrolment(t, s, again, "", nil))) // another call has sealed later
+		again.Signing = signing(6, time.Time{})
 		for range 2 { // nothing has changed the second time
 			subscribe(t, s, again, nil)
 			want := again

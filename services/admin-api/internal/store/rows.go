@@ -23,6 +23,7 @@ type userRow struct {
 	CredentialKind    string
 	CredentialReason  string
 	CredentialVersion int64
+	CredentialSlot    int32
 	Enabled           bool
 }
 
@@ -30,17 +31,60 @@ func (userRow) TableName() string { return "users" }
 
 func (r userRow) user(clients []string) registry.User {
 	return registry.User{
-		UserID:  registry.UserID{Context: r.ContextID, User: r.UserID},
-		Enabled: r.Enabled,
-		Store:   r.Store,
-		Credential: registry.Credential{
-			State:   registry.CredentialState(r.CredentialState),
-			Kind:    registry.CredentialKind(r.CredentialKind),
-			Reason:  r.CredentialReason,
-			Version: unsigned(r.CredentialVersion),
-		},
-		Clients: clients,
+		UserID:     registry.UserID{Context: r.ContextID, User: r.UserID},
+		Enabled:    r.Enabled,
+		Store:      r.Store,
+		Credential: r.credential(),
+		Clients:    clients,
 	}
+}
+
+// credential is the stored credential. One that is stored in a slot has the state none
+// in its row: replicas of a release that knows no slots would name the wrong account
+// to a worker, and the user be suspended; so they take it for one without a login.
+// When they store one, it is not in the slot that they leave in the row.
+func (r userRow) credential() registry.Credential {
+	c := registry.Credential{
+		State:   registry.CredentialState(r.CredentialState),
+		Kind:    registry.CredentialKind(r.CredentialKind),
+		Reason:  r.CredentialReason,
+		Version: unsigned(r.CredentialVersion),
+		Slot:    uint32(r.CredentialSlot),
+	}
+	switch {
+	case c.State == registry.CredentialStored:
+		c.Slot = 0
+	case c.State == registry.CredentialNone && c.Slot > 0:
+		c.State = registry.CredentialStored
+	}
+	return c
+}
+
+// erasures are the accounts that the user's login may be in: an earlier release leaves
+// one in slot 0.
+func (r userRow) erasures() []registry.Erasure {
+	id := registry.UserID{Context: r.ContextID, User: r.UserID}
+	out := []registry.Erasure{{UserID: id, Account: registry.MailAccount(0)}}
+	if r.CredentialSlot > 0 {
+		out = append(out, registry.Erasure{UserID: id, Account: registry.MailAccount(uint32(r.CredentialSlot))})
+	}
+	return out
+}
+
+// inSlot is the state of a row whose credential is stored in a slot.
+const inSlot = "credential_state = 'none' AND credential_slot > 0"
+
+// with is the row with another credential.
+func (r userRow) with(c registry.Credential) userRow {
+	r.CredentialState, r.CredentialKind = string(c.State), string(c.Kind)
+	r.CredentialReason, r.CredentialVersion, r.CredentialSlot = c.Reason, signed(c.Version), int32(c.Slot)
+	switch {
+	case c.State == registry.CredentialNone:
+		r.CredentialSlot = 0
+	case c.State == registry.CredentialStored && c.Slot > 0:
+		r.CredentialState = string(registry.CredentialNone)
+	}
+	return r
 }
 
 type registrationRow struct {
@@ -96,12 +140,16 @@ type erasureRow struct {
 	Account   string `gorm:"primaryKey"`
 	ContextID string
 	UserID    string
+	// Due is until when the account is kept, in microseconds since 1970: one that is
+	// reserved may be named until then, one that was replaced may still be opened. With 0
+	// it is to be erased, and nothing brings it back.
+	Due int64
 }
 
 func (erasureRow) TableName() string { return "erasures" }
 
-func newErasureRow(e registry.Erasure) erasureRow {
-	return erasureRow{UserKey: e.Key(), Account: e.Account, ContextID: e.Context, UserID: e.User}
+func newErasureRow(e registry.Erasure, due int64) erasureRow {
+	return erasureRow{UserKey: e.Key(), Account: e.Account, ContextID: e.Context, UserID: e.User, Due: due}
 }
 
 func (r erasureRow) erasure() registry.Erasure {

@@ -22,6 +22,11 @@ func migrations() []*gormigrate.Migration {
 	}, {
 		ID:      "202611-delivery",
 		Migrate: migrate2,
+	}, {
+		ID: "202612-slots",
+		Migrate: func(tx *gorm.DB) error {
+			return tx.AutoMigrate(&users3{}, &subscriptions3{}, &erasures3{})
+		},
 	}}
 }
 

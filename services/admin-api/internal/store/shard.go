@@ -128,7 +128,8 @@ func (s *Store) Groups(ctx context.Context, shards uint32, allow func(client str
 	one := db.Table("registrations r").Select("MIN(r.client_id)").
 		Where("r.user_key = u.user_key AND r.client_id IN ?", allowed)
 	each := db.Table("users u").Select(
-		"u.cell, u.store, u.credential_state, u.credential_kind, u.enabled, (?) AS client", one)
+		"u.cell, u.store, CASE WHEN "+inSlot+" THEN 'stored' ELSE credential_state END AS credential_state, "+
+			"u.credential_kind, u.enabled, (?) AS client", one)
 	var rows []struct {
 		Shard                                  int64
 		Store, CredentialState, CredentialKind string

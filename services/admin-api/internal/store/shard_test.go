@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/shard"
 	"mailpush.internal/services/admin-api/internal/decide"
 	"mailpush.internal/services/admin-api/internal/registry"
@@ -26,7 +28,7 @@ func TestListShardHoldsEachUserOnce(t *testing.T) {
 			if i%10 == 0 {
 				store = "elsewhere"
 			}
-			if err := s.Subscribe(t.Context(), sub, store, login(1)); err != nil {
+			if err := s.Subscribe(t.Context(), enrolment(t, s, sub, store, login(1))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -126,8 +128,12 @@ func fill(t *testing.T, s *Store) {
 					n++
 					u := registry.UserID{Context: fmt.Sprint(n % 3), User: fmt.Sprint(n)}
 					cred := &registry.Credential{State: state, Kind: kind, Reason: fmt.Sprint("reason ", n), Version: 1}
+					if state != registry.CredentialNone {
+						cred.Slot = uint32(n % 2 * 7)
+					}
 					for c := range strings.FieldsSeq(clients) {
-						if err := s.Subscribe(t.Context(), subscription(fmt.Sprintf("sub_%d%s", n, c), u, c, ""), store, cred); err != nil {
+						e := enrolment(t, s, subscription(fmt.Sprintf("sub_%d%s", n, c), u, c, ""), store, cred)
+						if err := s.Subscribe(t.Context(), e); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -214,14 +220,21 @@ func TestCommitCursors(t *testing.T) {
 func TestWritersOfOneUser(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		var wg sync.WaitGroup
+		var sealed atomic.Uint32
 		for i := range 8 {
 			wg.Go(func() {
 				id := fmt.Sprintf("sub_%d", i)
 				for range 5 {
-					if err := s.Subscribe(t.Context(), subscription(id, anna, fmt.Sprintf("c%d", i%3), id), "demo", login(1)); err != nil {
+					sub := subscription(id, anna, fmt.Sprintf("c%d", i%3), id)
+					var err error = fault.New(fault.Unavailable, "not tried yet")
+					for fault.KindOf(err) == fault.Unavailable { // others have stored a newer login
+						n := sealed.Add(1)
+						err = s.Subscribe(t.Context(), enrolment(t, s, sub, "demo", loginIn(1+n, uint64(n))))
+					}
+					if err != nil {
 						t.Errorf("subscribing: %v", err)
 					}
-					_, err := s.CommitCursors(t.Context(), shards, []registry.ShardCursors{{
+					_, err = s.CommitCursors(t.Context(), shards, []registry.ShardCursors{{
 						Claim: registry.Claim{Backend: "imapidle", Shard: shard.Of(anna.Context, anna.User, shards), Epoch: 1},
 						Cursors: []registry.SubscriptionCursor{
 							{Subscription: id, Cursor: registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 200}},

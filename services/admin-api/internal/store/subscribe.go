@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -15,78 +16,126 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Subscribe stores a subscription with its registration and user in one
-// transaction. An empty mail store and a nil credential keep what is stored;
-// cursors are only added, an existing one is kept. Unavailable when another call
-// has given the same (user, client, device) another id in the meantime.
-func (s *Store) Subscribe(ctx context.Context, sub registry.Subscription, store string, cred *registry.Credential) error {
+// Subscribe stores a subscription with its registration and user in one transaction,
+// and names what has been sealed for it; what that replaces is noted for erasure.
+// Cursors are only added, an existing one is kept. Unavailable when another call was
+// faster: what this one has found out, or sealed, does not count any more.
+func (s *Store) Subscribe(ctx context.Context, e registry.Enrolment) error {
 	err := s.write(ctx, func(tx *gorm.DB) error {
-		if err := putUser(tx, sub.UserID, store, cred); err != nil {
+		replaced, err := putUser(tx, e)
+		if err != nil {
 			return err
 		}
-		row, err := renewed(tx, sub)
+		row, old, err := renewed(tx, e.Subscription)
 		if err != nil {
 			return err
 		}
 		err = tx.Clauses(clause.OnConflict{DoNothing: true}).
-			Create(&registrationRow{UserKey: sub.Key(), ClientID: sub.Client, CreatedAt: sub.CreatedAt.UnixMicro()}).Error
+			Create(&registrationRow{UserKey: e.Key(), ClientID: e.Client, CreatedAt: e.CreatedAt.UnixMicro()}).Error
 		if err != nil {
 			return fmt.Errorf("storing the registration: %w", err)
 		}
-		return putSubscription(tx, row, sub.Cursors)
+		if err := putSubscription(tx, row, e.Cursors); err != nil {
+			return err
+		}
+		if err := release(tx, e.Sealed); err != nil {
+			return err
+		}
+		return putErasures(tx, append(replaced, old...), time.Now().Add(registry.Lingers).UnixMicro())
 	})
 	if err != nil {
-		return fmt.Errorf("storing a subscription of user %s: %w", sub.UserID, err)
+		return fmt.Errorf("storing a subscription of user %s: %w", e.UserID, err)
 	}
 	return nil
 }
 
-// putUser writes the user's row first: it is the lock of all the user's rows.
-func putUser(tx *gorm.DB, id registry.UserID, store string, cred *registry.Credential) error {
+// putUser stores what an enrolment says of its user, and returns the account of the
+// login that it replaces.
+func putUser(tx *gorm.DB, e registry.Enrolment) (replaced []registry.Erasure, err error) {
+	row, err := lockUser(tx, e.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if row.overtakes(e) {
+		return nil, fault.New(fault.Unavailable, "another call has changed the user's account; try again")
+	}
+	if e.MailStore != "" {
+		row.Store = e.MailStore
+	}
+	if e.Credential != nil {
+		if old := row.credential(); old.Version > 0 && old.Slot != e.Credential.Slot {
+			replaced = append(replaced, registry.Erasure{UserID: e.UserID, Account: registry.MailAccount(old.Slot)})
+		}
+		row = row.with(*e.Credential)
+	}
+	if err := tx.Select("*").Updates(&row).Error; err != nil {
+		return nil, fmt.Errorf("storing the user: %w", err)
+	}
+	return replaced, nil
+}
+
+// lockUser makes the user's row when there is none, and locks it: it is the lock of all
+// the user's rows.
+func lockUser(tx *gorm.DB, id registry.UserID) (userRow, error) {
 	row := userRow{
 		UserKey: id.Key(), ContextID: id.Context, UserID: id.User, Cell: int64(id.Cell()),
-		Store: store, CredentialState: string(registry.CredentialNone), Enabled: true,
-	}
-	columns := []string{"user_key"} // a column has to be written for the row to be locked
-	if store != "" {
-		columns = append(columns, "store")
-	}
-	if cred != nil {
-		row.CredentialState, row.CredentialKind = string(cred.State), string(cred.Kind)
-		row.CredentialReason, row.CredentialVersion = cred.Reason, signed(cred.Version)
-		columns = append(columns, "credential_state", "credential_kind", "credential_reason", "credential_version")
+		CredentialState: string(registry.CredentialNone), Enabled: true,
 	}
 	err := tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "user_key"}},
-		DoUpdates: clause.AssignmentColumns(columns),
+		DoUpdates: clause.AssignmentColumns([]string{"user_key"}), // a column has to be written for the row to be locked
 	}).Create(&row).Error
 	if err != nil {
-		return fmt.Errorf("storing the user: %w", err)
+		return row, fmt.Errorf("locking the user: %w", err)
 	}
-	return nil
+	if err := tx.Where("user_key = ?", row.UserKey).Take(&row).Error; err != nil {
+		return row, fmt.Errorf("reading the user: %w", err)
+	}
+	return row, nil
+}
+
+// overtakes says whether the row has changed since the enrolment began, so that it must
+// not be stored. A new login stands by itself, if it is newer than the stored one;
+// anything else rests on what was found.
+func (r userRow) overtakes(e registry.Enrolment) bool {
+	now, before := r.credential(), e.Before.Credential
+	if e.BringsLogin() {
+		return now.Version >= e.Credential.Version
+	}
+	return r.Store != e.Before.Store || now.State != before.State || now.Slot != before.Slot || now.Version != before.Version
 }
 
 // renewed is the row of the subscription as it is to be stored: a new one as it is,
-// a known one with what only the registry knows.
-func renewed(tx *gorm.DB, sub registry.Subscription) (subscriptionRow, error) {
-	row := newSubscriptionRow(sub)
+// a known one with what only the registry knows; and the accounts that it gives up.
+func renewed(tx *gorm.DB, sub registry.Subscription) (row subscriptionRow, replaced []registry.Erasure, err error) {
+	row = newSubscriptionRow(sub)
 	var old subscriptionRow
-	err := locked(tx).Where("user_key = ? AND client_id = ? AND device_id = ?", sub.Key(), sub.Client, sub.Device).
+	err = locked(tx).Where("user_key = ? AND client_id = ? AND device_id = ?", sub.Key(), sub.Client, sub.Device).
 		Take(&old).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return row, nil
+		return row, nil, nil
 	}
 	if err != nil {
-		return row, fmt.Errorf("reading the subscription of the device: %w", err)
+		return row, nil, fmt.Errorf("reading the subscription of the device: %w", err)
 	}
 	if old.ID != row.ID {
-		return row, fault.New(fault.Unavailable, "another call is subscribing the same device; try again")
+		return row, nil, fault.New(fault.Unavailable, "another call is subscribing the same device; try again")
 	}
-	// Whoever sealed last has its secret in the vault and must win here, too.
-	if old.SecretSlot != row.SecretSlot || old.SecretVersion > row.SecretVersion {
-		return row, fault.New(fault.Unavailable, "another call has changed the signing secret; try again")
+	sealed := old.slot() != row.SecretSlot
+	if old.SecretVersion > row.SecretVersion || sealed && old.SecretVersion == row.SecretVersion {
+		return row, nil, secretChanged()
 	}
-	return renew(old, row), nil
+	for _, e := range old.erasures(sub.UserID) {
+		if e.Account != registry.WebhookAccount(sub.ID, sub.Signing.Slot) {
+			replaced = append(replaced, e)
+		}
+	}
+	return renew(old, row), replaced, nil
+}
+
+// secretChanged refuses a secret that is not the newest.
+func secretChanged() error {
+	return fault.New(fault.Unavailable, "another call has changed the signing secret; try again")
 }
 
 // renew turns a stored row into what a new Subscribe asks for. When something about
@@ -100,7 +149,9 @@ func renew(old, asked subscriptionRow) subscriptionRow {
 		return row
 	}
 	row.WebhookURL, row.Origin, row.Confirmed = asked.WebhookURL, asked.Origin, old.Confirmed && sameURL
-	row.SecretVersion, row.Signature, row.PreviousSecretUntil = asked.SecretVersion, asked.Signature, 0
+	row.Signature, row.SecretVersion = asked.Signature, asked.SecretVersion
+	row.SecretSlot, row.SecretSlotVersion = asked.SecretSlot, asked.SecretSlotVersion
+	row.PreviousSecretUntil, row.PreviousSecretSlot = 0, otherSlot
 	row.Mode = asked.Mode
 	row.Revision++
 	return enabled(row)

@@ -4,6 +4,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type subscriptionRow struct {
 	SecretVersion       int64
 	SecretSlot          int32
 	PreviousSecretUntil int64
+	PreviousSecretSlot  int32 // otherSlot where nobody has rotated, or an earlier release
+	SecretSlotVersion   int64 // the SecretVersion that SecretSlot belongs to
 	Confirmed           bool
 	FailingSince        int64
 	LastError           string
@@ -40,27 +43,75 @@ type subscriptionRow struct {
 
 func (subscriptionRow) TableName() string { return "subscriptions" }
 
+// otherSlot stands for the other one of the slots 0 and 1.
+const otherSlot = -1
+
+// slot is where the signing secret is. An earlier release that seals one while the row
+// names a higher slot than it knows does so in slot 1, and leaves the row at that.
+func (r subscriptionRow) slot() int32 {
+	known := r.SecretSlot == 0 || r.SecretSlot == 1
+	if !known && r.SecretSlotVersion != r.SecretVersion {
+		return 1
+	}
+	return r.SecretSlot
+}
+
+// previousSlot is where the secret before the current one is, or was.
+func (r subscriptionRow) previousSlot() int32 {
+	if r.PreviousSecretSlot != otherSlot {
+		return r.PreviousSecretSlot
+	}
+	return 1 - r.slot()
+}
+
+// slots are where the subscription may have secrets in the vault, in force or not: an
+// earlier release leaves what it has replaced.
+func (r subscriptionRow) slots() []int32 {
+	all := []int32{r.slot(), r.previousSlot(), r.SecretSlot}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(slot int32) bool { return slot < 0 })
+}
+
+// erasures are the accounts of the slots.
+func (r subscriptionRow) erasures(user registry.UserID) []registry.Erasure {
+	var out []registry.Erasure
+	for _, slot := range r.slots() {
+		out = append(out, registry.Erasure{UserID: user, Account: registry.WebhookAccount(r.ID, uint32(slot))})
+	}
+	return out
+}
+
+// with is the row with another secret.
+func (r subscriptionRow) with(s registry.Signing) subscriptionRow {
+	r.Signature, r.SecretVersion, r.SecretSlot = string(s.Scheme), signed(s.Version), int32(s.Slot)
+	r.SecretSlotVersion = r.SecretVersion
+	r.PreviousSecretUntil, r.PreviousSecretSlot = micros(s.PreviousUntil), otherSlot
+	if !s.PreviousUntil.IsZero() {
+		r.PreviousSecretSlot = int32(s.PreviousSlot)
+	}
+	return r
+}
+
 func newSubscriptionRow(s registry.Subscription) subscriptionRow {
-	return subscriptionRow{
+	row := subscriptionRow{
 		ID: s.ID, UserKey: s.Key(), Cell: int64(s.Cell()), ClientID: s.Client, DeviceID: s.Device,
 		Topics: strings.Join(s.Topics, " "), Content: s.Content, Mode: s.Mode, WebhookURL: s.WebhookURL,
 		Origin: s.Endpoint.Origin, Confirmed: s.Endpoint.Confirmed,
 		FailingSince: micros(s.Endpoint.FailingSince), LastError: clip(s.Endpoint.LastError),
-		Signature: string(s.Signing.Scheme), SecretVersion: signed(s.Signing.Version),
-		SecretSlot: int32(s.Signing.Slot), PreviousSecretUntil: micros(s.Signing.PreviousUntil),
 		Replay: signed(s.Replay), Revision: signed(s.Revision),
 		Disabled: s.Disabled.Is, DisabledReason: clip(s.Disabled.Reason), DisabledAt: micros(s.Disabled.At),
 		CreatedAt: s.CreatedAt.UnixMicro(),
 	}
+	return row.with(s.Signing)
 }
 
 func (r subscriptionRow) subscription(user registry.UserID, cursors []registry.Cursor) registry.Subscription {
-	return registry.Subscription{
+	sub := registry.Subscription{
 		ID: r.ID, UserID: user, Client: r.ClientID, Device: r.DeviceID, Topics: strings.Fields(r.Topics),
 		Content: r.Content, Mode: r.Mode, WebhookURL: r.WebhookURL,
 		Signing: registry.Signing{
 			Scheme: registry.Scheme(r.Signature), Version: unsigned(r.SecretVersion),
-			Slot: uint32(r.SecretSlot), PreviousUntil: moment(r.PreviousSecretUntil),
+			Slot: uint32(r.slot()), PreviousUntil: moment(r.PreviousSecretUntil),
 		},
 		Endpoint: registry.Endpoint{
 			Origin: r.Origin, Confirmed: r.Confirmed, FailingSince: moment(r.FailingSince), LastError: r.LastError,
@@ -69,6 +120,10 @@ func (r subscriptionRow) subscription(user registry.UserID, cursors []registry.C
 		Disabled: registry.Disabled{Is: r.Disabled, Reason: r.DisabledReason, At: moment(r.DisabledAt)},
 		Cursors:  cursors, CreatedAt: time.UnixMicro(r.CreatedAt).UTC(),
 	}
+	if r.PreviousSecretUntil != 0 {
+		sub.Signing.PreviousSlot = uint32(r.previousSlot())
+	}
+	return sub
 }
 
 func micros(t time.Time) int64 {

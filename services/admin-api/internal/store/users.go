@@ -108,7 +108,7 @@ func (s *Store) ListRegistrations(
 // refused version, or is suspended already.
 func (s *Store) SuspendCredential(ctx context.Context, id registry.UserID, version uint64, reason string) (bool, error) {
 	done := s.db.WithContext(ctx).Model(&userRow{}).
-		Where("user_key = ? AND credential_state = ? AND credential_version <= ?",
+		Where("user_key = ? AND (credential_state = ? OR "+inSlot+") AND credential_version <= ?",
 			id.Key(), string(registry.CredentialStored), signed(version)).
 		Updates(map[string]any{
 			"credential_state":   string(registry.CredentialSuspended),
