@@ -6,7 +6,6 @@ package edge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -104,24 +103,4 @@ func clip(s string) string {
 		return string(r[:limit])
 	}
 	return s
-}
-
-// touch tells the owners of the user's shard, under the backends of both mail
-// stores when the user has moved, that the registry has changed.
-func (e *Edge) touch(ctx context.Context, user registry.UserID, stores ...string) error {
-	ctx, cancel := unhurried(ctx)
-	defer cancel()
-	var told []string
-	for _, s := range stores {
-		backend := e.Policy.Stores[s]
-		if backend == "" || slices.Contains(told, backend) {
-			continue
-		}
-		if err := e.Cluster.Touch(ctx, backend, registry.ShardOf(user, e.Shards)); err != nil {
-			return fault.Wrap(fault.Unavailable, fmt.Errorf("telling the owner of user %s: %w", user, err),
-				"the change is stored, but the worker could not be told of it; try again")
-		}
-		told = append(told, backend)
-	}
-	return nil
 }

@@ -37,5 +37,6 @@ func (e *Edge) change(
 	if err := fn(sub); err != nil {
 		return err
 	}
-	return e.touch(ctx, sub.UserID, user.Store)
+	e.touch(ctx, sub.UserID, user.Store)
+	return nil
 }

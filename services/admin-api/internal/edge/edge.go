@@ -155,7 +155,8 @@ type Config struct {
 // Edge does the work of PushService and AdminService. It is safe for concurrent use.
 type Edge struct {
 	Config
-	locks locks
+	locks  locks
+	untold untold
 }
 
 // New makes an Edge.

@@ -5,19 +5,11 @@ package edge
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
-
-// slot names a shard of a backend.
-type slot struct {
-	backend string
-	shard   uint32
-}
 
 // Report takes in what endpoints have come to, and returns what became of their
 // subscriptions, in the order of the reports. Owners are told of what was deleted or
@@ -47,10 +39,12 @@ func (e *Edge) Report(ctx context.Context, reports []registry.Report) ([]registr
 			continue
 		}
 		if err := j.depart(ctx, r); err != nil {
-			return nil, errors.Join(err, j.tell(ctx))
+			j.tellAll(ctx)
+			return nil, err
 		}
 	}
-	return j.verdicts, j.tell(ctx)
+	j.tellAll(ctx)
+	return j.verdicts, nil
 }
 
 // judgement is one Report under way.
@@ -103,15 +97,9 @@ func (j *judgement) depart(ctx context.Context, r registry.Report) error {
 	return nil
 }
 
-// tell tells the owners.
-func (j *judgement) tell(ctx context.Context) error {
-	ctx, cancel := unhurried(ctx)
-	defer cancel()
+// tellAll tells the owners.
+func (j *judgement) tellAll(ctx context.Context) {
 	for at := range j.changed {
-		if err := j.Cluster.Touch(ctx, at.backend, at.shard); err != nil {
-			return fault.Wrap(fault.Unavailable, fmt.Errorf("telling the owner of shard %d: %w", at.shard, err),
-				"the reports are stored, but the worker could not be told of it; try again")
-		}
+		j.tell(ctx, at)
 	}
-	return nil
 }

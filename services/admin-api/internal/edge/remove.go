@@ -29,8 +29,9 @@ func (e *Edge) Unregister(ctx context.Context, user registry.UserID, client stri
 	return e.remove(ctx, user, func() (registry.Removed, error) { return e.Store.Unregister(ctx, user, client) })
 }
 
-// remove takes away from the registry, then tells the worker, then the vault. What
-// the vault does not delete now it will delete later: the registry has noted it.
+// remove takes away from the registry, then tells the worker, then the vault. A worker
+// that cannot be told now is told later, and what the vault does not delete now it
+// deletes later: the registry has noted it.
 func (e *Edge) remove(ctx context.Context, user registry.UserID, take func() (registry.Removed, error)) error {
 	unlock, err := e.locks.lock(ctx, user)
 	if err != nil {
@@ -41,9 +42,9 @@ func (e *Edge) remove(ctx context.Context, user registry.UserID, take func() (re
 	if err != nil {
 		return err
 	}
-	told := e.touch(ctx, user, removed.User.Store)
+	e.touch(ctx, user, removed.User.Store)
 	e.erase(ctx, removed.Erasures)
-	return told
+	return nil
 }
 
 // erase deletes credentials from the vault and forgets the notes about them; it says
@@ -66,16 +67,17 @@ func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) bool {
 }
 
 const (
-	eraseInterval = 30 * time.Second
-	eraseBatch    = 100
+	catchUpInterval = 30 * time.Second
+	eraseBatch      = 100
 )
 
-// Run erases what the vault would not delete when it was asked, and forgets
-// departures that count no more, until ctx ends.
+// Run tells the owners that could not be told, erases what the vault would not delete
+// when it was asked, and forgets departures that count no more, until ctx ends.
 func (e *Edge) Run(ctx context.Context) error {
-	tick := time.NewTicker(eraseInterval)
+	tick := time.NewTicker(catchUpInterval)
 	defer tick.Stop()
 	for {
+		e.TellUntold(ctx)
 		if err := e.EraseNoted(ctx); err != nil && ctx.Err() == nil {
 			e.Log.WarnContext(ctx, "erasures not read", "error", err)
 		}

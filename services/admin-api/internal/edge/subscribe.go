@@ -61,9 +61,7 @@ func (e *Edge) Subscribe(ctx context.Context, r Request) (Answer, error) {
 		n.giveUp(ctx, n.sealed...)
 		return Answer{}, err
 	}
-	if err := e.touch(ctx, r.User, n.before.Store, n.after.Store); err != nil {
-		return Answer{}, err
-	}
+	e.touch(ctx, r.User, n.before.Store, n.after.Store)
 	d := decide.Listener(e.Policy, n.after, decide.NotAsked)
 	return Answer{ID: n.sub.ID, Permanent: d.OK(), Reason: d.Reason(), Keys: n.keys}, nil
 }

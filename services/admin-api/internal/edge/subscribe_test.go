@@ -388,16 +388,3 @@ func TestUnsubscribeAndUnregister(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 }
-
-func TestTouchThatFailsIsSaid(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.cluster.err = errors.New("etcd down")
-	_, err := w.Subscribe(t.Context(), request())
-	if fault.KindOf(err) != fault.Unavailable || len(w.store.subs) != 1 {
-		t.Errorf("got %v, stored %v", err, w.store.subs)
-	}
-	if err := w.Unregister(t.Context(), anna, "mobile"); fault.KindOf(err) != fault.Unavailable || len(w.vault.sealed) != 0 {
-		t.Errorf("got %v, vault %v", err, w.vault.sealed)
-	}
-}

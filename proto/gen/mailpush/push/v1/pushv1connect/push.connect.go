@@ -62,7 +62,9 @@ type PushServiceClient interface {
 	// reach, or the mail store refuses the master user, with nothing stored.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
-	// registration, and with the user's last registration listener and credential.
+	// registration, and with the user's last registration listener and credential. As
+	// a rule nothing is pushed after the answer; while the cluster's etcd does not answer
+	// a worker may go on for up to 5 minutes.
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
 	// ListSubscriptions shows a user's subscriptions, without any secret.
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
@@ -151,7 +153,9 @@ type PushServiceHandler interface {
 	// reach, or the mail store refuses the master user, with nothing stored.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
-	// registration, and with the user's last registration listener and credential.
+	// registration, and with the user's last registration listener and credential. As
+	// a rule nothing is pushed after the answer; while the cluster's etcd does not answer
+	// a worker may go on for up to 5 minutes.
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
 	// ListSubscriptions shows a user's subscriptions, without any secret.
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
