@@ -24,7 +24,7 @@ type Epochs interface {
 
 // Mailboxes are the users as workers and the scheduler see them.
 type Mailboxes interface {
-	ListShards(ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, limit int) ([]registry.Mailbox, error)
+	ListShards(ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, size registry.PageSize) ([]registry.Mailbox, bool, error)
 	Groups(ctx context.Context, shards uint32, allow func(client string) bool) ([]registry.Group, error)
 	SuspendCredential(ctx context.Context, user registry.UserID, version uint64, reason string) (bool, error)
 }
@@ -78,8 +78,13 @@ func (s Shards) Open(ctx context.Context, claims []registry.Claim) (refused []re
 	return s.Epochs.OpenEpochs(ctx, claims)
 }
 
-// ShardPage is how many users one page of a listing looks at.
-const ShardPage = 2000
+const (
+	// ShardPage is how many users one page of a listing looks at.
+	ShardPage = 2000
+	// shardPageSubscriptions bounds the page of users that have many: each may come with
+	// a URL of two kilobytes, and an answer between services has 16 MiB.
+	shardPageSubscriptions = 5000
+)
 
 // Page is one page of the mailboxes of some shards.
 type Page struct {
@@ -109,11 +114,12 @@ func (s Shards) List(
 			list = append(list, c.Shard)
 		}
 	}
-	all, err := s.Mailboxes.ListShards(ctx, s.Policy.StoresOf(claims[0].Backend), list, s.Shards, after, ShardPage)
+	size := registry.PageSize{Users: ShardPage, Subscriptions: shardPageSubscriptions}
+	all, more, err := s.Mailboxes.ListShards(ctx, s.Policy.StoresOf(claims[0].Backend), list, s.Shards, after, size)
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{Refused: refused, More: len(all) == ShardPage}
+	page := Page{Refused: refused, More: more}
 	if page.More {
 		last := all[len(all)-1]
 		page.Next = registry.Position{Cell: last.Cell(), Key: last.Key()}

@@ -44,10 +44,10 @@ func (*fakeShards) CommitCursors(context.Context, uint32, []registry.ShardCursor
 }
 
 func (f *fakeShards) ListShards(
-	_ context.Context, _ []string, list []uint32, _ uint32, _ registry.Position, limit int,
-) ([]registry.Mailbox, error) {
+	_ context.Context, _ []string, list []uint32, _ uint32, _ registry.Position, size registry.PageSize,
+) ([]registry.Mailbox, bool, error) {
 	f.asked = list
-	return f.boxes[:min(limit, len(f.boxes))], nil
+	return f.boxes[:min(size.Users, len(f.boxes))], len(f.boxes) >= size.Users, nil
 }
 
 func (f *fakeShards) Groups(context.Context, uint32, func(string) bool) ([]registry.Group, error) {

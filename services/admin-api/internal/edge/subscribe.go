@@ -139,6 +139,9 @@ func (e *Edge) begin(ctx context.Context, r Request) (*enrolment, error) {
 			n.sub.Signing.Slot = freshSlot(s.Signing.Slot, s.Signing.PreviousSlot)
 		}
 	}
+	if n.sub.Signing.Version == 0 && len(subs) >= registry.MaxSubscriptions {
+		return nil, registry.TooMany(r.User)
+	}
 	n.after = n.before
 	if !slices.Contains(n.after.Clients, r.Client) {
 		n.after.Clients = append(slices.Clone(n.before.Clients), r.Client)

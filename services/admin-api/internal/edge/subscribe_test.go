@@ -350,6 +350,31 @@ func TestSubscribeRefusesAndNamesTheField(t *testing.T) {
 	}
 }
 
+func TestSubscribeRefusesOneDeviceTooMany(t *testing.T) {
+	t.Parallel()
+	w, a := subscribed(t, nil)
+	for len(w.store.subs) < registry.MaxSubscriptions {
+		more := w.store.subs[0]
+		more.ID, more.Device = newID(), newID()
+		w.store.subs = append(w.store.subs, more)
+	}
+	r := request()
+	r.Device = "one more"
+	_, err := w.Subscribe(t.Context(), r)
+	if fault.KindOf(err) != fault.Exhausted || !strings.HasPrefix(err.Error(), "deviceId: ") || len(w.vault.sealed) != 2 {
+		t.Errorf("got %v, vault %v", err, w.vault.sealed)
+	}
+	if again, err := w.Subscribe(t.Context(), request()); err != nil || again.ID != a.ID {
+		t.Errorf("a known device: %+v, %v", again, err)
+	}
+	if err := w.Unsubscribe(t.Context(), a.ID, everywhere); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Subscribe(t.Context(), r); err != nil {
+		t.Errorf("in place of another: %v", err)
+	}
+}
+
 func TestUnsubscribeAndUnregister(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

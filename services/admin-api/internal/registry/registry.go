@@ -121,6 +121,16 @@ func (e Enrolment) BringsLogin() bool {
 	return e.Credential != nil && e.Credential.Slot > 0 && e.Credential.Slot != e.Before.Credential.Slot
 }
 
+// MaxSubscriptions is how many subscriptions a user may have. An application that makes
+// up a new device at each start would add to them for ever.
+const MaxSubscriptions = 100
+
+// TooMany refuses one more.
+func TooMany(u UserID) error {
+	return fault.New(fault.Exhausted, "deviceId: user %s has %d subscriptions already; a device keeps its own when it "+
+		"subscribes under the same deviceId, and gives it up by Unsubscribe", u, MaxSubscriptions)
+}
+
 // Owned is a subscription with its user's mail store.
 type Owned struct {
 	Subscription
@@ -233,6 +243,11 @@ type Removed struct {
 	// Erasures are the credentials to delete from the vault; they are also stored,
 	// so that a vault that is down gets rid of them later.
 	Erasures []Erasure
+}
+
+// PageSize bounds a page of the listing of a shard, which holds one user at least.
+type PageSize struct {
+	Users, Subscriptions int
 }
 
 // Position is a place in the listing of a shard.

@@ -115,7 +115,7 @@ func TestDisableAndEnable(t *testing.T) {
 		}
 		listed := func() (ids []string) {
 			t.Helper()
-			boxes := must(s.ListShards(ctx, []string{"demo"}, []uint32{0}, 1, registry.Position{}, 9))(t)
+			boxes := listShards(t, s, []uint32{0}, 1, registry.Position{}, 9)
 			for _, sub := range boxes[0].Subscriptions {
 				ids = append(ids, sub.ID)
 			}

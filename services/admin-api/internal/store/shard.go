@@ -36,30 +36,66 @@ func spans(list []uint32, shards uint32) []span {
 	return out
 }
 
-// ListShards returns up to limit mailboxes of some shards after a position, of
+// ListShards returns a page of the mailboxes of some shards after a position, of
 // users in the given mail stores, with all their cursors and subscriptions but the
-// disabled ones. The number of statements grows with the shards and the limit by
-// steps of hundreds, not with the mailboxes.
+// disabled ones, and whether the listing may go on. The number of statements grows with
+// the shards and the page by steps of hundreds, not with the mailboxes.
 func (s *Store) ListShards(
-	ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, limit int,
-) ([]registry.Mailbox, error) {
+	ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, size registry.PageSize,
+) (page []registry.Mailbox, more bool, err error) {
 	db := s.db.WithContext(ctx)
 	ahead := slices.DeleteFunc(spans(list, shards), func(s span) bool { return s.high <= int64(after.Cell) })
 	var rows []userRow
 	for part := range slices.Chunk(ahead, spansAtOnce) {
-		found, err := usersIn(db, stores, part, after, limit-len(rows))
+		found, err := usersIn(db, stores, part, after, size.Users-len(rows))
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if rows = append(rows, found...); len(rows) == limit {
+		if rows = append(rows, found...); len(rows) == size.Users {
 			break
 		}
 	}
-	users, err := withClients(db, rows)
+	fit, err := fitting(db, rows, size.Subscriptions)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return withSubscriptions(db, users)
+	users, err := withClients(db, rows[:fit])
+	if err != nil {
+		return nil, false, err
+	}
+	page, err = withSubscriptions(db, users)
+	return page, fit < len(rows) || fit == size.Users, err
+}
+
+// fitting is how many of the users, one at least, have no more subscriptions than that.
+func fitting(db *gorm.DB, rows []userRow, most int) (int, error) {
+	at, sum := 0, 0
+	for part := range slices.Chunk(rows, chunk) {
+		keys := make([]string, len(part))
+		for i, r := range part {
+			keys[i] = r.UserKey
+		}
+		var counts []struct {
+			UserKey string
+			Have    int
+		}
+		err := db.Model(&subscriptionRow{}).Select("user_key, COUNT(*) AS have").
+			Where("user_key IN ?", keys).Group("user_key").Find(&counts).Error
+		if err != nil {
+			return 0, fmt.Errorf("counting subscriptions: %w", err)
+		}
+		have := make(map[string]int, len(counts))
+		for _, c := range counts {
+			have[c.UserKey] = c.Have
+		}
+		for i, key := range keys {
+			if sum += have[key]; sum > most {
+				return max(at+i, 1), nil
+			}
+		}
+		at += len(part)
+	}
+	return len(rows), nil
 }
 
 // spansAtOnce bounds one statement; databases plan hundreds of ranges well.

@@ -18,6 +18,49 @@ import (
 
 const shards = 4
 
+// listShards lists a page of users, and checks that it says so when it is full.
+func listShards(
+	t *testing.T, s *Store, list []uint32, of uint32, after registry.Position, users int,
+) []registry.Mailbox {
+	t.Helper()
+	stores := []string{"demo", "more"}
+	page, more, err := s.ListShards(t.Context(), stores, list, of, after, registry.PageSize{Users: users, Subscriptions: 99})
+	if err != nil || more != (len(page) == users) {
+		t.Fatalf("%d of %d users, more: %v, error %v", len(page), users, more, err)
+	}
+	return page
+}
+
+// TestPageOfAShardIsBoundedBySubscriptions also with users that have more than fit.
+func TestPageOfAShardIsBoundedBySubscriptions(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		for i, have := range []int{2, 1, 5, 1, 1, 1} {
+			for n := range have {
+				u := registry.UserID{Context: "1", User: fmt.Sprint(i)}
+				subscribe(t, s, subscription(fmt.Sprintf("sub_%d_%d", i, n), u, "web", fmt.Sprint(n)), nil)
+			}
+		}
+		seen, pages := make(map[registry.UserID]int), 0
+		for after, more := (registry.Position{}), true; more; pages++ {
+			var page []registry.Mailbox
+			var err error
+			page, more, err = s.ListShards(t.Context(), []string{"demo"}, []uint32{0}, 1, after, registry.PageSize{Users: 9, Subscriptions: 3})
+			sum := 0
+			for _, box := range page {
+				seen[box.UserID] += len(box.Subscriptions)
+				sum += len(box.Subscriptions)
+				after = registry.Position{Cell: box.Cell(), Key: box.Key()}
+			}
+			if err != nil || len(page) == 0 || sum > 3 && len(page) > 1 {
+				t.Fatalf("page %d: %d users, %d subscriptions, error %v", pages, len(page), sum, err)
+			}
+		}
+		if len(seen) != 6 || seen[registry.UserID{Context: "1", User: "2"}] != 5 || pages < 4 {
+			t.Errorf("%d pages: %v", pages, seen)
+		}
+	})
+}
+
 func TestListShardHoldsEachUserOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		const users = 60
@@ -37,7 +80,7 @@ func TestListShardHoldsEachUserOnce(t *testing.T) {
 			for at := range n {
 				after := registry.Position{}
 				for {
-					page := must(s.ListShards(t.Context(), []string{"demo", "more"}, []uint32{at}, n, after, 3))(t)
+					page := listShards(t, s, []uint32{at}, n, after, 3)
 					for _, box := range page {
 						seen++
 						if shard.Of(box.Context, box.UserID.User, n) != at || len(box.Subscriptions) != 1 ||
@@ -69,7 +112,7 @@ func TestListShardHoldsEachUserOnce(t *testing.T) {
 		got := 0
 		after := registry.Position{}
 		for {
-			page := must(s.ListShards(t.Context(), []string{"demo"}, even, 1024, after, 4))(t)
+			page := listShards(t, s, even, 1024, after, 4)
 			if got += len(page); len(page) < 4 {
 				break
 			}

@@ -223,6 +223,35 @@ func TestRemoveTakesAwayWhatHasLostItsReason(t *testing.T) {
 	})
 }
 
+func TestUserHasSoManySubscriptionsAtMost(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		rows := make([]subscriptionRow, registry.MaxSubscriptions-2)
+		for i := range rows {
+			id := fmt.Sprintf("sub_%d", i)
+			rows[i] = newSubscriptionRow(subscription(id, anna, "mobile", id))
+		}
+		if err := s.db.CreateInBatches(rows, chunk).Error; err != nil {
+			t.Fatal(err)
+		}
+		// Two replicas fill the last places at once.
+		errs := make(chan error, 4)
+		for i := range cap(errs) {
+			e := enrolment(t, s, subscription(fmt.Sprintf("sub_x%d", i), anna, "mobile", fmt.Sprint(i)), "", nil)
+			go func() { errs <- s.Subscribe(t.Context(), e) }()
+		}
+		refused := 0
+		for range cap(errs) {
+			if err := <-errs; err != nil {
+				refused++
+				wantKind(t, fault.Exhausted, err)
+			}
+		}
+		same(t, "refused", 2, refused)
+		subscribe(t, s, subscription("sub_7", anna, "mobile", "sub_7"), nil)
+		subscribe(t, s, subscription("sub_b", bob, "mobile", ""), nil)
+	})
+}
+
 func TestListsPageInNaturalOrder(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()

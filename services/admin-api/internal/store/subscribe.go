@@ -113,7 +113,7 @@ func renewed(tx *gorm.DB, sub registry.Subscription) (row subscriptionRow, repla
 	err = locked(tx).Where("user_key = ? AND client_id = ? AND device_id = ?", sub.Key(), sub.Client, sub.Device).
 		Take(&old).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return row, nil, nil
+		return row, nil, roomForOne(tx, sub.UserID)
 	}
 	if err != nil {
 		return row, nil, fmt.Errorf("reading the subscription of the device: %w", err)
@@ -131,6 +131,18 @@ func renewed(tx *gorm.DB, sub registry.Subscription) (row subscriptionRow, repla
 		}
 	}
 	return renew(old, row), replaced, nil
+}
+
+// roomForOne refuses one subscription too many. The caller has locked the user.
+func roomForOne(tx *gorm.DB, user registry.UserID) error {
+	var have int64
+	if err := tx.Model(&subscriptionRow{}).Where("user_key = ?", user.Key()).Count(&have).Error; err != nil {
+		return fmt.Errorf("counting the user's subscriptions: %w", err)
+	}
+	if have >= registry.MaxSubscriptions {
+		return registry.TooMany(user)
+	}
+	return nil
 }
 
 // secretChanged refuses a secret that is not the newest.

@@ -92,7 +92,8 @@ type SubscribeRequest struct {
 	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The kind of application, matched against the operator's allowed clients.
 	ClientId string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
-	// Which installation of the client; empty when the client has only one.
+	// Which installation of the client; empty when the client has only one. It must stay
+	// the same from start to start: each new one is another subscription.
 	DeviceId string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// What to be told of. The one topic there is: mail:new.
 	Topics []string `protobuf:"bytes,5,rep,name=topics,proto3" json:"topics,omitempty"`

@@ -59,7 +59,8 @@ type PushServiceClient interface {
 	// Errors: invalid_argument names the field; permission_denied when the client
 	// is not allowed, the token does not cover the context or the login is not the
 	// user's; unavailable when the mail store, the vault or every worker is out of
-	// reach, or the mail store refuses the master user, with nothing stored.
+	// reach, or the mail store refuses the master user, with nothing stored;
+	// resource_exhausted when the user has 100 subscriptions, of which this is none.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
 	// registration, and with the user's last registration listener and credential. As
@@ -150,7 +151,8 @@ type PushServiceHandler interface {
 	// Errors: invalid_argument names the field; permission_denied when the client
 	// is not allowed, the token does not cover the context or the login is not the
 	// user's; unavailable when the mail store, the vault or every worker is out of
-	// reach, or the mail store refuses the master user, with nothing stored.
+	// reach, or the mail store refuses the master user, with nothing stored;
+	// resource_exhausted when the user has 100 subscriptions, of which this is none.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
 	// registration, and with the user's last registration listener and credential. As
