@@ -152,7 +152,8 @@ func (w *fakeWorld) OpenEpoch(_ context.Context, claims []deliver.Claim) ([]deli
 	return slices.DeleteFunc(claims, func(claim deliver.Claim) bool { return !slices.Contains(w.refuse, claim) }), nil
 }
 
-// Fetch answers from a mailbox in which every UID below next is there.
+// Fetch answers from a mailbox in which every UID below next is there, as it is then: a
+// listener shows no end older than the last one it has shown.
 func (w *fakeWorld) Fetch(user listen.User, from uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,12 +161,14 @@ func (w *fakeWorld) Fetch(user listen.User, from uint32) {
 	if w.slow[w.store(user)] {
 		return
 	}
-	batch := listen.Batch{User: user, Box: w.box(user), From: from, Upto: w.next[user] - 1}
-	for uid := from; uid < w.next[user]; uid++ {
-		batch.Mails = append(batch.Mails, listen.Mail{UID: uid, ReceivedAt: time.Now()})
-	}
 	go func() {
 		<-time.After(time.Millisecond)
+		w.mu.Lock()
+		batch := listen.Batch{User: user, Box: w.box(user), From: from, Upto: w.next[user] - 1}
+		for uid := from; uid < w.next[user]; uid++ {
+			batch.Mails = append(batch.Mails, listen.Mail{UID: uid, ReceivedAt: time.Now()})
+		}
+		w.mu.Unlock()
 		w.loop.Fetched(batch)
 	}()
 }
