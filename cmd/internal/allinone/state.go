@@ -14,21 +14,55 @@ import (
 )
 
 // keep returns the text kept in dir under name, making it on first use. fresh
-// tells whether it was made just now.
+// tells whether it was made just now. No text is ever empty: an empty password would
+// open what it is to close.
 func keep(dir, name string, create func() string) (value string, fresh bool, err error) {
 	path := filepath.Join(dir, name)
 	text, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(text)), false, nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		value = create()
+		if err := writeDurably(path, value+"\n"); err != nil {
+			return "", false, fmt.Errorf("keeping a secret: %w", err)
+		}
+		return value, true, nil
+	case err != nil:
 		return "", false, fmt.Errorf("reading a secret: %w", err)
 	}
-	value = create()
-	if err := os.WriteFile(path, []byte(value+"\n"), 0o600); err != nil {
-		return "", false, fmt.Errorf("keeping a secret: %w", err)
+	if value = strings.TrimSpace(string(text)); value == "" {
+		return "", false, fmt.Errorf("reading a secret: %s is empty; restore it, or remove it and a new one is made", path)
 	}
-	return value, true, nil
+	return value, false, nil
+}
+
+// writeDurably writes a file that only its owner can read, whole or not at all: what
+// is sealed under a passphrase reaches the disk, so the passphrase must do so first,
+// and a full disk must not leave half of it.
+func writeDurably(path, text string) error {
+	next := path + ".new"
+	if err := writeSynced(next, text); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func writeSynced(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
 }
 
 // Keep returns the text kept in dir under name, making dir and the text on first
