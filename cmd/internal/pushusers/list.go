@@ -45,13 +45,15 @@ func (a *app) listPushUsers(ctx context.Context, contextID string) error {
 // writeRunning prints the table of the original: only what is running.
 func (a *app) writeRunning(users []*adminv1.PushUser) {
 	var rows [][]string
-	suspended := 0
+	suspended, unknown := 0, 0
 	for _, user := range users {
 		switch {
 		case isRunning(user.GetState()):
 			rows = append(rows, []string{user.GetContextId(), user.GetUserId(), strconv.FormatBool(user.GetPermanent())})
 		case user.GetState() == mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
 			suspended++
+		default:
+			unknown++
 		}
 	}
 	if len(rows) == 0 {
@@ -65,6 +67,13 @@ func (a *app) writeRunning(users []*adminv1.PushUser) {
 		fmt.Fprintln(a.stderr, "1 listener is suspended; --output wide shows why")
 	default:
 		fmt.Fprintf(a.stderr, "%d listeners are suspended; --output wide shows why\n", suspended)
+	}
+	switch unknown {
+	case 0:
+	case 1:
+		fmt.Fprintln(a.stderr, "1 listener is unknown: a worker did not answer; --output wide shows which")
+	default:
+		fmt.Fprintf(a.stderr, "%d listeners are unknown: a worker did not answer; --output wide shows which\n", unknown)
 	}
 }
 

@@ -9,8 +9,9 @@ const about = `pushusers lists and unregisters the push users of a mailpush clus
 
 Without a mode, or with --list, it prints the running listeners of the whole cluster.
 A listener that is connecting, idle, polling or backing off counts as running; one
-that is suspended, because its mail store refused the password, appears only in the
-wide and JSON output.
+that is suspended, because its mail store refused the password, or unknown, because
+its worker did not answer, appears only in the wide and JSON output; standard error
+says how many there are.
 
 The administrator's password is better kept out of the command line, where every user
 of this machine can read it in the process list: put it into a file and name the file
