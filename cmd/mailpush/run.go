@@ -38,7 +38,7 @@ Ctrl-C or SIGTERM stops it in order.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s := demoSettings()
-			if err := config.Load(s, config.Source{Env: os.Environ(), Set: set}); err != nil {
+			if _, err := config.Load(s, config.Source{Env: os.Environ(), Set: set}); err != nil {
 				return err
 			}
 			return run(cmd.Context(), cmd.OutOrStdout(), stageOptions{

@@ -4,14 +4,15 @@
 // Package config fills a struct from one YAML file, the environment and
 // key=value flags, in that order. Invariant: nothing is passed over in silence. An
 // unknown key is an error with its line and the nearest known key, a value that
-// does not fit is an error with its key.
+// does not fit, or is not there where only text may be empty, is an error with its key.
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -29,106 +30,85 @@ type Source struct {
 	Set  []string // key=value, from flags
 }
 
+// Given tells where each setting that was given comes from, by its key: a file and
+// line, the name of a variable, or a flag.
+type Given map[string]string
+
 // Load fills target, a pointer to a struct with yaml tags, over the values it
 // already has. All errors of the file are reported at once.
-func Load(target any, source Source) error {
-	if err := fromYAML(target, source.Name, source.YAML); err != nil {
-		return err
+func Load(target any, source Source) (Given, error) {
+	given, leaves := Given{}, Leaves(target)
+	if err := fromYAML(target, source, leaves, given); err != nil {
+		return nil, err
 	}
-	leaves := Leaves(target)
-	if err := fromEnv(leaves, source.Env); err != nil {
-		return err
+	if err := fromEnv(leaves, source.Env, given); err != nil {
+		return nil, err
 	}
-	return fromFlags(leaves, source.Set)
+	if err := fromFlags(leaves, source.Set, given); err != nil {
+		return nil, err
+	}
+	return given, nil
 }
 
-func fromYAML(target any, name string, text []byte) error {
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
+func fromYAML(target any, source Source, leaves []Leaf, given Given) error {
+	root, err := parse(source.YAML)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", source.Name, err)
 	}
-	if len(document.Content) == 0 {
-		return nil
-	}
-	root := document.Content[0]
-	if errs := unknownKeys(root, reflect.TypeOf(target).Elem(), ""); len(errs) > 0 {
-		for i := range errs {
-			errs[i] = fmt.Errorf("%s:%w", name, errs[i])
+	if found := check(root, reflect.TypeOf(target).Elem(), ""); len(found) > 0 {
+		errs := make([]error, len(found))
+		for i, f := range found {
+			errs[i] = fmt.Errorf("%s:%d: %w", source.Name, f.line, f.err)
 		}
 		return errors.Join(errs...)
 	}
 	if err := root.Decode(target); err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
+		return fmt.Errorf("reading %s: %w", source.Name, err)
+	}
+	for _, leaf := range leaves {
+		if node := lookup(root, leaf.Key); node != nil {
+			given[leaf.Key] = fmt.Sprintf("%s:%d", source.Name, node.Line)
+		}
 	}
 	return nil
 }
 
-// unknownKeys walks a mapping beside the type it is meant for.
-func unknownKeys(node *yaml.Node, typ reflect.Type, path string) []error {
-	for typ.Kind() == reflect.Pointer {
-		typ = typ.Elem()
+// parse reads the one document of a text, null when there is none. A further one is
+// an error: whoever wrote it expects it to count.
+func parse(text []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document, further yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, nil
+	case err != nil:
+		return nil, err
 	}
-	var errs []error
-	switch {
-	case node.Kind == yaml.AliasNode:
-		return unknownKeys(node.Alias, typ, path)
-	case typ.Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
-		fields := fieldsOf(typ)
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			key, value := node.Content[i], node.Content[i+1]
-			field, known := fields[key.Value]
-			if !known {
-				errs = append(errs, unknownKey(key, fields, path))
-				continue
+	switch err := decoder.Decode(&further); {
+	case err == nil:
+		return nil, fmt.Errorf("line %d: a second document begins here; want one", further.Line)
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	}
+	return document.Content[0], nil
+}
+
+// lookup finds what a mapping says of a key with dots, nil when that is nothing.
+func lookup(node *yaml.Node, key string) *yaml.Node {
+	for name := range strings.SplitSeq(key, ".") {
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
+		}
+		at := -1
+		for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				at = i + 1
 			}
-			errs = append(errs, unknownKeys(value, field.Type, join(path, key.Value))...)
 		}
-	case typ.Kind() == reflect.Map && node.Kind == yaml.MappingNode:
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			errs = append(errs, unknownKeys(node.Content[i+1], typ.Elem(), join(path, node.Content[i].Value))...)
+		if at < 0 {
+			return nil
 		}
-	case typ.Kind() == reflect.Slice && node.Kind == yaml.SequenceNode:
-		for i, item := range node.Content {
-			errs = append(errs, unknownKeys(item, typ.Elem(), fmt.Sprintf("%s[%d]", path, i))...)
-		}
+		node = node.Content[at]
 	}
-	return errs
-}
-
-func unknownKey(key *yaml.Node, fields map[string]reflect.StructField, path string) error {
-	known := make([]string, 0, len(fields))
-	for name := range fields {
-		known = append(known, name)
-	}
-	slices.Sort(known)
-	full := join(path, key.Value)
-	if near := nearest(key.Value, known); near != "" {
-		return fmt.Errorf("%d: unknown key %q; did you mean %q?", key.Line, full, join(path, near))
-	}
-	return fmt.Errorf("%d: unknown key %q; known here: %s", key.Line, full, strings.Join(known, ", "))
-}
-
-func fieldsOf(typ reflect.Type) map[string]reflect.StructField {
-	fields := make(map[string]reflect.StructField, typ.NumField())
-	for field := range typ.Fields() {
-		if name := yamlName(field); name != "" {
-			fields[name] = field
-		}
-	}
-	return fields
-}
-
-func yamlName(field reflect.StructField) string {
-	name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
-	if name == "-" {
-		return ""
-	}
-	return name
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
+	return node
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // Leaf is one setting with a fixed key, i.e. not below a map.
@@ -66,7 +64,7 @@ func envName(key string) string {
 	return out.String()
 }
 
-func fromEnv(leaves []Leaf, environ []string) error {
+func fromEnv(leaves []Leaf, environ []string, given Given) error {
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		at := slices.IndexFunc(leaves, func(l Leaf) bool { return l.Env == name })
@@ -78,11 +76,12 @@ func fromEnv(leaves []Leaf, environ []string) error {
 		if err := leaves[at].set(value); err != nil {
 			return fmt.Errorf("reading %s from the environment: %w", name, err)
 		}
+		given[leaves[at].Key] = name
 	}
 	return nil
 }
 
-func fromFlags(leaves []Leaf, pairs []string) error {
+func fromFlags(leaves []Leaf, pairs []string, given Given) error {
 	for _, pair := range pairs {
 		key, value, found := strings.Cut(pair, "=")
 		if !found {
@@ -95,6 +94,7 @@ func fromFlags(leaves []Leaf, pairs []string) error {
 		if err := leaves[at].set(value); err != nil {
 			return fmt.Errorf("--set %s: %w", key, err)
 		}
+		given[key] = "--set " + key
 	}
 	return nil
 }
@@ -121,7 +121,14 @@ func (l Leaf) set(text string) error {
 		return nil
 	}
 	fresh := reflect.New(l.Value.Type())
-	if err := yaml.Unmarshal([]byte(text), fresh.Interface()); err != nil {
+	node, err := parse([]byte(text))
+	if err == nil {
+		if found := check(node, l.Value.Type(), l.Key); len(found) > 0 {
+			return found[0].err
+		}
+		err = node.Decode(fresh.Interface())
+	}
+	if err != nil {
 		return fmt.Errorf("%q does not fit: want %s", text, kindName(l.Value.Type()))
 	}
 	l.Value.Set(fresh.Elem())
@@ -135,9 +142,9 @@ func kindName(typ reflect.Type) string {
 	case typ.Kind() == reflect.Bool:
 		return "true or false"
 	case typ.Kind() == reflect.Slice:
-		return "a list like [a, b]"
+		return "a list like [a, b] or []"
 	case typ.Kind() == reflect.Map:
-		return "a mapping like {name: {...}}"
+		return "a mapping like {name: {...}} or {}"
 	default:
 		return "a number"
 	}

@@ -19,6 +19,13 @@ import (
 // Load reads the file at path, the environment and key=value flags over the
 // defaults. An empty path means no file.
 func Load(path string, environ, set []string) (*Settings, error) {
+	s := Default()
+	_, err := s.LoadOver(path, environ, set)
+	return s, err
+}
+
+// LoadOver is Load over the settings at hand, and tells which were given.
+func (s *Settings) LoadOver(path string, environ, set []string) (config.Given, error) {
 	source := config.Source{Name: path, Env: environ, Set: set}
 	if path != "" {
 		text, err := os.ReadFile(path)
@@ -27,11 +34,7 @@ func Load(path string, environ, set []string) (*Settings, error) {
 		}
 		source.YAML = text
 	}
-	s := Default()
-	if err := config.Load(s, source); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return config.Load(s, source)
 }
 
 // Secret returns a secret given in place or, when file is set, the file's first
