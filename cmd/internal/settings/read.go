@@ -34,7 +34,24 @@ func (s *Settings) LoadOver(path string, environ, set []string) (config.Given, e
 		}
 		source.YAML = text
 	}
-	return config.Load(s, source)
+	given, err := config.Load(s, source)
+	if err != nil {
+		return nil, err
+	}
+	return given, errors.Join(
+		either(given, "admin.database", s.Admin.Database, s.Admin.DatabaseFile),
+		either(given, "vault.database", s.Vault.Database, s.Vault.DatabaseFile),
+	)
+}
+
+// either refuses a secret that is given both in place and as a file. One that is
+// there by default gives way to the file.
+func either(given config.Given, key string, inline secret.String, file string) error {
+	where, inPlace := given[key]
+	if !inPlace || inline.IsZero() || file == "" {
+		return nil
+	}
+	return fmt.Errorf("%s (%s) and %sFile (%s) are both given; want one", key, where, key, given[key+"File"])
 }
 
 // Secret returns a secret given in place or, when file is set, the file's first

@@ -133,6 +133,22 @@ func TestMasterLoginsThatKeepUsersApart(t *testing.T) {
 	}
 }
 
+// A file with the database's URL wins over the default place, and over nothing else.
+func TestDatabaseIsGivenOnce(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"admin.database", "vault.database"} {
+		_, err := settings.Load("", []string{"MAILPUSH_" + strings.ToUpper(strings.Replace(key, ".", "_", 1)) + "_FILE=/file"}, []string{key + "=sqlite:///place"})
+		if err == nil || !strings.Contains(err.Error(), key+" (") || !strings.Contains(err.Error(), key+"File (MAILPUSH_") {
+			t.Errorf("%s twice: %v", key, err)
+		}
+		for _, set := range [][]string{{key + "File=/file"}, {key + "=", key + "File=/file"}, {key + "=sqlite:///place", key + "File="}} {
+			if _, err := settings.Load("", nil, set); err != nil {
+				t.Errorf("%v: %v", set, err)
+			}
+		}
+	}
+}
+
 func TestSecretComesFromTheFirstLineOfItsFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "passcrypt")

@@ -107,7 +107,6 @@ func (s *Settings) validateAdmin(p *problems) {
 	p.address("admin.listen", a.Listen)
 	p.address("admin.internalListen", a.InternalListen)
 	p.address("admin.opsListen", a.OpsListen)
-	p.either("admin.database", !a.Database.IsZero(), a.DatabaseFile)
 	if (a.TLS.CertFile == "") != (a.TLS.KeyFile == "") {
 		p.add("admin.tls", "certFile and keyFile go together")
 	}
@@ -181,7 +180,6 @@ func (s *Settings) validatePasswordSource(p *problems) {
 func (s *Settings) validateVault(p *problems) {
 	p.address("vault.listen", s.Vault.Listen)
 	p.address("vault.opsListen", s.Vault.OpsListen)
-	p.either("vault.database", !s.Vault.Database.IsZero(), s.Vault.DatabaseFile)
 	s.validatePasswordSource(p)
 	c := s.Push.CredStorage
 	p.either("push.credstorage.passcrypt", !c.Passcrypt.IsZero(), c.PasscryptFile)
@@ -239,7 +237,7 @@ func (p *problems) address(key, address string) {
 
 // either refuses a secret that is given both in place and as a file.
 func (p *problems) either(key string, inline bool, file string) {
-	if inline && file != "" && !strings.HasSuffix(key, "database") {
+	if inline && file != "" {
 		p.add(key, "is given in place and as %sFile; want one", key)
 	}
 }
