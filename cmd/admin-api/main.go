@@ -16,5 +16,5 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(program.Main(identity.Admin, adminwire.Build, version, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(program.Main(identity.Admin, adminwire.Build, version, os.Args[1:], os.Stdout, os.Stderr, adminwire.Check))
 }

@@ -47,8 +47,12 @@ type options struct {
 	set     list
 }
 
-// Main runs the named service as this process and returns its exit code.
-func Main(name string, build wire.Builder, version string, args []string, stdout, stderr io.Writer) int {
+// Check tells what is wrong with settings that only a service itself can judge.
+type Check func(*settings.Settings) error
+
+// Main runs the named service as this process and returns its exit code. The checks
+// are part of validating its settings.
+func Main(name string, build wire.Builder, version string, args []string, stdout, stderr io.Writer, checks ...Check) int { //nolint:revive // only admin-api brings a seventh
 	var o options
 	flags := flagSet(name, &o, stderr)
 	switch err := flags.Parse(args); {
@@ -66,6 +70,9 @@ func Main(name string, build wire.Builder, version string, args []string, stdout
 	s, err := settings.Load(o.config, os.Environ(), o.set)
 	if err == nil {
 		err = s.Validate(name)
+		for _, check := range checks {
+			err = errors.Join(err, check(s))
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)

@@ -15,6 +15,7 @@ import (
 	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
+	"mailpush.internal/cmd/internal/wire/adminwire"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/service"
 )
@@ -32,6 +33,7 @@ func TestFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	const example = "../../../deployments/config/mailpush.yaml"
+	checks := map[string][]program.Check{identity.Admin: {adminwire.Check}}
 	for _, c := range []struct {
 		name    string
 		service string
@@ -50,12 +52,18 @@ func TestFlags(t *testing.T) {
 		{"check vault", identity.Vault, []string{"--config", example, "--check"}, 0, "credential-vault: the configuration is valid"},
 		{"check scheduler", identity.Scheduler, []string{"--config", example, "--check"}, 0, "scheduler: the configuration is valid"},
 		{"check worker", identity.Worker, []string{"--config", example, "--check"}, 0, "listener-worker: the configuration is valid"},
+		{"check a hash", identity.Admin, []string{"--config", example, "--check", "--set", "admin.administrators=[{name: a, passwordHash: $argon2id$}]"},
+			1, "admin.administrators[0]: passwordHash: not an Argon2id hash"},
+		{"check a token", identity.Admin, []string{"--config", example, "--check", "--set", "admin.applications=[{name: a, contexts: ['*'], tokenHash: " + strings.Repeat("x", 64) + "}]"},
+			1, "admin.applications[0]: tokenHash: not the hexadecimal"},
+		{"check names", identity.Admin, []string{"--config", example, "--check", "--set", "admin.administrators=[{name: a}, {name: a}]"},
+			1, `admin.administrators[1]: the name "a" is given twice`},
 		{"no certificates", identity.Worker, []string{"--set", "identity.dir=" + dir}, 1, "reading the authority's certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			code := program.Main(c.service, unbuilt, "v1.2.3", c.args, &out, &out)
+			code := program.Main(c.service, unbuilt, "v1.2.3", c.args, &out, &out, checks[c.service]...)
 			if code != c.code || !strings.Contains(out.String(), c.want) {
 				t.Errorf("exit code %d, want %d; output lacks %q:\n%s", code, c.code, c.want, &out)
 			}

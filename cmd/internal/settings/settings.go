@@ -4,7 +4,7 @@
 // Package settings is the one configuration file of a mailpush cluster. Every
 // service reads the same file and takes its part. Invariant: Default is safe and
 // complete but for addresses of mail stores and secrets, and a Settings that
-// passes Validate for a service is enough to build it.
+// passes Validate for a service, and the service's own check, is enough to build it.
 package settings
 
 import (

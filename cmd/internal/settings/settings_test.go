@@ -12,6 +12,7 @@ import (
 
 	"mailpush.internal/cmd/internal/config"
 	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/cmd/internal/wire/adminwire"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/secret"
 )
@@ -34,6 +35,9 @@ func TestExamplesAreValid(t *testing.T) {
 			if err := s.Validate(service); err != nil {
 				t.Errorf("%s for %s: %v", file, service, err)
 			}
+		}
+		if err := adminwire.Check(s); err != nil {
+			t.Errorf("%s: %v", file, err)
 		}
 	}
 }

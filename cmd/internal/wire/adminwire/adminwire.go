@@ -7,6 +7,7 @@ package adminwire
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -51,6 +52,23 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	}
 	built.Service, err = adminapi.New(config, rt)
 	return built, err
+}
+
+// Check tells which callers in the settings admin-api would refuse to start with, by
+// their keys. It shows no hash.
+func Check(s *settings.Settings) error {
+	var errs []error
+	for i, a := range s.Admin.Administrators {
+		if err := adminapi.CheckPasswordHash(a.PasswordHash); err != nil {
+			errs = append(errs, fmt.Errorf("admin.administrators[%d]: passwordHash: %w; mailpush hash-password makes one", i, err))
+		}
+	}
+	for i, a := range s.Admin.Applications {
+		if err := adminapi.CheckTokenHash(a.TokenHash); err != nil {
+			errs = append(errs, fmt.Errorf("admin.applications[%d]: tokenHash: %w; mailpush new-token makes one", i, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func adminConfig(s *settings.Settings) (adminapi.Config, error) {
