@@ -34,7 +34,7 @@ type Config struct {
 	RegistryAddrs, VaultAddrs []string
 	// Backends are the backends the worker is capable of; empty means imapidle.
 	Backends []string
-	// Capacity is how many listeners the worker is built to carry; 0 means 10,000.
+	// Capacity is how many listeners the worker is built to carry, at least 1.
 	Capacity uint32
 	// Zone is the failure zone the worker runs in; may be empty.
 	Zone string
@@ -55,9 +55,8 @@ type Config struct {
 }
 
 const (
-	defaultBackend  = "imapidle"
-	defaultCapacity = 10_000
-	retryOpen       = time.Second
+	defaultBackend = "imapidle"
+	retryOpen      = time.Second
 )
 
 // Service is a worker.
@@ -74,6 +73,8 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 		return nil, fault.Field("registry", "no address is configured")
 	case len(cfg.VaultAddrs) == 0:
 		return nil, fault.Field("vault", "no address is configured")
+	case cfg.Capacity == 0:
+		return nil, fault.Field("capacity", "must be at least 1")
 	}
 	if len(cfg.Backends) == 0 {
 		cfg.Backends = []string{defaultBackend}
@@ -83,7 +84,6 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 			return nil, fault.Field("backends", "%q is not known; this version has %s", backend, defaultBackend)
 		}
 	}
-	cfg.Capacity = cmp.Or(cfg.Capacity, defaultCapacity)
 	cfg.Advertise = cmp.Or(cfg.Advertise, cfg.Listener.Addr().String())
 	return &Service{cfg: cfg, rt: rt, ready: make(chan *owner.Owner, 1)}, nil
 }

@@ -142,7 +142,7 @@ func (w *world) startWorker() (address string, stop func()) {
 	w.metrics = prometheus.NewRegistry()
 	s, err := worker.New(worker.Config{
 		Listener: listener, Cluster: w.config, RegistryAddrs: []string{w.registryA}, VaultAddrs: []string{w.vaultA},
-		Instance: "test", AllowHTTPWebhooks: true, AllowPrivateWebhooks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Capacity: 100, Instance: "test", AllowHTTPWebhooks: true, AllowPrivateWebhooks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}, service.Runtime{Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics, Identity: id, Version: "test"})
 	if err != nil {
 		w.t.Fatal(err)
