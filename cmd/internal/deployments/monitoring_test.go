@@ -15,6 +15,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
+	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
+	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
 )
 
 // alertFile is a file of alerts as Prometheus reads it.
@@ -52,6 +56,9 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("%s is of severity %q", a.Alert, severity)
 			}
 			checkMetrics(t, a.Alert, a.Expr, exported, used)
+			if a.Alert == "MailpushDatabaseFails" {
+				checkProcedures(t, a)
+			}
 		}
 	}
 	for _, metric := range []string{
@@ -61,6 +68,27 @@ func TestAlerts(t *testing.T) {
 	} {
 		if !used[metric] {
 			t.Errorf("no alert looks at %s", metric)
+		}
+	}
+}
+
+// checkProcedures expects an alert to look at all procedures of the registry, and at no
+// public one: Subscribe is unavailable as well when one mail store cannot be reached.
+func checkProcedures(t *testing.T, a alert) {
+	t.Helper()
+	found := regexp.MustCompile(`mailpush_admin_rpc_total\{procedure=~"([^"]+)"`).FindStringSubmatch(a.Expr)
+	if found == nil {
+		t.Fatalf("%s looks at every procedure: %s", a.Alert, a.Expr)
+	}
+	procedures := regexp.MustCompile("^(?:" + found[1] + ")$") // as Prometheus anchors it
+	for procedure, want := range map[string]bool{
+		registryv1connect.RegistryServiceCommitCursorsProcedure: true,
+		registryv1connect.RegistryServiceShardLoadsProcedure:    true,
+		pushv1connect.PushServiceSubscribeProcedure:             false,
+		adminv1connect.AdminServiceListPushUsersProcedure:       false,
+	} {
+		if procedures.MatchString(procedure) != want {
+			t.Errorf("%s looks at %s: %v, want %v", a.Alert, procedure, !want, want)
 		}
 	}
 }
