@@ -6,8 +6,10 @@ package deployments
 import (
 	"maps"
 	"net"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +76,29 @@ func TestCompose(t *testing.T) {
 	for _, service := range identity.Services() {
 		if running[service] == 0 {
 			t.Errorf("%s is not in compose.yaml", service)
+		}
+	}
+}
+
+// PostgreSQL makes the databases with secrets that it has been given.
+func TestComposeDatabases(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(directory, "compose")
+	postgres := decodeYAML[composeFile](t, filepath.Join(folder, "compose.yaml"))[0].Services["postgres"]
+	if !slices.Contains(postgres.Volumes, "./databases.sql:/docker-entrypoint-initdb.d/databases.sql:ro") {
+		t.Error("nobody runs databases.sql")
+	}
+	script, err := os.ReadFile(filepath.Join(folder, "databases.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("/run/secrets/[a-z-]+").FindAllString(string(script), -1)
+	if len(named) != 2 {
+		t.Errorf("databases.sql reads %v, want the passwords of two roles", named)
+	}
+	for _, file := range named {
+		if !slices.ContainsFunc(postgres.Secrets, func(s composeSecret) bool { return s.Target == file }) {
+			t.Errorf("databases.sql reads %s, which is none of PostgreSQL's secrets", file)
 		}
 	}
 }

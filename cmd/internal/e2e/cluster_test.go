@@ -6,11 +6,14 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -112,7 +115,8 @@ func (d *deployment) writeFiles(t *testing.T, etcd string) {
 	d.config = d.write(t, "mailpush.yaml", config.String())
 }
 
-// writeDatabases starts one PostgreSQL with a database for each service that has one.
+// writeDatabases starts one PostgreSQL, in which the script of deployments/compose
+// makes a database and a role for each service that has one.
 func (d *deployment) writeDatabases(t *testing.T) {
 	t.Helper()
 	postgres, err := sqltest.NewPostgres("")
@@ -124,13 +128,63 @@ func (d *deployment) writeDatabases(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, file := range []string{"registry-database", "vault-database"} {
-		dsn, _, err := postgres.NewDatabase(t.Context())
+	superuser, _, err := postgres.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join("..", "..", "..", "deployments", "compose", "databases.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn, err := url.Parse(superuser.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"registry", "vault"} {
+		password := rand.Text()
+		d.write(t, name+"-password", password+"\n")
+		dsn.User, dsn.Path = url.UserPassword(name, password), "/"+name
+		d.write(t, name+"-database", dsn.String()+"\n")
+	}
+	file := d.write(t, "databases.sql", strings.ReplaceAll(string(script), "/run/secrets/", d.dir+"/"))
+	if out, err := psql(t, superuser.Reveal(), "-v", "ON_ERROR_STOP=1", "-f", file); err != nil {
+		t.Fatalf("making the databases: %v\n%s", err, out)
+	}
+	d.expectOwnDatabases(t)
+}
+
+// expectOwnDatabases expects that neither role can look into another's database.
+func (d *deployment) expectOwnDatabases(t *testing.T) {
+	t.Helper()
+	for name, others := range map[string][]string{"registry": {"vault", "postgres"}, "vault": {"registry", "postgres"}} {
+		dsn, err := url.Parse(d.read(t, name+"-database"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.write(t, file, dsn.Reveal()+"\n")
+		for _, other := range others {
+			dsn.Path = "/" + other
+			if out, err := psql(t, dsn.String(), "-c", "SELECT 1"); err == nil || !strings.Contains(out, "permission denied for database") {
+				t.Errorf("the role %s in the database %s: %v\n%s", name, other, err, out)
+			}
+		}
 	}
+}
+
+// psql runs PostgreSQL's own client.
+func psql(t *testing.T, dsn string, args ...string) (string, error) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "psql", append([]string{"--no-psqlrc", "-At", "-d", dsn}, args...)...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// read returns the one line of a file that write has written.
+func (d *deployment) read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
 }
 
 func (d *deployment) write(t *testing.T, name, text string) string {

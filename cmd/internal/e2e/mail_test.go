@@ -5,10 +5,8 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -167,18 +165,11 @@ func (d *deployment) unregister(t *testing.T) {
 // query asks one of the databases with PostgreSQL's own client.
 func (d *deployment) query(t *testing.T, file, sql string) string {
 	t.Helper()
-	dsn, err := os.ReadFile(d.dir + "/" + file)
+	out, err := psql(t, d.read(t, file), "-c", sql)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("asking %s: %v\n%s", file, err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), "psql", "--no-psqlrc", "-At", "-c", sql, strings.TrimSpace(string(dsn))).Output()
-	if err != nil {
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			err = fmt.Errorf("%w: %s", err, exit.Stderr)
-		}
-		t.Fatalf("asking %s: %v", file, err)
-	}
-	return strings.TrimSpace(string(out))
+	return out
 }
 
 // expectNoSecrets looks for the mail password and the signing secret where they
@@ -190,11 +181,7 @@ func (d *deployment) expectNoSecrets(t *testing.T, webhookSecret string) {
 		logs[p.name] = p.log.String()
 	}
 	for _, file := range []string{"vault-database", "registry-database"} {
-		dsn, err := os.ReadFile(d.dir + "/" + file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		dump, err := exec.CommandContext(t.Context(), "pg_dump", "--inserts", strings.TrimSpace(string(dsn))).Output()
+		dump, err := exec.CommandContext(t.Context(), "pg_dump", "--inserts", d.read(t, file)).Output()
 		if err != nil {
 			t.Fatalf("dumping %s: %v", file, err)
 		}
