@@ -19,6 +19,7 @@ import (
 
 	"mailpush.internal/cmd/internal/allinone"
 	"mailpush.internal/cmd/internal/pushusers"
+	"mailpush.internal/cmd/internal/settings"
 )
 
 // demoTimeout bounds the whole demo once it is built; it takes about two seconds.
@@ -52,7 +53,7 @@ func demo(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	started := time.Now()
 	run, stop := context.WithCancel(ctx)
 	defer stop()
-	s := demoSettings()
+	s := settings.Embedded()
 	s.AnyPort()
 	on, err := newStage(run, stageOptions{
 		dir:             dir,

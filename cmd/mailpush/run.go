@@ -9,58 +9,143 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mailpush.internal/cmd/internal/allinone"
-	"mailpush.internal/cmd/internal/config"
+	"mailpush.internal/cmd/internal/settings"
 )
 
-func runCommand() *cobra.Command {
-	var dir, mailAddress, receiverAddress string
-	var set []string
-	command := &cobra.Command{
-		Use:   "run",
-		Short: "Run everything in one process, with a data directory that survives restarts",
-		Long: `Run an embedded etcd and the four services on SQLite, with a demo mail store and a
-demo webhook receiver that prints each push, and user 249@1 subscribed. What
-mailpush knows is kept in the data directory: registrations, sealed credentials,
-cursors, certificates, the administrator's password. Only the demo mail store is in
-memory: after a restart its mailbox is a new one, and the webhook is told so by one
-mailbox:reset.
+// The flags that only make sense for the demo.
+const (
+	demoMailFlag    = "demo-mail"
+	demoWebhookFlag = "demo-webhook"
+)
 
-Ctrl-C or SIGTERM stops it in order.`,
-		Example: `  mailpush run
-  mailpush run --data /var/lib/mailpush --set admin.listen=127.0.0.1:9080
-  MAILPUSH_ADMIN_PASSWORD=$(cat data/admin-password) pushusers`,
-		Args: cobra.NoArgs,
+const aboutRun = `Run an embedded etcd and the four services on SQLite in one process. What mailpush
+knows is kept in the data directory: registrations, sealed credentials, cursors,
+certificates, the administrator's password.
+
+With a mail store in its settings it serves the mailboxes of that store. The settings
+are those of the services, from the same strict YAML file, the environment and --set,
+flags winning over the environment and both over the file. Where they are silent,
+users' passwords are sealed and kept (push.credstorage.enabled and .rdb are true),
+permanent listeners are on (imapidle.supportsPermanentListeners), the passphrase is
+made at the first start, and so is an administrator, admin, when none is named. The
+rest is as "mailpush settings" shows it; webhooks must be https and public.
+
+A file to begin with:
+
+  mail:
+    stores:
+      main:
+        address: imap.example.com:993
+
+What one process decides by itself is refused when it is given: cluster.etcd,
+identity, the databases, and the addresses under which services find each other
+(admin.internalAddress, vault.address, scheduler.address, worker.advertise).
+
+Without a mail store it is a demo: it brings a mail store, a webhook receiver that
+prints each push, and user 249@1 subscribed; webhooks may be plain http and on loopback.
+The demo's mail store is in memory: after a restart its mailbox is a new one, and the
+webhook is told so by one mailbox:reset.
+
+Back up the data directory as a whole, and keep it to yourself: the sealed passwords
+and the passphrase that opens them are both in it, unless push.credstorage.passcryptFile
+puts the passphrase elsewhere.
+
+Ctrl-C or SIGTERM stops it in order.`
+
+const runExamples = `  mailpush run
+  mailpush run --config mailpush.yaml --check
+  mailpush run --config mailpush.yaml --data /var/lib/mailpush
+  mailpush run --set 'mail.stores={main: {address: imap.example.com:993}}'
+  MAILPUSH_ADMIN_PASSWORD=$(cat data/admin-password) pushusers`
+
+func runCommand() *cobra.Command {
+	var o stageOptions
+	var file string
+	var set []string
+	var check bool
+	command := &cobra.Command{
+		Use:     "run",
+		Short:   "Run everything in one process, with a data directory that survives restarts",
+		Long:    aboutRun,
+		Example: runExamples,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s := demoSettings()
-			if _, err := config.Load(s, config.Source{Env: os.Environ(), Set: set}); err != nil {
+			var err error
+			if o.settings, err = runSettings(file, os.Environ(), set); err != nil {
 				return err
 			}
-			return run(cmd.Context(), cmd.OutOrStdout(), stageOptions{
-				dir: dir, settings: s, log: s.Log.Logger(), mailAddress: mailAddress, receiverAddress: receiverAddress,
-			})
+			for _, flag := range []string{demoMailFlag, demoWebhookFlag} {
+				if cmd.Flags().Changed(flag) && !isDemo(o.settings) {
+					return fmt.Errorf("--%s goes with the demo, and mail.stores is configured", flag)
+				}
+			}
+			if err := checkRun(o); err != nil {
+				return err
+			}
+			if check {
+				explainRun(cmd.OutOrStdout(), o.settings)
+				fmt.Fprintln(cmd.OutOrStdout(), "mailpush run: the configuration is valid")
+				return nil
+			}
+			o.log = o.settings.Log.Logger()
+			return run(cmd.Context(), cmd.OutOrStdout(), o)
 		},
 	}
-	command.Flags().StringVar(&dir, "data", "data", "the data directory")
-	command.Flags().StringVar(&mailAddress, "demo-mail", "127.0.0.1:8143", "address of the demo mail store")
-	command.Flags().StringVar(&receiverAddress, "demo-webhook", "127.0.0.1:8190", "address of the demo webhook receiver")
-	command.Flags().StringArrayVar(&set, "set", nil, "one setting as KEY=VALUE, e.g. push.allowedClients=[a,b]")
+	command.Flags().StringVar(&file, "config", "", "YAML file with the settings")
+	command.Flags().BoolVar(&check, "check", false, "validate the configuration, explain it and exit")
+	command.Flags().StringVar(&o.dir, "data", "data", "the data directory")
+	command.Flags().StringVar(&o.mailAddress, demoMailFlag, "127.0.0.1:8143", "address of the demo mail store")
+	command.Flags().StringVar(&o.receiverAddress, demoWebhookFlag, "127.0.0.1:8190", "address of the demo webhook receiver")
+	command.Flags().StringArrayVar(&set, "set", nil, "one setting as KEY=VALUE, e.g. push.allowedClients=[a,b]; may be repeated")
 	return command
 }
 
-func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
-	var err error
-	if o.password, err = allinone.Keep(o.dir, "demo-mail-password", randomWord); err != nil {
-		return err
-	}
-	webhookSecret, err := allinone.Keep(o.dir, "demo-webhook-secret", newWebhookSecret)
+// runSettings reads the settings. Those of the demo are more open than those that
+// real mailboxes are served with, so which it is must be known first.
+func runSettings(file string, environ, set []string) (*settings.Settings, error) {
+	s := settings.Single()
+	given, err := s.LoadOver(file, environ, set)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if err := allinone.Refuse(given); err != nil {
+		return nil, err
+	}
+	if !isDemo(s) {
+		return s, nil
+	}
+	if where, ok := given["admin.administrators"]; ok {
+		return nil, fmt.Errorf("%s: admin.administrators goes with mail.stores: the demo has an administrator of its own", where)
+	}
+	s = settings.Embedded()
+	_, err = s.LoadOver(file, environ, set)
+	return s, err
+}
+
+// checkRun tells what is wrong with the settings before anything is made.
+func checkRun(o stageOptions) error {
+	s := *o.settings
+	if isDemo(&s) {
+		s.Mail.Stores = demoStores(o.mailAddress)
+	}
+	return allinone.Check(&s)
+}
+
+func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
+	var webhookSecret string
+	demo := isDemo(o.settings)
+	if demo {
+		var err error
+		if o.password, err = allinone.Keep(o.dir, demoMailFile, randomWord); err != nil {
+			return err
+		}
+		if webhookSecret, err = allinone.Keep(o.dir, "demo-webhook-secret", newWebhookSecret); err != nil {
+			return err
+		}
 	}
 	// Its own context: the stage must stop when a later step fails, too.
 	staged, stop := context.WithCancel(ctx)
@@ -69,21 +154,27 @@ func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := on.subscribe(ctx, webhookSecret); err != nil {
-		stop()
-		return errors.Join(err, on.close())
+	if demo {
+		_, err = on.subscribe(ctx, webhookSecret)
 	}
-	on.greet(stdout, o.dir)
-	err = on.showPushes(ctx, stdout, webhookSecret)
+	if err == nil {
+		on.greet(stdout, o.dir)
+		err = on.showPushes(ctx, stdout, webhookSecret)
+	}
 	stop()
 	return errors.Join(err, on.close())
 }
 
-// showPushes prints each push until ctx ends; only an end by itself is an error.
+// showPushes prints each push to the demo's receiver until ctx ends; only an end by
+// itself is an error.
 func (s *stage) showPushes(ctx context.Context, stdout io.Writer, webhookSecret string) error {
+	var pushes <-chan push
+	if s.receiver != nil {
+		pushes = s.receiver.pushes
+	}
 	for {
 		select {
-		case got := <-s.receiver.pushes:
+		case got := <-pushes:
 			if err := errors.Join(verify(got, webhookSecret), showPush(stdout, got)); err != nil {
 				fmt.Fprintln(stdout, err)
 			}
@@ -95,31 +186,3 @@ func (s *stage) showPushes(ctx context.Context, stdout io.Writer, webhookSecret 
 		}
 	}
 }
-
-func (s *stage) greet(stdout io.Writer, dir string) {
-	effective := s.node.Settings()
-	password := "as generated at the first start, in " + filepath.Join(dir, allinone.AdminPasswordName)
-	if s.node.AdminPasswordFresh {
-		password = s.node.AdminPassword.Reveal() + "  (generated once, kept in " + filepath.Join(dir, allinone.AdminPasswordName) + ")"
-	}
-	lines := []string{
-		"mailpush is running; Ctrl-C stops it.",
-		"  public API             " + s.api.url,
-		"  admin user             " + allinone.AdminName,
-		"  admin password         " + password,
-		"  health and metrics     http://" + effective.Admin.OpsListen + " (admin-api), http://" + effective.Vault.OpsListen +
-			" (vault), http://" + effective.Scheduler.OpsListen + " (scheduler), http://" + effective.Worker.OpsListen + " (worker)",
-		"  demo mail store        imap://" + s.mail.Addr() + ", user " + demoLogin + ", password in " + filepath.Join(dir, "demo-mail-password"),
-		"  demo webhook receiver  " + s.receiver.url,
-		"  subscribed             " + demoUser + "@" + demoContext,
-		"",
-		"Deliver a mail, and see its push here:",
-		"  curl -sS --user \"" + demoLogin + ":$(cat " + filepath.Join(dir, "demo-mail-password") + ")\" -H 'From: zoe@example.org' -H 'Subject: Hello' -F '=Hi' imap://" + s.mail.Addr() + "/INBOX",
-		"List the push users:",
-		"  bin/pushusers --adminuser " + allinone.AdminName + " --adminpass-file " + filepath.Join(dir, allinone.AdminPasswordName) +
-			" --port " + portOf(effective.Admin.Listen),
-	}
-	fmt.Fprintln(stdout, strings.Join(lines, "\n"))
-}
-
-func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }

@@ -30,12 +30,13 @@ const (
 // readyTimeout bounds the start of everything; it takes about a second.
 const readyTimeout = 60 * time.Second
 
-// stage is a running mailpush with a demo mail store and a demo webhook receiver.
+// stage is a running mailpush, with a demo mail store and a demo webhook receiver when
+// the settings have no mail store.
 type stage struct {
 	node     *allinone.Node
-	mail     *imaptest.Server
+	mail     *imaptest.Server // nil without the demo
 	password string
-	receiver *receiver
+	receiver *receiver // nil without the demo
 	api      api
 	ended    chan error // the node's Run
 }
@@ -66,6 +67,25 @@ func newStage(ctx context.Context, o stageOptions) (*stage, error) {
 
 func (s *stage) start(ctx context.Context, o stageOptions) error {
 	var err error
+	if isDemo(o.settings) {
+		if err := s.startDemo(ctx, o); err != nil {
+			return err
+		}
+	}
+	s.node, err = allinone.New(ctx, allinone.Options{Dir: o.dir, Settings: o.settings, Log: o.log, Version: version})
+	if err != nil {
+		return err
+	}
+	s.api = api{url: publicURL(s.node.Settings()), password: s.node.AdminPassword}
+	go func() { s.ended <- s.node.Run(ctx) }()
+	return nil
+}
+
+// isDemo tells whether there is no mailbox to listen to but that of a demo.
+func isDemo(s *settings.Settings) bool { return len(s.Mail.Stores) == 0 }
+
+func (s *stage) startDemo(ctx context.Context, o stageOptions) error {
+	var err error
 	if s.mail, err = imaptest.NewServer(imaptest.Options{Address: o.mailAddress, Protection: imaptest.Plain}); err != nil {
 		return fmt.Errorf("starting the demo mail store: %w", err)
 	}
@@ -75,16 +95,19 @@ func (s *stage) start(ctx context.Context, o stageOptions) error {
 	if s.receiver, err = newReceiver(ctx, o.receiverAddress); err != nil {
 		return err
 	}
-	o.settings.Mail.Stores = map[string]settings.Store{
-		demoStore: {Address: s.mail.Addr(), TLS: settings.TLSNone},
-	}
-	s.node, err = allinone.New(ctx, allinone.Options{Dir: o.dir, Settings: o.settings, Log: o.log, Version: version})
-	if err != nil {
-		return err
-	}
-	s.api = api{url: "http://" + s.node.Settings().Admin.Listen, password: s.node.AdminPassword}
-	go func() { s.ended <- s.node.Run(ctx) }()
+	o.settings.Mail.Stores = demoStores(s.mail.Addr())
 	return nil
+}
+
+func demoStores(address string) map[string]settings.Store {
+	return map[string]settings.Store{demoStore: {Address: address, TLS: settings.TLSNone}}
+}
+
+func publicURL(s *settings.Settings) string {
+	if s.Admin.TLS.CertFile != "" {
+		return "https://" + s.Admin.Listen
+	}
+	return "http://" + s.Admin.Listen
 }
 
 // awaitReady asks again and again until every service can do its work.
@@ -123,13 +146,6 @@ func (s *stage) closeDemo() {
 	if s.mail != nil {
 		_ = s.mail.Close() // it is in memory: nothing can be lost
 	}
-}
-
-// demoSettings are the embedded defaults, with a log that a person reads.
-func demoSettings() *settings.Settings {
-	s := settings.Embedded()
-	s.Log.Format = "text"
-	return s
 }
 
 func randomWord() string {

@@ -31,8 +31,8 @@ import (
 	adminapi "mailpush.internal/services/admin-api"
 )
 
-// The administrator the all-in-one process makes for itself, and the file in its
-// directory that keeps the password.
+// The administrator the all-in-one process makes for itself where the settings name
+// none, and the file in its directory that keeps the password.
 const (
 	AdminName         = "admin"
 	AdminPasswordName = "admin-password"
@@ -56,8 +56,8 @@ type Node struct {
 	built    []wire.Built
 	runtimes []service.Runtime
 
-	// AdminPassword is the password of AdminName; AdminPasswordFresh tells whether
-	// it was made by this start.
+	// AdminPassword is the password of AdminName, empty when the settings name
+	// administrators; AdminPasswordFresh tells whether it was made by this start.
 	AdminPassword      secret.String
 	AdminPasswordFresh bool
 }
@@ -106,19 +106,28 @@ func (n *Node) secrets(dir string) error {
 		}
 		storage.Passcrypt = secret.New(passphrase)
 	}
+	if len(n.settings.Admin.Administrators) > 0 {
+		return nil
+	}
 	password, fresh, err := keep(dir, AdminPasswordName, newSecret)
 	if err != nil {
 		return err
 	}
 	n.AdminPassword, n.AdminPasswordFresh = secret.New(password), fresh
-	n.settings.Admin.Administrators = append(n.settings.Admin.Administrators,
-		settings.Account{Name: AdminName, PasswordHash: adminapi.HashPassword(n.AdminPassword)})
+	n.settings.Admin.Administrators = administrator(n.AdminPassword)
 	return nil
+}
+
+func administrator(password secret.String) []settings.Account {
+	return []settings.Account{{Name: AdminName, PasswordHash: adminapi.HashPassword(password)}}
 }
 
 // services binds every address first, so that each service knows where the others
 // will be, and then builds them.
 func (n *Node) services(ctx context.Context, dir string) error {
+	if err := validate(n.settings, n.names()); err != nil {
+		return err
+	}
 	authority, err := identity.OpenAuthority(filepath.Join(dir, "tls"), n.settings.Cluster.Name)
 	if err != nil {
 		return err
@@ -137,9 +146,6 @@ func (n *Node) services(ctx context.Context, dir string) error {
 }
 
 func (n *Node) service(ctx context.Context, name string, authority *identity.Authority, bound []net.Listener) error {
-	if err := n.settings.Validate(name); err != nil {
-		return err
-	}
 	id, err := authority.Issue(name)
 	if err != nil {
 		return err
@@ -167,14 +173,18 @@ func builders() map[string]wire.Builder {
 	}
 }
 
-// names are the services to run, each after those it leans on. The scheduler comes
-// last, and stops first: it need not look for another worker when all end.
+// order are all services, each after those it leans on. The scheduler comes last, and
+// stops first: it need not look for another worker when all end.
+func order() []string {
+	return []string{identity.Vault, identity.Admin, identity.Worker, identity.Scheduler}
+}
+
+// names are the services to run.
 func (n *Node) names() []string {
-	order := []string{identity.Vault, identity.Admin, identity.Worker, identity.Scheduler}
 	if len(n.options.Services) == 0 {
-		return order
+		return order()
 	}
-	return slices.DeleteFunc(order, func(name string) bool { return !slices.Contains(n.options.Services, name) })
+	return slices.DeleteFunc(order(), func(name string) bool { return !slices.Contains(n.options.Services, name) })
 }
 
 // bind binds the addresses in the settings and writes the real ones back. Those of

@@ -18,9 +18,7 @@ import (
 // Explain writes what the settings mean for the named service, for --check: the
 // consequences a reader of the file would want to know, no secrets.
 func (s *Settings) Explain(w io.Writer, service string) {
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%-14s %s\n", name, fmt.Sprintf(format, args...))
-	}
+	line := lines(w)
 	line("cluster", "%s, %d shards per backend, lease %s, etcd %s below %s",
 		s.Cluster.Name, s.Cluster.Shards, s.Cluster.LeaseTTL, strings.Join(s.Cluster.Etcd.Endpoints, " "), s.Cluster.Etcd.Prefix)
 	switch service {
@@ -34,8 +32,7 @@ func (s *Settings) Explain(w io.Writer, service string) {
 		line("registry", "asked at %s", strings.Join(s.AdminAddresses(), ", "))
 	case identity.Worker:
 		line("listens", "%s, known to others as %s, health and metrics on %s", s.Worker.Listen, s.WorkerAdvertise(), s.Worker.OpsListen)
-		line("capacity", "%d listeners, backends %s", s.Worker.Capacity, strings.Join(s.Worker.Backends, ", "))
-		line("webhooks", "%s", s.webhookWords())
+		s.explainWorker(line)
 	}
 	for _, file := range s.identityFiles(service) {
 		if _, err := os.Stat(file); err != nil {
@@ -44,7 +41,29 @@ func (s *Settings) Explain(w io.Writer, service string) {
 	}
 }
 
-func (s *Settings) explainAdmin(line func(name, format string, args ...any)) {
+// ExplainSingle is Explain for a whole mailpush in one process.
+func (s *Settings) ExplainSingle(w io.Writer) {
+	line := lines(w)
+	line("cluster", "%s, %d shards, in this process alone", s.Cluster.Name, s.Cluster.Shards)
+	s.explainAdmin(line)
+	s.explainWorker(line)
+}
+
+// liner writes one line of an explanation.
+type liner func(name, format string, args ...any)
+
+func lines(w io.Writer) liner {
+	return func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+}
+
+func (s *Settings) explainWorker(line liner) {
+	line("capacity", "%d listeners, backends %s", s.Worker.Capacity, strings.Join(s.Worker.Backends, ", "))
+	line("webhooks", "%s", s.webhookWords())
+}
+
+func (s *Settings) explainAdmin(line liner) {
 	line("listens", "%s for clients, %s for services, health and metrics on %s", s.Admin.Listen, s.Admin.InternalListen, s.Admin.OpsListen)
 	clients := "every client"
 	if len(s.Push.AllowedClients) > 0 {

@@ -193,16 +193,24 @@ func Default() *Settings {
 	}
 }
 
-// Embedded returns the settings of a mailpush in one process, for demonstrations,
-// tests and measurements: users' passwords sealed and kept, permanent listeners on,
-// webhooks on plain HTTP and on loopback allowed.
-func Embedded() *Settings {
+// Single returns the settings of a mailpush in one process on one machine, where the
+// file is silent: users' passwords sealed and kept, permanent listeners on, a log that
+// a person reads.
+func Single() *Settings {
 	s := Default()
 	s.Push.CredStorage.Enabled = true
 	s.Push.CredStorage.RDB = true
+	s.IMAPIdle.SupportsPermanentListeners = true
+	s.Log.Format = "text"
+	return s
+}
+
+// Embedded returns Single for demonstrations, tests and measurements: webhooks on
+// plain HTTP and on loopback are allowed.
+func Embedded() *Settings {
+	s := Single()
 	s.Push.Webhook.AllowHTTP = true
 	s.Push.Webhook.AllowPrivate = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
-	s.IMAPIdle.SupportsPermanentListeners = true
 	return s
 }
 

@@ -39,28 +39,34 @@ var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
 // problems collects what is wrong, each with its key.
 type problems struct{ errs []error }
 
+// add adds a problem, once: what several services need is looked at for each.
 func (p *problems) add(key, format string, args ...any) {
-	p.errs = append(p.errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	err := fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...))
+	if !slices.ContainsFunc(p.errs, func(known error) bool { return known.Error() == err.Error() }) {
+		p.errs = append(p.errs, err)
+	}
 }
 
-// Validate tells everything that keeps the named service from being built, but for
+// Validate tells everything that keeps the named services from being built, but for
 // what the service alone can judge, such as the hashes of admin-api's callers. It
 // opens no file and no connection.
-func (s *Settings) Validate(service string) error {
+func (s *Settings) Validate(services ...string) error {
 	p := new(problems)
 	s.validateCluster(p)
-	switch service {
-	case identity.Admin:
-		s.validateAdmin(p)
-		s.validateMail(p)
-	case identity.Vault:
-		s.validateVault(p)
-	case identity.Scheduler:
-		p.address("scheduler.listen", s.Scheduler.Listen)
-		p.address("scheduler.opsListen", s.Scheduler.OpsListen)
-	case identity.Worker:
-		s.validateWorker(p)
-		s.validateWebhook(p)
+	for _, service := range services {
+		switch service {
+		case identity.Admin:
+			s.validateAdmin(p)
+			s.validateMail(p)
+		case identity.Vault:
+			s.validateVault(p)
+		case identity.Scheduler:
+			p.address("scheduler.listen", s.Scheduler.Listen)
+			p.address("scheduler.opsListen", s.Scheduler.OpsListen)
+		case identity.Worker:
+			s.validateWorker(p)
+			s.validateWebhook(p)
+		}
 	}
 	return errors.Join(p.errs...)
 }
