@@ -21,6 +21,7 @@ func (p *Peer) Answer(tag, command, args string) {
 			p.Line()
 		}
 	case "EXAMINE", "SELECT":
+		p.told = next
 		p.Send(fmt.Sprintf("* %d EXISTS\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n", count, validity, next))
 	case "STATUS":
 		p.Send(fmt.Sprintf("* STATUS INBOX (UIDNEXT %d UIDVALIDITY %d UNSEEN %d)\r\n", next, validity, count))
@@ -35,12 +36,28 @@ func (p *Peer) Answer(tag, command, args string) {
 		p.Send("* BYE bye\r\n" + tag + " OK done\r\n")
 		p.Close()
 		return
-	case "NOOP", "LOGIN":
+	case "NOOP":
+		p.tellNews()
+	case "LOGIN":
 	default:
 		p.Send(tag + " BAD unknown command\r\n")
 		return
 	}
 	p.Send(tag + " OK done\r\n")
+}
+
+// tell tells how many mails there are.
+func (p *Peer) tell() {
+	_, next, count := p.Server.Folder.ends()
+	p.told = next
+	p.Send(fmt.Sprintf("* %d EXISTS\r\n", count))
+}
+
+// tellNews tells of the mails that the connection does not see yet.
+func (p *Peer) tellNews() {
+	if _, next, _ := p.Server.Folder.ends(); p.Server.script.Views && next != p.told {
+		p.tell()
+	}
 }
 
 // Idle tells of announced mails until DONE comes; it returns false when the
@@ -50,11 +67,12 @@ func (p *Peer) Idle() bool {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		for word := p.Server.Folder.word(); ; word = p.Server.Folder.word() {
+		word := p.Server.Folder.word()
+		for p.tellNews(); ; {
 			select {
 			case <-word:
-				_, _, count := p.Server.Folder.ends()
-				p.Send(fmt.Sprintf("* %d EXISTS\r\n", count))
+				word = p.Server.Folder.word()
+				p.tell()
 			case <-ended:
 				return
 			}
@@ -78,6 +96,9 @@ func (p *Peer) uid(args string) {
 			upto = from
 			break
 		}
+	}
+	if p.Server.script.Views {
+		upto = min(upto, p.told-1)
 	}
 	uids, seq := p.Server.Folder.between(from, upto)
 	if strings.EqualFold(words[0], "SEARCH") {

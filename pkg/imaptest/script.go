@@ -23,6 +23,9 @@ type Script struct {
 	Accept func(p *Peer)
 	// On replaces the answer to a command, by its upper-case name; UID FETCH is "UID".
 	On map[string]func(p *Peer, tag, args string)
+	// Views has each connection see only the mails it was told of, by EXAMINE, EXISTS
+	// in IDLE, or NOOP. STATUS counts them all.
+	Views bool
 	// TLS protects connections from the first byte.
 	TLS *tls.Config
 }
@@ -169,6 +172,7 @@ type Peer struct {
 	lines *bufio.Reader
 	done  chan struct{}
 	write sync.Mutex
+	told  uint32 // UIDNEXT when the connection was last told of mails
 }
 
 // Send writes text as it is; what cannot be sent is forgotten.

@@ -30,23 +30,48 @@ func (c *conn) Fetch(from, upto uint32) ([]listener.Mail, uint32, error) {
 	if err := c.endIdle()(); err != nil {
 		return nil, 0, c.wire.classify(err)
 	}
-	if upto-from >= maxMails {
-		first, last, failure := c.firstOf(from, min(upto, from+searchWindow-1))
-		if failure != nil {
-			return nil, 0, failure
-		}
-		if first == 0 { // nothing but expunged mails
-			c.rest()
-			return nil, last, nil
-		}
-		from, upto = first, last
+	mails, last, failure := c.read(from, upto)
+	if next := beyond(mails, from); failure == nil && next <= last {
+		var more []listener.Mail
+		more, last, failure = c.readTail(next, last)
+		mails = append(mails, more...)
 	}
-	mails, failure := c.envelopes(from, upto)
 	if failure != nil {
 		return nil, 0, failure
 	}
 	c.rest()
-	return mails, upto, nil
+	return mails, last, nil
+}
+
+// beyond is the first UID from one on that is above all mails.
+func beyond(mails []listener.Mail, from uint32) uint32 {
+	if len(mails) == 0 {
+		return from
+	}
+	return mails[len(mails)-1].UID + 1
+}
+
+// readTail reads the end of a range once more. STATUS may count mails that this session
+// was not told of (RFC 9051 section 6.3.11), which some mail stores do not show it: NOOP
+// has them announced. What is missing after that is no more.
+func (c *conn) readTail(from, upto uint32) ([]listener.Mail, uint32, *listener.Failure) {
+	if failure := c.noop(func() error { return nil }); failure != nil {
+		return nil, 0, failure
+	}
+	return c.read(from, upto)
+}
+
+// read reads a range, or its first mails and how far they reach.
+func (c *conn) read(from, upto uint32) ([]listener.Mail, uint32, *listener.Failure) {
+	if upto-from >= maxMails {
+		first, last, failure := c.firstOf(from, min(upto, from+searchWindow-1))
+		if failure != nil || first == 0 { // a failure, or nothing but expunged mails
+			return nil, last, failure
+		}
+		from, upto = first, last
+	}
+	mails, failure := c.envelopes(from, upto)
+	return mails, upto, failure
 }
 
 // firstOf finds the first maxMails mails in a range wider than that: UIDs have
