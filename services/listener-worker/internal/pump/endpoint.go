@@ -22,12 +22,12 @@ type span struct {
 	end         uint32 // the lowest end of the folder seen since
 }
 
-// sendReset sends a reset. One for a folder whose end went back carries the cursor that
-// it fell behind, which tells it from others under the same UIDVALIDITY.
+// sendReset sends a reset. One for a folder whose end went back, or came back, carries
+// the cursor of then, which tells it from others under the same UIDVALIDITY.
 func (p *Pump) sendReset() []Effect {
 	batch := Batch{Kind: Reset, UIDValidity: p.target.UIDValidity, Upto: p.target.UID}
 	if p.target.UIDValidity == p.cursor.UIDValidity {
-		batch.From = p.cursor.UID
+		batch.From = max(p.cursor.UID, 1) // zero is for a new UIDVALIDITY
 	}
 	return p.send(batch)
 }
@@ -157,6 +157,11 @@ func (p *Pump) pass() Effect {
 		return commit
 	}
 	rewind := p.target.UIDValidity == p.cursor.UIDValidity
+	if rewind {
+		p.high = max(p.high, p.cursor.UID)
+	} else {
+		p.high = 0
+	}
 	p.reset = false
 	p.cursor.UIDValidity = p.target.UIDValidity
 	commit := p.move(p.target.UID, 0)

@@ -23,6 +23,9 @@ func (p *Pump) observe(head Head) []Effect {
 	if !p.pending() {
 		p.noticed = head.Noticed
 	}
+	if lost || end.UID < p.head {
+		p.low = end.UID
+	}
 	p.judge(lost, end)
 	p.forget(end.UID)
 	if end.UIDValidity == p.sending.uidValidity {
@@ -41,21 +44,44 @@ func (p *Pump) observe(head Head) []Effect {
 // announced then; one reset tells the client to look for itself.
 func (p *Pump) judge(lost bool, end Cursor) {
 	switch {
+	case p.returned(end): // what is above the old cursor is new
+		p.owe(Cursor{end.UIDValidity, p.high})
 	case !lost && p.reset && p.target.UIDValidity == p.cursor.UIDValidity:
 		// The end is above the cursor again: a slip of the server, or that many new
-		// mails. The reset is for both; what comes after the cursor is new.
-		p.aimAt(p.cursor)
+		// mails. The reset is for both; what comes after the cursor is new, unless the
+		// end was above the old one meanwhile.
+		p.aimAt(Cursor{end.UIDValidity, max(p.cursor.UID, min(p.target.UID, end.UID))})
 	case !lost && p.reset: // the UIDVALIDITY has come back
 		p.reset = false
 		p.unpin()
 	case !lost:
 	case !p.reset || end.UIDValidity != p.target.UIDValidity:
-		p.reset, p.bad = true, 0
-		p.unpin()
-		p.aimAt(end)
+		p.owe(end)
 	case end.UID < p.target.UID:
 		p.aimAt(end)
 	}
+}
+
+// returned tells whether an end above the old cursor shows the mails of before the
+// folder's end went back, which were announced then: a mail store that has answered for
+// the wrong folder, or with an old state of it, and is well again. So it is taken when
+// more UIDs come at once than came since; else that many mails have come anew.
+func (p *Pump) returned(end Cursor) bool {
+	if end.UIDValidity != p.cursor.UIDValidity || p.cursor.UID >= p.high || end.UID < p.high {
+		return false
+	}
+	known := p.reset && p.target == Cursor{end.UIDValidity, p.high}
+	grown := p.base().UIDValidity == end.UIDValidity && 2*uint64(p.head) > uint64(p.high)+uint64(p.low)
+	return known || !grown
+}
+
+// owe has a reset announced, which takes the cursor to end.
+func (p *Pump) owe(end Cursor) {
+	if !p.reset || end.UIDValidity != p.target.UIDValidity {
+		p.reset, p.bad = true, 0
+		p.unpin()
+	}
+	p.aimAt(end)
 }
 
 // aimAt has a reset take the cursor to end.

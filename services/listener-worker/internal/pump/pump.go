@@ -43,6 +43,9 @@ type Pump struct {
 	reset  bool
 	target Cursor
 
+	high uint32 // the cursor before the folder's end went back, under the same UIDVALIDITY
+	low  uint32 // what the end went back to last
+
 	sending  span   // what is in flight, or was last
 	pinned   uint32 // the end of a range that must be tried again as it was; zero: none
 	tries    int    // of that range, or of the reset, in vain

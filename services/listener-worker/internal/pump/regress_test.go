@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"mailpush.internal/services/listener-worker/internal/pump"
 )
 
@@ -71,6 +73,48 @@ func TestFolderWhoseEndWentBack(t *testing.T) {
 			{0, head(11), nil},
 			{0, answer(pump.OK), effects(rewound(10), pump.Done{})},
 		},
+		"and came back after it was told": {
+			{0, head(6), effects(pump.Ready{})},
+			{0, pump.Turn{}, effects(reset(10, 5))},
+			{0, answer(pump.OK), effects(rewound(5), pump.Done{})},
+			{time.Second, head(13), effects(pump.Ready{})},
+			{time.Second, pump.Turn{}, effects(reset(5, 10))},
+			{time.Second, head(14), nil},
+			{time.Second, answer(pump.OK), effects(rewound(10), pump.Done{}, wait(3*time.Second))},
+			{3 * time.Second, pump.Tick{}, effects(pump.Ready{})},
+			{3 * time.Second, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(3*time.Second+patience))},
+		},
+		"to nothing, and came back": {
+			{0, head(1), effects(pump.Ready{})},
+			{0, pump.Turn{}, effects(reset(10, 0))},
+			{0, answer(pump.OK), effects(rewound(0), pump.Done{})},
+			{time.Second, head(11), effects(pump.Ready{})},
+			{time.Second, pump.Turn{}, effects(reset(1, 10))},
+			{time.Second, answer(pump.OK), effects(rewound(10), pump.Done{})},
+			{time.Second, head(11), nil},
+		},
+		"and came back while a mail of since is out": {
+			{0, head(6), effects(pump.Ready{})},
+			{0, pump.Turn{}, effects(reset(10, 5))},
+			{0, answer(pump.OK), effects(rewound(5), pump.Done{})},
+			{time.Second, head(7), effects(pump.Ready{})},
+			{time.Second, pump.Turn{}, effects(pump.Fetch{From: 6}, wait(time.Second+patience))},
+			{time.Second, fetched(6, 6, 6), effects(batch(1, 6, 6, 6))},
+			{time.Second, head(13), nil},
+			{time.Second, answer(pump.OK), effects(commit(6), pump.Done{}, pump.Ready{})},
+			{time.Second, pump.Turn{}, effects(reset(6, 10))},
+			{time.Second, answer(pump.OK), effects(rewound(10), pump.Done{}, wait(3*time.Second))},
+		},
+		"and as many new mails came": {
+			{0, head(6), effects(pump.Ready{})},
+			{0, pump.Turn{}, effects(reset(10, 5))},
+			{0, answer(pump.OK), effects(rewound(5), pump.Done{})},
+			{time.Second, head(9), effects(pump.Ready{})},
+			{time.Second, head(11), nil},
+			{time.Second, head(13), nil},
+			{time.Second, pump.Turn{}, effects(pump.Fetch{From: 6}, wait(time.Second+patience))},
+			{time.Second, fetched(6, 12, 6, 7, 8, 9, 10, 11, 12), effects(batch(1, 6, 12, 6, 7, 8, 9, 10, 11, 12))},
+		},
 		"has a refused range forgotten": begun(
 			step{0, answer(pump.Retry), effects(pump.Done{}, wait(time.Second))},
 			step{0, head(12), nil},
@@ -89,4 +133,47 @@ func TestFolderWhoseEndWentBack(t *testing.T) {
 			play(t, begin(pump.ModeBatch), steps)
 		})
 	}
+}
+
+// A folder that shows an old state for a while and then itself again, as with a replica
+// that lags behind, announces every mail once.
+func TestAFolderThatBlinksIsNoFlood(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, begin(rapid.SampledFrom([]pump.Mode{pump.ModeBatch, pump.ModeEach}).Draw(t, "mode")))
+		well, announced := true, make(map[uint32]int)
+		w.answer = func(batch pump.Batch) pump.Result {
+			if !well {
+				return pump.Result{Class: pump.Retry}
+			}
+			for _, mail := range batch.Mails {
+				announced[mail.UID]++
+			}
+			return pump.Result{}
+		}
+		wait := func() { w.run(time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond) }
+		for range rapid.IntRange(1, 5).Draw(t, "blinks") {
+			w.arrive(rapid.IntRange(0, 250).Draw(t, "mails"))
+			wait()
+			end := w.next
+			well = rapid.Bool().Draw(t, "well")
+			w.next = uint32(rapid.IntRange(1, int(end)).Draw(t, "old"))
+			w.tell()
+			wait()
+			well = well || rapid.Bool().Draw(t, "well again")
+			w.next = end
+			w.tell()
+			wait()
+		}
+		well = true
+		w.run(time.Hour)
+		for uid, times := range announced {
+			if times > 1 {
+				t.Fatalf("mail %d was announced %d times", uid, times)
+			}
+		}
+		if w.cursor.UID != w.next-1 {
+			t.Fatalf("the cursor is at %d, the folder ends at %d", w.cursor.UID, w.next-1)
+		}
+	})
 }
