@@ -54,7 +54,7 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 		}),
 	}
 	found := &sink{}
-	w.listeners = listen.New(listen.Config{Log: s.rt.Log, Metrics: s.rt.Metrics}, w.credentials, found)
+	w.listeners = listen.New(listen.Config{Log: s.rt.Log, Metrics: s.rt.Metrics, Workers: etcd.Workers}, w.credentials, found)
 	w.delivery = deliver.New(deliver.Config{
 		Log: s.rt.Log, Metrics: s.rt.Metrics,
 		Current: func() bool { return found.owner.Current() },

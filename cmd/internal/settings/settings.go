@@ -88,15 +88,17 @@ type Mail struct {
 
 // Store is one IMAP service.
 type Store struct {
-	Address         string        `yaml:"address" doc:"host:port of the IMAP service"`
-	TLS             string        `yaml:"tls" doc:"implicit, starttls, or none for clear text"`
-	ServerName      string        `yaml:"serverName" doc:"name in the server's certificate, when it is not the address's host"`
-	CAFile          string        `yaml:"caFile" doc:"certificates to trust for this store instead of the system's"`
-	Backend         string        `yaml:"backend" doc:"how new mail is noticed: imapidle"`
-	IdleRefresh     time.Duration `yaml:"idleRefresh" doc:"how long one IDLE may stand, under 29m; 9m where a provider cuts early"`
-	PollInterval    time.Duration `yaml:"pollInterval" doc:"how often STATUS is asked where the server has no IDLE"`
-	ResponseTimeout time.Duration `yaml:"responseTimeout" doc:"how long to wait for any one answer"`
-	MasterLogin     string        `yaml:"masterLogin" doc:"the login of a user that the master user opens, made of {user} and {context}"`
+	Address           string        `yaml:"address" doc:"host:port of the IMAP service"`
+	TLS               string        `yaml:"tls" doc:"implicit, starttls, or none for clear text"`
+	ServerName        string        `yaml:"serverName" doc:"name in the server's certificate, when it is not the address's host"`
+	CAFile            string        `yaml:"caFile" doc:"certificates to trust for this store instead of the system's"`
+	Backend           string        `yaml:"backend" doc:"how new mail is noticed: imapidle"`
+	IdleRefresh       time.Duration `yaml:"idleRefresh" doc:"how long one IDLE may stand, under 29m; 9m where a provider cuts early"`
+	PollInterval      time.Duration `yaml:"pollInterval" doc:"how often STATUS is asked where the server has no IDLE"`
+	ResponseTimeout   time.Duration `yaml:"responseTimeout" doc:"how long to wait for any one answer"`
+	ConnectsPerSecond uint32        `yaml:"connectsPerSecond" doc:"how many connections all workers together open in a second, each with a login"`
+	ConnectsAtOnce    uint32        `yaml:"connectsAtOnce" doc:"how many connections all workers together are opening at the same time"`
+	MasterLogin       string        `yaml:"masterLogin" doc:"the login of a user that the master user opens, made of {user} and {context}"`
 }
 
 // IMAPIdle is the imapidle backend.

@@ -5,6 +5,7 @@
 package adminwire
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,11 +26,13 @@ import (
 	adminapi "mailpush.internal/services/admin-api"
 )
 
-// What a mail store's timing is where the settings are silent.
+// What a mail store's timing and pace are where the settings are silent.
 const (
-	defaultIdleRefresh     = 28 * time.Minute
-	defaultPollInterval    = time.Minute
-	defaultResponseTimeout = 30 * time.Second
+	defaultIdleRefresh       = 28 * time.Minute
+	defaultPollInterval      = time.Minute
+	defaultResponseTimeout   = 30 * time.Second
+	defaultConnectsPerSecond = 1000
+	defaultConnectsAtOnce    = 256
 )
 
 // Build implements [wire.Builder] for admin-api.
@@ -138,14 +141,16 @@ func mailStores(s *settings.Settings) ([]*mailv1.MailStore, error) {
 
 func mailStore(name string, store settings.Store) (*mailv1.MailStore, error) {
 	out := &mailv1.MailStore{
-		Name:            name,
-		Address:         store.Address,
-		TlsMode:         tlsMode(store.TLS),
-		ServerName:      store.ServerName,
-		Backend:         settings.BackendIMAPIdle,
-		IdleRefresh:     durationOr(store.IdleRefresh, defaultIdleRefresh),
-		PollInterval:    durationOr(store.PollInterval, defaultPollInterval),
-		ResponseTimeout: durationOr(store.ResponseTimeout, defaultResponseTimeout),
+		Name:              name,
+		Address:           store.Address,
+		TlsMode:           tlsMode(store.TLS),
+		ServerName:        store.ServerName,
+		Backend:           settings.BackendIMAPIdle,
+		IdleRefresh:       durationOr(store.IdleRefresh, defaultIdleRefresh),
+		PollInterval:      durationOr(store.PollInterval, defaultPollInterval),
+		ResponseTimeout:   durationOr(store.ResponseTimeout, defaultResponseTimeout),
+		ConnectsPerSecond: cmp.Or(store.ConnectsPerSecond, defaultConnectsPerSecond),
+		ConnectsAtOnce:    cmp.Or(store.ConnectsAtOnce, defaultConnectsAtOnce),
 	}
 	if store.CAFile != "" {
 		text, err := os.ReadFile(store.CAFile)

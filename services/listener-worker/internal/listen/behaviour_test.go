@@ -302,6 +302,21 @@ func TestAMovedStoreReconnects(t *testing.T) {
 	}
 }
 
+func TestANewPaceReconnectsNobody(t *testing.T) {
+	t.Parallel()
+	r, server := listenToScript(t, imaptest.Script{})
+	server.Folder.Add(1)
+	r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
+	store := plainStore(server.Addr())
+	store.ConnectsPerSecond, store.ConnectsAtOnce = 7, 3
+	r.loop.Put(listen.Mailbox{User: user("1"), Store: store, CredentialVersion: 1})
+	uid := server.Folder.Deliver()
+	r.untilHead(t, uid+1)
+	if n := server.Accepted(); n != 1 {
+		t.Errorf("%d connections for one listener", n)
+	}
+}
+
 func TestManyListenersComeAndGo(t *testing.T) {
 	t.Parallel()
 	server := scripted(t, imaptest.Script{})

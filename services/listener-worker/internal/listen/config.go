@@ -4,6 +4,7 @@
 package listen
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,9 @@ type Config struct {
 	// Connects bounds how many connections are being opened at once, 64 when zero.
 	// One mail store gets at most half of them, so that a hanging one leaves room.
 	Connects int
+	// Workers counts the workers that share the mail stores' limits, this one included;
+	// it may block. Nil stands for this one alone.
+	Workers func(context.Context) (int, error)
 	// Tuning overrides the listeners' times. IdleRefresh and PollInterval count only
 	// for mail stores that do not say their own.
 	Tuning listener.Settings

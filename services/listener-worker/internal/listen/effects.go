@@ -44,11 +44,12 @@ func (r *running) close() {
 	}
 	if r.link != nil {
 		r.link.Close()
+		r.unserved = time.Now()
 	}
 	r.conn, r.cancel, r.link = 0, nil, nil
 }
 
-// open opens the mailbox in a task.
+// open opens the mailbox in a task, when its mail store's pace allows.
 func (l *Loop) open(r *running, conn uint64) {
 	if r.refused {
 		if failure := l.masters.turn(r.lane(), time.Now()); failure != nil {
@@ -61,13 +62,13 @@ func (l *Loop) open(r *running, conn uint64) {
 	user, store, slot := r.mailbox.User, r.mailbox.Store, r.mailbox.CredentialSlot
 	login := func(ctx context.Context) (Login, error) { return l.creds.Login(ctx, user, slot) }
 	notify := &ear{loop: l, running: r, conn: conn}
-	l.connects.run(r.lane(), func() {
+	l.connects.run(job{store: r.storeKey(), pace: paceOf(store), since: r.unserved, do: func() {
 		if ctx.Err() != nil {
 			return // closed while it waited for its turn
 		}
 		link, opening, err := l.cfg.Backend.Open(ctx, store, login, notify)
 		l.inbox.post(func() { l.opened(r, conn, link, opening, err) })
-	})
+	}})
 }
 
 // opened takes the result of an opening, unless it was given up meanwhile.
@@ -79,6 +80,7 @@ func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening liste
 		return
 	}
 	if err != nil {
+		r.unserved = time.Now()
 		failure := asFailure(err)
 		l.metrics.connects.WithLabelValues(failure.Class.String()).Inc()
 		if failure.Class == listener.ClassMasterRefused {
@@ -108,10 +110,10 @@ func (l *Loop) masterRefused(r *running, failure *listener.Failure) {
 // operate runs one operation on the open connection in a task.
 func (l *Loop) operate(r *running, operation func(listener.Conn) listener.Event) {
 	link := r.link
-	l.operations.run(r.lane(), func() {
+	l.operations.run(job{store: r.storeKey(), since: time.Now(), do: func() {
 		ev := operation(link)
 		l.inbox.post(func() { l.happened(r, ev) })
-	})
+	}})
 }
 
 func (l *Loop) happened(r *running, ev listener.Event) {

@@ -26,6 +26,8 @@ type Loop struct {
 	connects   *pool
 	operations *pool
 	masters    masters
+	countAt    time.Time       // when the workers may be counted again
+	uncounted  bool            // the last count failed
 	ctx        context.Context //nolint:containedctx // ends with Run, for the tasks of the loop
 	tasks      sync.WaitGroup
 
@@ -60,9 +62,11 @@ func (l *Loop) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		l.inbox.drain()
 		l.fire(time.Now())
+		l.connects.start()
+		l.count(time.Now())
 		l.metrics.waiting.Set(float64(l.connects.waiting))
-		if len(l.timers) > 0 {
-			alarm.Reset(time.Until(l.timers[0].wakeAt))
+		if at := l.next(); !at.IsZero() {
+			alarm.Reset(time.Until(at))
 		} else {
 			alarm.Stop()
 		}
@@ -80,6 +84,15 @@ func (l *Loop) fire(now time.Time) {
 	for r := l.timers.due(now); r != nil; r = l.timers.due(now) {
 		l.step(r, listener.Timer{})
 	}
+}
+
+// next is when something is due.
+func (l *Loop) next() time.Time {
+	at := l.connects.wakeAt
+	if len(l.timers) > 0 {
+		at = sooner(at, l.timers[0].wakeAt)
+	}
+	return at
 }
 
 // stop gives up all listeners and waits for their tasks; what those still bring

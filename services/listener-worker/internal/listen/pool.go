@@ -3,93 +3,152 @@
 
 package listen
 
-import "sync"
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
 
-// pool runs blocking tasks, so many at once in all and so many per mail store,
-// so that a store that hangs holds up only itself. Tasks of a store start in
-// order, stores take turns. All methods but the tasks run on the loop.
+// pool runs blocking jobs, so many at once in all and so many per mail store, so
+// that a store that hangs holds up only itself, and each store's at its pace. Of a
+// store's jobs the one that waits longest goes first, stores take turns. All
+// methods but the jobs run on the loop.
 type pool struct {
 	total, perStore int
+	workers         int          // that the stores' paces are shared with, this one included
 	finished        func(func()) // gets back onto the loop
 	tasks           *sync.WaitGroup
 
 	running int
 	waiting int
-	stores  map[string]*lane
-	turn    []*lane // the stores with waiting tasks
+	jobs    uint64 // so far
+	stores  map[string]*share
+	turn    []*share  // the stores with waiting jobs
+	wakeAt  time.Time // when a pace lets the next one start; zero: none waits for that
 }
 
-// lane is one mail store's share of a pool.
-type lane struct {
+// job is what a pool runs.
+type job struct {
+	store string
+	pace  pace
+	since time.Time // since when it is waited for
+	do    func()
+
+	number uint64
+}
+
+// share is one mail store's part of a pool.
+type share struct {
 	store   string
 	running int
-	queue   []func()
+	queue   queue
+	meter   meter
 }
 
 func newPool(total int, tasks *sync.WaitGroup, finished func(func())) *pool {
 	return &pool{
-		total: total, perStore: max(total/2, 1),
-		finished: finished, tasks: tasks, stores: make(map[string]*lane),
+		total: total, perStore: max(total/2, 1), workers: 1,
+		finished: finished, tasks: tasks, stores: make(map[string]*share),
 	}
 }
 
-// run has task called on a goroutine of its own, as soon as there is room.
-func (p *pool) run(store string, task func()) {
-	l := p.stores[store]
-	if l == nil {
-		l = &lane{store: store}
-		p.stores[store] = l
+// run has a job done on a goroutine of its own, as soon as there is room.
+func (p *pool) run(j job) {
+	s := p.stores[j.store]
+	if s == nil {
+		s = &share{store: j.store}
+		p.stores[j.store] = s
 	}
-	if len(l.queue) == 0 {
-		p.turn = append(p.turn, l)
+	if len(s.queue) == 0 {
+		p.turn = append(p.turn, s)
+		s.meter.begin(time.Now())
 	}
-	l.queue = append(l.queue, task)
+	s.meter.pace = j.pace
+	p.jobs++
+	j.number = p.jobs
+	heap.Push(&s.queue, j)
 	p.waiting++
 	p.start()
 }
 
-// start starts what there is room for.
+// start starts what there is room and time for.
 func (p *pool) start() {
+	now := time.Now()
+	p.wakeAt = time.Time{}
 	for i := 0; i < len(p.turn) && p.running < p.total; {
-		l := p.turn[i]
-		if l.running >= p.perStore {
+		s := p.turn[i]
+		if s.running >= s.meter.atOnce(p.perStore, p.workers) {
 			i++
 			continue
 		}
-		task := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		p.turn = append(p.turn[:i], p.turn[i+1:]...)
-		if len(l.queue) > 0 {
-			p.turn = append(p.turn, l) // others first
+		if at := s.meter.next(p.workers); at.After(now) {
+			p.wakeAt = sooner(p.wakeAt, at)
+			i++
+			continue
 		}
-		p.launch(l, task)
+		s.meter.take(now)
+		j, _ := heap.Pop(&s.queue).(job)
+		p.turn = append(p.turn[:i], p.turn[i+1:]...)
+		if len(s.queue) > 0 {
+			p.turn = append(p.turn, s) // others first
+		}
+		p.launch(s, j.do)
 	}
 }
 
-func (p *pool) launch(l *lane, task func()) {
+func (p *pool) launch(s *share, do func()) {
 	p.waiting--
 	p.running++
-	l.running++
+	s.running++
 	p.tasks.Go(func() {
-		task()
-		p.finished(func() { p.done(l) })
+		do()
+		p.finished(func() { p.done(s) })
 	})
 }
 
-func (p *pool) done(l *lane) {
+func (p *pool) done(s *share) {
 	p.running--
-	l.running--
-	if l.running == 0 && len(l.queue) == 0 {
-		delete(p.stores, l.store)
+	s.running--
+	if s.running == 0 && len(s.queue) == 0 && s.meter.full(time.Now()) {
+		delete(p.stores, s.store)
 	}
 	p.start()
 }
 
-// abandon forgets the tasks that have not started.
+func (p *pool) idle() bool { return p.running == 0 && p.waiting == 0 }
+
+// abandon forgets the jobs that have not started.
 func (p *pool) abandon() {
-	p.turn, p.waiting = nil, 0
-	for _, l := range p.stores {
-		l.queue = nil
+	p.turn, p.waiting, p.wakeAt = nil, 0, time.Time{}
+	for _, s := range p.stores {
+		s.queue = nil
 	}
+}
+
+// queue holds a mail store's waiting jobs, the one to start next first.
+type queue []job
+
+// Len, Less, Swap, Push and Pop implement [heap.Interface].
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	if c := q[i].since.Compare(q[j].since); c != 0 {
+		return c < 0
+	}
+	return q[i].number < q[j].number
+}
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Push implements [heap.Interface].
+func (q *queue) Push(x any) {
+	j, _ := x.(job)
+	*q = append(*q, j)
+}
+
+// Pop implements [heap.Interface].
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	j := (*q)[last]
+	(*q)[last] = job{}
+	*q = (*q)[:last]
+	return j
 }

@@ -44,10 +44,10 @@ func TestAStoreThatHangsHoldsUpOnlyItself(t *testing.T) {
 	r := newPoolRig(4)
 	release, started, sound := make(chan struct{}), make(chan struct{}, 100), make(chan int, 100)
 	for range 50 {
-		r.pool.run("hanging", func() { started <- struct{}{}; <-release })
+		r.pool.run(job{store: "hanging", do: func() { started <- struct{}{}; <-release }})
 	}
 	for i := range 10 {
-		r.pool.run("sound", func() { sound <- i })
+		r.pool.run(job{store: "sound", do: func() { sound <- i }})
 	}
 	var order []int
 	for range 10 {
@@ -75,12 +75,12 @@ func TestStoresTakeTurns(t *testing.T) {
 	t.Parallel()
 	r := newPoolRig(1)
 	release, ran := make(chan struct{}), make(chan string, 100)
-	r.pool.run("first", func() { <-release })
+	r.pool.run(job{store: "first", do: func() { <-release }})
 	for range 3 {
 		for _, store := range []string{"a", "b"} {
-			r.pool.run(store, func() { ran <- store })
+			r.pool.run(job{store: store, do: func() { ran <- store }})
 		}
-		r.pool.run("a", func() { ran <- "a" })
+		r.pool.run(job{store: "a", do: func() { ran <- "a" }})
 	}
 	close(release)
 	var order []string

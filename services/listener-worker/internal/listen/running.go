@@ -28,7 +28,8 @@ type running struct {
 	cancel context.CancelFunc // ends its opening
 	link   listener.Conn      // nil until it is open
 
-	refused bool // the master user was, when the mailbox was last to be opened
+	refused  bool      // the master user was, when the mailbox was last to be opened
+	unserved time.Time // since when it is neither open nor was tried
 
 	wakeAt     time.Time
 	timerIndex int // in the loop's timers, -1 outside
@@ -47,8 +48,8 @@ func (r *running) status() Status {
 	}
 }
 
-// lane is what operations on the mailbox share a limit with.
-func (r *running) lane() string {
+// storeKey is what operations on the mailbox share a limit with.
+func (r *running) storeKey() string {
 	return r.mailbox.Store.GetName() + "\x00" + r.mailbox.Store.GetAddress()
 }
 
@@ -58,7 +59,7 @@ func (l *Loop) put(m Mailbox) {
 	}
 	r := l.listed[m.User]
 	if r == nil {
-		r = &running{mailbox: m, timerIndex: -1}
+		r = &running{mailbox: m, unserved: time.Now(), timerIndex: -1}
 		r.machine = listener.NewMachine(l.settings(m.Store), m.CredentialVersion)
 		l.mu.Lock()
 		l.listed[m.User] = r
@@ -66,7 +67,7 @@ func (l *Loop) put(m Mailbox) {
 		l.step(r, listener.Start{})
 		return
 	}
-	moved := !proto.Equal(r.mailbox.Store, m.Store)
+	moved := !sameStore(r.mailbox.Store, m.Store)
 	if m.CredentialVersion > r.mailbox.CredentialVersion {
 		r.refused = false // the new login may need no master user
 	}
@@ -77,6 +78,17 @@ func (l *Loop) put(m Mailbox) {
 		l.step(r, listener.Moved{Settings: l.settings(m.Store)})
 	}
 	l.step(r, listener.Renewed{Version: m.CredentialVersion})
+}
+
+// sameStore tells whether what is open at one mail store can stay so at the other: a
+// new pace is for what is opened from then on.
+func sameStore(a, b *mailv1.MailStore) bool {
+	if proto.Equal(a, b) {
+		return true
+	}
+	b = proto.CloneOf(b)
+	b.ConnectsPerSecond, b.ConnectsAtOnce = a.GetConnectsPerSecond(), a.GetConnectsAtOnce()
+	return proto.Equal(a, b)
 }
 
 // settings are a listener's times at a mail store.

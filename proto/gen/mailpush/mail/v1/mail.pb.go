@@ -341,8 +341,14 @@ type MailStore struct {
 	PollInterval *durationpb.Duration `protobuf:"bytes,8,opt,name=poll_interval,json=pollInterval,proto3" json:"poll_interval,omitempty"`
 	// How long to wait for any one answer of the server, the greeting included.
 	ResponseTimeout *durationpb.Duration `protobuf:"bytes,9,opt,name=response_timeout,json=responseTimeout,proto3" json:"response_timeout,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// How many connections all workers together open in a second, each with a login.
+	// Each worker takes its part of it; 0 means 1000.
+	ConnectsPerSecond uint32 `protobuf:"varint,10,opt,name=connects_per_second,json=connectsPerSecond,proto3" json:"connects_per_second,omitempty"`
+	// How many connections all workers together are opening at the same time; each worker
+	// takes its part of it, one at least. 0 means 256.
+	ConnectsAtOnce uint32 `protobuf:"varint,11,opt,name=connects_at_once,json=connectsAtOnce,proto3" json:"connects_at_once,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MailStore) Reset() {
@@ -436,6 +442,20 @@ func (x *MailStore) GetResponseTimeout() *durationpb.Duration {
 		return x.ResponseTimeout
 	}
 	return nil
+}
+
+func (x *MailStore) GetConnectsPerSecond() uint32 {
+	if x != nil {
+		return x.ConnectsPerSecond
+	}
+	return 0
+}
+
+func (x *MailStore) GetConnectsAtOnce() uint32 {
+	if x != nil {
+		return x.ConnectsAtOnce
+	}
+	return 0
 }
 
 // Cursor is how far a subscription has been served in one folder.
@@ -574,7 +594,7 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\x04User\x12<\n" +
 	"\n" +
 	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
-	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\"\x85\x03\n" +
+	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\"\xdf\x03\n" +
 	"\tMailStore\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x124\n" +
@@ -585,7 +605,10 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\abackend\x18\x06 \x01(\tR\abackend\x12<\n" +
 	"\fidle_refresh\x18\a \x01(\v2\x19.google.protobuf.DurationR\vidleRefresh\x12>\n" +
 	"\rpoll_interval\x18\b \x01(\v2\x19.google.protobuf.DurationR\fpollInterval\x12D\n" +
-	"\x10response_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationR\x0fresponseTimeout\"a\n" +
+	"\x10response_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationR\x0fresponseTimeout\x12.\n" +
+	"\x13connects_per_second\x18\n" +
+	" \x01(\rR\x11connectsPerSecond\x12(\n" +
+	"\x10connects_at_once\x18\v \x01(\rR\x0econnectsAtOnce\"a\n" +
 	"\x06Cursor\x12\"\n" +
 	"\x06folder\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x06folder\x12!\n" +
