@@ -59,20 +59,25 @@ func withDefaults(p Policy) Policy {
 	return p
 }
 
-// wait is how long to stay away after the given number of failures in a row.
+// wait is how long to stay away after the given number of failures in a row. It is
+// drawn from what comes after the least there is to wait: many endpoints may have been
+// told the same time to come back.
 func (p *Policy) wait(result Result, failures int) time.Duration {
-	var wait time.Duration
+	var least, span time.Duration
 	switch result.Class {
 	case OK:
 		return 0
 	case Retry, PermanentItem:
-		wait = scale(doubled(p.Min, p.Max, failures), p.Random())
+		span = doubled(p.Min, p.Max, failures)
 	case Gone, Auth, Misconfigured:
 		ceiling := doubled(p.LongMin, p.LongMax, failures)
-		wait = ceiling/2 + scale(ceiling/2, p.Random())
+		least, span = ceiling/2, ceiling-ceiling/2
 	}
-	return max(wait, min(result.After, p.LongMax))
+	return max(least, p.after(result)) + scale(span, p.Random())
 }
+
+// after is how long an endpoint wants to be left alone.
+func (p *Policy) after(result Result) time.Duration { return min(result.After, p.LongMax) }
 
 func scale(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
 

@@ -66,3 +66,36 @@ func TestAnEndpointThatFailsForAnHourIsTriedAboutFifteenTimes(t *testing.T) {
 		t.Errorf("%.1f probes in an hour on average, want 10 to 20", mean)
 	}
 }
+
+// A gateway may tell all its endpoints the same time to come back.
+func TestEndpointsThatWereToldTheSameTimeDoNotComeBackAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, awake := range map[string]bool{"by themselves": false, "when their origin is well again": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(3, 4))
+			jittered := pump.NewPolicy(pump.Policy{Random: random.Float64})
+			back := make(map[time.Duration]int) // by tenths of a second
+			for range 1000 {
+				p := pump.New(jittered, pump.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true})
+				p.Step(head(12), epoch())
+				p.Step(pump.Turn{}, epoch())
+				p.Step(fetched(11, 11, 11), epoch())
+				all := p.Step(pump.Sent{Result: pump.Result{Class: pump.Retry, After: time.Minute}}, epoch())
+				if awake {
+					all = p.Step(pump.Awake{}, epoch().Add(time.Second))
+				}
+				after := all[len(all)-1].(pump.Wait).Until.Sub(epoch()) //nolint:errcheck // a panic is a failure
+				if after < time.Minute || after > time.Minute+2*time.Second {
+					t.Fatalf("told to come back after a minute, one does after %s", after)
+				}
+				back[after.Truncate(100*time.Millisecond)]++
+			}
+			for at, count := range back {
+				if count > 200 {
+					t.Errorf("%d of 1000 come back after %s", count, at)
+				}
+			}
+		})
+	}
+}

@@ -78,7 +78,7 @@ func (p *Pump) sent(result Result, now time.Time) []Effect {
 // failed stays away from an endpoint that does not accept.
 func (p *Pump) failed(result Result, now time.Time) []Effect {
 	out := p.health.failed(result, now)
-	p.notBefore = now.Add(min(result.After, p.policy.LongMax))
+	p.notBefore = now.Add(p.policy.after(result))
 	return append(out, p.away(p.policy.wait(result, p.health.failures), now)...)
 }
 
@@ -126,7 +126,7 @@ func (p *Pump) refused(result Result, now time.Time) []Effect {
 		p.unpin()
 		p.health.note(result.Detail)
 		if result.After > 0 {
-			return p.away(min(result.After, p.policy.LongMax), now)
+			return p.away(p.policy.wait(result, 1), now)
 		}
 		return p.finish()
 	}
@@ -251,7 +251,9 @@ func (p *Pump) awake(now time.Time) []Effect {
 		return nil
 	}
 	if now.Before(p.notBefore) {
-		p.deadline = p.notBefore
+		if at := p.notBefore.Add(scale(p.policy.Min, p.policy.Random())); at.Before(p.deadline) {
+			p.deadline = at
+		}
 		return []Effect{Wait{Until: p.deadline}}
 	}
 	p.phase = idle

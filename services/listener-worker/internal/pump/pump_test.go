@@ -125,13 +125,13 @@ func TestPump(t *testing.T) {
 		"Retry-After is honoured": begun(
 			step{
 				0, pump.Sent{Result: pump.Result{Class: pump.Retry, After: 40 * time.Second}},
-				effects(pump.Done{}, wait(40*time.Second)),
+				effects(pump.Done{}, wait(41*time.Second)),
 			},
 		),
 		"Retry-After is bounded": begun(
 			step{
 				0, pump.Sent{Result: pump.Result{Class: pump.Retry, After: 1000 * time.Hour}},
-				effects(pump.Done{}, wait(time.Hour)),
+				effects(pump.Done{}, wait(time.Hour+time.Second)),
 			},
 		),
 		"an origin that works again is tried at once": begun(
@@ -143,7 +143,7 @@ func TestPump(t *testing.T) {
 				0, pump.Sent{Result: pump.Result{Class: pump.Misconfigured, After: 40 * time.Second}},
 				effects(pump.Done{}, wait(225*time.Second)),
 			},
-			step{time.Second, pump.Awake{}, effects(wait(40 * time.Second))},
+			step{time.Second, pump.Awake{}, effects(wait(41 * time.Second))},
 		),
 		"what a person must mend is left alone for minutes": begun(
 			step{0, answer(pump.Misconfigured), effects(pump.Done{}, wait(225*time.Second))},
