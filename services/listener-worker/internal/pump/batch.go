@@ -6,6 +6,7 @@ package pump
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -74,13 +75,14 @@ func cut(mails []Mail, from, upto uint32, most int) ([]Mail, uint32) {
 	for i, mail := range out {
 		weight += mailOverhead + len(mail.From) + len(mail.Subject)
 		if i > 0 && (i == most || weight > MaxBytes) {
-			return out[:i:i], out[i-1].UID
+			return slices.Clone(out[:i]), out[i-1].UID // the rest is not kept while the batch is out
 		}
 	}
 	return out, upto
 }
 
-// clip shortens a text to at most so many bytes, without splitting a rune.
+// clip shortens a text to at most so many bytes, without splitting a rune. It does not
+// keep the rest.
 func clip(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -89,5 +91,5 @@ func clip(text string, most int) string {
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return text[:end]
+	return strings.Clone(text[:end])
 }
