@@ -14,7 +14,8 @@ import (
 const idLength = 26
 
 // EventID is the id of one mail's event: the same on every try, for every
-// subscription, on every worker of the instance, and after a restart.
+// subscription, on every worker of the instance, and after a restart. It is another
+// mail's only after a reset, where a server hands out UIDs anew.
 func EventID(instance, contextID, userID, folder string, uidValidity, uid uint32) string {
 	return "evt_" + hash([]string{instance, contextID, userID, folder}, uidValidity, uid)
 }

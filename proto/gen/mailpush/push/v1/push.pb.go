@@ -95,7 +95,9 @@ type SubscribeRequest struct {
 	// Which installation of the client; empty when the client has only one. It must stay
 	// the same from start to start: each new one is another subscription.
 	DeviceId string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	// What to be told of. The one topic there is: mail:new.
+	// What to be told of. The one topic there is: mail:new. To it belongs mailbox:reset,
+	// which says that UIDs of before are void: look at the folder anew, and forget the
+	// event ids that are remembered of it, for they may come again for other mails.
 	Topics []string `protobuf:"bytes,5,rep,name=topics,proto3" json:"topics,omitempty"`
 	// How much of each mail a push carries.
 	Content v1.Content `protobuf:"varint,6,opt,name=content,proto3,enum=mailpush.mail.v1.Content" json:"content,omitempty"`
