@@ -19,6 +19,7 @@ import (
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/service"
+	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/owner"
 )
 
@@ -55,7 +56,7 @@ type Config struct {
 }
 
 const (
-	defaultBackend = "imapidle"
+	defaultBackend = imapidle.Name
 	retryOpen      = time.Second
 )
 

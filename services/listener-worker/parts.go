@@ -18,6 +18,7 @@ import (
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/owner"
 	"mailpush.internal/services/listener-worker/internal/registry"
@@ -28,6 +29,7 @@ import (
 
 // parts are what a worker is made of.
 type parts struct {
+	mailStores  *imapidle.Backend
 	credentials *vault.Client
 	webhooks    *webhook.Client
 	listeners   *listen.Loop
@@ -42,6 +44,7 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 	toVault := rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)
 	mailboxes := registry.New(toRegistry)
 	w := parts{
+		mailStores:  imapidle.New(),
 		credentials: vault.New(toVault),
 		webhooks: webhook.New(webhook.Config{
 			Instance:     cmp.Or(s.cfg.Instance, settings.GetClusterId()),
@@ -54,7 +57,9 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 		}),
 	}
 	found := &sink{}
-	w.listeners = listen.New(listen.Config{Log: s.rt.Log, Metrics: s.rt.Metrics, Workers: etcd.Workers}, w.credentials, found)
+	w.listeners = listen.New(listen.Config{
+		Backend: w.mailStores, Log: s.rt.Log, Metrics: s.rt.Metrics, Workers: etcd.Workers,
+	}, w.credentials, found)
 	w.delivery = deliver.New(deliver.Config{
 		Log: s.rt.Log, Metrics: s.rt.Metrics,
 		Current: func() bool { return found.owner.Current() },
@@ -82,7 +87,7 @@ func (s *Service) handler(w parts) http.Handler {
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(workerv1connect.NewWorkerServiceHandler(handler.New(handler.Worker{
-		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Baseline: listen.Baseline,
+		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Baseline: w.mailStores.Baseline,
 		SetDraining: w.owner.SetDraining, Deliveries: w.delivery,
 	}), options...))
 	return identity.Middleware(mux)

@@ -65,7 +65,13 @@ func Violations(p Package) []string {
 			found = append(found, fmt.Sprintf("%s imports %s: %s", from, imported, why))
 		}
 	}
+	if why := unnamed(from); why != "" {
+		found = append(found, fmt.Sprintf("%s: %s", from, why))
+	}
 	for _, imported := range p.Imports {
+		if why := forbiddenInside(from, strings.TrimPrefix(imported, Prefix)); why != "" {
+			found = append(found, fmt.Sprintf("%s imports %s: %s", from, imported, why))
+		}
 		if isTestKit(imported) && strings.HasPrefix(from, "services/") {
 			found = append(found, fmt.Sprintf("%s imports %s: test kits are for tests, and for the demo", from, imported))
 		}

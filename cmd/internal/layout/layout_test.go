@@ -16,7 +16,12 @@ func TestViolations(t *testing.T) {
 		inTest         bool
 		want           string
 	}{
-		{"services/scheduler/internal/assign", Prefix + "services/scheduler/internal/plan", false, ""},
+		{"services/scheduler/internal/leader", Prefix + "services/scheduler/internal/assign", false, ""},
+		{"services/scheduler", Prefix + "services/scheduler/internal/rpc", false, ""},
+		{"services/scheduler/internal/plan", "fmt", false, "not said whether that is domain or technology"},
+		{"services/listener-worker/internal/listen", Prefix + "services/listener-worker/internal/imapidle", false, "the domain knows no technology"},
+		{"services/listener-worker/internal/listen", Prefix + "services/listener-worker/internal/imapidle", true, ""},
+		{"services/listener-worker/internal/vault", Prefix + "services/listener-worker/internal/registry", false, "packages for a technology do not import each other"},
 		{"services/scheduler", Prefix + "services/admin-api/internal/decide", false, "services speak to each other by RPC only"},
 		{"services/scheduler", Prefix + "services/scheduler-next", false, "services speak to each other by RPC only"},
 		{"services/scheduler", Prefix + "cmd/internal/settings", false, "nothing imports a program"},

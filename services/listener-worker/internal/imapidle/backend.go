@@ -43,23 +43,6 @@ func (b *Backend) Open(ctx context.Context, store *mailv1.MailStore, login liste
 	return c, opening, nil
 }
 
-// Look opens a mailbox once, tells where it ends, and logs out.
-func (b *Backend) Look(ctx context.Context, store *mailv1.MailStore, login listener.LoginFunc) (listener.Box, error) {
-	c, opening, err := b.open(ctx, store, login, nobody{})
-	if err != nil {
-		return listener.Box{}, err
-	}
-	defer c.Close()
-	c.wire.begin(stepLogout, min(c.timeout, logoutTimeout), smallAnswer)
-	_ = c.client.Logout().Wait() // a courtesy; the answer is known already
-	return opening.Box, nil
-}
-
-type nobody struct{}
-
-func (nobody) Noticed(time.Time)      {}
-func (nobody) Lost(*listener.Failure) {}
-
 func (b *Backend) open(ctx context.Context, store *mailv1.MailStore, login listener.LoginFunc, notify listener.Notify) (*conn, listener.Opening, error) {
 	timeout := store.GetResponseTimeout().AsDuration()
 	if timeout <= 0 {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listener"
 )
 
@@ -18,8 +17,10 @@ const (
 	operationsPerLoop = 256
 )
 
-// Config sets up a Loop. The zero value is usable.
+// Config sets up a Loop. Only Backend is needed.
 type Config struct {
+	// Backend opens mailboxes.
+	Backend listener.Backend
 	// Log receives what happens; nothing is logged when it is nil.
 	Log *slog.Logger
 	// Metrics registers the loop's metrics; none are exported when it is nil.
@@ -33,8 +34,6 @@ type Config struct {
 	// Tuning overrides the listeners' times. IdleRefresh and PollInterval count only
 	// for mail stores that do not say their own.
 	Tuning listener.Settings
-	// Backend opens mailboxes; the IMAP one when nil.
-	Backend listener.Backend
 }
 
 func (c Config) withDefaults() Config {
@@ -43,9 +42,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Connects <= 0 {
 		c.Connects = defaultConnects
-	}
-	if c.Backend == nil {
-		c.Backend = imapidle.New()
 	}
 	if c.Tuning.Jitter == nil {
 		c.Tuning.Jitter = jitter

@@ -81,7 +81,7 @@ func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening liste
 	}
 	if err != nil {
 		r.unserved = time.Now()
-		failure := asFailure(err)
+		failure := listener.AsFailure(err)
 		l.metrics.connects.WithLabelValues(failure.Class.String()).Inc()
 		if failure.Class == listener.ClassMasterRefused {
 			l.masterRefused(r, failure)
@@ -129,7 +129,7 @@ func idle(c listener.Conn, e listener.Idle) listener.Event {
 	case errors.Is(err, listener.ErrIdleRefused):
 		return listener.IdleRefused{Conn: e.Conn, Reason: err.Error()}
 	case err != nil:
-		return listener.Failed{Conn: e.Conn, Failure: asFailure(err)}
+		return listener.Failed{Conn: e.Conn, Failure: listener.AsFailure(err)}
 	default:
 		return listener.Idling(e)
 	}
@@ -138,7 +138,7 @@ func idle(c listener.Conn, e listener.Idle) listener.Event {
 func check(c listener.Conn, e listener.Check) listener.Event {
 	box, noticed, err := c.Check(e.Look)
 	if err != nil {
-		return listener.Failed{Conn: e.Conn, Failure: asFailure(err)}
+		return listener.Failed{Conn: e.Conn, Failure: listener.AsFailure(err)}
 	}
 	return listener.Checked{Conn: e.Conn, Box: box, Noticed: noticed}
 }
@@ -146,16 +146,9 @@ func check(c listener.Conn, e listener.Check) listener.Event {
 func fetch(c listener.Conn, e listener.Fetch) listener.Event {
 	mails, upto, err := c.Fetch(e.From, e.Upto)
 	if err != nil {
-		return listener.Failed{Conn: e.Conn, Failure: asFailure(err)}
+		return listener.Failed{Conn: e.Conn, Failure: listener.AsFailure(err)}
 	}
 	return listener.Fetched{Conn: e.Conn, From: e.From, Upto: upto, Mails: mails}
-}
-
-func asFailure(err error) *listener.Failure {
-	if failure, ok := errors.AsType[*listener.Failure](err); ok {
-		return failure
-	}
-	return &listener.Failure{Class: listener.ClassLost, Reason: "the mailbox cannot be used", Err: err}
 }
 
 // ear brings what a connection says by itself onto the loop.

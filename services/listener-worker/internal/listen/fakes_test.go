@@ -14,6 +14,7 @@ import (
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/listener"
 )
@@ -117,7 +118,7 @@ func quick() listener.Settings {
 func start(t *testing.T, tuning listener.Settings) *rig {
 	t.Helper()
 	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
-	r.loop = listen.New(listen.Config{Tuning: tuning}, r.creds, r.sink)
+	r.loop = listen.New(listen.Config{Backend: imapidle.New(), Tuning: tuning}, r.creds, r.sink)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- r.loop.Run(ctx) }()

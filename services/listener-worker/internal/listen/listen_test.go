@@ -13,6 +13,7 @@ import (
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listen"
 )
 
@@ -196,13 +197,14 @@ func TestBaseline(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, m mailbox) {
 		uid := m.deliver(t, "before")
+		backend := imapidle.New()
 		login := listen.Login{Username: m.login(), Password: secret.New(m.password())}
-		box, err := listen.Baseline(t.Context(), m.store(), login)
+		box, err := backend.Baseline(t.Context(), m.store(), login)
 		if err != nil || box.UIDNext != uid+1 || box.UIDValidity == 0 {
 			t.Errorf("Baseline = %+v, %v; delivered UID %d", box, err, uid)
 		}
 		login.Password = secret.New("wrong")
-		if _, err = listen.Baseline(t.Context(), m.store(), login); fault.KindOf(err) != fault.Unauthenticated {
+		if _, err = backend.Baseline(t.Context(), m.store(), login); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("with a wrong password: %v", err)
 		}
 		login.AuthorizationID, login.Username = m.login(), "root"
@@ -211,7 +213,7 @@ func TestBaseline(t *testing.T) {
 		}
 		store := m.store()
 		store.Address = "127.0.0.1:1"
-		if _, err = listen.Baseline(t.Context(), store, login); fault.KindOf(err) != fault.Unavailable {
+		if _, err = backend.Baseline(t.Context(), store, login); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("without a server: %v", err)
 		}
 	})

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/fault"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listener"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -37,12 +36,8 @@ type running struct {
 
 func (r *running) status() Status {
 	s := r.machine.Status()
-	backend := r.mailbox.Store.GetBackend()
-	if backend == "" {
-		backend = imapidle.Name
-	}
 	return Status{
-		User: r.mailbox.User, Permanent: r.mailbox.Permanent, Backend: backend,
+		User: r.mailbox.User, Permanent: r.mailbox.Permanent, Backend: r.mailbox.Store.GetBackend(),
 		State: s.State, Since: s.Since, LastEvent: s.LastEvent, LastError: s.LastError,
 		CredentialVersion: s.CredentialVersion,
 	}

@@ -3,6 +3,8 @@
 
 package listener
 
+import "errors"
+
 // Class says what a failure means for the next attempt.
 type Class int
 
@@ -85,3 +87,12 @@ func (f *Failure) Error() string { return f.Reason }
 
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
+
+// AsFailure is the failure that an error is or wraps. One that was not classified counts
+// as a lost connection.
+func AsFailure(err error) *Failure {
+	if failure, ok := errors.AsType[*Failure](err); ok {
+		return failure
+	}
+	return &Failure{Class: ClassLost, Reason: "the mailbox cannot be used", Err: err}
+}

@@ -27,7 +27,8 @@ type Worker struct {
 	Status func(users []listen.User) []listen.Status
 	// Credentials opens stored logins.
 	Credentials listen.Credentials
-	// Baseline tells where a mailbox ends; see [listen.Baseline].
+	// Baseline tells where a mailbox ends. The kind of an error says whether the
+	// credential was refused or something else went wrong.
 	Baseline func(ctx context.Context, store *mailv1.MailStore, login listen.Login) (listen.Box, error)
 	// SetDraining says whether the worker wants to be relieved of its shards.
 	SetDraining func(ctx context.Context, draining bool) error

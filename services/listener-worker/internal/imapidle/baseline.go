@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package imapidle
+
+import (
+	"context"
+	"time"
+
+	"mailpush.internal/pkg/fault"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listener"
+)
+
+// Baseline opens a mailbox once, tells where it ends, and logs out. Error kinds:
+// fault.Unauthenticated when the credential was refused, fault.Unavailable for
+// anything else; the message says which.
+func (b *Backend) Baseline(ctx context.Context, store *mailv1.MailStore, login listener.Login) (listener.Box, error) {
+	c, opening, err := b.open(ctx, store, func(context.Context) (listener.Login, error) { return login, nil }, nobody{})
+	if err != nil {
+		failure := listener.AsFailure(err)
+		kind := fault.Unavailable
+		switch failure.Class {
+		case listener.ClassRefused, listener.ClassDoubtful, listener.ClassMasterRefused:
+			kind = fault.Unauthenticated
+		default:
+		}
+		return listener.Box{}, fault.Wrap(kind, failure, "%s", failure.Reason)
+	}
+	defer c.Close()
+	c.wire.begin(stepLogout, min(c.timeout, logoutTimeout), smallAnswer)
+	_ = c.client.Logout().Wait() // a courtesy; the answer is known already
+	return opening.Box, nil
+}
+
+type nobody struct{}
+
+func (nobody) Noticed(time.Time)      {}
+func (nobody) Lost(*listener.Failure) {}
