@@ -322,8 +322,10 @@ func TestManyListenersComeAndGo(t *testing.T) {
 	server := scripted(t, imaptest.Script{})
 	r := start(t, quick())
 	const n = 300
+	var users []listen.User
 	for i := range n {
 		u := user(fmt.Sprint(i))
+		users = append(users, u)
 		r.creds.set(u, "anna", "pw", 1)
 		r.loop.Put(listen.Mailbox{User: u, Store: plainStore(server.Addr()), CredentialVersion: 1})
 	}
@@ -336,9 +338,9 @@ func TestManyListenersComeAndGo(t *testing.T) {
 		return true
 	})
 	r.loop.Remove(user("0"))
-	until(t, "one less", func() bool { return r.loop.Len() == n-1 })
+	until(t, "one less", func() bool { return len(r.loop.Status(users)) == n-1 })
 	r.loop.RemoveAll()
-	until(t, "none", func() bool { return r.loop.Len() == 0 })
+	until(t, "none", func() bool { return len(r.loop.Status(users)) == 0 })
 }
 
 func TestALostConnectionIsNoticedWithoutAsking(t *testing.T) {

@@ -95,13 +95,6 @@ type Status struct {
 	Permanent bool
 	// Backend is how it notices new mail.
 	Backend string
-	// State is what it is doing, Since when it began to.
-	State mailv1.ListenerState
-	Since time.Time
-	// LastEvent is when it last noticed new mail; zero when it never did.
-	LastEvent time.Time
-	// LastError is why it is not well; empty when it is.
-	LastError string
-	// CredentialVersion is the newest credential version it knows.
-	CredentialVersion uint64
+	// Status is what it is doing.
+	listener.Status
 }

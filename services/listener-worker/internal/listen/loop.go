@@ -28,7 +28,7 @@ type Loop struct {
 	masters    masters
 	countAt    time.Time       // when the workers may be counted again
 	uncounted  bool            // the last count failed
-	ctx        context.Context //nolint:containedctx // ends with Run, for the tasks of the loop
+	ctx        context.Context // ends with Run, for the tasks of the loop
 	tasks      sync.WaitGroup
 
 	mu      sync.RWMutex // guards listed and the machines in it; only the loop writes
@@ -148,11 +148,4 @@ func (l *Loop) Status(users []User) []Status {
 		}
 	}
 	return all
-}
-
-// Len counts the listeners.
-func (l *Loop) Len() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return len(l.listed)
 }

@@ -35,11 +35,9 @@ type running struct {
 }
 
 func (r *running) status() Status {
-	s := r.machine.Status()
 	return Status{
 		User: r.mailbox.User, Permanent: r.mailbox.Permanent, Backend: r.mailbox.Store.GetBackend(),
-		State: s.State, Since: s.Since, LastEvent: s.LastEvent, LastError: s.LastError,
-		CredentialVersion: s.CredentialVersion,
+		Status: r.machine.Status(),
 	}
 }
 
