@@ -4,7 +4,6 @@
 package imapidle
 
 import (
-	"net"
 	"syscall"
 	"time"
 )
@@ -13,12 +12,6 @@ const (
 	tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of linux/tcp.h, not in package syscall
 	peerDeadAfter  = 90 * time.Second
 )
-
-// keepAlive finds a dead peer of an idle connection within two minutes, at the
-// price of one packet a minute.
-//
-//nolint:gochecknoglobals // a constant that Go cannot express
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
 
 // setUserTimeout bounds how long written bytes may stay unacknowledged, which
 // keep-alive does not watch while a write is pending.
