@@ -4,6 +4,7 @@
 package pump
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -40,19 +41,11 @@ const (
 )
 
 func withDefaults(p Policy) Policy {
-	set := func(d *time.Duration, fallback time.Duration) {
-		if *d == 0 {
-			*d = fallback
-		}
-	}
-	set(&p.Min, firstWait)
-	set(&p.Max, mostWait)
-	set(&p.LongMin, firstLongWait)
-	set(&p.LongMax, mostLongWait)
-	set(&p.Window, firstWindow)
-	set(&p.MaxWindow, mostWindow)
-	set(&p.Quiet, quietTime)
-	set(&p.FetchTimeout, defaultFetchTimeout)
+	p.Min, p.Max = cmp.Or(p.Min, firstWait), cmp.Or(p.Max, mostWait)
+	p.LongMin, p.LongMax = cmp.Or(p.LongMin, firstLongWait), cmp.Or(p.LongMax, mostLongWait)
+	p.Window, p.MaxWindow = cmp.Or(p.Window, firstWindow), cmp.Or(p.MaxWindow, mostWindow)
+	p.Quiet = cmp.Or(p.Quiet, quietTime)
+	p.FetchTimeout = cmp.Or(p.FetchTimeout, defaultFetchTimeout)
 	if p.Random == nil {
 		p.Random = rand.Float64 // jitter, no secret
 	}

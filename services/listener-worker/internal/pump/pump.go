@@ -96,9 +96,6 @@ func NewPolicy(policy Policy) *Policy {
 	return &policy
 }
 
-// Cursor is how far the endpoint has been served.
-func (p *Pump) Cursor() Cursor { return p.cursor }
-
 // InFlight tells whether a request is with the endpoint.
 func (p *Pump) InFlight() bool { return p.phase == sending || p.phase == pinging }
 

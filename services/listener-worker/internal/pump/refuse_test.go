@@ -125,7 +125,7 @@ func TestRefusedForGood(t *testing.T) {
 		if diff := cmp.Diff([]pump.Skip{skip}, w.skips); diff != "" || len(w.requests) != 3 {
 			t.Errorf("%d requests, dead letters (-want +got):\n%s", len(w.requests), diff)
 		}
-		if got, want := w.pump.Cursor(), (pump.Cursor{UIDValidity: uv + 1, UID: 30}); got != want {
+		if got, want := w.pump.Status().Cursor, (pump.Cursor{UIDValidity: uv + 1, UID: 30}); got != want {
 			t.Errorf("cursor %v, want %v", got, want)
 		}
 	})
