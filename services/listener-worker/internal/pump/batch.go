@@ -44,7 +44,6 @@ const (
 // Batch is what one request carries.
 type Batch struct {
 	Kind        Kind
-	Mode        Mode
 	UIDValidity uint32
 	From, Upto  uint32 // the range of UIDs the batch covers, both ends included
 	Mails       []Mail // ascending by UID; empty for Reset, the newest alone in ModeLatest

@@ -42,7 +42,7 @@ func (p *Pump) send(batch Batch) []Effect {
 		p.pinned = batch.Upto
 		p.sending.vanished = gaps(batch.From, batch.Upto, batch.Count)
 	}
-	batch.Mode, batch.Unread, batch.Noticed, batch.Attempt = p.mode, p.unread, p.noticed, p.tries+1
+	batch.Unread, batch.Noticed, batch.Attempt = p.unread, p.noticed, p.tries+1
 	return []Effect{Send{batch}}
 }
 
@@ -94,8 +94,8 @@ func (p *Pump) moot() bool {
 // accepted moves the cursor over what was sent, and goes on or gives the turn back.
 // What has gathered while the endpoint failed is a backlog, which is sent at once.
 func (p *Pump) accepted(recovered bool, now time.Time) []Effect {
-	if p.sending.upto >= p.bad {
-		p.limit, p.bad = min(2*p.limit, MaxMails), 0
+	if p.sending.upto >= p.refusedUpto {
+		p.limit, p.refusedUpto = min(2*p.limit, MaxMails), 0
 	}
 	if p.sending.kind == Reset && p.moot() {
 		return p.finish()
@@ -122,7 +122,7 @@ func (p *Pump) refused(result Result, now time.Time) []Effect {
 		p.unpin()
 		return p.finish()
 	case p.sending.mails > 1:
-		p.limit, p.bad = p.sending.mails/2, p.sending.upto
+		p.limit, p.refusedUpto = p.sending.mails/2, p.sending.upto
 		p.unpin()
 		p.health.note(result.Detail)
 		if result.After > 0 {
@@ -174,7 +174,7 @@ func (p *Pump) move(upto, vanished uint32) Commit {
 	p.cursor.UID = upto
 	p.unpin()
 	if upto >= p.gathering.goal {
-		p.noticed = p.later
+		p.noticed = p.noticedLater
 	}
 	return Commit{Cursor: p.cursor, Vanished: vanished}
 }

@@ -15,7 +15,7 @@ import (
 // latest is a push of the newest mail for a range of some.
 func latest(attempt int, from, upto uint32, count int, newest uint32) pump.Send {
 	send := batch(attempt, from, upto, newest)
-	send.Batch.Mode, send.Batch.Count = pump.ModeLatest, count
+	send.Batch.Count = count
 	return send
 }
 
@@ -206,7 +206,7 @@ func TestPagesOfThePastAreDropped(t *testing.T) {
 		play(t, begin(pump.ModeEach), []step{
 			{0, head(13), effects(pump.Ready{})},
 			{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
-			{0, fetched(11, 12, 11, 12), effects(each(1, 11, 11, 11))},
+			{0, fetched(11, 12, 11, 12), effects(batch(1, 11, 11, 11))},
 			{0, pump.Head{UIDValidity: uv + 1, UIDNext: 101}, nil},
 			{0, answer(pump.OK), effects(commit(11), pump.Done{}, pump.Ready{})},
 		})
@@ -236,19 +236,12 @@ func TestEachHoldsOnePageForManyRequests(t *testing.T) {
 	play(t, begin(pump.ModeEach), []step{
 		{0, head(14), effects(pump.Ready{})},
 		{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
-		{0, fetched(11, 13, 11, 12), effects(each(1, 11, 11, 11))},
-		{0, answer(pump.OK), effects(commit(11), each(1, 12, 13, 12))},
+		{0, fetched(11, 13, 11, 12), effects(batch(1, 11, 11, 11))},
+		{0, answer(pump.OK), effects(commit(11), batch(1, 12, 13, 12))},
 		{0, answer(pump.Retry), effects(pump.Done{}, wait(time.Second))},
 		{time.Second, pump.Tick{}, effects(pump.Ready{})},
 		{0, pump.Turn{}, effects(pump.Fetch{From: 12}, wait(patience))},
-		{0, fetched(12, 14, 12, 14), effects(each(2, 12, 13, 12))},
+		{0, fetched(12, 14, 12, 14), effects(batch(2, 12, 13, 12))},
 		{0, answer(pump.OK), effects(pump.Commit{Cursor: pump.Cursor{UIDValidity: uv, UID: 13}, Vanished: 1}, pump.Done{}, pump.Ready{})},
 	})
-}
-
-// each is a push of one mail.
-func each(attempt int, from, upto, uid uint32) pump.Send {
-	send := batch(attempt, from, upto, uid)
-	send.Batch.Mode = pump.ModeEach
-	return send
 }

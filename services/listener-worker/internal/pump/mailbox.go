@@ -32,7 +32,7 @@ func (p *Pump) observe(head Head) []Effect {
 		p.sending.end = min(p.sending.end, end.UID)
 	}
 	if end.UID > p.head && p.head <= p.gathering.goal {
-		p.later = head.Noticed
+		p.noticedLater = head.Noticed
 	}
 	p.head, p.unread = end.UID, head.Unread
 	p.gathering.goal = min(p.gathering.goal, p.head)
@@ -78,7 +78,7 @@ func (p *Pump) returned(end Cursor) bool {
 // owe has a reset announced, which takes the cursor to end.
 func (p *Pump) owe(end Cursor) {
 	if !p.reset || end.UIDValidity != p.target.UIDValidity {
-		p.reset, p.bad = true, 0
+		p.reset, p.refusedUpto = true, 0
 		p.unpin()
 	}
 	p.aimAt(end)

@@ -155,8 +155,6 @@ func (c *chaos) check() {
 		c.t.Fatal("a request before the endpoint gave its consent")
 	case c.mustBe != "" && c.mustBe != id && !returned:
 		c.t.Fatalf("range %d-%d is another one than was refused", batch.From, batch.Upto)
-	case batch.Mode != c.mode:
-		c.t.Fatalf("mode %v", batch.Mode)
 	case batch.Kind == pump.Reset:
 		return
 	case batch.From != c.cursor.UID+1 || batch.UIDValidity != c.cursor.UIDValidity:

@@ -46,12 +46,12 @@ type Pump struct {
 	high uint32 // the cursor before the folder's end went back, under the same UIDVALIDITY
 	low  uint32 // what the end went back to last
 
-	sending  span   // what is in flight, or was last
-	pinned   uint32 // the end of a range that must be tried again as it was; zero: none
-	tries    int    // of that range, or of the reset, in vain
-	refusals int    // how many of the tries were refused for good
-	limit    int    // most mails of one batch; fewer after one was refused for good
-	bad      uint32 // the end of the last one that was; up to here the limit stays
+	sending     span   // what is in flight, or was last
+	pinned      uint32 // the end of a range that must be tried again as it was; zero: none
+	tries       int    // of that range, or of the reset, in vain
+	refusals    int    // how many of the tries were refused for good
+	limit       int    // most mails of one batch; fewer after one was refused for good
+	refusedUpto uint32 // the end of the last one that was; up to here the limit stays
 
 	tally *tally // what the turn has read, in ModeLatest
 	page  page   // what the turn has yet to send, in ModeEach
@@ -65,7 +65,7 @@ type Pump struct {
 	deadline  time.Time // end of the wait, or of the patience with a fetch
 	notBefore time.Time // until when the endpoint has asked to be left alone
 
-	noticed, later time.Time // when the oldest pending mail, and the first beyond the goal, were noticed
+	noticed, noticedLater time.Time // when the oldest pending mail, and the first beyond the goal, were noticed
 }
 
 type phase int
@@ -195,7 +195,7 @@ func (p *Pump) renew(event Renewed) {
 		p.unpin()
 		p.tally = nil // the pages are read again
 	}
-	p.limit, p.bad = MaxMails, 0
+	p.limit, p.refusedUpto = MaxMails, 0
 	p.mode, p.confirmed = event.Mode, event.Confirmed
 	if p.phase == waiting || p.phase == waitMore {
 		p.phase = idle
