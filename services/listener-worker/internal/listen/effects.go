@@ -52,7 +52,7 @@ func (r *running) close() {
 // open opens the mailbox in a task, when its mail store's pace allows.
 func (l *Loop) open(r *running, conn uint64) {
 	if r.refused {
-		if failure := l.masters.turn(r.lane(), time.Now()); failure != nil {
+		if failure := l.masters.turn(r.storeKey(), time.Now()); failure != nil {
 			l.inbox.post(func() { l.step(r, listener.Failed{Conn: conn, Failure: failure}) })
 			return
 		}
@@ -92,7 +92,7 @@ func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening liste
 	l.metrics.connects.WithLabelValues("ok").Inc()
 	if r.refused {
 		r.refused = false
-		l.masters.accepted(r.lane())
+		l.masters.accepted(r.storeKey())
 	}
 	r.link = link
 	l.step(r, listener.Opened{Conn: conn, Box: opening.Box, CanIdle: opening.CanIdle, Version: opening.Version})
@@ -101,7 +101,7 @@ func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening liste
 // masterRefused cries out for the operator, who alone can mend it.
 func (l *Loop) masterRefused(r *running, failure *listener.Failure) {
 	r.refused = true
-	if l.masters.refused(r.lane(), failure, time.Now()) {
+	if l.masters.refused(r.storeKey(), failure, time.Now()) {
 		l.cfg.Log.ErrorContext(l.ctx, "the mail store refuses the master user, mailboxes wait until that is mended",
 			"mail_store", r.mailbox.Store.GetName(), "reason", failure.Reason)
 	}
