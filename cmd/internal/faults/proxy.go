@@ -12,8 +12,10 @@
 package faults
 
 import (
+	"bytes"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,8 +31,8 @@ const (
 
 // Proxy passes TCP connections on to a target. Each direction can fall silent, as a
 // broken network does: what is sent is acknowledged and never arrives, and nobody is
-// told. Each can be slow, and each can be cut: what is sent then ends. It is safe for
-// concurrent use.
+// told. Each can be slow, each can be cut: what is sent then ends; and each can keep one
+// message back. It is safe for concurrent use.
 type Proxy struct {
 	listener net.Listener
 	target   string
@@ -47,6 +49,29 @@ type Proxy struct {
 type way struct {
 	silent bool
 	late   time.Duration
+	catch  *catch
+}
+
+// catch keeps back the first chunk that has one of the texts in it, and so whatever
+// comes after it on the same connection.
+type catch struct {
+	texts    [][]byte
+	caught   chan struct{} // closed when there was one
+	released chan struct{} // closed when it may go on
+}
+
+// takes tells whether this is the one, and that there is one.
+func (c *catch) takes(chunk []byte) bool {
+	select {
+	case <-c.caught:
+		return false // there was one
+	default:
+	}
+	found := slices.ContainsFunc(c.texts, func(text []byte) bool { return bytes.Contains(chunk, text) })
+	if found {
+		close(c.caught)
+	}
+	return found
 }
 
 // pipe is one direction of one connection.
@@ -59,6 +84,7 @@ type pipe struct {
 type chunk struct {
 	bytes []byte
 	due   time.Time
+	held  <-chan struct{} // until it is closed; nil: not at all
 }
 
 const (
@@ -97,15 +123,39 @@ func (p *Proxy) Delay(direction Direction, by time.Duration) {
 	p.ways[direction].late = by
 }
 
+// Catch keeps back the first message in a direction that has one of the texts in it,
+// and what follows it on its connection. The channel is closed when there is one.
+func (p *Proxy) Catch(direction Direction, texts ...string) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := &catch{caught: make(chan struct{}), released: make(chan struct{})}
+	for _, text := range texts {
+		c.texts = append(c.texts, []byte(text))
+	}
+	p.release()
+	p.ways[direction].catch = c
+	return c.caught
+}
+
 // Heal lets everything through again, at once. Connections that have missed
-// something are cut.
+// something are cut; what was kept back arrives.
 func (p *Proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ways[ToServer].silent || p.ways[ToClient].silent {
 		p.cut()
 	}
+	p.release()
 	p.ways = [2]way{}
+}
+
+func (p *Proxy) release() {
+	for i := range p.ways {
+		if c := p.ways[i].catch; c != nil {
+			close(c.released)
+		}
+		p.ways[i].catch = nil
+	}
 }
 
 // Cut ends what is sent in a direction on all connections there are: its receiver
@@ -132,6 +182,7 @@ func (p *Proxy) Close() error {
 	p.closed = true
 	err := p.listener.Close()
 	p.cut()
+	p.release()
 	p.mu.Unlock()
 	p.work.Wait()
 	if errors.Is(err, net.ErrClosed) {
@@ -185,8 +236,8 @@ func (p *Proxy) pass(one *pipe) {
 		if err != nil {
 			break
 		}
-		if now := p.look(one.direction); !now.silent {
-			queue <- chunk{buffer[:n], time.Now().Add(now.late)}
+		if next, passes := p.look(one.direction, buffer[:n]); passes {
+			queue <- next
 		}
 	}
 	close(queue)
@@ -196,10 +247,16 @@ func (p *Proxy) pass(one *pipe) {
 	p.mu.Unlock()
 }
 
-func (p *Proxy) look(direction Direction) way {
+// look tells whether and how something that was sent passes.
+func (p *Proxy) look(direction Direction, sent []byte) (chunk, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ways[direction]
+	now := p.ways[direction]
+	next := chunk{bytes: sent, due: time.Now().Add(now.late)}
+	if now.catch != nil && now.catch.takes(sent) {
+		next.held = now.catch.released
+	}
+	return next, !now.silent
 }
 
 // write writes what is on its way when its time has come, and ends both sides when
@@ -207,6 +264,9 @@ func (p *Proxy) look(direction Direction) way {
 func (one *pipe) write(queue <-chan chunk) {
 	for next := range queue {
 		<-time.After(time.Until(next.due)) // the way is slow: that is what it is for
+		if next.held != nil {
+			<-next.held
+		}
 		_, _ = one.to.Write(next.bytes)
 	}
 	_, _ = one.from.Close(), one.to.Close()

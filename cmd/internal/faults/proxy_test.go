@@ -149,3 +149,27 @@ func TestProxyCutsOneDirection(t *testing.T) {
 	conn, again := dial(t, p)
 	converse(t, conn, again, got)
 }
+
+func TestProxyKeepsOneMessageBack(t *testing.T) {
+	t.Parallel()
+	p, conn, answers, got := open(t)
+	caught := p.Catch(ToServer, "nothing", "one")
+	converse(t, conn, answers, got)
+	for _, text := range []string{"this one\n", "the next one\n"} {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-caught
+	other, others := dial(t, p)
+	converse(t, other, others, got) // no other connection waits
+	select {
+	case line := <-got:
+		t.Fatalf("%q has arrived", line)
+	default:
+	}
+	p.Heal()
+	if first, second := <-got, <-got; first != "this one\n" || second != "the next one\n" {
+		t.Errorf("%q and %q have arrived", first, second)
+	}
+}
