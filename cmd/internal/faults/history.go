@@ -20,6 +20,7 @@ type Hold struct {
 	Epoch  uint64
 	Began  time.Time
 	Ended  time.Time // zero: not yet
+	Told   time.Time // when the worker said so; zero: it had no chance to
 }
 
 // Claim is one claim that the registry was asked to accept.
@@ -37,6 +38,32 @@ type History struct {
 	mu     sync.Mutex
 	holds  []Hold
 	claims []Claim
+	stood  map[string]time.Time // until when workers stood still, the last time
+	stages []stage
+}
+
+// stage is a time in which the same is expected.
+type stage struct {
+	name  string
+	began time.Time
+	bound time.Duration // no shard may be without a holder for longer
+}
+
+// Stage begins a stage.
+func (h *History) Stage(name string, bound time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stages = append(h.stages, stage{name, time.Now(), bound})
+}
+
+// StoodStill notes until when a worker could not have said anything.
+func (h *History) StoodStill(worker string, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stood == nil {
+		h.stood = make(map[string]time.Time)
+	}
+	h.stood[worker] = until
 }
 
 // Began notes that a hold began.
@@ -46,14 +73,14 @@ func (h *History) Began(hold Hold) {
 	h.holds = append(h.holds, hold)
 }
 
-// Ended notes the end of a hold.
-func (h *History) Ended(worker string, shard uint32, epoch uint64, at time.Time) {
+// Ended notes the end of a hold, and when the worker told it.
+func (h *History) Ended(worker string, shard uint32, epoch uint64, at, told time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range h.holds {
 		hold := &h.holds[i]
 		if hold.Worker == worker && hold.Shard == shard && hold.Epoch == epoch && hold.Ended.IsZero() {
-			hold.Ended = at
+			hold.Ended, hold.Told = at, told
 		}
 	}
 }
@@ -91,10 +118,12 @@ func (h *History) Holders() map[uint32][]string {
 
 // Verdict is what a history shows.
 type Verdict struct {
-	Overlaps []string // of holds
-	Stale    []string // epochs accepted after a higher one
-	Gaps     []string // shards nobody held for longer than the bound
-	Longest  time.Duration
+	Overlaps []string                 // of holds
+	Late     []string                 // holds whose end was noticed long after it
+	Unopened []string                 // holds that began before the registry had opened their epoch
+	Stale    []string                 // epochs accepted after a higher one
+	Gaps     []string                 // shards nobody held for longer than the stage's bound
+	Longest  map[string]time.Duration // that a shard was without a holder, by stage
 	Holds    int
 	Claims   int
 	// Linear is whether the registry's answers are those of one register for each
@@ -104,32 +133,78 @@ type Verdict struct {
 
 // Err is nil when the history shows nothing bad.
 func (v *Verdict) Err() error {
-	if len(v.Overlaps)+len(v.Stale)+len(v.Gaps) == 0 && v.Linear == porcupine.Ok {
+	if len(v.Overlaps)+len(v.Late)+len(v.Unopened)+len(v.Stale)+len(v.Gaps) == 0 && v.Linear == porcupine.Ok {
 		return nil
 	}
-	return fmt.Errorf("overlapping holds %v; stale epochs accepted %v; shards left alone %v; registry linearizable: %v",
-		v.Overlaps, v.Stale, v.Gaps, v.Linear)
+	return fmt.Errorf("overlapping holds %v; ends noticed late %v; epochs not opened %v; stale epochs accepted %v; "+
+		"shards left alone %v; registry linearizable: %v", v.Overlaps, v.Late, v.Unopened, v.Stale, v.Gaps, v.Linear)
 }
 
 // Judge looks at all that was noted until now. No shard may have been without a
-// holder for longer than bound, once it has had one.
-func (h *History) Judge(bound time.Duration) *Verdict {
+// holder for longer than a stage allows, once it has had one.
+func (h *History) Judge() *Verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := &Verdict{Holds: len(h.holds), Claims: len(h.claims), Stale: staleEpochs(h.claims), Linear: linear(h.claims)}
+	v := &Verdict{
+		Longest: make(map[string]time.Duration), Late: h.late(), Unopened: unopened(h.holds, h.claims),
+		Holds: len(h.holds), Claims: len(h.claims), Stale: staleEpochs(h.claims), Linear: linear(h.claims),
+	}
 	byShard := make(map[uint32][]Hold)
 	for _, hold := range h.holds {
 		byShard[hold.Shard] = append(byShard[hold.Shard], hold)
 	}
 	now := time.Now()
 	for _, shard := range slices.Sorted(maps.Keys(byShard)) {
-		v.look(shard, byShard[shard], now, bound)
+		v.look(shard, byShard[shard], now, h.stages)
 	}
 	return v
 }
 
+// tellWithin is how soon after its end a worker has to say that a hold has ended. Most
+// ends are those of the right to act; a worker that does not see them acts on.
+const tellWithin = 2 * time.Second
+
+// late names holds whose worker was not killed and did not stand still, and told their
+// end long after it.
+func (h *History) late() []string {
+	var out []string
+	for _, hold := range h.holds {
+		end := hold.Ended
+		if stood := h.stood[hold.Worker]; stood.After(end) {
+			end = stood
+		}
+		if by := hold.Told.Sub(end); !hold.Told.IsZero() && by > tellWithin {
+			out = append(out, fmt.Sprintf("shard %d: %s, %v late", hold.Shard, hold.Worker, by))
+		}
+	}
+	return out
+}
+
+// unopened names holds whose epoch nobody had asked the registry to open, or it had
+// refused, when they began.
+func unopened(holds []Hold, claims []Claim) []string {
+	type grant struct {
+		shard uint32
+		epoch uint64
+	}
+	opened := make(map[grant]time.Time) // the first call
+	for _, claim := range claims {
+		at := grant{claim.Shard, claim.Epoch}
+		if first, known := opened[at]; claim.Open && claim.Accepted && claim.Known && (!known || claim.Call.Before(first)) {
+			opened[at] = claim.Call
+		}
+	}
+	var out []string
+	for _, hold := range holds {
+		if first, known := opened[grant{hold.Shard, hold.Epoch}]; !known || hold.Began.Before(first) {
+			out = append(out, fmt.Sprintf("shard %d: %s, epoch %d", hold.Shard, hold.Worker, hold.Epoch))
+		}
+	}
+	return out
+}
+
 // look goes through the holds of one shard in the order they began.
-func (v *Verdict) look(shard uint32, holds []Hold, now time.Time, bound time.Duration) {
+func (v *Verdict) look(shard uint32, holds []Hold, now time.Time, stages []stage) {
 	slices.SortStableFunc(holds, func(a, b Hold) int { return a.Began.Compare(b.Began) })
 	last := holds[0]
 	for _, hold := range holds[1:] {
@@ -141,14 +216,24 @@ func (v *Verdict) look(shard uint32, holds []Hold, now time.Time, bound time.Dur
 			v.Overlaps = append(v.Overlaps, fmt.Sprintf("shard %d: %s until %s, %s from %s", shard,
 				last.Worker, end.Format(time.StampMicro), hold.Worker, hold.Began.Format(time.StampMicro)))
 		}
-		gap := hold.Began.Sub(end)
-		v.Longest = max(v.Longest, gap)
-		if gap > bound {
-			v.Gaps = append(v.Gaps, fmt.Sprintf("shard %d for %v", shard, gap))
-		}
+		v.gap(shard, hold.Began.Sub(end), end, stages)
 		if hold.Ended.IsZero() || hold.Ended.After(end) {
 			last = hold
 		}
+	}
+}
+
+// gap takes in that nobody held a shard for so long.
+func (v *Verdict) gap(shard uint32, gap time.Duration, began time.Time, stages []stage) {
+	var in stage
+	for _, stage := range stages {
+		if !stage.began.After(began) {
+			in = stage
+		}
+	}
+	v.Longest[in.name] = max(v.Longest[in.name], gap)
+	if gap > in.bound {
+		v.Gaps = append(v.Gaps, fmt.Sprintf("shard %d for %v (%s: %v)", shard, gap, in.name, in.bound))
 	}
 }
 

@@ -19,11 +19,20 @@ func silence(ctx context.Context, w *World, direction Direction) error {
 	for _, proxy := range victim.proxies {
 		proxy.Silence(direction)
 	}
-	err := w.until(ctx, "others to take over", func() error { return w.covered(w.others(victim)...) })
-	w.mail()
-	for _, proxy := range victim.proxies {
-		proxy.Heal()
-	}
+	id := victim.id()
+	err := errors.Join(
+		w.until(ctx, "others to take over", func() error { return w.covered(w.others(victim)...) }),
+		// All it knows is that nobody answers.
+		w.until(ctx, "the end of what it held", func() error {
+			if held := w.held()[id]; held > 0 {
+				return fmt.Errorf("%s takes itself for the holder of %d shards", id, held)
+			}
+			return nil
+		}),
+	)
+	w.mailOnce()
+	err = errors.Join(err, w.until(ctx, "pushes by others", w.pushed))
+	victim.heal()
 	return errors.Join(err, w.rejoined(ctx, victim, before))
 }
 
@@ -51,9 +60,7 @@ func slowWay(ctx context.Context, w *World) error {
 		}
 	}
 	err := w.settle(ctx)
-	for _, proxy := range victim.proxies {
-		proxy.Heal()
-	}
+	victim.heal()
 	if err == nil && victim.id() != id {
 		err = fmt.Errorf("%s was %s and is %s", victim.Name, id, victim.id())
 	}

@@ -69,6 +69,7 @@ func runEtcd(args []string, stderr io.Writer) int {
 // record is what is looked for in a worker's log.
 type record struct {
 	Message string    `json:"msg"`
+	Time    time.Time `json:"time"`
 	Worker  string    `json:"worker"`
 	Shards  []uint32  `json:"shards"`
 	Epochs  []uint64  `json:"epochs"`
@@ -91,7 +92,7 @@ func (h *History) listen(line []byte) (id string) {
 		}
 	case "hold ended":
 		for i, shard := range r.Shards {
-			h.Ended(r.Worker, shard, r.Epochs[i], r.At)
+			h.Ended(r.Worker, shard, r.Epochs[i], r.At, r.Time)
 		}
 	}
 	return ""

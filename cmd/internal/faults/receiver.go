@@ -77,14 +77,27 @@ func (r *receiver) missing(boxes []string, upto uint32) int {
 	return n
 }
 
-// doubled counts the pushes of mails that had been pushed before, and names those
-// that came under another id.
-func (r *receiver) doubled() (n int, wrong []string) {
+// doubled counts the pushes of the mails with the UIDs that had been pushed before.
+func (r *receiver) doubled(from, upto uint32) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, mails := range r.pushed {
+		for uid, ids := range mails {
+			if uid >= from && uid <= upto {
+				n += len(ids) - 1
+			}
+		}
+	}
+	return n
+}
+
+// wrong names the pushes of mails that had been pushed before under another id.
+func (r *receiver) wrong() (wrong []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for box, mails := range r.pushed {
 		for uid, ids := range mails {
-			n += len(ids) - 1
 			for _, id := range ids {
 				if id != ids[0] {
 					wrong = append(wrong, fmt.Sprintf("%s %d: %v", box, uid, ids))
@@ -92,5 +105,5 @@ func (r *receiver) doubled() (n int, wrong []string) {
 			}
 		}
 	}
-	return n, wrong
+	return wrong
 }

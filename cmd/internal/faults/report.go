@@ -4,16 +4,14 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"time"
+	"maps"
+	"slices"
 
 	"mailpush.internal/cmd/internal/rig"
 )
-
-// coverBound is how long a shard may be without a holder: the longest outage of all
-// of etcd, and what a take-over takes on a busy machine.
-const coverBound = outage + 45*time.Second
 
 func (w *World) boxes() []string {
 	out := make([]string, mailboxes)
@@ -25,12 +23,16 @@ func (w *World) boxes() []string {
 
 // Report judges the run until now, and tells out.
 func (w *World) Report(out io.Writer) error {
-	planned := w.plans.close() // nobody looks any more
-	v := w.history.Judge(coverBound)
+	planned := errors.Join(w.plans.close(), w.terms.close()) // nobody looks any more
+	v := w.history.Judge()
 	missing := w.receiver.missing(w.boxes(), w.mails)
-	doubled, wrong := w.receiver.doubled()
-	fmt.Fprintf(out, "%d holds, %d claims judged, longest time without a holder %.1f s, registry linearizable: %v, %d looks at the plan\n",
-		v.Holds, v.Claims, v.Longest.Seconds(), v.Linear, w.plans.looks)
+	doubled, wrong := w.receiver.doubled(1, w.mails), w.receiver.wrong()
+	fmt.Fprintln(out, "the longest time a shard was without a holder, seconds:")
+	for _, stage := range slices.Sorted(maps.Keys(v.Longest)) {
+		fmt.Fprintf(out, "  %-65s %5.2f\n", stage, v.Longest[stage].Seconds())
+	}
+	fmt.Fprintf(out, "%d holds, %d claims judged, registry linearizable: %v, %d changes of the plan, %d looks at it\n",
+		v.Holds, v.Claims, v.Linear, w.terms.changes, w.plans.looks)
 	fmt.Fprintf(out, "result: faults=%d\nresult: deliveries=%d\nresult: missing=%d\nresult: duplicated=%d\nresult: wrong_id=%d\n"+
 		"result: overlapping_holds=%d\nresult: stale_epochs_accepted=%d\n",
 		w.faults, int(w.mails)*mailboxes, missing, doubled, len(wrong), len(v.Overlaps), len(v.Stale))

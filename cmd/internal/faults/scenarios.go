@@ -10,31 +10,40 @@ import (
 	"fmt"
 	"slices"
 	"time"
+)
 
-	"mailpush.internal/cmd/internal/rig"
+const (
+	// takeOver is how long a shard may be without a holder whose lease has to end, and
+	// handOver one that moves in order: most of both is what a busy machine may take.
+	takeOver = ttl + handOver
+	handOver = 20 * time.Second
+	// deaf is how long a connection is used from which nothing comes any more. Renewals
+	// sent on it keep the lease, while the right to act has ended with the last answer.
+	deaf = 11 * time.Second
 )
 
 // Scenario is one thing that goes wrong, and its mending. It returns when it has been
 // noticed and mended; Run waits for the cluster to settle after it.
 type Scenario struct {
-	Name string
-	run  func(ctx context.Context, w *World) error
+	Name  string
+	bound time.Duration // no shard may be without a holder for longer
+	run   func(ctx context.Context, w *World) error
 }
 
 // Scenarios are all there are, each of which leaves as many processes as it found.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"a worker is killed", killWorker},
-		{"the leading scheduler is killed", killLeader},
-		{"an etcd member is killed", killMember},
-		{"a worker stands still for longer than its lease", pauseWorker},
-		{"the leading scheduler stands still for longer than its lease", pauseLeader},
-		{"a worker is not heard by etcd", func(ctx context.Context, w *World) error { return silence(ctx, w, ToServer) }},
-		{"a worker does not hear etcd", func(ctx context.Context, w *World) error { return silence(ctx, w, ToClient) }},
-		{"a worker's way to etcd is slow, and cut again and again", slowWay},
-		{"all of etcd is away for 30 s", allAway},
-		{"all workers are restarted one by one", rollingRestart},
-		{"workers join one by one", joins},
+		{"a worker is killed", takeOver, killWorker},
+		{"the leading scheduler is killed", takeOver, killLeader},
+		{"an etcd member is killed", takeOver, killMember},
+		{"a worker stands still for longer than its lease", takeOver, pauseWorker},
+		{"the leading scheduler stands still for longer than its lease", takeOver, pauseLeader},
+		{"a worker is not heard by etcd", takeOver, func(ctx context.Context, w *World) error { return silence(ctx, w, ToServer) }},
+		{"a worker does not hear etcd", takeOver + deaf, func(ctx context.Context, w *World) error { return silence(ctx, w, ToClient) }},
+		{"a worker's way to etcd is slow, and cut again and again", handOver, slowWay},
+		{"all of etcd is away for 30 s", outage + takeOver, allAway},
+		{"all workers are restarted one by one", handOver, rollingRestart},
+		{"workers join one by one", handOver, joins},
 	}
 }
 
@@ -42,6 +51,8 @@ func Scenarios() []Scenario {
 // and every mail was pushed.
 func (w *World) Run(ctx context.Context, s Scenario) error {
 	began := time.Now()
+	w.history.Stage(s.Name, s.bound)
+	w.once = nil
 	w.faults++
 	w.mail()
 	if err := s.run(ctx, w); err != nil {
@@ -51,12 +62,23 @@ func (w *World) Run(ctx context.Context, s Scenario) error {
 	if err := w.settle(ctx); err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
+	for _, uid := range w.once {
+		if n := w.receiver.doubled(uid, uid); n > 0 {
+			return fmt.Errorf("%s: a mail that came after the take-over was pushed %d times more than once", s.Name, n)
+		}
+	}
 	fmt.Fprintf(w.out, "  %s: %.1f s\n", s.Name, time.Since(began).Seconds())
 	return nil
 }
 
 // mail lets one arrive in every mailbox.
 func (w *World) mail() { w.mails = w.store.Deliver() }
+
+// mailOnce lets one arrive when it is clear who pushes it: nobody else may.
+func (w *World) mailOnce() {
+	w.mail()
+	w.once = append(w.once, w.mails)
+}
 
 // until repeats check until it returns nil.
 func (w *World) until(ctx context.Context, what string, check func() error) error {
@@ -145,8 +167,8 @@ func killWorker(ctx context.Context, w *World) error {
 }
 
 // leader returns the scheduler that leads.
-func (w *World) leader(ctx context.Context) (*rig.Process, error) {
-	var found *rig.Process
+func (w *World) leader(ctx context.Context) (*node, error) {
+	var found *node
 	err := w.until(ctx, "a leader", func() error {
 		name, err := w.client.Leader(ctx)
 		if err != nil {
@@ -164,7 +186,7 @@ func (w *World) leader(ctx context.Context) (*rig.Process, error) {
 }
 
 // succeeded waits until another scheduler leads.
-func (w *World) succeeded(ctx context.Context, victim *rig.Process) error {
+func (w *World) succeeded(ctx context.Context, victim *node) error {
 	return w.until(ctx, "another leader", func() error {
 		name, err := w.client.Leader(ctx)
 		if err == nil && (name == victim.Name || name == "") {
@@ -180,9 +202,9 @@ func killLeader(ctx context.Context, w *World) error {
 		return err
 	}
 	victim.Kill()
-	w.schedulers = slices.DeleteFunc(w.schedulers, func(p *rig.Process) bool { return p == victim })
+	w.schedulers = slices.DeleteFunc(w.schedulers, func(n *node) bool { return n == victim })
 	// Its successor is needed: a worker goes, too.
-	if err := killWorker(ctx, w); err != nil {
+	if err := errors.Join(victim.closeProxies(), killWorker(ctx, w)); err != nil {
 		return err
 	}
 	return w.addScheduler(ctx)
@@ -206,7 +228,8 @@ func pauseWorker(ctx context.Context, w *World) error {
 		return err
 	}
 	err := w.until(ctx, "others to take over", func() error { return w.covered(w.others(victim)...) })
-	w.mail()
+	w.mailOnce()
+	w.history.StoodStill(victim.id(), time.Now())
 	return errors.Join(err, victim.Resume(), w.rejoined(ctx, victim, before))
 }
 
@@ -220,20 +243,72 @@ func (w *World) rejoined(ctx context.Context, victim *worker, before int) error 
 	})
 }
 
+// pauseLeader has a leader stand still while a change of the plan, which it has sent, is
+// on its way. What the change was for is gone by then, and its successor has changed
+// nothing: all that speaks against the change when it arrives is who made it.
 func pauseLeader(ctx context.Context, w *World) error {
 	victim, err := w.leader(ctx)
 	if err != nil {
+		return err
+	}
+	if err := w.catchChange(ctx, victim); err != nil {
 		return err
 	}
 	if err := victim.Pause(); err != nil {
 		return err
 	}
 	err = w.succeeded(ctx, victim)
+	victim.heal()
 	if err == nil {
 		err = killWorker(ctx, w)
 	}
 	// It wakes up in the belief that it leads.
 	return errors.Join(err, victim.Resume())
+}
+
+// catchChange has a worker join, keeps the change that gives it its share on its way,
+// and has the worker go again.
+func (w *World) catchChange(ctx context.Context, leader *node) error {
+	var plans []string
+	for _, n := range w.workers {
+		plans = append(plans, "/want/"+n.id())
+	}
+	caught := make([]<-chan struct{}, len(leader.proxies))
+	for i, proxy := range leader.proxies {
+		caught[i] = proxy.Catch(ToServer, plans...)
+	}
+	if err := w.addWorker(ctx); err != nil {
+		return err
+	}
+	newcomer := w.workers[len(w.workers)-1]
+	if err := w.until(ctx, "a change of the plan", func() error {
+		for _, one := range caught {
+			select {
+			case <-one:
+				return nil
+			default:
+			}
+		}
+		return errors.New("there was none")
+	}); err != nil {
+		return err
+	}
+	newcomer.Kill()
+	if err := w.bury(newcomer); err != nil {
+		return err
+	}
+	return w.until(ctx, "the end of a registration", func() error {
+		snapshot, err := w.client.Snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		for _, entry := range snapshot.Entries {
+			if entry.ID == newcomer.id() && entry.Worker != nil {
+				return fmt.Errorf("%s is registered", entry.ID)
+			}
+		}
+		return nil
+	})
 }
 
 func rollingRestart(ctx context.Context, w *World) error {

@@ -25,7 +25,9 @@ import (
 )
 
 const (
-	ttl       = 3 * time.Second
+	// ttl is the default. A whole etcd that comes back gives each lease one more of it,
+	// and that must be enough for workers on a busy machine to renew theirs.
+	ttl       = 5 * time.Second
 	shards    = 64
 	mailboxes = 40
 	workers   = 3
@@ -45,12 +47,14 @@ type World struct {
 	client   *cluster.Client
 	history  *History
 	plans    *plans
+	terms    *terms
 
 	workers    []*worker
-	schedulers []*rig.Process
+	schedulers []*node
 	reachable  []string // where the next schedulers are expected; others are not needed
 	started    int      // processes, ever
 	mails      uint32
+	once       []uint32 // of this scenario, which must not be pushed twice
 	faults     int
 }
 
@@ -62,11 +66,16 @@ type member struct {
 	client string // host:port
 }
 
-// worker is a listener-worker as a process, with its ways to etcd.
-type worker struct {
+// node is a process with its ways to etcd.
+type node struct {
 	*rig.Process
 
 	proxies []*Proxy
+}
+
+// worker is a listener-worker as a process.
+type worker struct {
+	node
 
 	mu  sync.Mutex
 	ids []string // it has been registered under, the newest last
@@ -132,7 +141,9 @@ func (w *World) start(ctx context.Context) error {
 	if w.client, err = cluster.Open(ctx, cluster.Config{Endpoints: w.endpoints(), Prefix: w.mailpush.Settings().Cluster.Etcd.Prefix}, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
+	w.history.Stage("the start", takeOver)
 	w.plans = watchPlans(w.client)
+	w.terms = watchTerms(w.endpoints(), w.mailpush.Settings().Cluster.Etcd.Prefix)
 	for range 2 {
 		if err := w.addScheduler(ctx); err != nil {
 			return err
@@ -221,36 +232,49 @@ func (w *World) arguments(role, name string, etcd []string) []string {
 	}
 }
 
+// ways makes a process's ways to etcd, and returns their endpoints.
+func (w *World) ways(n *node) ([]string, error) {
+	var ways []string
+	for _, m := range w.etcd {
+		proxy, err := NewProxy(m.client)
+		if err != nil {
+			return nil, errors.Join(err, n.closeProxies())
+		}
+		n.proxies = append(n.proxies, proxy)
+		ways = append(ways, "http://"+proxy.Addr())
+	}
+	return ways, nil
+}
+
 func (w *World) addScheduler(context.Context) error {
 	w.started++
+	n := new(node)
+	ways, err := w.ways(n)
+	if err != nil {
+		return err
+	}
 	name := fmt.Sprintf("scheduler-%d", w.started)
-	args := append(w.arguments(schedulerRole, "scheduler", w.endpoints()), "--set", "scheduler.name="+name)
+	args := append(w.arguments(schedulerRole, "scheduler", ways), "--set", "scheduler.name="+name)
 	if len(w.reachable) > 0 {
 		args = append(args, "--set", "scheduler.listen="+w.reachable[0])
 		w.reachable = w.reachable[1:]
 	}
-	p, err := rig.StartProcess(name, filepath.Join(w.dir, name+".log"), nil, args...)
-	if err == nil {
-		w.schedulers = append(w.schedulers, p)
+	if n.Process, err = rig.StartProcess(name, filepath.Join(w.dir, name+".log"), nil, args...); err != nil {
+		return errors.Join(err, n.closeProxies())
 	}
-	return err
+	w.schedulers = append(w.schedulers, n)
+	return nil
 }
 
 // addWorker starts a worker and returns when it is registered.
 func (w *World) addWorker(ctx context.Context) error {
 	w.started++
 	n := new(worker)
-	var ways []string
-	for _, m := range w.etcd {
-		proxy, err := NewProxy(m.client)
-		if err != nil {
-			return err
-		}
-		n.proxies = append(n.proxies, proxy)
-		ways = append(ways, "http://"+proxy.Addr())
+	ways, err := w.ways(&n.node)
+	if err != nil {
+		return err
 	}
 	name := fmt.Sprintf("worker-%d", w.started)
-	var err error
 	n.Process, err = rig.StartProcess(name, filepath.Join(w.dir, name+".log"), func(line []byte) {
 		if id := w.history.listen(line); id != "" {
 			n.mu.Lock()
@@ -259,7 +283,7 @@ func (w *World) addWorker(ctx context.Context) error {
 		}
 	}, w.arguments(workerRole, "worker", ways)...)
 	if err != nil {
-		return err
+		return errors.Join(err, n.closeProxies())
 	}
 	w.workers = append(w.workers, n)
 	return w.until(ctx, "the registration of "+name, func() error {
@@ -276,14 +300,13 @@ func (w *World) Close() error {
 	if w.plans != nil {
 		errs = append(errs, w.plans.close())
 	}
-	for _, n := range w.workers {
+	if w.terms != nil {
+		errs = append(errs, w.terms.close())
+	}
+	for _, n := range w.nodes() {
 		_ = n.Resume() // it may not stand still
 		n.Kill()
 		errs = append(errs, n.closeProxies())
-	}
-	for _, p := range w.schedulers {
-		_ = p.Resume() // likewise
-		p.Kill()
 	}
 	if w.mailpush != nil {
 		errs = append(errs, w.mailpush.Close())
@@ -305,9 +328,25 @@ func (w *World) Close() error {
 	return errors.Join(errs...)
 }
 
-func (w *worker) closeProxies() error {
+// nodes are all processes that talk to etcd through proxies.
+func (w *World) nodes() []*node {
+	out := slices.Clone(w.schedulers)
+	for _, n := range w.workers {
+		out = append(out, &n.node)
+	}
+	return out
+}
+
+// heal lets everything through on all ways.
+func (n *node) heal() {
+	for _, proxy := range n.proxies {
+		proxy.Heal()
+	}
+}
+
+func (n *node) closeProxies() error {
 	var errs []error
-	for _, proxy := range w.proxies {
+	for _, proxy := range n.proxies {
 		errs = append(errs, proxy.Close())
 	}
 	return errors.Join(errs...)

@@ -118,7 +118,8 @@ func (t *tenure) began(claims []deliver.Claim, at time.Time) {
 	}
 }
 
-// ended records the end of holds, which was not later than the end of the right.
+// ended records the end of holds, which was not later than the end of the right. When
+// it was noticed is the record's own time.
 func (t *tenure) ended(claims []deliver.Claim) {
 	at := time.Now()
 	if until := t.member.Until(); until.Before(at) {
