@@ -14,9 +14,6 @@ import (
 	"mailpush.internal/services/scheduler/internal/assign"
 )
 
-// ttl is the lease of the simulated cluster, by etcd's clock.
-const ttl = 2 * time.Second
-
 // etcd is a store whose operations happen one after the other. Its transactions
 // compare what those of package cluster compare.
 type etcd struct {
@@ -70,26 +67,42 @@ func (s *etcd) grant(gone func()) *lease {
 // extend gives a lease its whole TTL, and looks for its end then, or some time later:
 // etcd polls, and is busy.
 func (s *etcd) extend(l *lease) {
-	l.expires = s.world.now + time.Duration(float64(ttl)/s.rate)
+	l.expires = s.world.now + s.ttl()
 	s.expireAfter(l, l.expires+s.world.between(0, 500*time.Millisecond))
 	if s.world.chance(0.1) {
 		l.expires += s.world.between(0, 2*time.Second)
 	}
 }
 
+// ttl is the cluster's lease by etcd's clock, in true time.
+func (s *etcd) ttl() time.Duration { return time.Duration(float64(s.world.ttl) / s.rate) }
+
 func (s *etcd) expireAfter(l *lease, moment time.Duration) {
 	s.world.at(moment, func() {
 		switch {
 		case s.leases[l.id] == nil:
 		case s.world.now < s.down: // it begins anew with a whole TTL
-			s.expireAfter(l, s.down+time.Duration(float64(ttl)/s.rate))
-			l.expires = s.down + time.Duration(float64(ttl)/s.rate)
+			s.expireAfter(l, s.down+s.ttl())
+			l.expires = s.down + s.ttl()
 		case s.world.now < l.expires:
 			s.expireAfter(l, l.expires)
 		default:
 			s.revoke(l.id)
 		}
 	})
+}
+
+// comeBack ends an outage before its time: each lease begins anew with a whole TTL.
+func (s *etcd) comeBack() {
+	if s.world.now >= s.down {
+		return
+	}
+	s.down = s.world.now
+	for _, id := range slices.Sorted(maps.Keys(s.leases)) {
+		l := s.leases[id]
+		l.expires = s.world.now + s.ttl()
+		s.expireAfter(l, l.expires)
+	}
 }
 
 // renew returns false when the lease is not there.
@@ -176,12 +189,13 @@ func (s *etcd) leads(key *leaderKey) bool { return len(s.leaders) > 0 && s.leade
 // snapshot is the cluster at one revision.
 type snapshot struct {
 	revision int64
+	shards   uint32
 	leader   leaderKey
 	entries  map[string]entry
 }
 
 func (s *etcd) read() *snapshot {
-	out := &snapshot{revision: s.revision, entries: make(map[string]entry, len(s.entries))}
+	out := &snapshot{revision: s.revision, shards: s.world.shards, entries: make(map[string]entry, len(s.entries))}
 	if len(s.leaders) > 0 {
 		out.leader = *s.leaders[0]
 	}
@@ -193,7 +207,7 @@ func (s *etcd) read() *snapshot {
 
 // input is a snapshot as package assign sees it.
 func (r *snapshot) input() assign.Input {
-	in := assign.Input{Revision: r.revision, Shards: shards}
+	in := assign.Input{Revision: r.revision, Shards: r.shards}
 	for _, id := range slices.SortedFunc(maps.Keys(r.entries), cmp.Compare) {
 		e := r.entries[id]
 		in.Entries = append(in.Entries, assign.Entry{ID: id, Worker: e.worker, Want: e.want, Have: e.have})
@@ -233,6 +247,11 @@ func (s *etcd) apply(key *leaderKey, read *snapshot, update assign.Update) lande
 			return landed{}
 		}
 	}
+	for _, id := range update.Remove {
+		if e, was := s.entry(id), read.entries[id]; e.wantRev != was.wantRev || e.haveRev != was.haveRev {
+			return landed{}
+		}
+	}
 	for _, id := range update.Unmoved {
 		if e := s.entries[id]; e == nil || e.haveRev != read.entries[id].haveRev {
 			return landed{}
@@ -257,9 +276,11 @@ func (s *etcd) put(update assign.Update) {
 		}
 	}
 	for _, id := range update.Remove {
+		if s.entries[id].haveRev != 0 {
+			s.world.hint() // leaders watch workers and their reports, not the plan
+		}
 		delete(s.entries, id)
 	}
-	s.world.hint()
 }
 
 // applied brings a snapshot up to date with a change that has landed.

@@ -23,7 +23,10 @@ func (r *registry) open(claims []hold.Claim) []hold.Claim {
 			refused = append(refused, claim)
 			continue
 		}
-		r.epochs[claim.Shard] = claim.Epoch
+		if r.world.mutation != forgetOpened {
+			r.epochs[claim.Shard] = claim.Epoch
+		}
+		r.world.opened[claim.Shard] = max(r.world.opened[claim.Shard], claim.Epoch)
 	}
 	return refused
 }
@@ -31,13 +34,11 @@ func (r *registry) open(claims []hold.Claim) []hold.Claim {
 // commit stores something under a claim, as a cursor is stored.
 func (r *registry) commit(claim hold.Claim) bool { return r.accepts(claim) }
 
-// accepts tells whether no higher epoch is open, and holds the answer to it.
+// accepts tells whether no higher epoch is open.
 func (r *registry) accepts(claim hold.Claim) bool {
-	newest := claim.Epoch >= r.epochs[claim.Shard]
-	accepted := newest || r.world.mutation == acceptLower
-	if accepted && !newest {
-		r.world.stale++
-		r.world.fail("the registry has accepted an epoch lower than the newest")
+	accepted := claim.Epoch >= r.epochs[claim.Shard] || r.world.mutation == acceptLower
+	if accepted {
+		r.world.accepted(claim)
 	}
 	return accepted
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -56,7 +57,7 @@ func (r *replica) stand() {
 	call(r.world, r.node, &r.world.etcd.server, func() *leaderKey { return r.world.etcd.stand(r.name) }, func(key *leaderKey) {
 		s := &reign{replica: r, key: key}
 		r.reign = s
-		s.fence.Extend(sent, ttl)
+		s.fence.Extend(sent, r.world.ttl)
 		s.keepRenewing()
 		s.wait()
 	}, func() { r.after(300*time.Millisecond, r.stand) })
@@ -77,7 +78,7 @@ func (s *reign) end() {
 }
 
 func (s *reign) keepRenewing() {
-	s.after(ttl/4, func() {
+	s.after(s.world.ttl/4, func() {
 		if !s.goes() {
 			return
 		}
@@ -86,7 +87,7 @@ func (s *reign) keepRenewing() {
 			switch {
 			case !s.goes():
 			case there:
-				s.fence.Extend(sent, ttl)
+				s.fence.Extend(sent, s.world.ttl)
 			default:
 				s.end()
 			}
@@ -125,6 +126,9 @@ func (s *reign) step(event term.Event) {
 	case term.Apply:
 		s.apply(effect.Update)
 	case term.Wait:
+		if puts := slices.DeleteFunc(effect.Plan.Updates, func(u assign.Update) bool { return len(u.Put) == 0 }); len(puts) > 1 {
+			s.world.long++
+		}
 		s.pause(effect.For)
 	case term.Stop:
 		s.end()

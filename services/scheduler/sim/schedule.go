@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -12,14 +13,20 @@ import (
 
 const (
 	faultsFor = 12 * time.Second // things go wrong
-	settleFor = 40 * time.Second // then nothing does, and everything must come to rest
 	settleGap = 500 * time.Millisecond
 )
+
+// settleFor is how long everything may take to come to rest when nothing goes wrong any
+// more. Two leases may have to end one after the other, a leader's and a worker's; the
+// rest is what leases are late, watches are not believed and failures are waited for.
+func (w *world) settleFor() time.Duration { return 2*w.ttl + 10*time.Second }
 
 // outcome is how a schedule went.
 type outcome struct {
 	violation                                    string
 	overlaps, stale, delivers, confirmed, faults int
+	long                                         int // plans of more than one transaction
+	rest                                         time.Duration
 }
 
 // runSchedule runs the schedule of a seed. trace may be nil.
@@ -31,14 +38,31 @@ func runSchedule(seed uint64, mutation mutation, trace func(time.Duration, strin
 	w.run(faultsFor)
 	w.heal()
 	unsettled := "nothing was looked at"
-	for unsettled != "" && w.now < faultsFor+settleFor && w.violation == "" {
+	for unsettled != "" && w.now < faultsFor+w.settleFor() && w.violation == "" {
 		w.run(w.now + settleGap)
 		unsettled = w.settled()
 	}
 	if unsettled != "" {
 		w.fail("%v after the last fault, %s", w.now-faultsFor, unsettled)
 	}
-	return outcome{w.violation, w.overlaps, w.stale, w.delivers, w.confirmed, w.faults}
+	return outcome{w.violation, w.overlaps, w.stale, w.delivers, w.confirmed, w.faults, w.long, w.now - faultsFor}
+}
+
+// size draws how large the cluster is. Most are small, where everybody meets everybody;
+// a few have more workers than a transaction has room for, or more shards on a worker
+// than are moved at a time.
+func (w *world) size() {
+	w.ttl = 2 * time.Second
+	if w.chance(0.3) {
+		w.ttl = 5 * time.Second
+	}
+	w.shards, w.crowd = 4, 8
+	switch size := w.random.Float64(); {
+	case size < 0.005:
+		w.shards, w.crowd = 300, 55
+	case size < 0.015:
+		w.shards = 300
+	}
 }
 
 // begin starts the cluster, with more or less bad a network.
@@ -49,7 +73,7 @@ func (w *world) begin() {
 	for range 2 + w.random.IntN(2) {
 		w.addReplica()
 	}
-	for range 2 + w.random.IntN(3) {
+	for range 2 + w.random.IntN(3) + (w.crowd - 8) {
 		w.addWorker()
 	}
 }
@@ -75,12 +99,12 @@ func (w *world) plague() {
 func (w *world) fault() {
 	n := w.workers[w.random.IntN(len(w.workers))]
 	r := w.replicas[w.random.IntN(len(w.replicas))]
-	long := func() time.Duration { return w.now + w.between(100*time.Millisecond, 3*ttl) }
-	switch w.random.IntN(14) {
+	long := func() time.Duration { return w.now + w.between(100*time.Millisecond, 3*w.ttl) }
+	switch w.random.IntN(17) {
 	case 0:
 		w.note(n.name + " dies")
 		n.dead = true
-		w.at(long(), w.addWorker)
+		w.at(min(long(), faultsFor), w.addWorker)
 	case 1, 2:
 		n.paused = long()
 		w.note(fmt.Sprintf("%s is paused until %v", n.name, n.paused))
@@ -103,7 +127,7 @@ func (w *world) fault() {
 	case 9:
 		w.note(r.name + " dies")
 		r.dead = true
-		w.at(long(), w.addReplica)
+		w.at(min(long(), faultsFor), w.addReplica)
 	case 10:
 		w.etcd.down = long()
 		w.note(fmt.Sprintf("etcd is away until %v", w.etcd.down))
@@ -114,10 +138,35 @@ func (w *world) fault() {
 		w.drain(n, !n.draining)
 	case 13:
 		if m := n.member; w.violent && m != nil {
+			m.robbed = true
 			w.etcd.revoke(m.lease)
-		} else if len(w.workers) < 8 {
+		} else if len(w.workers) < w.crowd {
 			w.addWorker()
 		}
+	case 14:
+		r.cutTo = long()
+		w.note(fmt.Sprintf("%s is not heard until %v", r.name, r.cutTo))
+	case 15:
+		w.restart(w.workers[w.random.IntN(len(w.workers)):][:1])
+	case 16:
+		w.restart(slices.Clone(w.workers))
+	}
+}
+
+// restart has workers leave one after the other, and others come in their place.
+func (w *world) restart(workers []*worker) {
+	if len(workers) == 0 || w.now >= faultsFor {
+		return
+	}
+	next := func() {
+		w.addWorker()
+		w.restart(workers[1:])
+	}
+	if n := workers[0]; n.dead || n.leaving {
+		w.restart(workers[1:])
+	} else {
+		w.note(n.name + " leaves")
+		n.leave(next)
 	}
 }
 
@@ -139,7 +188,8 @@ func (w *world) drain(n *worker, draining bool) {
 func (w *world) heal() {
 	w.note("nothing goes wrong any more")
 	w.network, w.blind = network{}, 0
-	w.etcd.down, w.registry.down = w.now, w.now
+	w.etcd.comeBack()
+	w.registry.down = w.now
 	for _, n := range w.workers {
 		n.cutTo, n.cutFrom = w.now, w.now
 		n.paused = min(n.paused, w.now)

@@ -17,6 +17,9 @@ const (
 	backend    = "imapidle"
 	relist     = 4 * time.Second // how long a watch is believed
 	deliverGap = 700 * time.Millisecond
+
+	handOverFor   = 7500 * time.Millisecond // the longest a hand-over may take
+	handOverQuiet = 2 * time.Second         // and without any progress
 )
 
 // worker is a listener-worker: the production's decisions, on a simulated etcd,
@@ -26,6 +29,7 @@ type worker struct {
 
 	world    *world
 	draining bool
+	leaving  bool    // it ends when it has given everything up, and joins no more
 	member   *member // nil without a registration
 }
 
@@ -41,6 +45,8 @@ type member struct {
 	machine *hold.Machine
 	right   hold.Right
 	over    bool
+	stopped bool // it takes nothing in any more; what runs comes to its end
+	robbed  bool // its lease was ended before its time
 }
 
 func (w *world) addWorker() {
@@ -58,10 +64,14 @@ type joined struct {
 // join registers the worker under a fresh id. A registration whose answer is lost is
 // nobody's, and ends with its lease.
 func (n *worker) join() {
+	if n.leaving {
+		n.dead = true
+		return
+	}
 	n.world.ids++
 	id := fmt.Sprintf("w%02d", n.world.ids)
 	sent := n.clock()
-	registration := &clusterv1.Worker{Id: id, Address: n.name, Backends: []string{backend}, Capacity: 1000, Draining: n.draining}
+	registration := &clusterv1.Worker{Id: id, Address: n.name, Backends: []string{backend}, Capacity: n.world.shards * most, Draining: n.draining}
 	call(n.world, n.node, &n.world.etcd.server, func() joined {
 		lease, created := n.world.etcd.join(registration)
 		return joined{lease, created}
@@ -74,7 +84,7 @@ func (n *worker) begin(id string, sent time.Duration, answer joined) {
 		machine: hold.New(n.random),
 	}
 	n.member = m
-	m.fence.Extend(sent, ttl)
+	m.extend(sent)
 	n.note(n.name + " is " + id)
 	n.world.etcd.entry(id).watch = m.watch
 	n.world.drain(n, n.draining) // it may have been told so meanwhile
@@ -87,9 +97,22 @@ func (n *worker) begin(id string, sent time.Duration, answer joined) {
 // alive tells whether this is still the worker's registration.
 func (m *member) alive() bool { return !m.over }
 
+// extend takes in that a renewal sent at a time was acknowledged.
+func (m *member) extend(sent time.Duration) {
+	switch m.world.mutation {
+	case fenceFromReceipt:
+		sent = m.clock()
+	case wholeLease:
+		sent += m.world.ttl / 10
+	default:
+	}
+	m.fence.Extend(sent, m.world.ttl)
+	m.world.extended(m)
+}
+
 // keepRenewing renews the lease each quarter of the TTL, by the node's clock.
 func (m *member) keepRenewing() {
-	m.after(ttl/4, func() {
+	m.after(m.world.ttl/4, func() {
 		if !m.alive() {
 			return
 		}
@@ -98,7 +121,7 @@ func (m *member) keepRenewing() {
 			switch {
 			case !m.alive():
 			case there:
-				m.fence.Extend(sent, ttl)
+				m.extend(sent)
 				m.step(hold.Tick{})
 				m.look()
 			default:
@@ -156,6 +179,9 @@ func (m *member) wanted(want *clusterv1.Want) {
 // step tells the machine of an event, and of its right first, and carries out what it
 // decides.
 func (m *member) step(event hold.Event) {
+	if m.stopped {
+		return
+	}
 	right := hold.Current
 	if !m.current() {
 		right = hold.InDoubt
@@ -197,6 +223,10 @@ func (m *member) carryOut(event hold.Event) {
 
 // read opens the epochs; the mailboxes are of no interest here.
 func (m *member) read(read hold.Read) {
+	if m.world.mutation == beginUnopened {
+		m.after(0, func() { m.step(hold.Loaded{Read: read}) })
+		return
+	}
 	call(m.world, m.node, &m.world.registry.server, func() []hold.Claim {
 		return m.world.registry.open(read.Claims)
 	}, func(refused []hold.Claim) {
@@ -249,6 +279,78 @@ func (m *member) end() {
 	m.note(m.id + " is over")
 	m.step(hold.Over{})
 	m.over, m.member = true, nil
+}
+
+// leave gives everything up in an orderly way, as package owner does: it drains, and
+// stops when nothing is left, when nothing moves, and at last when it takes too long.
+// then is called when the worker has ended, unless it dies before that.
+func (n *worker) leave(then func()) {
+	n.leaving = true
+	n.world.drain(n, true)
+	m, latest := n.member, n.clock()
+	if !n.world.chance(0.3) { // else there is nobody to ask for others
+		latest += handOverFor
+	}
+	if m == nil {
+		n.dead = true
+		n.at(n.now, then)
+		return
+	}
+	before, since := m.machine.Progress(), n.clock()
+	var look func()
+	look = func() {
+		now := m.machine.Progress()
+		if now != before || now.Draining > 0 {
+			before, since = now, n.clock()
+		}
+		switch {
+		case !m.alive():
+			n.dead = true
+			n.at(n.now, then)
+		case now.Left == 0, n.clock() >= min(latest, since+handOverQuiet):
+			m.stop(then)
+		default:
+			n.after(100*time.Millisecond, look)
+		}
+	}
+	look()
+}
+
+// stop ends what runs, says so and ends the registration. What the leader wants
+// meanwhile is not looked at any more.
+func (m *member) stop(then func()) {
+	m.note(m.id + " stops")
+	m.stopped = true
+	ended := func() {
+		m.dead = true
+		m.at(m.now, then)
+	}
+	leave := func() {
+		call(m.world, m.node, &m.world.etcd.server, func() bool { m.world.etcd.revoke(m.lease); return true }, func(bool) { ended() }, ended)
+	}
+	if m.world.mutation == farewellEarly {
+		m.farewell(m.machine.Farewell(), 2, func() {})
+	}
+	m.after(m.world.between(0, time.Second), func() {
+		farewell := m.machine.Farewell()
+		m.stopped = false
+		m.end()
+		m.farewell(farewell, 2, leave)
+	})
+}
+
+// farewell makes the last report.
+func (m *member) farewell(have *clusterv1.Have, tries int, then func()) {
+	known := m.haveRev
+	call(m.world, m.node, &m.world.etcd.server, func() stored {
+		return m.world.etcd.report(m.id, m.created, known, have)
+	}, func(answer stored) {
+		if m.haveRev = answer.haveRev; !answer.ok && !answer.gone && tries > 1 {
+			m.farewell(have, tries-1, then)
+			return
+		}
+		then()
+	}, then)
 }
 
 // keepDelivering pushes something for a shard now and then, as mail comes in.

@@ -16,8 +16,8 @@ import (
 	"mailpush.internal/services/scheduler/internal/assign"
 )
 
-// shards is how many shards a schedule's cluster has.
-const shards = 4
+// most is how many listeners a shard needs at most; a worker has room for all there are.
+const most = 20
 
 // mutation is a rule that is switched off, to see that the checks notice.
 type mutation int
@@ -28,6 +28,11 @@ const (
 	noFence                   // a worker's right to act never ends
 	ignoreLeader              // etcd does not compare the leader's key
 	acceptLower               // the registry takes any epoch
+	forgetOpened              // the registry does not keep what it has opened
+	beginUnopened             // a worker does not ask the registry before it begins
+	fenceFromReceipt          // a worker's right lasts from when a renewal was acknowledged
+	wholeLease                // it lasts for the whole of the TTL
+	farewellEarly             // a worker that leaves says so before all has ended
 )
 
 // world is one schedule: a cluster, what goes wrong in it, and what is checked.
@@ -35,6 +40,9 @@ type world struct {
 	engine
 
 	mutation  mutation
+	ttl       time.Duration // of the cluster's leases
+	shards    uint32
+	crowd     int     // how many workers there are at most
 	violent   bool    // leases end before their time
 	blind     float64 // the share of watch events that are lost
 	network   network
@@ -46,12 +54,14 @@ type world struct {
 	ids       int
 
 	holds     map[uint32][]heldBy // by shard, those whose end was not told
+	opened    map[uint32]uint64   // by shard, the highest epoch that the registry has taken
 	violation string              // the first; empty while all is well
 	overlaps  int
 	stale     int
 	delivers  int
 	confirmed int
 	faults    int
+	long      int // plans of more than one transaction
 }
 
 // heldBy is a hold that was told to have begun.
@@ -61,12 +71,16 @@ type heldBy struct {
 }
 
 func newWorld(seed uint64, mutation mutation) *world {
-	w := &world{mutation: mutation, holds: make(map[uint32][]heldBy), listeners: make(map[assign.Shard]uint32)}
+	w := &world{
+		mutation: mutation, holds: make(map[uint32][]heldBy), opened: make(map[uint32]uint64),
+		listeners: make(map[assign.Shard]uint32),
+	}
 	w.random = rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15))
 	w.etcd = newEtcd(w)
 	w.registry = &registry{world: w, epochs: make(map[uint32]uint64)}
-	for n := range uint32(shards) {
-		w.listeners[assign.Shard{Backend: backend, Number: n}] = uint32(w.random.IntN(20))
+	w.size()
+	for n := range w.shards {
+		w.listeners[assign.Shard{Backend: backend, Number: n}] = uint32(w.random.IntN(most + 1))
 	}
 	return w
 }
@@ -95,24 +109,56 @@ func (w *world) hint() {
 	}
 }
 
-// ends is the moment a member's right to act ends, in true time.
-func (m *member) ends() time.Duration { return m.truly(m.fence.Until()) }
-
-// began takes in that a worker holds shards from now on. Whoever held one before must
-// have ended, or be past its fence, even if it had no chance yet to say so.
+// began takes in that a worker holds shards from now on, whose epochs are open. Whoever
+// held one before must have ended, or be past its fence, even if it had no chance yet to
+// say so.
 func (w *world) began(m *member, claims []hold.Claim) {
 	w.note(m.id + " holds " + fmt.Sprint(claims))
 	for _, claim := range claims {
+		if w.opened[claim.Shard] < claim.Epoch {
+			w.fail("%s holds shard %d under epoch %d, which is not open", m.id, claim.Shard, claim.Epoch)
+		}
 		for _, other := range w.holds[claim.Shard] {
-			if other.m != m && !other.m.dead && w.now < other.m.ends() && !w.violent {
-				w.overlaps++
-				w.fail("shard %d is held by %s and by %s", claim.Shard, other.m.id, m.id)
-			}
-			if other.m != m && other.epoch >= claim.Epoch && !w.violent {
+			w.apart(claim.Shard, other.m, m)
+			if other.m != m && other.epoch >= claim.Epoch && !other.m.robbed && !m.robbed {
 				w.fail("shard %d passes from epoch %d to %d", claim.Shard, other.epoch, claim.Epoch)
 			}
 		}
 		w.holds[claim.Shard] = append(w.holds[claim.Shard], heldBy{m, claim.Epoch})
+	}
+}
+
+// apart takes in that two hold the same shard as far as was told. One of them must be
+// past its fence, or have lost its lease before its time.
+func (w *world) apart(shard uint32, one, other *member) {
+	if one != other && one.acts() && other.acts() && !one.robbed && !other.robbed {
+		w.overlaps++
+		w.fail("shard %d is held by %s and by %s", shard, one.id, other.id)
+	}
+}
+
+// acts tells whether the member acts on what it holds, or would if it did not stand still.
+func (m *member) acts() bool { return !m.dead && m.current() }
+
+// extended takes in that a member's right lasts longer than it seemed: it goes on with
+// all it was not told to have ended.
+func (w *world) extended(m *member) {
+	for shard := range w.shards {
+		holds := w.holds[shard]
+		if !slices.ContainsFunc(holds, func(h heldBy) bool { return h.m == m }) {
+			continue
+		}
+		for _, other := range holds {
+			w.apart(shard, other.m, m)
+		}
+	}
+}
+
+// accepted takes in that the registry has accepted a claim.
+func (w *world) accepted(claim hold.Claim) {
+	if newest := w.opened[claim.Shard]; claim.Epoch < newest {
+		w.stale++
+		w.fail("the registry accepts epoch %d of shard %d after %d", claim.Epoch, claim.Shard, newest)
 	}
 }
 
@@ -127,7 +173,7 @@ func (w *world) ended(m *member, claims []hold.Claim) {
 // delivered takes in that a worker has pushed without asking.
 func (w *world) delivered(m *member, claim hold.Claim) {
 	w.delivers++
-	if newest := w.registry.epochs[claim.Shard]; newest > claim.Epoch && !w.violent {
+	if newest := w.opened[claim.Shard]; newest > claim.Epoch && !m.robbed {
 		w.fail("%s pushes for shard %d under epoch %d, %d is open", m.id, claim.Shard, claim.Epoch, newest)
 	}
 }
@@ -138,10 +184,10 @@ func (w *world) settled() string {
 	if !slices.ContainsFunc(w.workers, func(n *worker) bool { return !n.dead && !n.draining }) {
 		return ""
 	}
-	for shard := range uint32(shards) {
+	for shard := range w.shards {
 		var holders []string
 		for _, h := range w.holds[shard] {
-			if h.m.alive() && !h.m.dead && !h.m.draining && h.epoch >= w.registry.epochs[shard] && w.now < h.m.ends() {
+			if h.m.alive() && h.m.acts() && !h.m.draining && h.epoch >= w.opened[shard] {
 				holders = append(holders, h.m.id)
 			}
 		}
