@@ -6,6 +6,7 @@ package adminapi
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -292,6 +293,15 @@ func TestRegistryServesWorkersAndTheSchedulerOnly(t *testing.T) {
 	loads, err = scheduler.ShardLoads(ctx, connect.NewRequest(&registryv1.ShardLoadsRequest{}))
 	if err != nil || len(loads.Msg.GetLoads()) != 0 {
 		t.Errorf("loads after the suspension %v, %v", loads, err)
+	}
+
+	for _, did := range []string{"open", "list", "commit", "suspend"} { // what histories are judged by
+		for epoch, accepted := range map[int]bool{5: true, 4: false} {
+			line := fmt.Sprintf("did=%s backend=imapidle shard=%d epoch=%d accepted=%v known=true", did, mine.GetShard(), epoch, accepted)
+			if n := strings.Count(w.log.String(), line); n != 1 {
+				t.Errorf("%d times %q", n, line)
+			}
+		}
 	}
 
 	for as, want := range map[string]connect.Code{identity.Worker: connect.CodePermissionDenied, identity.Vault: connect.CodePermissionDenied} {

@@ -236,7 +236,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		change(&c)
 	}
 	s, err := New(c, service.Runtime{
-		Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics, Identity: w.identity(identity.Admin), Version: "test",
+		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: w.metrics, Identity: w.identity(identity.Admin), Version: "test",
 	})
 	check(t, err)
 	w.run(s.Run)

@@ -157,6 +157,9 @@ func TestEndpointsAreJudged(t *testing.T) {
 			t.Errorf("gone: %s, %d accounts in the vault", got, w.vault.accounts())
 		}
 	}
+	if n := strings.Count(w.log.String(), "did=report backend=imapidle"); n != 5 { // all but that of another revision
+		t.Errorf("%d claims are on record as accepted", n)
+	}
 	if n, held := w.counted("mailpush_admin_endpoint_reports_total"), w.counted("mailpush_admin_held_gone_total"); n != 6 || held != 0 {
 		t.Errorf("%v reports counted, %v held", n, held)
 	}

@@ -24,16 +24,30 @@ func (s shards) ReportEndpoints(
 			Outcome: outcome(r.GetOutcome()), Reason: r.GetReason(), Since: since(r),
 		}
 	}
+	began := time.Now()
 	verdicts, err := s.edge.Report(ctx, reports)
 	if err != nil {
 		return nil, err
 	}
 	s.metrics.judged(verdicts)
+	s.record(ctx, "report", began, heeded(reports, verdicts), nil, nil)
 	res := &registryv1.ReportEndpointsResponse{}
 	for _, v := range verdicts {
 		res.Verdicts = append(res.Verdicts, verdict(v))
 	}
 	return connect.NewResponse(res), nil
+}
+
+// heeded are the claims of reports that have come to something: none is refused alone
+// for its claim.
+func heeded(reports []registry.Report, verdicts []registry.Verdict) []registry.Claim {
+	var out []registry.Claim
+	for i, v := range verdicts {
+		if v != registry.VerdictNone {
+			out = append(out, reports[i].Claim)
+		}
+	}
+	return out
 }
 
 func since(r *registryv1.EndpointReport) time.Time {

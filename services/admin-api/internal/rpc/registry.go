@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"mailpush.internal/pkg/fault"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
@@ -97,7 +98,9 @@ func (s shards) ListShard(
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.shards.List(ctx, claims(req.Msg.GetClaims()), after, req.Msg.GetKnowsSlots())
+	began, asked := time.Now(), claims(req.Msg.GetClaims())
+	page, err := s.shards.List(ctx, asked, after, req.Msg.GetKnowsSlots())
+	s.record(ctx, "list", began, asked, page.Refused, err)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +174,13 @@ func (s shards) SuspendCredential(
 ) (*connect.Response[registryv1.SuspendCredentialResponse], error) {
 	m := req.Msg
 	u := registry.UserID{Context: m.GetUser().GetContextId(), User: m.GetUser().GetUserId()}
-	changed, err := s.shards.Suspend(ctx, claim(m.GetClaim()), u, m.GetCredentialVersion(), m.GetReason())
+	began, asked := time.Now(), claim(m.GetClaim())
+	changed, err := s.shards.Suspend(ctx, asked, u, m.GetCredentialVersion(), m.GetReason())
+	if fault.KindOf(err) == fault.Precondition {
+		s.record(ctx, "suspend", began, []registry.Claim{asked}, []registry.Claim{asked}, nil)
+	} else {
+		s.record(ctx, "suspend", began, []registry.Claim{asked}, nil, err)
+	}
 	if err != nil {
 		return nil, err
 	}
