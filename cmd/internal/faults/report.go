@@ -9,24 +9,14 @@ import (
 	"io"
 	"maps"
 	"slices"
-
-	"mailpush.internal/cmd/internal/rig"
 )
-
-func (w *World) boxes() []string {
-	out := make([]string, mailboxes)
-	for n := range out {
-		out[n] = rig.Box(n)
-	}
-	return out
-}
 
 // Report judges the run until now, and tells out.
 func (w *World) Report(out io.Writer) error {
 	planned := errors.Join(w.plans.close(), w.terms.close()) // nobody looks any more
 	v := w.history.Judge()
-	missing := w.receiver.missing(w.boxes(), w.mails)
-	doubled, wrong := w.receiver.doubled(1, w.mails), w.receiver.wrong()
+	missing := w.receiver.Missing(mailboxes, 1, w.mails)
+	doubled, wrong := w.receiver.Doubled(1, w.mails), w.receiver.Wrong()
 	fmt.Fprintln(out, "the longest time a shard was without a holder, seconds:")
 	for _, stage := range slices.Sorted(maps.Keys(v.Longest)) {
 		fmt.Fprintf(out, "  %-65s %5.2f\n", stage, v.Longest[stage].Seconds())

@@ -63,7 +63,7 @@ func (w *World) Run(ctx context.Context, s Scenario) error {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
 	for _, uid := range w.once {
-		if n := w.receiver.doubled(uid, uid); n > 0 {
+		if n := w.receiver.Doubled(uid, uid); n > 0 {
 			return fmt.Errorf("%s: a mail that came after the take-over was pushed %d times more than once", s.Name, n)
 		}
 	}
@@ -115,7 +115,7 @@ func (w *World) settle(ctx context.Context) error {
 
 // pushed tells whether every mail was pushed to every mailbox.
 func (w *World) pushed() error {
-	if missing := w.receiver.missing(w.boxes(), w.mails); missing > 0 {
+	if missing := w.receiver.Missing(mailboxes, 1, w.mails); missing > 0 {
 		return fmt.Errorf("%d pushes are missing", missing)
 	}
 	return nil

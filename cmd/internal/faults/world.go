@@ -43,7 +43,7 @@ type World struct {
 	etcd     []*member
 	mailpush *rig.Mailpush
 	store    *imaptest.Many
-	receiver *receiver
+	receiver *rig.Receiver
 	client   *cluster.Client
 	history  *History
 	plans    *plans
@@ -113,7 +113,7 @@ func (w *World) start(ctx context.Context) error {
 	if w.store, err = imaptest.NewMany(""); err != nil {
 		return err
 	}
-	if w.receiver, err = newReceiver(); err != nil {
+	if w.receiver, err = rig.NewReceiver(); err != nil {
 		return err
 	}
 	ca := filepath.Join(w.dir, "imap-ca.crt")
@@ -156,7 +156,7 @@ func (w *World) start(ctx context.Context) error {
 	}
 	for n := range mailboxes {
 		if err := w.mailpush.Await(ctx, "a subscription", func(ctx context.Context) error {
-			return w.mailpush.Subscribe(ctx, rig.Box(n), w.receiver.server.URL)
+			return w.mailpush.Subscribe(ctx, rig.Box(n), w.receiver.URL())
 		}); err != nil {
 			return err
 		}
@@ -320,7 +320,7 @@ func (w *World) Close() error {
 		}
 	}
 	if w.receiver != nil {
-		w.receiver.server.Close()
+		w.receiver.Close()
 	}
 	if w.store != nil {
 		errs = append(errs, w.store.Close())

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-package faults
+package rig
 
 import (
 	"encoding/json"
@@ -14,28 +14,36 @@ import (
 	"sync"
 )
 
-// receiver is the endpoint of all subscriptions. It accepts everything and remembers
-// which mail it was pushed under which event id.
-type receiver struct {
+// Receiver is an endpoint for the subscriptions of many mailboxes, each at its own
+// path. It accepts everything and remembers which mail it was pushed under which event
+// id. It is safe for concurrent use.
+type Receiver struct {
 	server *httptest.Server
 
 	mu     sync.Mutex
 	pushed map[string]map[uint32][]string // by mailbox and UID: event ids, one for each push
 }
 
-func newReceiver() (*receiver, error) {
+// NewReceiver starts one on a free loopback port.
+func NewReceiver() (*Receiver, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener on loopback does not block
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("starting a receiver of pushes: %w", err)
 	}
-	r := &receiver{pushed: make(map[string]map[uint32][]string)}
+	r := &Receiver{pushed: make(map[string]map[uint32][]string)}
 	r.server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(r.take)}} //nolint:gosec // on loopback
 	r.server.Start()
 	return r, nil
 }
 
+// URL is where the paths of the mailboxes begin.
+func (r *Receiver) URL() string { return r.server.URL }
+
+// Close ends it.
+func (r *Receiver) Close() { r.server.Close() }
+
 // take answers 200 without a body, which is what most endpoints do.
-func (r *receiver) take(_ http.ResponseWriter, request *http.Request) {
+func (r *Receiver) take(_ http.ResponseWriter, request *http.Request) {
 	text, err := io.ReadAll(request.Body)
 	if err != nil {
 		return
@@ -62,40 +70,40 @@ func (r *receiver) take(_ http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// missing counts the mails up to a UID that some mailbox has not been pushed.
-func (r *receiver) missing(boxes []string, upto uint32) int {
+// Missing counts the mails with the UIDs, in the first n mailboxes, that were not pushed.
+func (r *Receiver) Missing(n int, from, upto uint32) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for _, box := range boxes {
-		for uid := uint32(1); uid <= upto; uid++ {
-			if len(r.pushed[box][uid]) == 0 {
-				n++
+	missing := 0
+	for box := range n {
+		mails := r.pushed[Box(box)]
+		for uid := from; uid <= upto; uid++ {
+			if len(mails[uid]) == 0 {
+				missing++
 			}
 		}
 	}
-	return n
+	return missing
 }
 
-// doubled counts the pushes of the mails with the UIDs that had been pushed before.
-func (r *receiver) doubled(from, upto uint32) int {
+// Doubled counts the pushes of mails with the UIDs that had been pushed before.
+func (r *Receiver) Doubled(from, upto uint32) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
+	doubled := 0
 	for _, mails := range r.pushed {
-		for uid, ids := range mails {
-			if uid >= from && uid <= upto {
-				n += len(ids) - 1
-			}
+		for uid := from; uid <= upto; uid++ {
+			doubled += max(len(mails[uid])-1, 0)
 		}
 	}
-	return n
+	return doubled
 }
 
-// wrong names the pushes of mails that had been pushed before under another id.
-func (r *receiver) wrong() (wrong []string) {
+// Wrong names the mails that were pushed under more than one event id.
+func (r *Receiver) Wrong() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var wrong []string
 	for box, mails := range r.pushed {
 		for uid, ids := range mails {
 			for _, id := range ids {
