@@ -208,7 +208,7 @@ func TestBaseline(t *testing.T) {
 			t.Errorf("with a wrong password: %v", err)
 		}
 		login.AuthorizationID, login.Username = m.login(), "root"
-		if _, err = listen.Baseline(t.Context(), m.store(), login); fault.KindOf(err) != fault.Unauthenticated {
+		if _, err = backend.Baseline(t.Context(), m.store(), login); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("with a master user that is none: %v", err)
 		}
 		store := m.store()
