@@ -176,7 +176,10 @@ func TestRequestThatWaitsForRoomCanGo(t *testing.T) {
 func TestOriginThatWorksAgainIsToldToAll(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{Policy: pump.Policy{Min: time.Hour, Max: time.Hour}}, func(w *fakeWorld) {
-		w.answer = func(context.Context, deliver.Push) pump.Result { return pump.Result{Class: pump.Retry} }
+		w.answer = func(context.Context, deliver.Push) pump.Result {
+			<-time.After(100 * time.Millisecond) // simulated
+			return pump.Result{Class: pump.Retry}
+		}
 		for n := range 50 {
 			w.put(user(n), subscribed(fmt.Sprint(n), fmt.Sprintf("https://e.example/%d", n)))
 			w.deliverMail(user(n), 1)
