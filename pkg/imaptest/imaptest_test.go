@@ -207,3 +207,38 @@ func TestManyTellsAll(t *testing.T) {
 		}
 	}
 }
+
+// Mail that arrives while a client is not in IDLE is told as soon as it is, as real servers do.
+func TestManyTellsOfMailBeforeIdle(t *testing.T) {
+	t.Parallel()
+	server, err := imaptest.NewMany("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	server.Deliver() // SELECT tells this
+	client, _, exists := login(t, server.Addr(), server.CA(), "any")
+	for range 2 {
+		uid := server.Deliver()
+		idle, err := client.Idle()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := await(t, exists); n != uid {
+			t.Errorf("EXISTS %d, want %d", n, uid)
+		}
+		if err := idle.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	idle, err := client.Idle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := idle.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(exists) > 0 {
+		t.Errorf("EXISTS %d a second time", <-exists)
+	}
+}

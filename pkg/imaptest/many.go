@@ -34,8 +34,9 @@ type Many struct {
 type manyConn struct {
 	net.Conn
 	write   sync.Mutex
-	idle    bool // guarded by Many
-	arrived bool // in IDLE once; guarded by Many
+	idle    bool   // guarded by Many
+	arrived bool   // in IDLE once; guarded by Many
+	told    uint32 // UIDNEXT when it last heard of the folder; guarded by Many
 }
 
 // NewMany starts a server at an address, a free loopback port when it is empty.
@@ -89,6 +90,7 @@ func (m *Many) Deliver() (uid uint32) {
 	var idle []*manyConn
 	for c := range m.conns {
 		if c.idle {
+			c.told = m.next
 			idle = append(idle, c)
 		}
 	}
@@ -97,6 +99,27 @@ func (m *Many) Deliver() (uid uint32) {
 		c.say("* %d EXISTS\r\n", uid)
 	}
 	return uid
+}
+
+// uidNext is UIDNEXT, and notes whether the connection hears of the folder with it.
+func (m *Many) uidNext(c *manyConn, tells bool) uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if tells {
+		c.told = m.next
+	}
+	return m.next
+}
+
+// untold is the number of mails if a connection has not heard of all.
+func (m *Many) untold(c *manyConn) (exists uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.told != m.next {
+		exists = m.next - 1
+	}
+	c.told = m.next
+	return exists
 }
 
 // Close stops the server and all connections.
@@ -165,19 +188,21 @@ func (m *Many) answer(c *manyConn, line, idleTag string) string {
 		c.say("%s OK done\r\n", idleTag)
 		return ""
 	}
-	m.mu.Lock()
-	next := m.next
-	m.mu.Unlock()
 	words := bytes.Fields([]byte(line))
 	if len(words) < 2 {
 		c.say("* BAD what?\r\n")
 		return ""
 	}
 	tag, untagged := string(words[0]), ""
-	switch command := string(bytes.ToUpper(words[1])); command {
+	command := string(bytes.ToUpper(words[1]))
+	next := m.uidNext(c, command == "EXAMINE" || command == "SELECT")
+	switch command {
 	case "IDLE":
 		m.setIdle(c, true)
 		c.say("+ idling\r\n")
+		if exists := m.untold(c); exists > 0 { // it came while the client was busy
+			c.say("* %d EXISTS\r\n", exists)
+		}
 		return tag
 	case "CAPABILITY":
 		untagged = "* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN SASL-IR\r\n"
