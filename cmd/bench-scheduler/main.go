@@ -3,7 +3,8 @@
 
 // Command bench-scheduler measures what a crash and an orderly stop of a worker cost
 // the mailboxes it served: real worker processes against an embedded etcd, all the
-// way to the next owner's IDLE. The decisions alone are measured by the scheduler's
+// way to the next owner's IDLE, and the pushes of mail that arrives while a worker
+// stops. The decisions alone are measured by the scheduler's
 // own benchmark; make bench-scheduler runs both.
 package main
 

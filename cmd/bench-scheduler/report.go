@@ -31,6 +31,11 @@ func report(w io.Writer, all []takeovers) {
 		fmt.Fprintf(w, "result: %s_p50_s=%.3f\n", name, quantile(t.first, 0.5))
 		fmt.Fprintf(w, "result: %s_p99_s=%.3f\n", name, quantile(t.first, 0.99))
 	}
+	pushes, lost, doubled := 0, 0, 0
+	for _, t := range all {
+		pushes, lost, doubled = pushes+t.pushes, lost+t.lost, doubled+t.doubled
+	}
+	fmt.Fprintf(w, "result: drain_pushes=%d\nresult: drain_lost=%d\nresult: drain_doubled=%d\n", pushes, lost, doubled)
 	// An upper bound of each listener's own dark time.
 	fmt.Fprintf(w, "result: drain_dark_p99_s=%.3f\n", quantile(all[0].stopped, 0.99))
 }

@@ -27,6 +27,10 @@ const (
 	look = time.Millisecond
 	// patience is when a worker counts as never replaced, and the benchmark as failed.
 	patience = time.Minute
+	// mailEvery is the pause between two mails while a worker stops, and mailInDark the one
+	// while the first listeners are dark: some arrive in every phase of the hand-over.
+	mailEvery  = 200 * time.Millisecond
+	mailInDark = 20 * time.Millisecond
 )
 
 // takeovers are the times of the worker losses under one lease.
@@ -34,13 +38,15 @@ type takeovers struct {
 	ttl         time.Duration
 	first, last []time.Duration // kill -9 -> first, and last, listener in IDLE at its new owner
 	stopped     []time.Duration // SIGTERM: first connection gone -> all in IDLE at their new owner
+
+	pushes, lost, doubled int // of the mail that arrived in the course of the stops
 }
 
 // bed is two workers, as processes, that share the mailboxes of one mail store.
 type bed struct {
 	mailpush  *rig.Mailpush
 	store     *imaptest.Many
-	endpoint  *rig.Endpoint
+	receiver  *rig.Receiver
 	workers   []*rig.Child
 	listeners int
 }
@@ -56,8 +62,15 @@ func measureTakeover(ctx context.Context, stdout io.Writer, ttl time.Duration, k
 		if err := b.replace(ctx, func(victim *rig.Child) error { return b.kill(ctx, victim, &t) }); err != nil {
 			return t, fmt.Errorf("kill %d: %w", n+1, err)
 		}
-		if err := b.replace(ctx, func(victim *rig.Child) error { return b.stop(ctx, victim, &t) }); err != nil {
+		mails := span{}
+		if err := b.replace(ctx, func(victim *rig.Child) (err error) {
+			mails, err = b.stop(ctx, victim, &t)
+			return err
+		}); err != nil {
 			return t, fmt.Errorf("stop %d: %w", n+1, err)
+		}
+		if err := b.count(ctx, mails, &t); err != nil {
+			return t, err
 		}
 		fmt.Fprintf(stdout, "  %2d of %d: kill -9 %.2f s, SIGTERM %.3f s\n", n+1, kills, t.first[n].Seconds(), t.stopped[n].Seconds())
 	}
@@ -82,8 +95,8 @@ func newBed(ctx context.Context, ttl time.Duration, listeners int) (*bed, func()
 		if b.store != nil {
 			err = errors.Join(err, b.store.Close())
 		}
-		if b.endpoint != nil {
-			err = errors.Join(err, b.endpoint.Close())
+		if b.receiver != nil {
+			b.receiver.Close()
 		}
 		return errors.Join(err, os.RemoveAll(dir))
 	}
@@ -98,7 +111,7 @@ func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 	if b.store, err = imaptest.NewMany(""); err != nil {
 		return err
 	}
-	if b.endpoint, err = rig.NewEndpoint(ctx); err != nil {
+	if b.receiver, err = rig.NewReceiver(); err != nil {
 		return err
 	}
 	ca := filepath.Join(dir, "imap-ca.crt")
@@ -122,7 +135,7 @@ func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 	for n := range b.listeners {
 		// The first waits until a worker is known to all.
 		if err := b.mailpush.Await(ctx, "a subscription", func(ctx context.Context) error {
-			return b.mailpush.Subscribe(ctx, rig.Box(n), b.endpoint.URL)
+			return b.mailpush.Subscribe(ctx, rig.Box(n), b.receiver.URL())
 		}); err != nil {
 			return err
 		}
@@ -189,14 +202,23 @@ func (b *bed) kill(ctx context.Context, victim *rig.Child, t *takeovers) error {
 }
 
 // stop ends a worker in order and takes the time from the first listener that went
-// dark until none was any more, over all batches of the hand-over.
-func (b *bed) stop(ctx context.Context, victim *rig.Child, t *takeovers) error {
+// dark until none was any more, over all batches of the hand-over. Mail arrives in all
+// mailboxes meanwhile.
+func (b *bed) stop(ctx context.Context, victim *rig.Child, t *takeovers) (span, error) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); victim.Stop() }()
 	defer func() { <-ended }()
-	var first, last time.Time
+	var first, last, mailed time.Time
+	mails := span{oldest: b.store.Deliver()}
 	if err := b.until(ctx, func(served, _ int) bool {
-		if now := time.Now(); served < b.listeners {
+		now, pause := time.Now(), mailEvery
+		if served < b.listeners && (first.IsZero() || now.Sub(first) < mailEvery) {
+			pause = mailInDark
+		}
+		if now.Sub(mailed) >= pause {
+			mails.newest, mailed = b.store.Deliver(), now
+		}
+		if served < b.listeners {
 			last = now
 			if first.IsZero() {
 				first = now
@@ -210,9 +232,24 @@ func (b *bed) stop(ctx context.Context, victim *rig.Child, t *takeovers) error {
 			return false
 		}
 	}); err != nil {
-		return err
+		return span{}, err
 	}
 	t.stopped = append(t.stopped, last.Sub(first)+look)
+	return mails, nil
+}
+
+// span is the UIDs of some mails in a row.
+type span struct{ oldest, newest uint32 }
+
+// count waits until all mails of a stop are pushed, and counts how often.
+func (b *bed) count(ctx context.Context, mails span, t *takeovers) error {
+	missing := func() int { return b.receiver.Missing(b.listeners, mails.oldest, mails.newest) }
+	if err := b.until(ctx, func(int, int) bool { return missing() == 0 }); err != nil && ctx.Err() != nil {
+		return err
+	}
+	t.pushes += int(mails.newest-mails.oldest+1) * b.listeners
+	t.lost += missing()
+	t.doubled += b.receiver.Doubled(mails.oldest, mails.newest)
 	return nil
 }
 
