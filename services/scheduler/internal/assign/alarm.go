@@ -48,17 +48,15 @@ func (s *state) alarms(workers []Candidate, units []Unit, owners []int) (out []A
 	return out, unassigned
 }
 
-// lostMany counts the gone who were to run something: whoever drained before it left
-// is not missed, and nobody is once its shards were taken over.
+// lostMany compares those who have vanished of late with all there were. Of workers that
+// die at one moment the leases end over a good part of a TTL, and each pass cleans up
+// after those it sees, so one look is not enough.
 func (s *state) lostMany() bool {
-	gone, all := 0, 0
+	all := s.in.Vanished
 	for _, w := range s.workers {
-		switch {
-		case w.alive():
+		if w.alive() {
 			all++
-		case len(w.granted) > 0:
-			gone, all = gone+1, all+1
 		}
 	}
-	return float64(gone) > massLoss*float64(all)
+	return float64(s.in.Vanished) > massLoss*float64(all)
 }

@@ -12,8 +12,9 @@ const (
 	flapLosses = 2
 )
 
-// Flaps counts how often workers lost their lease. Each start of a worker has an id
-// of its own, so what counts is its address. The zero Flaps has seen nothing.
+// Flaps counts how often workers lost their lease, and how many did of late. Each start
+// of a worker has an id of its own, so what flaps is its address. The zero Flaps has seen
+// nothing.
 //
 // It is what a leader remembers beside etcd, and may lose: a new leader believes each
 // worker anew, which costs one more take-over and never a listener.
@@ -34,6 +35,7 @@ func (f *Flaps) Observe(entries []Entry, now time.Time) {
 	}
 	if f.lost == nil {
 		f.lost = make(map[string][]time.Time)
+		f.present = unplaced(entries) // with whose loss the last leader may have gone, too
 	}
 	for id, address := range f.present {
 		if !alive[id] {
@@ -45,6 +47,31 @@ func (f *Flaps) Observe(entries []Entry, now time.Time) {
 	for i := range entries {
 		entries[i].Losses = len(f.lost[entries[i].Worker.GetAddress()])
 	}
+}
+
+// unplaced are the gone whose shards nobody has taken over yet. Their addresses are not
+// known any more.
+func unplaced(entries []Entry) map[string]string {
+	out := make(map[string]string)
+	for _, entry := range entries {
+		if !entry.live() && len(entry.Want.GetGranted()) > 0 {
+			out[entry.ID] = entry.ID
+		}
+	}
+	return out
+}
+
+// Vanished is how many workers have lost their lease since then.
+func (f *Flaps) Vanished(since time.Time) int {
+	n := 0
+	for _, lost := range f.lost {
+		for _, at := range lost {
+			if !at.Before(since) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // forget drops what was lost before.

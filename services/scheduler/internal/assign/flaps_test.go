@@ -43,3 +43,38 @@ func TestFlaps(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoDrainedHasNotVanished(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	var flaps assign.Flaps
+	flaps.Observe([]assign.Entry{{ID: "1", Worker: at("a", false)}, {ID: "2", Worker: at("b", true)}, {ID: "3", Worker: at("c", true)}}, now)
+	flaps.Observe([]assign.Entry{{ID: "1", Worker: at("a", false)}, {ID: "3"}}, now)
+	if got := flaps.Vanished(now); got != 0 {
+		t.Errorf("%d have vanished", got)
+	}
+}
+
+// The old leader may have been in the same rack.
+func TestNewLeaderMissesThoseWhoseShardsNobodyHas(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	var flaps assign.Flaps
+	gone := []assign.Entry{
+		{ID: "1", Want: &clusterv1.Want{Granted: set(5, 0)}},
+		{ID: "2", Want: &clusterv1.Want{}}, // drained
+		{ID: "3", Worker: at("c", false), Want: &clusterv1.Want{Granted: set(5, 1)}},
+	}
+	for range 2 {
+		flaps.Observe(gone, now)
+		if got := flaps.Vanished(now); got != 1 {
+			t.Errorf("%d have vanished, want 1", got)
+		}
+		now = now.Add(time.Second)
+		flaps.Observe(gone, now)
+		if got := flaps.Vanished(now); got != 0 {
+			t.Errorf("%d have vanished by then, want none", got)
+		}
+		flaps = assign.Flaps{}
+	}
+}

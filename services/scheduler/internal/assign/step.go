@@ -10,7 +10,11 @@
 // and each grant has a higher epoch than all before it.
 package assign
 
-import clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+import (
+	"time"
+
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+)
 
 // Entry is what is stored under one worker id.
 type Entry struct {
@@ -55,9 +59,13 @@ type Input struct {
 	Revision int64
 	// Shards per backend.
 	Shards uint32
+	// LeaseTTL is how long a lease lives without renewal.
+	LeaseTTL time.Duration
 	// Entries holds one entry for each worker id, in a stable order.
 	Entries []Entry
 	Loads   Loads
+	// Vanished is how many workers lost their lease within the last LeaseTTL; see Flaps.
+	Vanished int
 	// Retry grants shards anew that their workers have been told to run and do not,
 	// because the registry knows a higher epoch. To be set now and then only.
 	Retry bool

@@ -27,6 +27,7 @@ type fakeStore struct {
 	loads    assign.Loads
 	epochs   map[assign.Shard]uint64 // the highest granted
 	broken   map[string]assign.Unread
+	vanished int
 	wronged  string // what a leader has done to a value that is not to be touched
 }
 
@@ -167,7 +168,7 @@ type fakeSnapshot struct {
 func (s *fakeStore) snapshot() *fakeSnapshot {
 	out := &fakeSnapshot{
 		plan:    s.plan,
-		input:   assign.Input{Revision: s.revision, Shards: shards, Loads: s.loads},
+		input:   assign.Input{Revision: s.revision, Shards: shards, Loads: s.loads, Vanished: s.vanished},
 		entries: make(map[string]fakeEntry),
 		broken:  maps.Clone(s.broken),
 	}

@@ -156,9 +156,11 @@ func (t *tenure) read(ctx context.Context) term.Event {
 		t.complain(ctx, fmt.Errorf("reading the plan: %w", err))
 		return term.Failed{}
 	}
+	settings := t.config.Cluster.Settings()
 	in := assign.Input{
 		Revision: t.snapshot.Revision,
-		Shards:   t.config.Cluster.Settings().GetShards(),
+		Shards:   settings.GetShards(),
+		LeaseTTL: time.Duration(settings.GetLeaseTtlSeconds()) * time.Second,
 		Entries:  make([]assign.Entry, len(t.snapshot.Entries)),
 		Loads:    t.config.Loads(),
 	}

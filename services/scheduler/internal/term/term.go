@@ -8,8 +8,9 @@
 //
 // Invariants: a change is only ever decided on a reading of the cluster as a whole,
 // and after a change whose outcome is not known the cluster is read again; nothing the
-// plan depends on outlives a reading. Which workers flap and when grants were last
-// renewed is forgotten with the term: a newcomer's share is all that hangs on it.
+// plan depends on outlives a reading. Which workers flap, which vanished and when
+// grants were last renewed is forgotten with the term: a newcomer's share and an alarm
+// are all that hangs on it.
 package term
 
 import (
@@ -129,6 +130,7 @@ func (m *Machine) decide(in assign.Input, now time.Time) Effect {
 		m.retried = now
 	}
 	m.flaps.Observe(in.Entries, now)
+	in.Vanished = m.flaps.Vanished(now.Add(-in.LeaseTTL))
 	m.rest = 0
 	if slices.ContainsFunc(in.Entries, func(entry assign.Entry) bool { return entry.Unread != assign.Unread{} }) {
 		m.rest = unreadPause

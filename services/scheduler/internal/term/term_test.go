@@ -5,6 +5,7 @@ package term
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,4 +62,70 @@ func TestTermGoesFromReadingToWaiting(t *testing.T) {
 	step(Hint{}, Read{})
 	step(input(8, 1), Apply{})
 	step(Deposed{}, Stop{})
+}
+
+// Forty of a hundred die at one moment. Their leases end one by one, by when each was
+// renewed last, and each pass hands on the shards of those it sees and forgets them.
+func TestMassLossIsSeenOverSeveralPasses(t *testing.T) {
+	t.Parallel()
+	const workers, dead, ttl = 100, 40, 5 * time.Second
+	var m Machine
+	now, in := time.Unix(0, 0), input(5, workers).Input
+	in.LeaseTTL = ttl
+	// pass makes a whole pass, and tells whether it sounded the alarm.
+	pass := func() bool {
+		t.Helper()
+		effect := m.Step(Hint{}, now)
+		for {
+			switch now := now; last := effect.(type) {
+			case Read:
+				in.Revision++
+				effect = m.Step(Cluster{read(in)}, now)
+			case Apply:
+				land(&in, last.Update)
+				effect = m.Step(Applied{}, now)
+			case Wait:
+				if last.Result != Changed && last.Result != Unchanged {
+					return false // changes of membership are collected
+				}
+				return slices.Contains(last.Plan.Alarms, assign.MassLoss)
+			default:
+				t.Fatalf("%T", effect)
+			}
+		}
+	}
+	if pass() {
+		t.Fatal("an alarm before anybody was lost")
+	}
+	gone, alarm := 0, false
+	for at := time.Duration(0); at < ttl/4+2*debounce; at += 50 * time.Millisecond {
+		now = now.Add(50 * time.Millisecond)
+		for ; gone < dead && at > ttl/4*time.Duration(gone)/dead; gone++ {
+			in.Entries[slices.IndexFunc(in.Entries, func(e assign.Entry) bool { return e.Worker != nil })].Worker = nil
+		}
+		alarm = pass() || alarm
+	}
+	if gone != dead || !alarm {
+		t.Errorf("%d are gone, alarm: %v", gone, alarm)
+	}
+	now = now.Add(2 * ttl)
+	if pass() {
+		t.Error("the alarm has no end")
+	}
+}
+
+// read copies what a leader reads: steps write to the entries.
+func read(in assign.Input) assign.Input {
+	in.Entries = slices.Clone(in.Entries)
+	return in
+}
+
+// land makes a change to the plan.
+func land(in *assign.Input, update assign.Update) {
+	for i, entry := range in.Entries {
+		if want := update.Put[entry.ID]; want != nil {
+			in.Entries[i].Want = want
+		}
+	}
+	in.Entries = slices.DeleteFunc(in.Entries, func(e assign.Entry) bool { return slices.Contains(update.Remove, e.ID) })
 }
