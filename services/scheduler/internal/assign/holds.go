@@ -52,6 +52,15 @@ func (h holds) get(unit int) hold {
 	return hold{}
 }
 
+// newest returns the highest epoch, 0 of nothing.
+func (h holds) newest() uint64 {
+	var epoch uint64
+	for _, hold := range h {
+		epoch = max(epoch, hold.epoch)
+	}
+	return epoch
+}
+
 // with and without change the list they are called on.
 func (h holds) with(added hold) holds {
 	i, found := h.find(added.unit)

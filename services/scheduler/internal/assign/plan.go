@@ -13,7 +13,8 @@ import (
 
 const (
 	// maxTouched workers take part in one update: with up to three comparisons each
-	// and two for the leader, etcd's 128 are enough.
+	// and two for the leader, etcd's 128 are enough. One grant touches its owner, who
+	// let go of the shard and the last of those who are gone, and never so many.
 	maxTouched = 40
 	// maxSettling is how many of a worker's shards are in transit at a time, so that
 	// a large worker is relieved in batches and each listener is dark for one only.
@@ -130,7 +131,7 @@ func (p *planner) refused(i, unit int) bool {
 // give grants a unit, on condition that all is as it was read: the new owner lives,
 // the gone are gone, and nobody who acknowledged has reported anything since.
 func (p *planner) give(unit, owner int) {
-	former := p.former[unit]
+	former := p.lastly(unit)
 	p.begin(append([]int{owner}, former...)...)
 	add(&p.current.Alive, p.workers[owner].id)
 	for _, i := range former {
@@ -149,6 +150,27 @@ func (p *planner) give(unit, owner int) {
 	w := p.rewrite(owner)
 	w.granted = w.granted.with(hold{unit: unit, epoch: p.epoch})
 	p.plan.Granted++
+}
+
+// lastly are the former holders a grant of a unit depends on: all that live, and of the
+// gone the last one. It was granted the unit on condition that those before it were
+// gone, and no id comes back; after many crashes there are more of them than fit into
+// a transaction.
+func (p *planner) lastly(unit int) []int {
+	var out []int
+	last := None
+	for _, i := range p.former[unit] {
+		switch w := p.workers[i]; {
+		case w.alive():
+			out = append(out, i)
+		case last == None || w.epoch(unit) > p.workers[last].epoch(unit):
+			last = i
+		}
+	}
+	if last != None {
+		out = append(out, last)
+	}
+	return out
 }
 
 // add appends a name that is not the last one already; flush removes the others.
@@ -171,27 +193,18 @@ func (p *planner) revoke(owners []int) {
 	}
 }
 
-// cleanUp removes what gone workers left behind, as soon as each of its shards is in
-// a live worker's plan: until then it is the memory of the shard's last epoch.
+// cleanUp removes what gone workers left behind. It is of use only as the memory of the
+// highest epoch, until a live worker's plan has one as high.
 func (p *planner) cleanUp() {
-	if !slices.ContainsFunc(p.workers, func(w *worker) bool { return !w.alive() }) {
-		return
-	}
-	planned := make([]bool, len(p.holder))
+	var planned uint64
 	for _, w := range p.workers {
 		if w.alive() {
-			for _, hold := range w.granted {
-				planned[hold.unit] = true
-			}
-			for _, hold := range w.revoked {
-				planned[hold.unit] = true
-			}
+			planned = max(planned, w.granted.newest(), w.revoked.newest())
 		}
 	}
-	nobodys := func(hold hold) bool { return !planned[hold.unit] }
 	var remove []string
 	for _, w := range p.workers {
-		if !w.alive() && w.unread == (Unread{}) && !slices.ContainsFunc(slices.Concat(w.granted, w.revoked, w.held), nobodys) {
+		if !w.alive() && w.unread == (Unread{}) && w.newest() <= planned {
 			remove = append(remove, w.id)
 		}
 	}

@@ -53,6 +53,16 @@ func (w *worker) acknowledged(revoked hold) bool {
 	return w.applied >= revoked.generation && !w.held.has(revoked.unit)
 }
 
+// epoch is the highest epoch a worker has or had a unit under, by any record.
+func (w *worker) epoch(unit int) uint64 {
+	return max(w.granted.get(unit).epoch, w.revoked.get(unit).epoch, w.held.get(unit).epoch)
+}
+
+// newest is the highest epoch in a worker's records.
+func (w *worker) newest() uint64 {
+	return max(w.granted.newest(), w.revoked.newest(), w.held.newest())
+}
+
 func newState(in Input) *state {
 	s := &state{in: in, backends: in.backends(), former: make(map[int][]int)}
 	s.workers = make([]*worker, 0, len(in.Entries))
@@ -269,11 +279,7 @@ func (s *state) clearedOf(i, unit int) bool {
 func (s *state) nextEpoch() uint64 {
 	epoch := max(uint64(max(s.in.Revision, 0)), s.in.Loads.MaxEpoch+1)
 	for _, w := range s.workers {
-		for _, list := range [...]holds{w.granted, w.revoked, w.held} {
-			for _, hold := range list {
-				epoch = max(epoch, hold.epoch+1)
-			}
-		}
+		epoch = max(epoch, w.newest()+1)
 	}
 	return epoch
 }

@@ -287,9 +287,20 @@ func TestStrayHoldIsRevokedFirst(t *testing.T) {
 	}
 }
 
+// fits counts what package cluster makes of an update: etcd takes no more at once.
+func fits(t *testing.T, update assign.Update) {
+	t.Helper()
+	const most = 128
+	compares := 2 + len(update.Put) + len(update.Alive) + len(update.Gone) + len(update.Unmoved) + 3*len(update.Remove)
+	writes := 1 + len(update.Put) + 2*len(update.Remove)
+	if compares > most || writes > most {
+		t.Fatalf("%d comparisons and %d writes", compares, writes)
+	}
+}
+
 func TestUpdatesFitIntoTransactions(t *testing.T) {
 	t.Parallel()
-	const workers, most = 300, 128
+	const workers = 300
 	in := assign.Input{Revision: 10, Shards: 1024}
 	for i := range workers {
 		id := fmt.Sprintf("w%03d", i)
@@ -298,11 +309,7 @@ func TestUpdatesFitIntoTransactions(t *testing.T) {
 	check := func() {
 		t.Helper()
 		for _, update := range assign.Step(in).Updates {
-			compares := 2 + len(update.Put) + len(update.Alive) + len(update.Gone) + len(update.Unmoved) + len(update.Remove)
-			writes := 1 + len(update.Put) + 2*len(update.Remove)
-			if compares > most || writes > most {
-				t.Fatalf("%d comparisons and %d writes", compares, writes)
-			}
+			fits(t, update)
 			for i, entry := range in.Entries {
 				if want := update.Put[entry.ID]; want != nil {
 					in.Entries[i].Want = want
@@ -319,4 +326,63 @@ func TestUpdatesFitIntoTransactions(t *testing.T) {
 		}
 	}
 	check()
+}
+
+// Many have held one shard and are gone, and each had another that fits nowhere.
+func TestShardWithManyGoneHoldersIsGranted(t *testing.T) {
+	t.Parallel()
+	const gone = 300
+	in := assign.Input{Revision: 1000, Shards: gone + 1, Loads: assign.Loads{Listeners: make(map[assign.Shard]uint32)}}
+	for i := range uint32(gone) {
+		in.Loads.Listeners[assign.Shard{Backend: "imapidle", Number: i + 1}] = 50
+		in.Entries = append(in.Entries, assign.Entry{
+			ID:   fmt.Sprintf("a%03d", i),
+			Want: &clusterv1.Want{Generation: 1, Granted: set(uint64(i)+1, 0, i+1)},
+		})
+	}
+	in.Entries = append(in.Entries, assign.Entry{ID: "b", Worker: &clusterv1.Worker{Id: "b", Backends: []string{"imapidle"}, Capacity: 10}})
+	plan := assign.Step(in)
+	if plan.Granted != 1 || plan.Unassigned != gone {
+		t.Fatalf("%d granted, %d unassigned, want the one that fits and %d", plan.Granted, plan.Unassigned, gone)
+	}
+	removed := 0
+	for _, update := range plan.Updates {
+		fits(t, update)
+		removed += len(update.Remove)
+	}
+	if diff := cmp.Diff([]string{"a299"}, plan.Updates[0].Gone); diff != "" {
+		t.Errorf("the grant does not depend on the last holder alone: %s", diff)
+	}
+	if removed != gone {
+		t.Errorf("%d of %d records were removed", removed, gone)
+	}
+}
+
+// A worker that is built for half of what there is crashes again and again, and gets
+// another half each time. Nobody may have to delete keys by hand.
+func TestRecordsOfAWorkerThatCrashesAgainAndAgainDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	s.loads.MaxEpoch = 1 << 40 // from before a restore: revisions are no help
+	for round := range 200 {
+		s.loads.Listeners = make(map[assign.Shard]uint32)
+		for number := range uint32(shards) {
+			s.loads.Listeners[assign.Shard{Backend: "imapidle", Number: number}] = 10 + (number+uint32(round))%shards
+		}
+		w := s.join(40, "imapidle")
+		for _, update := range s.pass().Updates {
+			fits(t, update)
+		}
+		for shard, epoch := range members(s.entry(w.id).Want.GetGranted()) {
+			if epoch <= s.epochs[shard] {
+				t.Fatalf("round %d: %v is granted with epoch %d after %d", round, shard, epoch, s.epochs[shard])
+			}
+			s.epochs[shard] = epoch
+		}
+		s.crash(w)
+		s.pass()
+		if len(s.entries) > 1 {
+			t.Fatalf("round %d: there are %d records, want the last one", round, len(s.entries))
+		}
+	}
 }
