@@ -157,16 +157,19 @@ func (s *Service) Ready(ctx context.Context) error {
 	return registry.Ping(ctx)
 }
 
-// Run opens the registry and the cluster and serves until ctx ends.
+// Run opens the registry, waits for the cluster and serves until ctx ends.
 func (s *Service) Run(ctx context.Context) (err error) {
 	registry, err := store.Open(ctx, s.config.Database, s.rt.Log)
 	if err != nil {
 		return fmt.Errorf("admin-api: %w", err)
 	}
 	defer func() { err = errors.Join(err, registry.Close()) }()
-	members, err := cluster.Open(ctx, s.config.Cluster, s.rt.Log)
+	members, err := cluster.Await(ctx, s.config.Cluster, s.rt.Log)
 	if err != nil {
 		return fmt.Errorf("admin-api: %w", err)
+	}
+	if members == nil {
+		return nil // stopped before it began
 	}
 	defer func() { err = errors.Join(err, members.Close()) }()
 	s.store.Store(registry)

@@ -129,3 +129,25 @@ func TestBrokenPlanStopsNoListener(t *testing.T) {
 		})
 	}
 }
+
+// A worker in the wrong place says so and waits, instead of ending to be started again.
+func TestWorkerWaitsForSettingsToBePutRight(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	etcd, key := w.raw(), cluster.DefaultPrefix+"/cfg"
+	good, err := etcd.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := etcd.Put(t.Context(), key, "\xffgarbage"); err != nil {
+		t.Fatal(err)
+	}
+	log := newJournal()
+	w.log = log
+	w.startWorker()
+	log.until(t, "level=ERROR", "key "+key+": the value is not mailpush's")
+	if err := etcd.Put(t.Context(), key, good); err != nil {
+		t.Fatal(err)
+	}
+	w.joined()
+}

@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -55,10 +54,7 @@ type Config struct {
 	RoundTripper func(http.RoundTripper) http.RoundTripper
 }
 
-const (
-	defaultBackend = imapidle.Name
-	retryOpen      = time.Second
-)
+const defaultBackend = imapidle.Name
 
 // Service is a worker.
 type Service struct {
@@ -96,15 +92,15 @@ func (s *Service) Ready(ctx context.Context) error {
 		s.ready <- o
 		return o.Ready(ctx)
 	default:
-		return fault.New(fault.Unavailable, "etcd has not been reached yet")
+		return fault.New(fault.Unavailable, "the cluster was not joined yet; the log says why")
 	}
 }
 
 // Run serves until ctx ends. Then requests in flight may end, cursors are stored and
 // the cluster is left, within about 10 s.
 func (s *Service) Run(ctx context.Context) error {
-	etcd, err := s.open(ctx)
-	if err != nil || etcd == nil {
+	etcd, err := cluster.Await(ctx, s.cfg.Cluster, s.rt.Log)
+	if etcd == nil {
 		return errors.Join(err, s.cfg.Listener.Close())
 	}
 	defer func() { _ = etcd.Close() }() // it holds nothing that could be lost
@@ -126,28 +122,4 @@ func (s *Service) Run(ctx context.Context) error {
 			return service.Serve(ctx, s.rt.Log, "worker rpc", s.cfg.Listener, s.rt.Identity.ServerTLS(), s.handler(w))
 		},
 	)
-}
-
-// open waits for etcd: a worker may start before it. The same reason why it has to is
-// logged once. It returns nil when ctx ended.
-func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
-	for refused := ""; ; {
-		etcd, err := cluster.Open(ctx, s.cfg.Cluster, s.rt.Log)
-		switch {
-		case err == nil:
-			return etcd, nil
-		case ctx.Err() != nil:
-			return nil, nil //nolint:nilnil,nilerr // being stopped is no error
-		case fault.KindOf(err) != fault.Unavailable:
-			return nil, fmt.Errorf("opening the cluster: %w", err)
-		}
-		if err.Error() != refused {
-			s.rt.Log.WarnContext(ctx, "the cluster cannot be opened yet", "error", err)
-		}
-		refused = err.Error()
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryOpen):
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -85,6 +86,24 @@ func (p *proxy) serve(copies *sync.WaitGroup) {
 		p.mu.Unlock()
 		copies.Go(func() { _, _ = io.Copy(out, in) })
 		copies.Go(func() { _, _ = io.Copy(in, out) })
+	}
+}
+
+// until waits until so many connections were made.
+func (p *proxy) until(t *testing.T, made int) {
+	t.Helper()
+	for late := time.After(patience); ; {
+		p.mu.Lock()
+		enough := len(p.open) >= 2*made
+		p.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-late:
+			t.Fatalf("fewer than %d connections were made", made)
+		}
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
@@ -28,9 +27,6 @@ import (
 	"mailpush.internal/services/scheduler/internal/registry"
 	handler "mailpush.internal/services/scheduler/internal/rpc"
 )
-
-// openPause is the wait between two tries to reach etcd.
-const openPause = time.Second
 
 // Config is what a scheduler needs to know. All fields are needed.
 type Config struct {
@@ -75,9 +71,9 @@ func New(config Config, rt service.Runtime) (*Service, error) {
 	return &Service{config: config, rt: rt, loads: loads, metrics: metrics}, nil
 }
 
-// Run serves, campaigns and, while it leads, schedules, until ctx ends. An etcd that
-// cannot be reached is tried again for ever; one that holds another cluster or
-// values that are not to be trusted is an error.
+// Run serves, campaigns and, while it leads, schedules, until ctx ends. It waits for an
+// etcd that cannot be reached, and for one that holds another cluster or settings that
+// are not to be trusted.
 func (s *Service) Run(ctx context.Context) error {
 	return service.Group(ctx, s.serve, s.schedule)
 }
@@ -92,7 +88,7 @@ func (s *Service) serve(ctx context.Context) error {
 }
 
 func (s *Service) schedule(ctx context.Context) error {
-	client, err := s.open(ctx)
+	client, err := cluster.Await(ctx, s.config.Cluster, s.rt.Log)
 	if client == nil {
 		return err
 	}
@@ -113,34 +109,11 @@ func (s *Service) schedule(ctx context.Context) error {
 	})
 }
 
-// open connects to etcd, as often as it takes; the same reason why it cannot is logged
-// once. It returns nothing when ctx ends.
-func (s *Service) open(ctx context.Context) (*cluster.Client, error) {
-	for refused := ""; ctx.Err() == nil; {
-		client, err := cluster.Open(ctx, s.config.Cluster, s.rt.Log)
-		if err == nil {
-			return client, nil
-		}
-		if fault.KindOf(err) != fault.Unavailable {
-			return nil, fmt.Errorf("joining the cluster: %w", err)
-		}
-		if ctx.Err() == nil && err.Error() != refused {
-			s.rt.Log.WarnContext(ctx, "cluster cannot be joined yet", "error", err)
-		}
-		refused = err.Error()
-		select {
-		case <-ctx.Done():
-		case <-time.After(openPause):
-		}
-	}
-	return nil, nil //nolint:nilnil // stopped before it began, which is no error
-}
-
 // Ready returns nil when etcd answers; the loop needs nothing else.
 func (s *Service) Ready(ctx context.Context) error {
 	client := s.client.Load()
 	if client == nil {
-		return errors.New("etcd was not reached yet")
+		return errors.New("the cluster was not joined yet; the log says why")
 	}
 	return client.Ping(ctx)
 }
@@ -152,7 +125,7 @@ type source struct{ service *Service }
 func (s source) Snapshot(ctx context.Context) (*cluster.Snapshot, error) {
 	client := s.service.client.Load()
 	if client == nil {
-		return nil, fault.New(fault.Unavailable, "the scheduler has not reached etcd yet")
+		return nil, fault.New(fault.Unavailable, "the scheduler has not joined the cluster yet")
 	}
 	return client.Snapshot(ctx)
 }

@@ -5,21 +5,18 @@ package scheduler_test
 
 import (
 	"log/slog"
-	"net"
 	"slices"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/identity"
-	"mailpush.internal/pkg/service"
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	scheduler "mailpush.internal/services/scheduler"
 )
 
 func TestFirstWorkerGetsAllShardsAndJoinersTheirShare(t *testing.T) {
@@ -200,24 +197,40 @@ func TestReadyAndWaitingForEtcd(t *testing.T) {
 	}
 }
 
-func TestMismatchEndsTheService(t *testing.T) {
+// A process that ends is started again, to the same end: who is in the wrong place says
+// so once, and goes on by itself when it is put right.
+func TestMismatchIsNamedOnceAndWaitedOut(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	etcd, key := dial(t, endpoints[0]), b.config.Prefix+"/cfg"
+	good, err := etcd.Get(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := b.config
-	config.Shards *= 2
-	s, err := scheduler.New(
-		scheduler.Config{Listener: l, Name: "one", Cluster: config, RegistryAddrs: []string{b.addr}},
-		service.Runtime{Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Identity: b.identity(t, identity.Scheduler)},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "joining the cluster: key " + config.Prefix + "/cfg: the cluster has 32 shards, 64 are configured here"
-	if err := s.Run(t.Context()); err == nil || err.Error() != want {
-		t.Errorf("got %v, want %q", err, want)
+	for _, c := range []struct{ value, says string }{
+		{marshal(t, &clusterv1.Config{Format: 1, Shards: 2 * shards, LeaseTtlSeconds: 2}), "the cluster has 64 shards, 32 are configured here"},
+		{marshal(t, &clusterv1.Config{Format: 2}), "the value has format 2, this program knows formats up to 1"},
+		{"\xffgarbage", "the value is not mailpush's"},
+	} {
+		if err := etcd.Put(t.Context(), key, c.value); err != nil {
+			t.Fatal(err)
+		}
+		log, counted := b.record(), newProxy(t)
+		away := *b
+		away.config.Endpoints = []string{counted.addr}
+		r := away.start(t, "one")
+		log.until(t, `level=ERROR msg="cluster cannot be joined yet" error="key `+key+": "+c.says)
+		counted.until(t, 3)
+		if err := r.Ready(t.Context()); err == nil {
+			t.Errorf("ready, although %s", c.says)
+		}
+		if err := etcd.Put(t.Context(), key, good); err != nil {
+			t.Fatal(err)
+		}
+		log.until(t, "msg=leading")
+		if n := log.count("cluster cannot be joined yet"); n != 1 {
+			t.Errorf("it was logged %d times:\n%s", n, log.text.String())
+		}
+		r.stop()
 	}
 }

@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"mailpush.internal/pkg/fault"
+)
+
+// awaitPause is the wait between two tries to open a cluster.
+const awaitPause = time.Second
+
+// Await opens a cluster as often as it takes: an etcd that is away comes back, and
+// what another cluster or somebody else has left at its keys can be put right, while a
+// process that ends is started again to the same end. The same reason why it has to wait
+// is logged once. Only a configuration that is wrong by itself is an error; nil without
+// one means that ctx has ended.
+func Await(ctx context.Context, config Config, log *slog.Logger) (*Client, error) {
+	for refused := ""; ; {
+		client, err := Open(ctx, config, log)
+		switch {
+		case err == nil:
+			return client, nil
+		case ctx.Err() != nil:
+			return nil, nil //nolint:nilnil,nilerr // stopped before it began, which is no error
+		case fault.KindOf(err) == fault.Invalid:
+			return nil, fmt.Errorf("joining the cluster: %w", err)
+		}
+		if err.Error() != refused {
+			log.Log(ctx, gravity(err), "cluster cannot be joined yet", "error", err)
+		}
+		refused = err.Error()
+		select {
+		case <-ctx.Done():
+		case <-time.After(awaitPause):
+		}
+	}
+}
+
+// gravity tells what passes by itself from what somebody has to look after.
+func gravity(err error) slog.Level {
+	if fault.KindOf(err) == fault.Unavailable {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
