@@ -20,16 +20,28 @@ const awaitPause = time.Second
 // process that ends is started again to the same end. The same reason why it has to wait
 // is logged once. Only a configuration that is wrong by itself is an error; nil without
 // one means that ctx has ended.
-func Await(ctx context.Context, config Config, log *slog.Logger) (*Client, error) {
+func Await(ctx context.Context, config Config, log *slog.Logger) (client *Client, err error) {
+	err = persist(ctx, log, func() (err error) {
+		client, err = Open(ctx, config, log)
+		return err
+	})
+	return client, err
+}
+
+// AwaitBelonging is Belong as often as it takes, or until ctx ends.
+func (c *Client) AwaitBelonging(ctx context.Context, installation string) error {
+	return persist(ctx, c.log, func() error { return c.Belong(ctx, installation) })
+}
+
+// persist tries until it succeeds or ctx ends, which is no error.
+func persist(ctx context.Context, log *slog.Logger, try func() error) error {
 	for refused := ""; ; {
-		client, err := Open(ctx, config, log)
+		err := try()
 		switch {
-		case err == nil:
-			return client, nil
-		case ctx.Err() != nil:
-			return nil, nil //nolint:nilnil,nilerr // stopped before it began, which is no error
+		case err == nil || ctx.Err() != nil:
+			return nil //nolint:nilerr // stopped before it began, which is no error
 		case fault.KindOf(err) == fault.Invalid:
-			return nil, fmt.Errorf("joining the cluster: %w", err)
+			return fmt.Errorf("joining the cluster: %w", err)
 		}
 		if err.Error() != refused {
 			log.Log(ctx, gravity(err), "cluster cannot be joined yet", "error", err)

@@ -135,16 +135,6 @@ func (c *Client) Close() error {
 // Settings returns what all processes of the cluster agree on.
 func (c *Client) Settings() *clusterv1.Config { return proto.CloneOf(c.settings) }
 
-// Ping returns nil when etcd answers with a majority behind it.
-func (c *Client) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	if _, err := c.etcd.Get(ctx, c.keys.config(), clientv3.WithKeysOnly()); err != nil {
-		return c.unreachable(err)
-	}
-	return nil
-}
-
 // leaseTTL is the cluster's lease.
 func (c *Client) leaseTTL() time.Duration {
 	return time.Duration(c.settings.GetLeaseTtlSeconds()) * time.Second

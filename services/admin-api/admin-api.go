@@ -152,7 +152,7 @@ func loopback(a net.Addr) bool {
 func (s *Service) Ready(ctx context.Context) error {
 	registry := s.store.Load()
 	if registry == nil {
-		return fault.New(fault.Unavailable, "the registry is not open yet")
+		return fault.New(fault.Unavailable, "the registry is not open or the cluster not joined yet; the log says why")
 	}
 	return registry.Ping(ctx)
 }
@@ -164,6 +164,10 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("admin-api: %w", err)
 	}
 	defer func() { err = errors.Join(err, registry.Close()) }()
+	installation, err := registry.Installation(ctx)
+	if err != nil {
+		return fmt.Errorf("admin-api: %w", err)
+	}
 	members, err := cluster.Await(ctx, s.config.Cluster, s.rt.Log)
 	if err != nil {
 		return fmt.Errorf("admin-api: %w", err)
@@ -172,11 +176,11 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		return nil // stopped before it began
 	}
 	defer func() { err = errors.Join(err, members.Close()) }()
-	s.store.Store(registry)
-	return s.serve(ctx, registry, members, members.Settings().GetShards())
+	return s.serve(ctx, registry, installation, members)
 }
 
-func (s *Service) serve(ctx context.Context, registry *store.Store, touch edge.Cluster, shards uint32) error {
+func (s *Service) serve(ctx context.Context, registry *store.Store, installation string, members *cluster.Client) error {
+	shards := members.Settings().GetShards()
 	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs)
 	defer vault.Close()
 	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs)
@@ -186,7 +190,7 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, touch edge.C
 	e := edge.New(edge.Config{
 		Policy: s.policy, Stores: s.stores, MasterLogins: s.config.MasterLogins, Shards: shards,
 		AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
-		Store:             registry, Vault: vault, Cluster: touch, Scheduler: scheduler, Workers: workers, Log: s.rt.Log,
+		Store:             registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers, Log: s.rt.Log,
 	})
 	public := rpc.Public{
 		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
@@ -194,10 +198,16 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, touch edge.C
 	internal := rpc.Internal{
 		Edge:   e,
 		Shards: edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry},
-		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log,
+		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log, Installation: installation,
 	}.Handler()
 	return service.Group(ctx, e.Run,
 		func(ctx context.Context) error {
+			// Workers and schedulers must hear whose this registry is, in a foreign cluster,
+			// too. Nobody else is to rely on it there.
+			if err := members.AwaitBelonging(ctx, installation); err != nil {
+				return err
+			}
+			s.store.Store(registry)
 			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.config.PublicTLS, public)
 		},
 		func(ctx context.Context) error {

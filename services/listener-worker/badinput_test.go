@@ -151,3 +151,39 @@ func TestWorkerWaitsForSettingsToBePutRight(t *testing.T) {
 	}
 	w.joined()
 }
+
+// A worker whose users are in another registry would be granted shards of users it has
+// never heard of. It stays out until the cluster is its installation's.
+func TestWorkerStaysOutOfAnotherInstallation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.cluster.Belong(t.Context(), "theirs"); err != nil {
+		t.Fatal(err)
+	}
+	w.registry.installation, w.registry.outage = "ours", true
+	log := newJournal()
+	w.log = log
+	w.startWorker()
+	log.until(t, "level=WARN", "the cluster could not be joined", "asking the registry for its installation")
+	w.registry.mu.Lock()
+	w.registry.outage = false
+	w.registry.mu.Unlock()
+	key := cluster.DefaultPrefix + "/cfg"
+	log.until(t, "level=ERROR", "the cluster could not be joined",
+		"key "+key+": the cluster there is of installation theirs, the registry here is of installation ours")
+	snapshot, err := w.cluster.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(snapshot.Entries) > 0 {
+		t.Error("it has joined all the same")
+	}
+	theirs, err := w.raw().Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.raw().Put(t.Context(), key, strings.ReplaceAll(theirs, "\x06theirs", "\x04ours")); err != nil {
+		t.Fatal(err)
+	}
+	w.joined()
+}

@@ -42,6 +42,8 @@ type fakeRegistry struct {
 	reported  chan *registryv1.EndpointReport
 	outage    bool
 	asked     int // calls of OpenEpoch
+
+	installation string
 }
 
 func newFakeRegistry() *fakeRegistry {
@@ -61,6 +63,17 @@ func (r *fakeRegistry) lock() (func(), error) {
 		return nil, fault.New(fault.Unavailable, "the database cannot be reached")
 	}
 	return r.mu.Unlock, nil
+}
+
+func (r *fakeRegistry) GetInstallation(
+	context.Context, *connect.Request[registryv1.GetInstallationRequest],
+) (*connect.Response[registryv1.GetInstallationResponse], error) {
+	unlock, err := r.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return connect.NewResponse(&registryv1.GetInstallationResponse{InstallationId: r.installation}), nil
 }
 
 func (r *fakeRegistry) OpenEpoch(

@@ -67,7 +67,7 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 	}, w.webhooks, w.credentials, mailboxes, w.listeners)
 	w.owner = owner.New(owner.Config{
 		Log: s.rt.Log, Backends: s.cfg.Backends, Shards: settings.GetShards(),
-	}, s.member(etcd), mailboxes, w.listeners, w.delivery)
+	}, s.member(etcd, mailboxes), mailboxes, w.listeners, w.delivery)
 	found.delivery, found.owner = w.delivery, w.owner
 	w.close = func() {
 		toRegistry.CloseIdleConnections()
@@ -94,8 +94,8 @@ func (s *Service) handler(w parts) http.Handler {
 }
 
 // member is this worker's way into the cluster.
-func (s *Service) member(etcd *cluster.Client) owner.Cluster {
-	return membership{etcd, &clusterv1.Worker{
+func (s *Service) member(etcd *cluster.Client, mailboxes *registry.Client) owner.Cluster {
+	return membership{etcd, mailboxes, &clusterv1.Worker{
 		Address:  s.cfg.Advertise,
 		Backends: s.cfg.Backends,
 		Capacity: s.cfg.Capacity,
@@ -106,12 +106,22 @@ func (s *Service) member(etcd *cluster.Client) owner.Cluster {
 
 // membership implements [owner.Cluster].
 type membership struct {
-	etcd   *cluster.Client
-	worker *clusterv1.Worker
+	etcd     *cluster.Client
+	registry *registry.Client
+	worker   *clusterv1.Worker
 }
 
-// Join implements [owner.Cluster].
+// Join implements [owner.Cluster]. A worker that has never heard of its registry stays
+// out: it could run nothing, and the shards it would be granted may be of users whom
+// only the others' registry knows.
 func (m membership) Join(ctx context.Context, draining bool) (owner.Member, error) {
+	installation, err := m.registry.Installation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.etcd.Belong(ctx, installation); err != nil {
+		return nil, err
+	}
 	worker := proto.CloneOf(m.worker)
 	worker.Draining = draining
 	return m.etcd.Join(ctx, worker)

@@ -171,6 +171,57 @@ func TestForeignKeysAreNamedAndLeftAlone(t *testing.T) {
 	second.until(t, shards)
 }
 
+// Two installations have met under one prefix. The scheduler of the one that came later
+// may lead as long as it knows no better; then it says so once, and leaves the other's
+// workers alone for good.
+func TestSchedulerLeavesAnotherInstallationAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if err := b.client.Belong(t.Context(), "theirs"); err != nil {
+		t.Fatal(err)
+	}
+	b.registry.installation.Store(nil)
+	log := b.record()
+	r := b.start(t, "one")
+	first := b.join(t)
+	first.until(t, shards) // the registry may be away for long
+	b.registry.installation.Store(new("ours"))
+	want := "key " + b.config.Prefix + "/cfg: the cluster there is of installation theirs, the registry here is of installation ours"
+	until(t, "an unready scheduler", func() bool {
+		err := r.Ready(t.Context())
+		return err != nil && strings.HasPrefix(err.Error(), want)
+	})
+	second := b.join(t)
+	log.until(t, `level=ERROR msg="cluster cannot be joined yet" error="`+want)
+	until(t, "the end of its term", func() bool {
+		leader, err := b.client.Leader(t.Context())
+		return err == nil && leader == ""
+	})
+	if taken := len(second.shards()); taken > 0 || len(first.shards()) != shards {
+		t.Errorf("it has granted %d shards by then", taken)
+	}
+	// Put right, as by another prefix.
+	if err := dial(t, endpoints[0]).Put(t.Context(), b.config.Prefix+"/cfg", marshal(t, b.client.Settings())); err != nil {
+		t.Fatal(err)
+	}
+	second.until(t, shards/2)
+	if n := log.count("level=ERROR"); n != 1 {
+		t.Errorf("it was logged %d times:\n%s", n, log.text.String())
+	}
+}
+
+// until waits until something is so.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for late := time.After(patience); !is(); {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-late:
+			t.Fatalf("there was never %s", what)
+		}
+	}
+}
+
 // ended waits until a channel is closed.
 func ended(t *testing.T, ch <-chan struct{}) {
 	t.Helper()

@@ -5,6 +5,7 @@ package scheduler_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -40,7 +41,15 @@ const (
 type fakeRegistry struct {
 	registryv1connect.UnimplementedRegistryServiceHandler
 
-	loads atomic.Pointer[registryv1.ShardLoadsResponse]
+	loads        atomic.Pointer[registryv1.ShardLoadsResponse]
+	installation atomic.Pointer[string] // nil: not yet to be learned
+}
+
+func (r *fakeRegistry) GetInstallation(context.Context, *connect.Request[registryv1.GetInstallationRequest]) (*connect.Response[registryv1.GetInstallationResponse], error) {
+	if installation := r.installation.Load(); installation != nil {
+		return connect.NewResponse(&registryv1.GetInstallationResponse{InstallationId: *installation}), nil
+	}
+	return nil, connect.NewError(connect.CodeUnavailable, errors.New("not yet"))
 }
 
 func (r *fakeRegistry) ShardLoads(context.Context, *connect.Request[registryv1.ShardLoadsRequest]) (*connect.Response[registryv1.ShardLoadsResponse], error) {
@@ -77,6 +86,7 @@ func newBenchOn(t *testing.T, config cluster.Config) *bench {
 	}
 	b.config.Prefix, b.config.Shards, b.config.LeaseTTL = prefixOf(t), shards, cluster.MinLeaseTTL
 	b.registry.loads.Store(&registryv1.ShardLoadsResponse{})
+	b.registry.installation.Store(new("ours"))
 	_, handler := registryv1connect.NewRegistryServiceHandler(b.registry)
 	server := httptest.NewUnstartedServer(handler)
 	server.TLS = b.identity(t, identity.Admin).ServerTLS()

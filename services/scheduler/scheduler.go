@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
@@ -27,6 +28,9 @@ import (
 	"mailpush.internal/services/scheduler/internal/registry"
 	handler "mailpush.internal/services/scheduler/internal/rpc"
 )
+
+// doubtEvery is how often a scheduler looks whose the cluster is.
+const doubtEvery = time.Second
 
 // Config is what a scheduler needs to know. All fields are needed.
 type Config struct {
@@ -97,6 +101,20 @@ func (s *Service) schedule(ctx context.Context) error {
 		_ = client.Close() // nothing is written by closing
 	}()
 	s.client.Store(client)
+	for ctx.Err() == nil {
+		if err := client.AwaitBelonging(ctx, s.loads.Installation()); err != nil {
+			return err
+		}
+		if err := s.take(ctx, client); fault.KindOf(err) != fault.Precondition {
+			return err
+		}
+	}
+	return nil
+}
+
+// take takes part in a cluster until ctx ends, or the cluster turns out to be another
+// installation's.
+func (s *Service) take(ctx context.Context, client *cluster.Client) error {
 	loop := leader.New(leader.Config{
 		Name:    s.config.Name,
 		Cluster: client,
@@ -104,18 +122,35 @@ func (s *Service) schedule(ctx context.Context) error {
 		Log:     s.rt.Log,
 		Metrics: s.metrics,
 	})
-	return service.Group(ctx, loop.Run, func(ctx context.Context) error {
-		return s.loads.Run(ctx, client.WatchChanges(ctx))
-	})
+	return service.Group(ctx, loop.Run,
+		func(ctx context.Context) error { return s.loads.Run(ctx, client.WatchChanges(ctx)) },
+		func(ctx context.Context) error { return s.doubt(ctx, client) },
+	)
 }
 
-// Ready returns nil when etcd answers; the loop needs nothing else.
+// doubt looks whether the cluster is another installation's. Whose registry it is may be
+// learned late, as plans are made without one as well.
+func (s *Service) doubt(ctx context.Context, client *cluster.Client) error {
+	for {
+		if err := client.Belong(ctx, s.loads.Installation()); fault.KindOf(err) == fault.Precondition {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(doubtEvery):
+		}
+	}
+}
+
+// Ready returns nil when etcd answers and the cluster there is not known to be another
+// installation's; the loop needs nothing else.
 func (s *Service) Ready(ctx context.Context) error {
 	client := s.client.Load()
 	if client == nil {
 		return errors.New("the cluster was not joined yet; the log says why")
 	}
-	return client.Ping(ctx)
+	return client.Belong(ctx, s.loads.Installation())
 }
 
 // source implements the handler's Source.

@@ -260,3 +260,65 @@ func TestWrongPassphraseRefusesToStart(t *testing.T) {
 		t.Errorf("got %v, want a refusal that speaks of the passphrase", err)
 	}
 }
+
+// Two installations that differ in no setting share an etcd. The later one stays out,
+// and the users of the first do not notice.
+func TestSecondInstallationOnOneEtcdStaysOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := start(t, filepath.Join(t.TempDir(), "first"), w, func(*settings.Settings) {})
+	first.subscribe(t, w, "pw")
+
+	s, log := settings.Embedded(), make(lines, 1000)
+	s.Mail.Stores = map[string]settings.Store{"main": {Address: w.mail.Addr(), TLS: settings.TLSNone}}
+	s.AnyPort()
+	ctx, stop := context.WithCancel(t.Context())
+	second, err := allinone.New(ctx, allinone.Options{
+		Dir: filepath.Join(t.TempDir(), "second"), Settings: s, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Etcd: first.node.Settings().Cluster.Etcd.Endpoints,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- second.Run(ctx) }()
+	missing := map[string]bool{"admin-api": true, "listener-worker": true, "scheduler": true}
+	for late := time.After(patience); len(missing) > 0; {
+		select {
+		case line := <-log:
+			for service := range missing {
+				if strings.Contains(line, "level=ERROR") && strings.Contains(line, "service="+service) &&
+					strings.Contains(line, "key /mailpush/cfg: the cluster there is of installation ") {
+					delete(missing, service)
+				}
+			}
+		case <-late:
+			t.Fatalf("%v have not refused to take part", missing)
+		}
+	}
+	if err := second.Ready(t.Context()); err == nil {
+		t.Error("it is ready")
+	}
+	workers, err := first.admin.ListWorkers(t.Context(), connect.NewRequest(&adminv1.ListWorkersRequest{}))
+	if err != nil || len(workers.Msg.GetWorkers()) != 1 {
+		t.Errorf("the first has other workers than its own: %v, %v", workers, err)
+	}
+	w.deliver(t, "all the same")
+	w.expect(t, "all the same")
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	first.end(t)
+}
+
+// lines is a log that is read line by line.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default: // nobody waits for it any more
+	}
+	return len(line), nil
+}

@@ -26,6 +26,8 @@ type shards struct {
 	stores  map[string]*mailv1.MailStore
 	metrics *Metrics
 	log     *slog.Logger
+
+	installation string
 }
 
 var _ registryv1connect.RegistryServiceHandler = shards{}
@@ -60,6 +62,13 @@ func wireClaims(list []registry.Claim) []*registryv1.Claim {
 		out[i] = &registryv1.Claim{Backend: c.Backend, Shard: c.Shard, Epoch: c.Epoch}
 	}
 	return out
+}
+
+// GetInstallation implements RegistryServiceHandler.
+func (s shards) GetInstallation(
+	context.Context, *connect.Request[registryv1.GetInstallationRequest],
+) (*connect.Response[registryv1.GetInstallationResponse], error) {
+	return connect.NewResponse(&registryv1.GetInstallationResponse{InstallationId: s.installation}), nil
 }
 
 // ShardLoads implements RegistryServiceHandler.

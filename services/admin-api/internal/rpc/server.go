@@ -97,12 +97,15 @@ type Internal struct {
 	Stores  map[string]*mailv1.MailStore
 	Metrics *Metrics
 	Log     *slog.Logger
+	// Installation is which one the registry is of.
+	Installation string
 }
 
 // Handler serves RegistryService to the services that may call it.
 func (i Internal) Handler() http.Handler {
 	worker := []string{identity.Worker}
 	allow := identity.Allow(map[string][]string{
+		registryv1connect.RegistryServiceGetInstallationProcedure:   {identity.Worker, identity.Scheduler},
 		registryv1connect.RegistryServiceShardLoadsProcedure:        {identity.Scheduler},
 		registryv1connect.RegistryServiceOpenEpochProcedure:         worker,
 		registryv1connect.RegistryServiceListShardProcedure:         worker,
@@ -114,7 +117,7 @@ func (i Internal) Handler() http.Handler {
 	// Shard pages repeat themselves; connections between services may be thin.
 	options = append(options, connect.WithCompressMinBytes(1<<10))
 	mux := http.NewServeMux()
-	handler := shards{edge: i.Edge, shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log}
+	handler := shards{edge: i.Edge, shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log, installation: i.Installation}
 	mux.Handle(registryv1connect.NewRegistryServiceHandler(handler, options...))
 	return identity.Middleware(mux)
 }

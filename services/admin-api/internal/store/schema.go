@@ -27,6 +27,9 @@ func migrations() []*gormigrate.Migration {
 		Migrate: func(tx *gorm.DB) error {
 			return tx.AutoMigrate(&users3{}, &subscriptions3{}, &erasures3{})
 		},
+	}, {
+		ID:      "202612-installation",
+		Migrate: migrate4,
 	}}
 }
 

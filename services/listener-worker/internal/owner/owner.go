@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/hold"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -171,21 +172,32 @@ func (o *Owner) Ready(context.Context) error {
 }
 
 // Run is a member of the cluster until ctx ends, then gives everything up in an
-// orderly way. It is called once.
+// orderly way. The same reason why it cannot be is logged once. It is called once.
 func (o *Owner) Run(ctx context.Context) error {
-	for failures := 0; ctx.Err() == nil; {
+	for failures, refused := 0, ""; ctx.Err() == nil; {
 		member, err := o.join(ctx)
 		if err != nil {
 			failures++
-			o.cfg.Log.WarnContext(ctx, "the cluster could not be joined", "error", err)
+			if err.Error() != refused {
+				o.cfg.Log.Log(ctx, gravity(err), "the cluster could not be joined", "error", err)
+			}
+			refused = err.Error()
 			pause(ctx, backoff(failures))
 			continue
 		}
-		failures = 0
+		failures, refused = 0, ""
 		o.serve(ctx, member)
 		o.forget()
 	}
 	return nil
+}
+
+// gravity tells what somebody has to look after from what passes by itself.
+func gravity(err error) slog.Level {
+	if fault.KindOf(err) == fault.Precondition {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
 }
 
 // serve runs one membership.

@@ -7,7 +7,9 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -26,6 +28,8 @@ const callTimeout = 10 * time.Second
 // Client calls the registry. It is safe for concurrent use.
 type Client struct {
 	service registryv1connect.RegistryServiceClient
+	// installation is nil until the registry has told; an older release cannot.
+	installation atomic.Pointer[string]
 }
 
 var (
@@ -35,7 +39,26 @@ var (
 
 // New makes a client that calls through the given HTTP client; see [rpc.Client].
 func New(client *http.Client) *Client {
-	return &Client{registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL)}
+	return &Client{service: registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL)}
+}
+
+// Installation is which one the registry is of, empty when it is too old to know. It is
+// asked once.
+func (c *Client) Installation(ctx context.Context) (string, error) {
+	if installation := c.installation.Load(); installation != nil {
+		return *installation, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	response, err := c.service.GetInstallation(ctx, connect.NewRequest(&registryv1.GetInstallationRequest{}))
+	switch {
+	case connect.CodeOf(err) == connect.CodeUnimplemented:
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("asking the registry for its installation: %w", rpc.FromConnect("the registry", err))
+	}
+	c.installation.Store(new(response.Msg.GetInstallationId()))
+	return response.Msg.GetInstallationId(), nil
 }
 
 // OpenEpoch implements [owner.Registry].

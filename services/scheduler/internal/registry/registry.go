@@ -38,6 +38,8 @@ type Loads struct {
 	registry registryv1connect.RegistryServiceClient
 	log      *slog.Logger
 	last     atomic.Pointer[known]
+	// installation is nil until the registry has told; an older release cannot.
+	installation atomic.Pointer[string]
 }
 
 // known is an answer and its time.
@@ -74,6 +76,14 @@ func (l *Loads) Last() assign.Loads {
 	return assign.Loads{}
 }
 
+// Installation is which one the registry is of; empty until it has told.
+func (l *Loads) Installation() string {
+	if installation := l.installation.Load(); installation != nil {
+		return *installation
+	}
+	return ""
+}
+
 // Run asks for the loads at once and after each hint, but not too often, until ctx
 // ends or the hints do.
 func (l *Loads) Run(ctx context.Context, hints <-chan struct{}) error {
@@ -106,6 +116,9 @@ func (l *Loads) Run(ctx context.Context, hints <-chan struct{}) error {
 func (l *Loads) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	if err := l.meet(ctx); err != nil {
+		return err
+	}
 	response, err := l.registry.ShardLoads(ctx, connect.NewRequest(&registryv1.ShardLoadsRequest{}))
 	if err != nil {
 		return fmt.Errorf("asking the registry for loads: %w", err)
@@ -118,5 +131,20 @@ func (l *Loads) refresh(ctx context.Context) error {
 		loads.Listeners[assign.Shard{Backend: load.GetBackend(), Number: load.GetShard()}] = load.GetListeners()
 	}
 	l.last.Store(&known{loads, time.Now()})
+	return nil
+}
+
+// meet asks once which installation the registry is of.
+func (l *Loads) meet(ctx context.Context) error {
+	if l.installation.Load() != nil {
+		return nil
+	}
+	response, err := l.registry.GetInstallation(ctx, connect.NewRequest(&registryv1.GetInstallationRequest{}))
+	switch {
+	case err == nil:
+		l.installation.Store(new(response.Msg.GetInstallationId()))
+	case connect.CodeOf(err) != connect.CodeUnimplemented:
+		return fmt.Errorf("asking the registry for its installation: %w", err)
+	}
 	return nil
 }

@@ -34,16 +34,18 @@ type Config struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of the key layout and of these messages.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	// Random name of this cluster, made once: two clusters on one prefix differ in it.
+	// Random name of this cluster, made once.
 	ClusterId string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	// Shards per backend, a power of two.
 	Shards uint32 `protobuf:"varint,3,opt,name=shards,proto3" json:"shards,omitempty"`
 	// Seconds a worker's lease lives without renewal.
 	LeaseTtlSeconds uint32 `protobuf:"varint,4,opt,name=lease_ttl_seconds,json=leaseTtlSeconds,proto3" json:"lease_ttl_seconds,omitempty"`
 	// The name its operator gave the cluster; empty until a process that has one comes.
-	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	// The installation whose registry goes with the cluster; empty until one comes.
+	InstallationId string `protobuf:"bytes,6,opt,name=installation_id,json=installationId,proto3" json:"installation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Config) Reset() {
@@ -107,6 +109,13 @@ func (x *Config) GetLeaseTtlSeconds() uint32 {
 func (x *Config) GetName() string {
 	if x != nil {
 		return x.Name
+	}
+	return ""
+}
+
+func (x *Config) GetInstallationId() string {
+	if x != nil {
+		return x.InstallationId
 	}
 	return ""
 }
@@ -428,14 +437,15 @@ var File_mailpush_cluster_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_mailpush_cluster_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"!mailpush/cluster/v1/cluster.proto\x12\x13mailpush.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x97\x01\n" +
+	"!mailpush/cluster/v1/cluster.proto\x12\x13mailpush.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xc0\x01\n" +
 	"\x06Config\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x16\n" +
 	"\x06shards\x18\x03 \x01(\rR\x06shards\x12*\n" +
 	"\x11lease_ttl_seconds\x18\x04 \x01(\rR\x0fleaseTtlSeconds\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"\x87\x02\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\x12'\n" +
+	"\x0finstallation_id\x18\x06 \x01(\tR\x0einstallationId\"\x87\x02\n" +
 	"\x06Worker\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +

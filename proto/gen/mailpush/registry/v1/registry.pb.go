@@ -152,6 +152,89 @@ func (EndpointVerdict) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{1}
 }
 
+// GetInstallationRequest asks which installation the registry is of.
+type GetInstallationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetInstallationRequest) Reset() {
+	*x = GetInstallationRequest{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetInstallationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetInstallationRequest) ProtoMessage() {}
+
+func (x *GetInstallationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetInstallationRequest.ProtoReflect.Descriptor instead.
+func (*GetInstallationRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{0}
+}
+
+// GetInstallationResponse answers GetInstallation.
+type GetInstallationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Made with the registry, and moves with its database.
+	InstallationId string `protobuf:"bytes,1,opt,name=installation_id,json=installationId,proto3" json:"installation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetInstallationResponse) Reset() {
+	*x = GetInstallationResponse{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetInstallationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetInstallationResponse) ProtoMessage() {}
+
+func (x *GetInstallationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetInstallationResponse.ProtoReflect.Descriptor instead.
+func (*GetInstallationResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetInstallationResponse) GetInstallationId() string {
+	if x != nil {
+		return x.InstallationId
+	}
+	return ""
+}
+
 // ShardLoadsRequest asks for the loads of all shards.
 type ShardLoadsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -161,7 +244,7 @@ type ShardLoadsRequest struct {
 
 func (x *ShardLoadsRequest) Reset() {
 	*x = ShardLoadsRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[0]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -173,7 +256,7 @@ func (x *ShardLoadsRequest) String() string {
 func (*ShardLoadsRequest) ProtoMessage() {}
 
 func (x *ShardLoadsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[0]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -186,7 +269,7 @@ func (x *ShardLoadsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardLoadsRequest.ProtoReflect.Descriptor instead.
 func (*ShardLoadsRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{0}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{2}
 }
 
 // ShardLoadsResponse holds the loads of all shards that have any.
@@ -202,7 +285,7 @@ type ShardLoadsResponse struct {
 
 func (x *ShardLoadsResponse) Reset() {
 	*x = ShardLoadsResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[1]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -214,7 +297,7 @@ func (x *ShardLoadsResponse) String() string {
 func (*ShardLoadsResponse) ProtoMessage() {}
 
 func (x *ShardLoadsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[1]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -227,7 +310,7 @@ func (x *ShardLoadsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardLoadsResponse.ProtoReflect.Descriptor instead.
 func (*ShardLoadsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{1}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ShardLoadsResponse) GetLoads() []*ShardLoad {
@@ -259,7 +342,7 @@ type ShardLoad struct {
 
 func (x *ShardLoad) Reset() {
 	*x = ShardLoad{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[2]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +354,7 @@ func (x *ShardLoad) String() string {
 func (*ShardLoad) ProtoMessage() {}
 
 func (x *ShardLoad) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[2]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +367,7 @@ func (x *ShardLoad) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardLoad.ProtoReflect.Descriptor instead.
 func (*ShardLoad) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{2}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ShardLoad) GetBackend() string {
@@ -323,7 +406,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[3]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +418,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[3]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +431,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{3}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Claim) GetBackend() string {
@@ -383,7 +466,7 @@ type OpenEpochRequest struct {
 
 func (x *OpenEpochRequest) Reset() {
 	*x = OpenEpochRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[4]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +478,7 @@ func (x *OpenEpochRequest) String() string {
 func (*OpenEpochRequest) ProtoMessage() {}
 
 func (x *OpenEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[4]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +491,7 @@ func (x *OpenEpochRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenEpochRequest.ProtoReflect.Descriptor instead.
 func (*OpenEpochRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{4}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OpenEpochRequest) GetClaims() []*Claim {
@@ -429,7 +512,7 @@ type OpenEpochResponse struct {
 
 func (x *OpenEpochResponse) Reset() {
 	*x = OpenEpochResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[5]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +524,7 @@ func (x *OpenEpochResponse) String() string {
 func (*OpenEpochResponse) ProtoMessage() {}
 
 func (x *OpenEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[5]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +537,7 @@ func (x *OpenEpochResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenEpochResponse.ProtoReflect.Descriptor instead.
 func (*OpenEpochResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{5}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OpenEpochResponse) GetRefused() []*Claim {
@@ -482,7 +565,7 @@ type ListShardRequest struct {
 
 func (x *ListShardRequest) Reset() {
 	*x = ListShardRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[6]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +577,7 @@ func (x *ListShardRequest) String() string {
 func (*ListShardRequest) ProtoMessage() {}
 
 func (x *ListShardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[6]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +590,7 @@ func (x *ListShardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShardRequest.ProtoReflect.Descriptor instead.
 func (*ListShardRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{6}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListShardRequest) GetClaims() []*Claim {
@@ -548,7 +631,7 @@ type ListShardResponse struct {
 
 func (x *ListShardResponse) Reset() {
 	*x = ListShardResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[7]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +643,7 @@ func (x *ListShardResponse) String() string {
 func (*ListShardResponse) ProtoMessage() {}
 
 func (x *ListShardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[7]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +656,7 @@ func (x *ListShardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShardResponse.ProtoReflect.Descriptor instead.
 func (*ListShardResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{7}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListShardResponse) GetMailboxes() []*Mailbox {
@@ -626,7 +709,7 @@ type Mailbox struct {
 
 func (x *Mailbox) Reset() {
 	*x = Mailbox{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[8]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +721,7 @@ func (x *Mailbox) String() string {
 func (*Mailbox) ProtoMessage() {}
 
 func (x *Mailbox) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[8]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +734,7 @@ func (x *Mailbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mailbox.ProtoReflect.Descriptor instead.
 func (*Mailbox) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{8}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Mailbox) GetUser() *v1.User {
@@ -737,7 +820,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +832,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +845,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{9}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Subscription) GetId() string {
@@ -874,7 +957,7 @@ type CommitCursorsRequest struct {
 
 func (x *CommitCursorsRequest) Reset() {
 	*x = CommitCursorsRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +969,7 @@ func (x *CommitCursorsRequest) String() string {
 func (*CommitCursorsRequest) ProtoMessage() {}
 
 func (x *CommitCursorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +982,7 @@ func (x *CommitCursorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitCursorsRequest.ProtoReflect.Descriptor instead.
 func (*CommitCursorsRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{10}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CommitCursorsRequest) GetShards() []*ShardCursors {
@@ -924,7 +1007,7 @@ type ShardCursors struct {
 
 func (x *ShardCursors) Reset() {
 	*x = ShardCursors{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1019,7 @@ func (x *ShardCursors) String() string {
 func (*ShardCursors) ProtoMessage() {}
 
 func (x *ShardCursors) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1032,7 @@ func (x *ShardCursors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardCursors.ProtoReflect.Descriptor instead.
 func (*ShardCursors) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShardCursors) GetClaim() *Claim {
@@ -996,7 +1079,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1091,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1104,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeadLetter) GetSubscriptionId() string {
@@ -1091,7 +1174,7 @@ type SubscriptionCursor struct {
 
 func (x *SubscriptionCursor) Reset() {
 	*x = SubscriptionCursor{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1186,7 @@ func (x *SubscriptionCursor) String() string {
 func (*SubscriptionCursor) ProtoMessage() {}
 
 func (x *SubscriptionCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1199,7 @@ func (x *SubscriptionCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionCursor.ProtoReflect.Descriptor instead.
 func (*SubscriptionCursor) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SubscriptionCursor) GetSubscriptionId() string {
@@ -1158,7 +1241,7 @@ type CommitCursorsResponse struct {
 
 func (x *CommitCursorsResponse) Reset() {
 	*x = CommitCursorsResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1253,7 @@ func (x *CommitCursorsResponse) String() string {
 func (*CommitCursorsResponse) ProtoMessage() {}
 
 func (x *CommitCursorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1266,7 @@ func (x *CommitCursorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitCursorsResponse.ProtoReflect.Descriptor instead.
 func (*CommitCursorsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CommitCursorsResponse) GetRefused() []*Claim {
@@ -1204,7 +1287,7 @@ type ReportEndpointsRequest struct {
 
 func (x *ReportEndpointsRequest) Reset() {
 	*x = ReportEndpointsRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1299,7 @@ func (x *ReportEndpointsRequest) String() string {
 func (*ReportEndpointsRequest) ProtoMessage() {}
 
 func (x *ReportEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1312,7 @@ func (x *ReportEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*ReportEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReportEndpointsRequest) GetReports() []*EndpointReport {
@@ -1261,7 +1344,7 @@ type EndpointReport struct {
 
 func (x *EndpointReport) Reset() {
 	*x = EndpointReport{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1356,7 @@ func (x *EndpointReport) String() string {
 func (*EndpointReport) ProtoMessage() {}
 
 func (x *EndpointReport) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1369,7 @@ func (x *EndpointReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointReport.ProtoReflect.Descriptor instead.
 func (*EndpointReport) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EndpointReport) GetClaim() *Claim {
@@ -1342,7 +1425,7 @@ type ReportEndpointsResponse struct {
 
 func (x *ReportEndpointsResponse) Reset() {
 	*x = ReportEndpointsResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1437,7 @@ func (x *ReportEndpointsResponse) String() string {
 func (*ReportEndpointsResponse) ProtoMessage() {}
 
 func (x *ReportEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1450,7 @@ func (x *ReportEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*ReportEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReportEndpointsResponse) GetVerdicts() []EndpointVerdict {
@@ -1394,7 +1477,7 @@ type SuspendCredentialRequest struct {
 
 func (x *SuspendCredentialRequest) Reset() {
 	*x = SuspendCredentialRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1489,7 @@ func (x *SuspendCredentialRequest) String() string {
 func (*SuspendCredentialRequest) ProtoMessage() {}
 
 func (x *SuspendCredentialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1502,7 @@ func (x *SuspendCredentialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCredentialRequest.ProtoReflect.Descriptor instead.
 func (*SuspendCredentialRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SuspendCredentialRequest) GetClaim() *Claim {
@@ -1459,7 +1542,7 @@ type SuspendCredentialResponse struct {
 
 func (x *SuspendCredentialResponse) Reset() {
 	*x = SuspendCredentialResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1554,7 @@ func (x *SuspendCredentialResponse) String() string {
 func (*SuspendCredentialResponse) ProtoMessage() {}
 
 func (x *SuspendCredentialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,14 +1567,17 @@ func (x *SuspendCredentialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCredentialResponse.ProtoReflect.Descriptor instead.
 func (*SuspendCredentialResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{19}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 var File_mailpush_registry_v1_registry_proto protoreflect.FileDescriptor
 
 const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"#mailpush/registry/v1/registry.proto\x12\x14mailpush.registry.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x13\n" +
+	"#mailpush/registry/v1/registry.proto\x12\x14mailpush.registry.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x18\n" +
+	"\x16GetInstallationRequest\"B\n" +
+	"\x17GetInstallationResponse\x12'\n" +
+	"\x0finstallation_id\x18\x01 \x01(\tR\x0einstallationId\"\x13\n" +
 	"\x11ShardLoadsRequest\"h\n" +
 	"\x12ShardLoadsResponse\x125\n" +
 	"\x05loads\x18\x01 \x03(\v2\x1f.mailpush.registry.v1.ShardLoadR\x05loads\x12\x1b\n" +
@@ -1599,8 +1685,9 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x15ENDPOINT_VERDICT_KEPT\x10\x01\x12\x1c\n" +
 	"\x18ENDPOINT_VERDICT_DELETED\x10\x02\x12\x1d\n" +
 	"\x19ENDPOINT_VERDICT_DISABLED\x10\x03\x12\x19\n" +
-	"\x15ENDPOINT_VERDICT_HELD\x10\x042\xfe\x04\n" +
-	"\x0fRegistryService\x12_\n" +
+	"\x15ENDPOINT_VERDICT_HELD\x10\x042\xee\x05\n" +
+	"\x0fRegistryService\x12n\n" +
+	"\x0fGetInstallation\x12,.mailpush.registry.v1.GetInstallationRequest\x1a-.mailpush.registry.v1.GetInstallationResponse\x12_\n" +
 	"\n" +
 	"ShardLoads\x12'.mailpush.registry.v1.ShardLoadsRequest\x1a(.mailpush.registry.v1.ShardLoadsResponse\x12\\\n" +
 	"\tOpenEpoch\x12&.mailpush.registry.v1.OpenEpochRequest\x1a'.mailpush.registry.v1.OpenEpochResponse\x12\\\n" +
@@ -1623,80 +1710,84 @@ func file_mailpush_registry_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_mailpush_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_mailpush_registry_v1_registry_proto_goTypes = []any{
 	(EndpointOutcome)(0),              // 0: mailpush.registry.v1.EndpointOutcome
 	(EndpointVerdict)(0),              // 1: mailpush.registry.v1.EndpointVerdict
-	(*ShardLoadsRequest)(nil),         // 2: mailpush.registry.v1.ShardLoadsRequest
-	(*ShardLoadsResponse)(nil),        // 3: mailpush.registry.v1.ShardLoadsResponse
-	(*ShardLoad)(nil),                 // 4: mailpush.registry.v1.ShardLoad
-	(*Claim)(nil),                     // 5: mailpush.registry.v1.Claim
-	(*OpenEpochRequest)(nil),          // 6: mailpush.registry.v1.OpenEpochRequest
-	(*OpenEpochResponse)(nil),         // 7: mailpush.registry.v1.OpenEpochResponse
-	(*ListShardRequest)(nil),          // 8: mailpush.registry.v1.ListShardRequest
-	(*ListShardResponse)(nil),         // 9: mailpush.registry.v1.ListShardResponse
-	(*Mailbox)(nil),                   // 10: mailpush.registry.v1.Mailbox
-	(*Subscription)(nil),              // 11: mailpush.registry.v1.Subscription
-	(*CommitCursorsRequest)(nil),      // 12: mailpush.registry.v1.CommitCursorsRequest
-	(*ShardCursors)(nil),              // 13: mailpush.registry.v1.ShardCursors
-	(*DeadLetter)(nil),                // 14: mailpush.registry.v1.DeadLetter
-	(*SubscriptionCursor)(nil),        // 15: mailpush.registry.v1.SubscriptionCursor
-	(*CommitCursorsResponse)(nil),     // 16: mailpush.registry.v1.CommitCursorsResponse
-	(*ReportEndpointsRequest)(nil),    // 17: mailpush.registry.v1.ReportEndpointsRequest
-	(*EndpointReport)(nil),            // 18: mailpush.registry.v1.EndpointReport
-	(*ReportEndpointsResponse)(nil),   // 19: mailpush.registry.v1.ReportEndpointsResponse
-	(*SuspendCredentialRequest)(nil),  // 20: mailpush.registry.v1.SuspendCredentialRequest
-	(*SuspendCredentialResponse)(nil), // 21: mailpush.registry.v1.SuspendCredentialResponse
-	(*v1.MailStore)(nil),              // 22: mailpush.mail.v1.MailStore
-	(*v1.User)(nil),                   // 23: mailpush.mail.v1.User
-	(v1.Content)(0),                   // 24: mailpush.mail.v1.Content
-	(*v1.Cursor)(nil),                 // 25: mailpush.mail.v1.Cursor
-	(v1.Mode)(0),                      // 26: mailpush.mail.v1.Mode
-	(*timestamppb.Timestamp)(nil),     // 27: google.protobuf.Timestamp
+	(*GetInstallationRequest)(nil),    // 2: mailpush.registry.v1.GetInstallationRequest
+	(*GetInstallationResponse)(nil),   // 3: mailpush.registry.v1.GetInstallationResponse
+	(*ShardLoadsRequest)(nil),         // 4: mailpush.registry.v1.ShardLoadsRequest
+	(*ShardLoadsResponse)(nil),        // 5: mailpush.registry.v1.ShardLoadsResponse
+	(*ShardLoad)(nil),                 // 6: mailpush.registry.v1.ShardLoad
+	(*Claim)(nil),                     // 7: mailpush.registry.v1.Claim
+	(*OpenEpochRequest)(nil),          // 8: mailpush.registry.v1.OpenEpochRequest
+	(*OpenEpochResponse)(nil),         // 9: mailpush.registry.v1.OpenEpochResponse
+	(*ListShardRequest)(nil),          // 10: mailpush.registry.v1.ListShardRequest
+	(*ListShardResponse)(nil),         // 11: mailpush.registry.v1.ListShardResponse
+	(*Mailbox)(nil),                   // 12: mailpush.registry.v1.Mailbox
+	(*Subscription)(nil),              // 13: mailpush.registry.v1.Subscription
+	(*CommitCursorsRequest)(nil),      // 14: mailpush.registry.v1.CommitCursorsRequest
+	(*ShardCursors)(nil),              // 15: mailpush.registry.v1.ShardCursors
+	(*DeadLetter)(nil),                // 16: mailpush.registry.v1.DeadLetter
+	(*SubscriptionCursor)(nil),        // 17: mailpush.registry.v1.SubscriptionCursor
+	(*CommitCursorsResponse)(nil),     // 18: mailpush.registry.v1.CommitCursorsResponse
+	(*ReportEndpointsRequest)(nil),    // 19: mailpush.registry.v1.ReportEndpointsRequest
+	(*EndpointReport)(nil),            // 20: mailpush.registry.v1.EndpointReport
+	(*ReportEndpointsResponse)(nil),   // 21: mailpush.registry.v1.ReportEndpointsResponse
+	(*SuspendCredentialRequest)(nil),  // 22: mailpush.registry.v1.SuspendCredentialRequest
+	(*SuspendCredentialResponse)(nil), // 23: mailpush.registry.v1.SuspendCredentialResponse
+	(*v1.MailStore)(nil),              // 24: mailpush.mail.v1.MailStore
+	(*v1.User)(nil),                   // 25: mailpush.mail.v1.User
+	(v1.Content)(0),                   // 26: mailpush.mail.v1.Content
+	(*v1.Cursor)(nil),                 // 27: mailpush.mail.v1.Cursor
+	(v1.Mode)(0),                      // 28: mailpush.mail.v1.Mode
+	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
 }
 var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
-	4,  // 0: mailpush.registry.v1.ShardLoadsResponse.loads:type_name -> mailpush.registry.v1.ShardLoad
-	5,  // 1: mailpush.registry.v1.OpenEpochRequest.claims:type_name -> mailpush.registry.v1.Claim
-	5,  // 2: mailpush.registry.v1.OpenEpochResponse.refused:type_name -> mailpush.registry.v1.Claim
-	5,  // 3: mailpush.registry.v1.ListShardRequest.claims:type_name -> mailpush.registry.v1.Claim
-	10, // 4: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
-	22, // 5: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
-	5,  // 6: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
-	23, // 7: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
-	11, // 8: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
-	24, // 9: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	25, // 10: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	26, // 11: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	27, // 12: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	27, // 13: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
-	13, // 14: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
-	5,  // 15: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
-	15, // 16: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
-	14, // 17: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
-	27, // 18: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	25, // 19: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
-	5,  // 20: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
-	18, // 21: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
-	5,  // 22: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
+	6,  // 0: mailpush.registry.v1.ShardLoadsResponse.loads:type_name -> mailpush.registry.v1.ShardLoad
+	7,  // 1: mailpush.registry.v1.OpenEpochRequest.claims:type_name -> mailpush.registry.v1.Claim
+	7,  // 2: mailpush.registry.v1.OpenEpochResponse.refused:type_name -> mailpush.registry.v1.Claim
+	7,  // 3: mailpush.registry.v1.ListShardRequest.claims:type_name -> mailpush.registry.v1.Claim
+	12, // 4: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
+	24, // 5: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
+	7,  // 6: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
+	25, // 7: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
+	13, // 8: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
+	26, // 9: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	27, // 10: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	28, // 11: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	29, // 12: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	29, // 13: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
+	15, // 14: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
+	7,  // 15: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
+	17, // 16: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
+	16, // 17: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
+	29, // 18: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	27, // 19: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
+	7,  // 20: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
+	20, // 21: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
+	7,  // 22: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
 	0,  // 23: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
-	27, // 24: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
+	29, // 24: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
 	1,  // 25: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
-	5,  // 26: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
-	23, // 27: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
-	2,  // 28: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
-	6,  // 29: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
-	8,  // 30: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
-	12, // 31: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
-	17, // 32: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
-	20, // 33: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
-	3,  // 34: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
-	7,  // 35: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
-	9,  // 36: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
-	16, // 37: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
-	19, // 38: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
-	21, // 39: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
-	34, // [34:40] is the sub-list for method output_type
-	28, // [28:34] is the sub-list for method input_type
+	7,  // 26: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
+	25, // 27: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
+	2,  // 28: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
+	4,  // 29: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
+	8,  // 30: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
+	10, // 31: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
+	14, // 32: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
+	19, // 33: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
+	22, // 34: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
+	3,  // 35: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
+	5,  // 36: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
+	9,  // 37: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
+	11, // 38: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
+	18, // 39: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
+	21, // 40: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
+	23, // 41: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
+	35, // [35:42] is the sub-list for method output_type
+	28, // [28:35] is the sub-list for method input_type
 	28, // [28:28] is the sub-list for extension type_name
 	28, // [28:28] is the sub-list for extension extendee
 	0,  // [0:28] is the sub-list for field type_name
@@ -1707,14 +1798,14 @@ func file_mailpush_registry_v1_registry_proto_init() {
 	if File_mailpush_registry_v1_registry_proto != nil {
 		return
 	}
-	file_mailpush_registry_v1_registry_proto_msgTypes[9].OneofWrappers = []any{}
+	file_mailpush_registry_v1_registry_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_registry_v1_registry_proto_rawDesc), len(file_mailpush_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,9 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
+	// RegistryServiceGetInstallationProcedure is the fully-qualified name of the RegistryService's
+	// GetInstallation RPC.
+	RegistryServiceGetInstallationProcedure = "/mailpush.registry.v1.RegistryService/GetInstallation"
 	// RegistryServiceShardLoadsProcedure is the fully-qualified name of the RegistryService's
 	// ShardLoads RPC.
 	RegistryServiceShardLoadsProcedure = "/mailpush.registry.v1.RegistryService/ShardLoads"
@@ -60,6 +63,9 @@ const (
 
 // RegistryServiceClient is a client for the mailpush.registry.v1.RegistryService service.
 type RegistryServiceClient interface {
+	// GetInstallation tells which installation the registry is of, so that nobody works
+	// in the cluster of another.
+	GetInstallation(context.Context, *connect.Request[v1.GetInstallationRequest]) (*connect.Response[v1.GetInstallationResponse], error)
 	// ShardLoads counts, per shard, the users that get a permanent listener.
 	ShardLoads(context.Context, *connect.Request[v1.ShardLoadsRequest]) (*connect.Response[v1.ShardLoadsResponse], error)
 	// OpenEpoch makes an epoch the newest of its shard, fencing all lower ones.
@@ -93,6 +99,12 @@ func NewRegistryServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 	baseURL = strings.TrimRight(baseURL, "/")
 	registryServiceMethods := v1.File_mailpush_registry_v1_registry_proto.Services().ByName("RegistryService").Methods()
 	return &registryServiceClient{
+		getInstallation: connect.NewClient[v1.GetInstallationRequest, v1.GetInstallationResponse](
+			httpClient,
+			baseURL+RegistryServiceGetInstallationProcedure,
+			connect.WithSchema(registryServiceMethods.ByName("GetInstallation")),
+			connect.WithClientOptions(opts...),
+		),
 		shardLoads: connect.NewClient[v1.ShardLoadsRequest, v1.ShardLoadsResponse](
 			httpClient,
 			baseURL+RegistryServiceShardLoadsProcedure,
@@ -134,12 +146,18 @@ func NewRegistryServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 
 // registryServiceClient implements RegistryServiceClient.
 type registryServiceClient struct {
+	getInstallation   *connect.Client[v1.GetInstallationRequest, v1.GetInstallationResponse]
 	shardLoads        *connect.Client[v1.ShardLoadsRequest, v1.ShardLoadsResponse]
 	openEpoch         *connect.Client[v1.OpenEpochRequest, v1.OpenEpochResponse]
 	listShard         *connect.Client[v1.ListShardRequest, v1.ListShardResponse]
 	commitCursors     *connect.Client[v1.CommitCursorsRequest, v1.CommitCursorsResponse]
 	reportEndpoints   *connect.Client[v1.ReportEndpointsRequest, v1.ReportEndpointsResponse]
 	suspendCredential *connect.Client[v1.SuspendCredentialRequest, v1.SuspendCredentialResponse]
+}
+
+// GetInstallation calls mailpush.registry.v1.RegistryService.GetInstallation.
+func (c *registryServiceClient) GetInstallation(ctx context.Context, req *connect.Request[v1.GetInstallationRequest]) (*connect.Response[v1.GetInstallationResponse], error) {
+	return c.getInstallation.CallUnary(ctx, req)
 }
 
 // ShardLoads calls mailpush.registry.v1.RegistryService.ShardLoads.
@@ -174,6 +192,9 @@ func (c *registryServiceClient) SuspendCredential(ctx context.Context, req *conn
 
 // RegistryServiceHandler is an implementation of the mailpush.registry.v1.RegistryService service.
 type RegistryServiceHandler interface {
+	// GetInstallation tells which installation the registry is of, so that nobody works
+	// in the cluster of another.
+	GetInstallation(context.Context, *connect.Request[v1.GetInstallationRequest]) (*connect.Response[v1.GetInstallationResponse], error)
 	// ShardLoads counts, per shard, the users that get a permanent listener.
 	ShardLoads(context.Context, *connect.Request[v1.ShardLoadsRequest]) (*connect.Response[v1.ShardLoadsResponse], error)
 	// OpenEpoch makes an epoch the newest of its shard, fencing all lower ones.
@@ -203,6 +224,12 @@ type RegistryServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	registryServiceMethods := v1.File_mailpush_registry_v1_registry_proto.Services().ByName("RegistryService").Methods()
+	registryServiceGetInstallationHandler := connect.NewUnaryHandler(
+		RegistryServiceGetInstallationProcedure,
+		svc.GetInstallation,
+		connect.WithSchema(registryServiceMethods.ByName("GetInstallation")),
+		connect.WithHandlerOptions(opts...),
+	)
 	registryServiceShardLoadsHandler := connect.NewUnaryHandler(
 		RegistryServiceShardLoadsProcedure,
 		svc.ShardLoads,
@@ -241,6 +268,8 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 	)
 	return "/mailpush.registry.v1.RegistryService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case RegistryServiceGetInstallationProcedure:
+			registryServiceGetInstallationHandler.ServeHTTP(w, r)
 		case RegistryServiceShardLoadsProcedure:
 			registryServiceShardLoadsHandler.ServeHTTP(w, r)
 		case RegistryServiceOpenEpochProcedure:
@@ -261,6 +290,10 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 
 // UnimplementedRegistryServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedRegistryServiceHandler struct{}
+
+func (UnimplementedRegistryServiceHandler) GetInstallation(context.Context, *connect.Request[v1.GetInstallationRequest]) (*connect.Response[v1.GetInstallationResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.registry.v1.RegistryService.GetInstallation is not implemented"))
+}
 
 func (UnimplementedRegistryServiceHandler) ShardLoads(context.Context, *connect.Request[v1.ShardLoadsRequest]) (*connect.Response[v1.ShardLoadsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.registry.v1.RegistryService.ShardLoads is not implemented"))
