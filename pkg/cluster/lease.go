@@ -27,8 +27,8 @@ const (
 
 // lease is an etcd lease with its own renewal and its own fence; see [hold.Fence].
 // Past the fence the right to act is in doubt, and renewals go on: one that is
-// acknowledged says that the lease was there all the time, so that nobody else can
-// have been given what hangs on it, and the right is current again.
+// acknowledged says that the lease was there all the time. If what hangs on it was there
+// as well, nobody else can have been given it, and the right is current again.
 type lease struct {
 	conn *clientv3.Client
 	id   clientv3.LeaseID
@@ -36,6 +36,10 @@ type lease struct {
 
 	mu    sync.Mutex
 	fence hold.Fence // on bootTime
+	// standing looks whether what hangs on the lease is still there; nil when nothing is.
+	standing func(context.Context) error
+	// suspect says that it was seen to go while the right was in doubt.
+	suspect bool
 
 	changed chan struct{} // hints that the right is another now
 	doubted chan struct{} // closed when the right was in doubt for the first time
@@ -59,7 +63,7 @@ func grant(ctx context.Context, conn *clientv3.Client, ttl time.Duration) (*leas
 		conn: conn, id: response.ID, ttl: time.Duration(response.TTL) * time.Second,
 		changed: make(chan struct{}, 1), doubted: make(chan struct{}), lost: make(chan struct{}),
 	}
-	l.extend(sent, l.ttl)
+	l.fence.Extend(sent, l.ttl)
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
 	l.loops.Go(func() { l.renew(loops) })
@@ -67,10 +71,48 @@ func grant(ctx context.Context, conn *clientv3.Client, ttl time.Duration) (*leas
 	return l, nil
 }
 
-func (l *lease) extend(sent, ttl time.Duration) {
+// bear makes the right rest on more than the lease.
+func (l *lease) bear(standing func(context.Context) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.standing = standing
+}
+
+// fallen takes in that what hangs on the lease is gone, which ends it while the right
+// is current: others may have been given it. In doubt that may be the last word of an
+// etcd that goes down, after which nobody takes over; then the next renewal that is
+// acknowledged looks for itself.
+func (l *lease) fallen() {
+	l.mu.Lock()
+	l.suspect = true
+	current := !l.fence.Over(bootTime())
+	l.mu.Unlock()
+	if current {
+		l.lose()
+	}
+}
+
+// renewed takes in that a renewal sent at a time was acknowledged.
+func (l *lease) renewed(ctx context.Context, sent, ttl time.Duration) error {
+	for looked := false; !l.extend(looked, sent, ttl); looked = true {
+		if err := l.standing(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extend moves the fence, unless somebody has to look first.
+func (l *lease) extend(looked bool, sent, ttl time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	blind := l.suspect || !looked && l.fence.Over(bootTime())
+	l.suspect = false
+	if blind && l.standing != nil {
+		return false
+	}
 	l.fence.Extend(sent, ttl)
+	return true
 }
 
 // until is when the right to act ends, on bootTime.
@@ -114,7 +156,7 @@ func (l *lease) renew(ctx context.Context) {
 	defer line.hangUp()
 	for wait := interval; l.pause(ctx, wait); {
 		started := time.Now()
-		if err := line.renew(ctx, interval); errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		if err := line.renew(ctx, interval); errors.Is(err, rpctypes.ErrLeaseNotFound) || errors.Is(err, ErrLost) {
 			l.lose()
 			return
 		}

@@ -22,7 +22,8 @@ import (
 type gate struct {
 	net.Listener
 
-	target string
+	network, target string
+
 	mu     sync.Mutex
 	closed bool // nothing passes
 	conns  []net.Conn
@@ -30,11 +31,17 @@ type gate struct {
 
 func newGate(t *testing.T) *gate {
 	t.Helper()
+	return newGateTo(t, "unix", strings.TrimPrefix(endpoints[0], "unix://"))
+}
+
+// newGateTo is a gate in front of an etcd of the test's own.
+func newGateTo(t *testing.T, network, target string) *gate {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{Listener: l, target: strings.TrimPrefix(endpoints[0], "unix://")}
+	g := &gate{Listener: l, network: network, target: target}
 	var copies sync.WaitGroup
 	copies.Go(func() { g.serve(t, &copies) })
 	t.Cleanup(func() {
@@ -56,7 +63,7 @@ func (g *gate) serve(t *testing.T, copies *sync.WaitGroup) {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("unix", g.target)
+		out, err := net.Dial(g.network, g.target)
 		if err != nil {
 			_ = in.Close()
 			continue

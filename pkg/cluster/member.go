@@ -52,6 +52,7 @@ func (c *Client) Join(ctx context.Context, worker *clusterv1.Worker) (*Member, e
 	if err := m.register(ctx); err != nil {
 		return nil, fmt.Errorf("joining the cluster: %w", errors.Join(err, held.close(context.WithoutCancel(ctx))))
 	}
+	held.bear(m.standing)
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	m.unguard = cancel
 	m.guarded.Go(func() { m.guard(life) })

@@ -148,6 +148,28 @@ func TestOverwrittenRegistrationIsStoredAgain(t *testing.T) {
 	}
 }
 
+// Somebody has restored a backup of our keys, say: without its lease the registration
+// would outlive us, and with it our shards would be nobody's.
+func TestRegistrationWithoutItsLeaseGetsItBack(t *testing.T) {
+	t.Parallel()
+	config := fresh(t)
+	client := open(t, config)
+	member, etcd := join(t, client), raw(t)
+	key := config.Prefix + "/worker/" + member.ID()
+	before, err := etcd.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := etcd.Put(t.Context(), key, string(before.Kvs[0].Value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mended := receive(t, etcd.Watch(t.Context(), key, clientv3.WithRev(written.Header.GetRevision()+1)), "mended key")
+	if kv := mended.Events[0].Kv; kv.Lease != before.Kvs[0].Lease || string(kv.Value) != string(before.Kvs[0].Value) {
+		t.Errorf("it was mended to %v", kv)
+	}
+}
+
 func TestDrainKeepsTheLease(t *testing.T) {
 	t.Parallel()
 	config := fresh(t)

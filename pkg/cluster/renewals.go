@@ -27,7 +27,7 @@ type renewals struct {
 func (r *renewals) renew(ctx context.Context, timeout time.Duration) error {
 	err := r.open(ctx)
 	if err == nil {
-		err = r.exchange(timeout)
+		err = r.exchange(ctx, timeout)
 	}
 	if err != nil {
 		r.hangUp()
@@ -53,7 +53,9 @@ func (r *renewals) open(ctx context.Context) error {
 	return nil
 }
 
-func (r *renewals) exchange(timeout time.Duration) error {
+func (r *renewals) exchange(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	overdue := time.AfterFunc(timeout, r.cancel)
 	defer overdue.Stop()
 	sent := bootTime()
@@ -67,8 +69,7 @@ func (r *renewals) exchange(timeout time.Duration) error {
 	if response.GetTTL() <= 0 {
 		return rpctypes.ErrLeaseNotFound
 	}
-	r.lease.extend(sent, time.Duration(response.GetTTL())*time.Second)
-	return nil
+	return r.lease.renewed(ctx, sent, time.Duration(response.GetTTL())*time.Second)
 }
 
 // hangUp gives up the stream.
