@@ -63,7 +63,8 @@ func TestAlerts(t *testing.T) {
 	}
 	for _, metric := range []string{
 		"mailpush_worker_oldest_undelivered_seconds", "mailpush_worker_origin_breakers", "mailpush_worker_gone_held_total",
-		"mailpush_scheduler_leading", "mailpush_scheduler_unassigned_shards", "mailpush_worker_doubts_total",
+		"mailpush_scheduler_leading", "mailpush_scheduler_unassigned_shards", "mailpush_scheduler_settling_shards",
+		"mailpush_scheduler_unread_keys", "mailpush_worker_doubts_total",
 		"mailpush_admin_cursor_commits_total", "mailpush_vault_calls_total", "mailpush_worker_imap_connects_total",
 	} {
 		if !used[metric] {
