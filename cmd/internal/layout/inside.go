@@ -17,8 +17,11 @@ func services() map[string]inside {
 	return map[string]inside{
 		"admin-api":        {[]string{"auth", "decide", "edge", "registry"}, []string{"peers", "rpc", "store"}},
 		"credential-vault": {[]string{"credential", "seal"}, []string{"rpc", "store"}},
-		"listener-worker":  {[]string{"deliver", "listen", "listener", "owner", "pump"}, []string{"imapidle", "registry", "rpc", "vault", "webhook"}},
-		"scheduler":        {[]string{"assign", "term"}, []string{"leader", "registry", "rpc"}},
+		"listener-worker": {
+			[]string{"breaker", "deliver", "doubt", "fifo", "listen", "listener", "owner", "pump", "turns"},
+			[]string{"imapidle", "registry", "rpc", "vault", "webhook"},
+		},
+		"scheduler": {[]string{"assign", "term"}, []string{"leader", "registry", "rpc"}},
 	}
 }
 
