@@ -3,8 +3,9 @@
 
 // Command soak breaks a cluster of real processes for as long as it is told to, in an
 // order that follows from a seed, and judges the history of all of it. Invariant: it
-// exits 0 only when no shard was held twice, no lower epoch was accepted, no shard was
-// left alone and no push is missing.
+// exits 0 only when no shard was held twice or left alone, no end of a hold was noticed
+// late, no lower epoch was accepted, no plan was another's than the leader's, and no push
+// is missing.
 package main
 
 import (
