@@ -77,12 +77,16 @@ type Storm struct {
 const (
 	// GoneWindow is for how long an endpoint that is gone counts.
 	GoneWindow = 10 * time.Minute
+	// HeldWindow is for how long one counts that is kept although it is gone, unless it is
+	// known to work before that. It is asked again within an hour.
+	HeldWindow = 24 * time.Hour
 	// FailingLimit is for how long an endpoint may fail.
 	FailingLimit = 5 * 24 * time.Hour
 )
 
 // HoldGone says whether an endpoint that says it is gone is kept: when, of its
-// origin's endpoints, so many have said so within GoneWindow, itself among them.
+// origin's endpoints, so many have said so within GoneWindow or are kept for that
+// reason, itself among them.
 func HoldGone(gone, endpoints int64) bool {
 	const fewest, percent = 10, 20
 	return gone >= fewest && gone*100 > endpoints*percent

@@ -16,7 +16,9 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// departureRow is an endpoint that has said it is gone, deleted since or not.
+// departureRow is an endpoint that has said it is gone, deleted since or not. That of one
+// that is kept lies ahead of its time, for it is asked ever more rarely: an origin that is
+// broken for long would seem to be mended.
 type departureRow struct {
 	SubscriptionID string `gorm:"primaryKey"`
 	Origin         string
@@ -163,6 +165,11 @@ func hold(tx *gorm.DB, row subscriptionRow, storm registry.Storm, r registry.Rep
 	if kept.Error != nil {
 		return registry.Departure{}, fmt.Errorf("keeping the subscription: %w", kept.Error)
 	}
+	counts := now.Add(registry.HeldWindow - registry.GoneWindow)
+	err := tx.Model(&departureRow{}).Where("subscription_id = ?", row.ID).Update("at", counts.UnixMicro()).Error
+	if err != nil {
+		return registry.Departure{}, fmt.Errorf("keeping the departure: %w", err)
+	}
 	told := tx.Model(&stormRow{}).Where("origin = ? AND told_at <= ?", row.Origin, windowBegin(now)).
 		Update("told_at", now.UnixMicro())
 	if told.Error != nil {
@@ -170,6 +177,17 @@ func hold(tx *gorm.DB, row subscriptionRow, storm registry.Storm, r registry.Rep
 	}
 	storm.News = told.RowsAffected > 0
 	return registry.Departure{Verdict: registry.VerdictHeld, Storm: storm}, nil
+}
+
+// back forgets the departures of endpoints that are known to work after all.
+func back(tx *gorm.DB, subscriptions []string) error {
+	if len(subscriptions) == 0 {
+		return nil
+	}
+	if err := tx.Where("subscription_id IN ?", subscriptions).Delete(&departureRow{}).Error; err != nil {
+		return fmt.Errorf("forgetting departures: %w", err)
+	}
+	return nil
 }
 
 // ForgetDepartures removes what is too old to count, of every origin.

@@ -116,10 +116,40 @@ func TestGoneStormPasses(t *testing.T) {
 		if got := gone(9, noon().Add(registry.GoneWindow)); got.Verdict != registry.VerdictDeleted {
 			t.Errorf("after the window: %+v", got)
 		}
-		if err := s.ForgetDepartures(ctx, noon().Add(3*registry.GoneWindow)); err != nil {
+		if err := s.ForgetDepartures(ctx, noon().Add(2*registry.HeldWindow)); err != nil {
 			t.Error(err)
 		}
 		same(t, "number of departures", int64(0), departures(t, s))
+	})
+}
+
+// What is kept is asked ever more rarely. The origin is broken all the same, until its
+// endpoints are known to work.
+func TestGoneStormLasts(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		subs, now := endpoints(t, s, 20), noon()
+		gone := func(i int) registry.Verdict {
+			t.Helper()
+			return must(s.Depart(t.Context(), shards, report(subs[i].ID, subs[i].UserID, registry.OutcomeGone), now))(t).Verdict
+		}
+		for i := range subs {
+			gone(i)
+		}
+		for i := range 11 { // the last eleven were kept
+			now = now.Add(time.Hour)
+			if err := s.ForgetDepartures(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+			if got := gone(9 + i); got != registry.VerdictHeld {
+				t.Fatalf("number %d after %d hours: %s", 10+i, 1+i, got)
+			}
+		}
+		for _, sub := range subs[9:11] {
+			must(s.Report(t.Context(), shards, []registry.Report{report(sub.ID, sub.UserID, registry.OutcomeHealthy)}, now))(t)
+		}
+		if got := gone(19); got != registry.VerdictDeleted { // nine are left
+			t.Errorf("with two that work: %s", got)
+		}
 	})
 }
 
