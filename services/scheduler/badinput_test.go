@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/cluster/clustertest"
+	"mailpush.internal/pkg/identity"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
@@ -94,7 +96,7 @@ func TestBrokenValueConcernsItsWorkerOnly(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			log, etcd := b.record(), dial(t, endpoints[0])
-			b.start(t, "one")
+			r := b.start(t, "one")
 			first, second := b.join(t), b.join(t)
 			second.until(t, shards/2)
 			first.until(t, shards/2)
@@ -113,6 +115,9 @@ func TestBrokenValueConcernsItsWorkerOnly(t *testing.T) {
 			log.until(t, "key "+key+": "+c.says)
 			if !maps.Equal(first.epochs(), before) {
 				t.Error("its worker runs something else")
+			}
+			if unread := b.unread(t, r); !slices.Equal(unread, []string{first.ID()}) {
+				t.Errorf("listed as unread: %q, want its worker", unread)
 			}
 			if now, err := etcd.Get(t.Context(), key); err != nil || now != c.value {
 				t.Errorf("%s: %q, %v, want it left alone", key, now, err)
@@ -135,6 +140,22 @@ func TestBrokenValueConcernsItsWorkerOnly(t *testing.T) {
 	}
 }
 
+// unread lists the workers that are shown as not to be read.
+func (b *bench) unread(t *testing.T, r *replica) []string {
+	t.Helper()
+	listed, err := b.list(t, r, identity.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, w := range listed.GetWorkers() {
+		if w.GetUnread() {
+			out = append(out, w.GetId())
+		}
+	}
+	return out
+}
+
 // Whatever somebody else keeps in our place is named, and left where it is. Only under
 // one id in worker/ and in want/ it would be a live worker whose plan nobody knows.
 func TestForeignKeysAreNamedAndLeftAlone(t *testing.T) {
@@ -148,11 +169,15 @@ func TestForeignKeysAreNamedAndLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.start(t, "one")
+	r := b.start(t, "one")
 	first := b.join(t)
 	first.until(t, shards)
 	second := b.join(t)
 	second.until(t, shards/2)
+	// Under the id of a worker there may be one, of which nothing else is known.
+	if unread := b.unread(t, r); !slices.Equal(unread, []string{"one"}) {
+		t.Errorf("listed as unread: %q", unread)
+	}
 	for _, key := range named {
 		log.until(t, "key "+b.config.Prefix+key+": ")
 	}

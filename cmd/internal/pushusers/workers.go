@@ -17,10 +17,18 @@ import (
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 )
 
+const workersLong = `List the live workers and the scheduler that leads.
+
+Listeners is how many the shards of a worker need, by the registry's count; it
+is compared with Capacity. What each of them does, pushusers --output wide shows. The
+state unread is of a worker whose keys in etcd cannot be read, as the log of the leading
+scheduler says: it keeps what it runs and is given nothing.`
+
 func (a *app) workersCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "workers",
 		Short:             "List the live workers and the scheduler that leads",
+		Long:              workersLong,
 		Example:           "  pushusers workers",
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -65,17 +73,25 @@ func (a *app) writeWorkers(workers []*adminv1.Worker) {
 	now := time.Now()
 	var rows [][]string
 	for _, w := range workers {
-		state := "active"
-		if w.GetDraining() {
-			state = "draining"
-		}
 		row := []string{
-			w.GetId(), w.GetAddress(), strings.Join(w.GetBackends(), ","), count(w.GetCapacity()), count(w.GetListeners()),
-			count(w.GetShards()), state, ageText(w.GetStartedAt(), now), orDash(w.GetVersion()), timeText(w.GetStartedAt()),
+			w.GetId(), orDash(w.GetAddress()), orDash(strings.Join(w.GetBackends(), ",")), count(w.GetCapacity()), count(w.GetListeners()),
+			count(w.GetShards()), workerState(w), ageText(w.GetStartedAt(), now), orDash(w.GetVersion()), timeText(w.GetStartedAt()),
 		}
 		rows = append(rows, row[:len(columns)])
 	}
 	writeTable(a.stdout, columns, rows)
+}
+
+// workerState says what becomes of a worker's shards.
+func workerState(w *adminv1.Worker) string {
+	switch {
+	case w.GetUnread():
+		return "unread"
+	case w.GetDraining():
+		return "draining"
+	default:
+		return "active"
+	}
 }
 
 func count(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

@@ -66,8 +66,10 @@ func TestTestAsksAnyWorker(t *testing.T) {
 	if _, err := w.Test(t.Context(), a.ID); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("a worker's own answer: %v", err)
 	}
-	w.scheduler.members.Workers = nil
-	if _, err := w.Test(t.Context(), a.ID); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "no live worker") {
-		t.Errorf("without workers: %v", err)
+	for _, nobody := range [][]Worker{nil, {{ID: "w3", Unread: true}}} {
+		w.scheduler.members.Workers = nobody
+		if _, err := w.Test(t.Context(), a.ID); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "no live worker") {
+			t.Errorf("without workers that can be reached: %v", err)
+		}
 	}
 }

@@ -112,6 +112,7 @@ type Worker struct {
 	Backends             []string
 	Capacity, Listeners  uint32
 	Draining             bool
+	Unread               bool // not all that is stored of it; perhaps not even its address
 	StartedAt            time.Time
 	Held                 []registry.Claim // the shards it reports to run
 }

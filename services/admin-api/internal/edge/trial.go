@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"mailpush.internal/pkg/fault"
@@ -38,7 +39,7 @@ func (e *Edge) Test(ctx context.Context, id string) (TestResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, testTime)
 	defer cancel()
 	err = fault.New(fault.Unavailable, "no live worker can send the push; try again")
-	workers := members.Workers
+	workers := slices.DeleteFunc(members.Workers, func(w Worker) bool { return w.Address == "" })
 	rand.Shuffle(len(workers), func(i, j int) { workers[i], workers[j] = workers[j], workers[i] })
 	for _, w := range workers[:min(len(workers), testWorkers)] {
 		var result TestResult

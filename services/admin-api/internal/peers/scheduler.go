@@ -43,7 +43,7 @@ func (s *Scheduler) Members(ctx context.Context) (edge.Members, error) {
 	for _, w := range res.GetWorkers() {
 		members.Workers = append(members.Workers, edge.Worker{
 			ID: w.GetId(), Address: w.GetAddress(), Version: w.GetVersion(), Backends: w.GetBackends(),
-			Capacity: w.GetCapacity(), Listeners: w.GetListeners(), Draining: w.GetDraining(),
+			Capacity: w.GetCapacity(), Listeners: w.GetListeners(), Draining: w.GetDraining(), Unread: w.GetUnread(),
 			StartedAt: moment(w.GetStartedAt()), Held: claims(w.GetHeld()),
 		})
 	}

@@ -131,7 +131,7 @@ func (a admin) ListWorkers(
 		res.Workers = append(res.Workers, &adminv1.Worker{
 			Id: w.ID, Address: w.Address, Backends: w.Backends, Capacity: w.Capacity, Listeners: w.Listeners,
 			Shards: uint32(len(w.Held)), Draining: w.Draining, Version: w.Version,
-			StartedAt: timestamp(w.StartedAt),
+			StartedAt: timestamp(w.StartedAt), Unread: w.Unread,
 		})
 	}
 	return connect.NewResponse(res), nil

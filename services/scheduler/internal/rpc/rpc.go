@@ -33,7 +33,7 @@ type Handler struct{ source Source }
 // New returns the handler.
 func New(source Source) *Handler { return &Handler{source} }
 
-// ListWorkers shows the live workers.
+// ListWorkers shows the live workers, also those of which not all can be read.
 func (h *Handler) ListWorkers(ctx context.Context, _ *connect.Request[schedulerv1.ListWorkersRequest]) (*connect.Response[schedulerv1.ListWorkersResponse], error) {
 	snapshot, err := h.source.Snapshot(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (h *Handler) ListWorkers(ctx context.Context, _ *connect.Request[schedulerv
 	loads := h.source.Loads()
 	response := &schedulerv1.ListWorkersResponse{Leader: snapshot.Leader, Shards: h.source.Shards()}
 	for _, entry := range snapshot.Entries {
-		if entry.Worker != nil {
+		if entry.Worker != nil || entry.Unread.Worker != nil {
 			response.Workers = append(response.Workers, worker(entry, loads))
 		}
 	}
@@ -61,10 +61,11 @@ func worker(entry cluster.Entry, loads assign.Loads) *schedulerv1.Worker {
 		StartedAt: entry.Worker.GetStartedAt(),
 		Held:      entry.Have.GetHeld(),
 		Listeners: listeners(entry.Have.GetHeld(), loads),
+		Unread:    entry.Unread != cluster.Unread{},
 	}
 }
 
-// listeners counts what the shards need.
+// listeners counts what the shards need: whether it runs, only the worker knows.
 func listeners(held []*mailv1.ShardSet, loads assign.Loads) uint32 {
 	var sum uint32
 	for _, set := range held {

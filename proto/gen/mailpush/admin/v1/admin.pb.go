@@ -897,7 +897,8 @@ type Worker struct {
 	Backends []string `protobuf:"bytes,3,rep,name=backends,proto3" json:"backends,omitempty"`
 	// How many listeners it is built to carry.
 	Capacity uint32 `protobuf:"varint,4,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	// How many listeners it should run, by the registry's count.
+	// How many listeners the shards it runs need, by the registry's count. This is the load
+	// assigned to it; ListPushUsers shows what each listener does.
 	Listeners uint32 `protobuf:"varint,5,opt,name=listeners,proto3" json:"listeners,omitempty"`
 	// How many shards it reports to run.
 	Shards uint32 `protobuf:"varint,6,opt,name=shards,proto3" json:"shards,omitempty"`
@@ -906,7 +907,10 @@ type Worker struct {
 	// The version of its program.
 	Version string `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
 	// When it registered.
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// True when something that is stored of it in etcd cannot be read, as the scheduler's
+	// log says: it keeps what it runs and is given nothing. What is not known is empty.
+	Unread        bool `protobuf:"varint,10,opt,name=unread,proto3" json:"unread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1002,6 +1006,13 @@ func (x *Worker) GetStartedAt() *timestamppb.Timestamp {
 		return x.StartedAt
 	}
 	return nil
+}
+
+func (x *Worker) GetUnread() bool {
+	if x != nil {
+		return x.Unread
+	}
+	return false
 }
 
 // DrainWorkerRequest names the worker to relieve of its shards.
@@ -2187,7 +2198,7 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\x12ListWorkersRequest\"b\n" +
 	"\x13ListWorkersResponse\x123\n" +
 	"\aworkers\x18\x01 \x03(\v2\x19.mailpush.admin.v1.WorkerR\aworkers\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\x91\x02\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xa9\x02\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
@@ -2198,7 +2209,9 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\bdraining\x18\a \x01(\bR\bdraining\x12\x18\n" +
 	"\aversion\x18\b \x01(\tR\aversion\x129\n" +
 	"\n" +
-	"started_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"/\n" +
+	"started_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x16\n" +
+	"\x06unread\x18\n" +
+	" \x01(\bR\x06unread\"/\n" +
 	"\x12DrainWorkerRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x15\n" +
 	"\x13DrainWorkerResponse\"1\n" +

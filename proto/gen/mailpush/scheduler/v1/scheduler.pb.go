@@ -150,8 +150,12 @@ type Worker struct {
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// The shards it reports to run.
 	Held []*v1.ShardSet `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"`
-	// How many listeners those shards need, by the registry's last count.
-	Listeners     uint32 `protobuf:"varint,10,opt,name=listeners,proto3" json:"listeners,omitempty"`
+	// How many listeners those shards need, by the registry's last count; the load that
+	// is assigned to it, whatever becomes of it there.
+	Listeners uint32 `protobuf:"varint,10,opt,name=listeners,proto3" json:"listeners,omitempty"`
+	// True when something that is stored of it cannot be read. It keeps what it runs and is
+	// given nothing; what is not known of it is empty.
+	Unread        bool `protobuf:"varint,11,opt,name=unread,proto3" json:"unread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -256,6 +260,13 @@ func (x *Worker) GetListeners() uint32 {
 	return 0
 }
 
+func (x *Worker) GetUnread() bool {
+	if x != nil {
+		return x.Unread
+	}
+	return false
+}
+
 var File_mailpush_scheduler_v1_scheduler_proto protoreflect.FileDescriptor
 
 const file_mailpush_scheduler_v1_scheduler_proto_rawDesc = "" +
@@ -265,7 +276,7 @@ const file_mailpush_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x13ListWorkersResponse\x127\n" +
 	"\aworkers\x18\x01 \x03(\v2\x1d.mailpush.scheduler.v1.WorkerR\aworkers\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x16\n" +
-	"\x06shards\x18\x03 \x01(\rR\x06shards\"\xbd\x02\n" +
+	"\x06shards\x18\x03 \x01(\rR\x06shards\"\xd5\x02\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
@@ -278,7 +289,8 @@ const file_mailpush_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"started_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12.\n" +
 	"\x04held\x18\t \x03(\v2\x1a.mailpush.mail.v1.ShardSetR\x04held\x12\x1c\n" +
 	"\tlisteners\x18\n" +
-	" \x01(\rR\tlisteners2x\n" +
+	" \x01(\rR\tlisteners\x12\x16\n" +
+	"\x06unread\x18\v \x01(\bR\x06unread2x\n" +
 	"\x10SchedulerService\x12d\n" +
 	"\vListWorkers\x12).mailpush.scheduler.v1.ListWorkersRequest\x1a*.mailpush.scheduler.v1.ListWorkersResponseB\xe0\x01\n" +
 	"\x19com.mailpush.scheduler.v1B\x0eSchedulerProtoP\x01Z=mailpush.internal/proto/gen/mailpush/scheduler/v1;schedulerv1\xa2\x02\x03MSX\xaa\x02\x15Mailpush.Scheduler.V1\xca\x02\x15Mailpush\\Scheduler\\V1\xe2\x02!Mailpush\\Scheduler\\V1\\GPBMetadata\xea\x02\x17Mailpush::Scheduler::V1b\x06proto3"
