@@ -179,8 +179,8 @@ func hold(tx *gorm.DB, row subscriptionRow, storm registry.Storm, r registry.Rep
 	return registry.Departure{Verdict: registry.VerdictHeld, Storm: storm}, nil
 }
 
-// back forgets the departures of endpoints that are known to work after all.
-func back(tx *gorm.DB, subscriptions []string) error {
+// forgetDepartures forgets those of endpoints that are known to work after all.
+func forgetDepartures(tx *gorm.DB, subscriptions []string) error {
 	if len(subscriptions) == 0 {
 		return nil
 	}

@@ -28,14 +28,14 @@ func (s *Store) Report(
 		if err != nil {
 			return err
 		}
-		var work []string
+		var accepting []string
 		for i, r := range reports {
 			row, ok := valid[r.Subscription]
 			if !ok || !row.answers(r, shards) || slices.Contains(refused, r.Claim) {
 				continue
 			}
 			if r.Outcome == registry.OutcomeHealthy || r.Outcome == registry.OutcomeConfirmed {
-				work = append(work, row.ID)
+				accepting = append(accepting, row.ID)
 			}
 			next := learned(row, r, now)
 			if next != row {
@@ -49,7 +49,7 @@ func (s *Store) Report(
 				verdicts[i] = registry.VerdictDisabled
 			}
 		}
-		return back(tx, work)
+		return forgetDepartures(tx, accepting)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storing reports about endpoints: %w", err)
