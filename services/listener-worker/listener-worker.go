@@ -10,9 +10,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"mailpush.internal/pkg/cluster"
@@ -54,8 +57,6 @@ type Config struct {
 	RoundTripper func(http.RoundTripper) http.RoundTripper
 }
 
-const defaultBackend = imapidle.Name
-
 // Service is a worker.
 type Service struct {
 	cfg   Config
@@ -74,11 +75,12 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 		return nil, fault.Field("capacity", "must be at least 1")
 	}
 	if len(cfg.Backends) == 0 {
-		cfg.Backends = []string{defaultBackend}
+		cfg.Backends = []string{imapidle.Name}
 	}
 	for _, backend := range cfg.Backends {
-		if backend != defaultBackend {
-			return nil, fault.Field("backends", "%q is not known; this version has %s", backend, defaultBackend)
+		if backends()[backend] == nil {
+			return nil, fault.Field("backends", "%q is not known; this version has %s",
+				backend, strings.Join(slices.Sorted(maps.Keys(backends())), ", "))
 		}
 	}
 	cfg.Advertise = cmp.Or(cfg.Advertise, cfg.Listener.Addr().String())

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -20,17 +21,18 @@ import (
 	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/owner"
-	"mailpush.internal/services/listener-worker/internal/registry"
+	"mailpush.internal/services/listener-worker/internal/peers"
 	handler "mailpush.internal/services/listener-worker/internal/rpc"
-	"mailpush.internal/services/listener-worker/internal/vault"
+	"mailpush.internal/services/listener-worker/internal/transport"
 	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
 // parts are what a worker is made of.
 type parts struct {
-	mailStores  *imapidle.Backend
-	credentials *vault.Client
+	sources     map[string]listen.Source
+	credentials *peers.Vault
 	webhooks    *webhook.Client
 	listeners   *listen.Loop
 	delivery    *deliver.Loop
@@ -38,14 +40,30 @@ type parts struct {
 	close       func() // drops idle connections
 }
 
+// backends are the ways to notice mail that there are, by their names.
+func backends() map[string]func() listen.Source {
+	return map[string]func() listen.Source{
+		imapidle.Name: func() listen.Source { return imapidle.New() },
+	}
+}
+
+// sources are the backends that this worker is to have.
+func (s *Service) sources() map[string]listen.Source {
+	out := make(map[string]listen.Source, len(s.cfg.Backends))
+	for _, backend := range s.cfg.Backends {
+		out[backend] = backends()[backend]()
+	}
+	return out
+}
+
 func (s *Service) assemble(etcd *cluster.Client) parts {
 	settings := etcd.Settings()
 	toRegistry := rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs)
 	toVault := rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)
-	mailboxes := registry.New(toRegistry)
+	registry := peers.NewRegistry(toRegistry)
 	w := parts{
-		mailStores:  imapidle.New(),
-		credentials: vault.New(toVault),
+		sources:     s.sources(),
+		credentials: peers.NewVault(toVault),
 		webhooks: webhook.New(webhook.Config{
 			Instance:     cmp.Or(s.cfg.Instance, settings.GetClusterId()),
 			Version:      s.rt.Version,
@@ -58,16 +76,16 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 	}
 	found := &sink{}
 	w.listeners = listen.New(listen.Config{
-		Backend: w.mailStores, Log: s.rt.Log, Metrics: s.rt.Metrics, Workers: etcd.Workers,
+		Sources: w.sources, Log: s.rt.Log, Metrics: s.rt.Metrics, Workers: etcd.Workers,
 	}, w.credentials, found)
 	w.delivery = deliver.New(deliver.Config{
 		Log: s.rt.Log, Metrics: s.rt.Metrics,
 		Current: func() bool { return found.owner.Current() },
-		Refused: func(claims []deliver.Claim) { found.owner.Refused(claims) },
-	}, w.webhooks, w.credentials, mailboxes, w.listeners)
+		Refused: func(claims []hold.Claim) { found.owner.Refused(claims) },
+	}, transport.Table{transport.Webhook: w.webhooks}, w.credentials, registry, w.listeners)
 	w.owner = owner.New(owner.Config{
 		Log: s.rt.Log, Backends: s.cfg.Backends, Shards: settings.GetShards(),
-	}, s.member(etcd, mailboxes), mailboxes, w.listeners, w.delivery)
+	}, s.member(etcd, registry), registry, w.listeners, w.delivery)
 	found.delivery, found.owner = w.delivery, w.owner
 	w.close = func() {
 		toRegistry.CloseIdleConnections()
@@ -87,15 +105,15 @@ func (s *Service) handler(w parts) http.Handler {
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(workerv1connect.NewWorkerServiceHandler(handler.New(handler.Worker{
-		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Baseline: w.mailStores.Baseline,
+		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Sources: w.sources,
 		SetDraining: w.owner.SetDraining, Deliveries: w.delivery,
 	}), options...))
 	return identity.Middleware(mux)
 }
 
 // member is this worker's way into the cluster.
-func (s *Service) member(etcd *cluster.Client, mailboxes *registry.Client) owner.Cluster {
-	return membership{etcd, mailboxes, &clusterv1.Worker{
+func (s *Service) member(etcd *cluster.Client, registry *peers.Registry) owner.Cluster {
+	return membership{etcd, registry, &clusterv1.Worker{
 		Address:  s.cfg.Advertise,
 		Backends: s.cfg.Backends,
 		Capacity: s.cfg.Capacity,
@@ -107,7 +125,7 @@ func (s *Service) member(etcd *cluster.Client, mailboxes *registry.Client) owner
 // membership implements [owner.Cluster].
 type membership struct {
 	etcd     *cluster.Client
-	registry *registry.Client
+	registry *peers.Registry
 	worker   *clusterv1.Worker
 }
 
@@ -154,14 +172,14 @@ type sink struct {
 var _ listen.Sink = (*sink)(nil)
 
 // Head implements [listen.Sink].
-func (s *sink) Head(user listen.User, end listen.Box, noticed time.Time) {
+func (s *sink) Head(user mailbox.User, end mailbox.End, noticed time.Time) {
 	s.delivery.Head(user, end, noticed)
 }
 
 // Fetched implements [listen.Sink].
-func (s *sink) Fetched(batch listen.Batch) { s.delivery.Fetched(batch) }
+func (s *sink) Fetched(batch mailbox.Read) { s.delivery.Fetched(batch) }
 
 // Suspended implements [listen.Sink].
-func (s *sink) Suspended(user listen.User, version uint64, reason string) {
+func (s *sink) Suspended(user mailbox.User, version uint64, reason string) {
 	s.owner.Suspended(user, version, reason)
 }

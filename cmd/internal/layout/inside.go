@@ -18,8 +18,8 @@ func services() map[string]inside {
 		"admin-api":        {[]string{"auth", "decide", "edge", "registry"}, []string{"peers", "rpc", "store"}},
 		"credential-vault": {[]string{"credential", "seal"}, []string{"rpc", "store"}},
 		"listener-worker": {
-			[]string{"breaker", "deliver", "doubt", "fifo", "listen", "listener", "owner", "pump", "turns"},
-			[]string{"imapidle", "registry", "rpc", "vault", "webhook"},
+			[]string{"deliver", "listen", "loop", "mailbox", "owner", "transport"},
+			[]string{"imapidle", "peers", "rpc", "webhook"},
 		},
 		"scheduler": {[]string{"assign", "term"}, []string{"leader", "registry", "rpc"}},
 	}

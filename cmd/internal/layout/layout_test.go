@@ -21,7 +21,7 @@ func TestViolations(t *testing.T) {
 		{"services/scheduler/internal/plan", "fmt", false, "not said whether that is domain or technology"},
 		{"services/listener-worker/internal/listen", Prefix + "services/listener-worker/internal/imapidle", false, "the domain knows no technology"},
 		{"services/listener-worker/internal/listen", Prefix + "services/listener-worker/internal/imapidle", true, ""},
-		{"services/listener-worker/internal/vault", Prefix + "services/listener-worker/internal/registry", false, "packages for a technology do not import each other"},
+		{"services/listener-worker/internal/peers", Prefix + "services/listener-worker/internal/webhook", false, "packages for a technology do not import each other"},
 		{"services/scheduler", Prefix + "services/admin-api/internal/decide", false, "services speak to each other by RPC only"},
 		{"services/scheduler", Prefix + "services/scheduler-next", false, "services speak to each other by RPC only"},
 		{"services/scheduler", Prefix + "cmd/internal/settings", false, "nothing imports a program"},

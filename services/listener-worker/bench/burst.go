@@ -10,7 +10,7 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 const (
@@ -25,7 +25,7 @@ func measureBurst(ctx context.Context, w io.Writer, _ dimensions, endpoints *rec
 	all := newTally(2 * burstMails)
 	world := startWorld(ctx, &watched{
 		Client:   client,
-		accepted: func(push deliver.Push, _ time.Duration) { all.count(push.Batch.Count) },
+		accepted: func(push transport.Push, _ time.Duration) { all.count(push.Batch.Count) },
 	}, []subscription{
 		{endpoints.url(0, acceptPath, "latest"), mailv1.Mode_MODE_LATEST},
 		{endpoints.url(1, acceptPath, "batch"), mailv1.Mode_MODE_BATCH},

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // warmUpShare of a round is not measured: connections are made then.
@@ -88,8 +88,8 @@ func measureOthers(ctx context.Context, size dimensions, endpoints *receiver, pa
 	first := endpoints.url(0, "/", "")
 	world := startWorld(ctx, &watched{
 		Client: client,
-		accepted: func(push deliver.Push, after time.Duration) {
-			if strings.HasPrefix(push.URL, first) {
+		accepted: func(push transport.Push, after time.Duration) {
+			if strings.HasPrefix(push.Target.Address, first) {
 				return
 			}
 			if push.Batch.Noticed.After(opened) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 const (
@@ -35,8 +35,8 @@ func measureLatency(ctx context.Context, w io.Writer, size dimensions, endpoints
 	all := newTally(expected)
 	world := startWorld(ctx, &watched{
 		Client:   client,
-		written:  func(_ deliver.Push, after time.Duration) { written.add(after) },
-		accepted: func(push deliver.Push, _ time.Duration) { all.count(push.Batch.Count) },
+		written:  func(_ transport.Push, after time.Duration) { written.add(after) },
+		accepted: func(push transport.Push, _ time.Duration) { all.count(push.Batch.Count) },
 	}, subscriptions)
 	world.drive(ctx, size.rate, size.span)
 	err := all.wait(ctx)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 const (
@@ -32,7 +32,7 @@ func measureThroughput(ctx context.Context, w io.Writer, size dimensions, endpoi
 	var all *tally
 	world := startWorld(ctx, &watched{
 		Client:   client,
-		accepted: func(push deliver.Push, _ time.Duration) { all.count(push.Batch.Count) },
+		accepted: func(push transport.Push, _ time.Duration) { all.count(push.Batch.Count) },
 	}, subscriptions)
 	deliver := func(deliveries int) error {
 		each := deliveries / busyMailboxes

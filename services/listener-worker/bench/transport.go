@@ -11,8 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
@@ -26,12 +25,12 @@ func newWebhooks() *webhook.Client {
 // watched tells when requests were written and when they were accepted.
 type watched struct {
 	*webhook.Client
-	written  func(push deliver.Push, after time.Duration) // nil: not asked for
-	accepted func(push deliver.Push, after time.Duration)
+	written  func(push transport.Push, after time.Duration) // nil: not asked for
+	accepted func(push transport.Push, after time.Duration)
 }
 
-// Send implements [deliver.Transport].
-func (t *watched) Send(ctx context.Context, push deliver.Push) pump.Result {
+// Send implements [transport.Transport].
+func (t *watched) Send(ctx context.Context, push transport.Push) transport.Result {
 	if t.written != nil {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 			WroteRequest: func(info httptrace.WroteRequestInfo) {
@@ -42,7 +41,7 @@ func (t *watched) Send(ctx context.Context, push deliver.Push) pump.Result {
 		})
 	}
 	result := t.Client.Send(ctx, push)
-	if result.Class == pump.OK {
+	if result.Class == transport.OK {
 		t.accepted(push, time.Since(push.Batch.Noticed))
 	}
 	return result

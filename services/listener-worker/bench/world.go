@@ -11,11 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 const (
@@ -30,15 +32,15 @@ const (
 // to, and a registry that takes every cursor.
 type world struct {
 	loop  *deliver.Loop
-	boxes map[listen.User]*mailbox
-	users []listen.User
+	boxes map[mailbox.User]*inbox
+	users []mailbox.User
 
 	end  context.CancelFunc
 	done chan error
 }
 
-// mailbox holds every UID below next.
-type mailbox struct{ next atomic.Uint32 }
+// inbox holds every UID below next.
+type inbox struct{ next atomic.Uint32 }
 
 // subscription is where the mail of one user goes.
 type subscription struct {
@@ -47,23 +49,23 @@ type subscription struct {
 }
 
 // startWorld runs a loop for as many mailboxes as there are subscriptions.
-func startWorld(ctx context.Context, transport deliver.Transport, subscriptions []subscription) *world {
-	w := &world{boxes: make(map[listen.User]*mailbox), done: make(chan error, 1)}
-	w.loop = deliver.New(deliver.Config{}, transport, w, w, w)
+func startWorld(ctx context.Context, webhooks transport.Transport, subscriptions []subscription) *world {
+	w := &world{boxes: make(map[mailbox.User]*inbox), done: make(chan error, 1)}
+	w.loop = deliver.New(deliver.Config{}, transport.Table{transport.Webhook: webhooks}, w, w, w)
 	ctx, w.end = context.WithCancel(ctx)
 	go func() { w.done <- w.loop.Run(ctx) }()
-	claim := deliver.Claim{Backend: "imapidle", Shard: 1, Epoch: 1}
+	claim := hold.Claim{Backend: "imapidle", Shard: 1, Epoch: 1}
 	for n, subscription := range subscriptions {
-		user := listen.User{Context: contextOf(n), ID: strconv.Itoa(n)}
-		box := &mailbox{}
+		user := mailbox.User{Context: contextOf(n), ID: strconv.Itoa(n)}
+		box := &inbox{}
 		box.next.Store(1)
 		w.boxes[user] = box
 		w.users = append(w.users, user)
-		w.loop.Put(claim, user, "bench", []*registryv1.Subscription{{
+		w.loop.Put(claim, user, "bench", []*transport.Subscription{transport.SubscriptionOf(&registryv1.Subscription{
 			Id: "sub_" + user.ID, WebhookUrl: subscription.url, Mode: subscription.mode, Confirmed: true,
 			SecretVersion: 1, Content: mailv1.Content_CONTENT_ENVELOPE,
 			Cursors: []*mailv1.Cursor{{Folder: folder, UidValidity: uidValidity}},
-		}})
+		})})
 	}
 	return w
 }
@@ -81,8 +83,8 @@ func (w *world) arrive(n int, count uint32) {
 	w.loop.Head(user, end(next), time.Now())
 }
 
-func end(next uint32) listen.Box {
-	return listen.Box{Folder: folder, UIDValidity: uidValidity, UIDNext: next, Unseen: next - 1}
+func end(next uint32) mailbox.End {
+	return mailbox.End{Folder: folder, UIDValidity: uidValidity, UIDNext: next, Unseen: next - 1}
 }
 
 // drive lets mails come evenly, to one mailbox after the other.
@@ -107,25 +109,25 @@ func (w *world) drive(ctx context.Context, rate int, span time.Duration) {
 }
 
 // Fetch implements [deliver.Mailboxes].
-func (w *world) Fetch(user listen.User, from uint32) {
+func (w *world) Fetch(user mailbox.User, from uint32) {
 	next := w.boxes[user].next.Load()
-	batch := listen.Batch{User: user, Box: end(next), From: from, Upto: min(next-1, from+pageSize-1)}
-	for uid := from; uid <= batch.Upto; uid++ {
-		batch.Mails = append(batch.Mails, listen.Mail{
+	read := mailbox.Read{User: user, End: end(next), From: from, Upto: min(next-1, from+pageSize-1)}
+	for uid := from; uid <= read.Upto; uid++ {
+		read.Mails = append(read.Mails, mailbox.Mail{
 			UID: uid, From: "Anna Lindgren <anna.lindgren@example.org>", Subject: fmt.Sprintf("The minutes of meeting %d, with two questions", uid),
 			ReceivedAt: time.Unix(int64(uid), 0), Size: 4096,
 		})
 	}
-	w.loop.Fetched(batch)
+	w.loop.Fetched(read)
 }
 
 // CommitCursors implements [deliver.Registry].
-func (w *world) CommitCursors(context.Context, map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
+func (w *world) CommitCursors(context.Context, map[hold.Claim][]deliver.Served) ([]hold.Claim, error) {
 	return nil, nil
 }
 
 // OpenEpoch implements [deliver.Registry].
-func (w *world) OpenEpoch(context.Context, []deliver.Claim) ([]deliver.Claim, error) { return nil, nil }
+func (w *world) OpenEpoch(context.Context, []hold.Claim) ([]hold.Claim, error) { return nil, nil }
 
 // ReportEndpoints implements [deliver.Registry].
 func (w *world) ReportEndpoints(_ context.Context, reports []deliver.Report) ([]deliver.Verdict, error) {
@@ -133,7 +135,7 @@ func (w *world) ReportEndpoints(_ context.Context, reports []deliver.Report) ([]
 }
 
 // SigningSecret implements [deliver.Secrets].
-func (w *world) SigningSecret(context.Context, listen.User, string, uint32) (secret.String, error) {
+func (w *world) SigningSecret(context.Context, mailbox.User, string, uint32) (secret.String, error) {
 	return secret.New(signingKey), nil
 }
 

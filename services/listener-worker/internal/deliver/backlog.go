@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/fifo"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
 )
 
 // surveyEvery is how often the backlog is summed up at most.

@@ -7,17 +7,18 @@ import (
 	"slices"
 	"time"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // box is one user's mailbox with the subscriptions it is pushed to.
 type box struct {
-	user          listen.User
+	user          mailbox.User
 	store         string
-	claim         Claim
-	subscriptions []*registryv1.Subscription
+	claim         hold.Claim
+	subscriptions []*transport.Subscription
 	folders       []folder
 	lanes         []*lane
 
@@ -34,13 +35,13 @@ type folder struct {
 // Put adds a mailbox at a mail store, or replaces its subscriptions and the claim it is
 // held by. A subscription that stays goes on where it is, whatever cursor the registry
 // shows, unless it is to be replayed.
-func (l *Loop) Put(claim Claim, user listen.User, store string, subscriptions []*registryv1.Subscription) {
-	l.post(func() { l.put(claim, user, store, subscriptions) })
+func (l *Loop) Put(claim hold.Claim, user mailbox.User, store string, subscriptions []*transport.Subscription) {
+	l.loop.Post(func() { l.put(claim, user, store, subscriptions) })
 }
 
 // Remove takes a mailbox out, with what is in flight for it.
-func (l *Loop) Remove(user listen.User) {
-	l.post(func() {
+func (l *Loop) Remove(user mailbox.User) {
+	l.loop.Post(func() {
 		if b := l.boxes[user]; b != nil {
 			l.removeBox(b)
 		}
@@ -49,41 +50,41 @@ func (l *Loop) Remove(user listen.User) {
 
 // Drop takes all mailboxes of the claims out at once; nothing more is sent or stored
 // for them.
-func (l *Loop) Drop(claims []Claim) {
+func (l *Loop) Drop(claims []hold.Claim) {
 	set := setOf(claims)
-	l.post(func() { l.drop(set) })
+	l.loop.Post(func() { l.drop(set) })
 }
 
-// Head takes in where a user's folder ends; see [listen.Sink].
-func (l *Loop) Head(user listen.User, end listen.Box, noticed time.Time) {
-	l.post(func() {
+// Head takes in where a user's folder ends; see listen.Sink.
+func (l *Loop) Head(user mailbox.User, end mailbox.End, noticed time.Time) {
+	l.loop.Post(func() {
 		if b := l.boxes[user]; b != nil {
 			l.head(b, end.Folder, headOf(end, noticed))
 		}
 	})
 }
 
-// Fetched takes in what a mailbox held; see [listen.Sink].
-func (l *Loop) Fetched(batch listen.Batch) {
-	l.post(func() {
-		if b := l.boxes[batch.User]; b != nil {
-			l.fetched(b, batch)
+// Fetched takes in what a mailbox held; see listen.Sink.
+func (l *Loop) Fetched(read mailbox.Read) {
+	l.loop.Post(func() {
+		if b := l.boxes[read.User]; b != nil {
+			l.fetched(b, read)
 		}
 	})
 }
 
-func headOf(end listen.Box, noticed time.Time) pump.Head {
+func headOf(end mailbox.End, noticed time.Time) pump.Head {
 	return pump.Head{UIDValidity: end.UIDValidity, UIDNext: end.UIDNext, Unread: end.Unseen, Noticed: noticed}
 }
 
-func (l *Loop) put(claim Claim, user listen.User, store string, subscriptions []*registryv1.Subscription) {
+func (l *Loop) put(claim hold.Claim, user mailbox.User, store string, subscriptions []*transport.Subscription) {
 	b := l.boxes[user]
 	if b == nil {
 		b = &box{user: user}
 		l.boxes[user] = b
 	}
 	b.claim, b.store, b.subscriptions = claim, store, subscriptions
-	byID := make(map[string]*registryv1.Subscription, len(subscriptions))
+	byID := make(map[string]*transport.Subscription, len(subscriptions))
 	for _, subscription := range subscriptions {
 		byID[subscription.GetId()] = subscription
 	}
@@ -115,8 +116,8 @@ func (l *Loop) head(b *box, name string, head pump.Head) {
 // keepLane takes in what the registry now says of a lane's subscription, nil when
 // nothing. It returns false when the lane is over: a replay begins with another one at
 // the cursor that is listed, whatever this one has come to.
-func (l *Loop) keepLane(lane *lane, subscription *registryv1.Subscription) bool {
-	if subscription == nil {
+func (l *Loop) keepLane(lane *lane, subscription *transport.Subscription) bool {
+	if subscription == nil || l.transports[subscription.Target.Kind] == nil {
 		l.remove(lane)
 		return false
 	}
@@ -142,13 +143,13 @@ func (l *Loop) addLanes(b *box, folder folder) {
 	}
 }
 
-func storedCursor(subscription *registryv1.Subscription, folder string) pump.Cursor {
+func storedCursor(subscription *transport.Subscription, folder string) mailbox.Cursor {
 	for _, cursor := range subscription.GetCursors() {
 		if cursor.GetFolder() == folder {
-			return pump.Cursor{UIDValidity: cursor.GetUidValidity(), UID: cursor.GetUid()}
+			return mailbox.Cursor{UIDValidity: cursor.GetUidValidity(), UID: cursor.GetUid()}
 		}
 	}
-	return pump.Cursor{}
+	return mailbox.Cursor{}
 }
 
 // fetchFor reads the mailbox for a lane; one that is over begins nothing new.
@@ -170,18 +171,12 @@ func (l *Loop) fetch(b *box, from uint32) {
 	l.mailboxes.Fetch(b.user, from)
 }
 
-func (l *Loop) fetched(b *box, batch listen.Batch) {
+func (l *Loop) fetched(b *box, read mailbox.Read) {
 	b.fetchFrom = 0
-	event := pump.Fetched{
-		From: batch.From, Upto: batch.Upto, Failed: batch.Err != nil,
-		Mails: make([]pump.Mail, len(batch.Mails)),
-	}
-	for i, mail := range batch.Mails {
-		event.Mails[i] = pump.Mail(mail)
-	}
+	event := pump.Fetched{From: read.From, Upto: read.Upto, Failed: read.Err != nil, Mails: read.Mails}
 	for _, lane := range b.lanes {
-		if event.Failed || lane.folder == batch.Box.Folder {
-			event.Head = headOf(batch.Box, time.Now())
+		if event.Failed || lane.folder == read.End.Folder {
+			event.Head = headOf(read.End, time.Now())
 			l.step(lane, event)
 		}
 	}

@@ -8,8 +8,10 @@ import (
 	"maps"
 	"time"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // MaxCursors is how many cursors and dead letters one group holds, give or take the
@@ -88,7 +90,7 @@ func (c *committer) stored(began time.Time, leftBehind bool) {
 
 // latest is the newest cursor known of a row: one that has yet to be stored, or else
 // the stored one. What came before a replay does not count.
-func (c *committer) latest(at row, subscription *registryv1.Subscription) pump.Cursor {
+func (c *committer) latest(at row, subscription *transport.Subscription) mailbox.Cursor {
 	for _, group := range []rows{c.waiting, c.inFlight} {
 		if e, ok := group[at]; ok && e.replay >= subscription.GetReplay() {
 			return e.cursor
@@ -168,12 +170,12 @@ func (l *Loop) startCommit() {
 		ctx, cancel := context.WithTimeout(l.ctx, commitTimeout)
 		defer cancel()
 		refused, err := c.store.CommitCursors(ctx, groups)
-		l.post(func() { l.committed(began, leftBehind, refused, err) })
+		l.loop.Post(func() { l.committed(began, leftBehind, refused, err) })
 	})
 }
 
 // committed takes in the registry's answer.
-func (l *Loop) committed(began time.Time, leftBehind bool, refused []Claim, err error) {
+func (l *Loop) committed(began time.Time, leftBehind bool, refused []hold.Claim, err error) {
 	c := l.commit
 	group := c.inFlight
 	c.inFlight = nil
@@ -190,7 +192,7 @@ func (l *Loop) committed(began time.Time, leftBehind bool, refused []Claim, err 
 }
 
 // fenced drops claims that the registry has refused.
-func (l *Loop) fenced(claims []Claim) {
+func (l *Loop) fenced(claims []hold.Claim) {
 	l.cfg.Log.WarnContext(l.ctx, "shards were taken over by a newer owner", "shards", len(claims))
 	l.drop(setOf(claims))
 	go l.cfg.Refused(claims)

@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // unconfirmed is a subscription whose endpoint has not said that it wants pushes.
-func unconfirmed(id, url string) *registryv1.Subscription {
+func unconfirmed(id, url string) *transport.Subscription {
 	out := subscribed(id, url)
 	out.Confirmed, out.Revision = false, 5
 	return out
@@ -24,14 +24,14 @@ func unconfirmed(id, url string) *registryv1.Subscription {
 func TestEndpointIsAskedBeforeItsFirstPush(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.consent = func() pump.Result { return pump.Result{Class: pump.Retry} }
+		w.consent = func() transport.Result { return transport.Result{Class: transport.Retry} }
 		w.put(user(1), unconfirmed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
 		if len(w.pings) == 0 || len(w.pushes) != 0 {
 			w.t.Fatalf("%d pings, %d pushes without consent", len(w.pings), len(w.pushes))
 		}
-		if ping := w.pings[0]; ping.Secret.IsZero() || ping.URL != "https://a.example/" || ping.Subscription != "a" {
+		if ping := w.pings[0]; ping.Secret.IsZero() || ping.Target.Address != "https://a.example/" || ping.Subscription != "a" {
 			w.t.Errorf("ping %+v", ping)
 		}
 		w.set(func(w *fakeWorld) { w.consent = nil })
@@ -49,7 +49,7 @@ func TestEndpointIsAskedBeforeItsFirstPush(t *testing.T) {
 func TestPingInDoubtIsPrecededByItsQuestion(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.set(func(w *fakeWorld) { w.doubtful, w.refuse = true, []deliver.Claim{claim()} })
+		w.set(func(w *fakeWorld) { w.doubtful, w.refuse = true, []hold.Claim{claim()} })
 		w.put(user(1), unconfirmed("a", "https://a.example/"))
 		pass(time.Minute)
 		if len(w.pings) != 0 || w.asked != 1 || len(w.refused) != 1 {
@@ -61,17 +61,17 @@ func TestPingInDoubtIsPrecededByItsQuestion(t *testing.T) {
 func TestPingIsAwaitedByADrain(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.consent = func() pump.Result {
+		w.consent = func() transport.Result {
 			w.mu.Unlock()
 			<-time.After(3 * time.Second)
 			w.mu.Lock()
-			return pump.Result{}
+			return transport.Result{}
 		}
 		w.put(user(1), unconfirmed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
 		began := time.Now()
-		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil || time.Since(began) != 2*time.Second {
+		if err := w.loop.Drain(w.t.Context(), []hold.Claim{claim()}); err != nil || time.Since(began) != 2*time.Second {
 			w.t.Errorf("drained after %v: %v", time.Since(began), err)
 		}
 		pass(time.Minute)
@@ -84,7 +84,7 @@ func TestPingIsAwaitedByADrain(t *testing.T) {
 func TestConfirmedByTheRegistryNeedsNoPing(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.consent = func() pump.Result { return pump.Result{Class: pump.Gone} }
+		w.consent = func() transport.Result { return transport.Result{Class: transport.Gone} }
 		w.put(user(1), unconfirmed("a", "https://a.example/"))
 		pass(time.Second)
 		confirmed := unconfirmed("a", "https://a.example/")

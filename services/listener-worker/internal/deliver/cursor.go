@@ -7,15 +7,17 @@ import (
 	"slices"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
-// Cursor is how far one subscription has been served in one folder, and what was
-// stepped over on the way.
-type Cursor struct {
+// Served is how far one subscription has been served in one folder, and what was stepped
+// over on the way.
+type Served struct {
 	Subscription string
 	Folder       string
-	pump.Cursor
+	mailbox.Cursor
 
 	Replay      uint64 // the one it belongs to
 	Rewind      bool   // it may go back under its UIDVALIDITY
@@ -31,13 +33,13 @@ type DeadLetter struct {
 
 // row is where a cursor is stored.
 type row struct {
-	claim                Claim
+	claim                hold.Claim
 	subscription, folder string
 }
 
 // entry is what is to be stored in a row.
 type entry struct {
-	cursor  pump.Cursor
+	cursor  mailbox.Cursor
 	replay  uint64
 	rewind  bool
 	letters []DeadLetter
@@ -57,10 +59,10 @@ func (e entry) over(before entry) entry {
 type rows map[row]entry
 
 // byClaim is what the registry is told.
-func (r rows) byClaim() map[Claim][]Cursor {
-	out := make(map[Claim][]Cursor)
+func (r rows) byClaim() map[hold.Claim][]Served {
+	out := make(map[hold.Claim][]Served)
 	for at, e := range r {
-		out[at.claim] = append(out[at.claim], Cursor{
+		out[at.claim] = append(out[at.claim], Served{
 			Subscription: at.subscription, Folder: at.folder, Cursor: e.cursor,
 			Replay: e.replay, Rewind: e.rewind, DeadLetters: e.letters,
 		})

@@ -20,15 +20,17 @@ package deliver
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mailpush.internal/services/listener-worker/internal/doubt"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
-	"mailpush.internal/services/listener-worker/internal/turns"
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/doubt"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/turns"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/loop"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // Config sets up a Loop. What is zero gets the default named.
@@ -54,7 +56,7 @@ type Config struct {
 	Current func() bool
 	// Refused is told, on a goroutine of its own, of claims that the registry has
 	// refused. They have been dropped.
-	Refused func([]Claim)
+	Refused func([]hold.Claim)
 }
 
 const (
@@ -71,27 +73,24 @@ const (
 // Loop runs pumps. Its methods may be called from any goroutine and do not block,
 // Drain excepted.
 type Loop struct {
-	cfg       Config
-	policy    *pump.Policy
-	transport Transport
-	secrets   Secrets
-	mailboxes Mailboxes
-	metrics   *metrics
+	cfg        Config
+	policy     *pump.Policy
+	transports transport.Table
+	secrets    Secrets
+	mailboxes  Mailboxes
+	metrics    *metrics
 
-	mu      sync.Mutex
-	queue   []func()
-	wake    chan struct{}
+	loop    *loop.Loop
+	beside  func(func()) // starts a send, commit, report, question or prefetch
 	stopped chan struct{}
-	work    sync.WaitGroup // sends, commits, reports, questions and prefetches
-	beside  func(func())   // starts one of them
 	gate    *doubt.Gate
 	backlog backlog
 
 	// Only the loop's goroutine touches what follows.
 	ctx      context.Context //nolint:containedctx // the life of Run, for what it starts
-	boxes    map[listen.User]*box
+	boxes    map[mailbox.User]*box
 	turns    *turns.Turns
-	timers   timers
+	timers   loop.Timers
 	outages  map[*turns.Origin]*outage
 	commit   *committer
 	reports  *reporter
@@ -101,34 +100,29 @@ type Loop struct {
 	outagesTold time.Time
 }
 
-var _ interface {
-	Head(listen.User, listen.Box, time.Time)
-	Fetched(listen.Batch)
-} = (*Loop)(nil)
-
 // New makes a loop that does nothing until Run.
-func New(cfg Config, transport Transport, secrets Secrets, registry Registry, mailboxes Mailboxes) *Loop {
+func New(cfg Config, transports transport.Table, secrets Secrets, registry Registry, mailboxes Mailboxes) *Loop {
 	cfg = withDefaults(cfg)
 	l := &Loop{
-		cfg:       cfg,
-		policy:    pump.NewPolicy(cfg.Policy),
-		transport: transport,
-		secrets:   secrets,
-		mailboxes: mailboxes,
-		metrics:   newMetrics(cfg.Metrics),
-		wake:      make(chan struct{}, 1),
-		stopped:   make(chan struct{}),
-		boxes:     make(map[listen.User]*box),
-		outages:   make(map[*turns.Origin]*outage),
-		commit:    newCommitter(registry),
-		reports:   newReporter(registry),
-		prefetch:  prefetch{max: cfg.Prefetches},
+		cfg:        cfg,
+		policy:     pump.NewPolicy(cfg.Policy),
+		transports: transports,
+		secrets:    secrets,
+		mailboxes:  mailboxes,
+		metrics:    newMetrics(cfg.Metrics, transports),
+		loop:       loop.New(),
+		stopped:    make(chan struct{}),
+		boxes:      make(map[mailbox.User]*box),
+		outages:    make(map[*turns.Origin]*outage),
+		commit:     newCommitter(registry),
+		reports:    newReporter(registry),
+		prefetch:   prefetch{max: cfg.Prefetches},
 	}
+	l.beside = l.loop.Go
 	l.turns = turns.New(turns.Limits{
 		Process: cfg.Turns, Tenant: cfg.TenantTurns, Store: cfg.StoreTurns, Origin: cfg.OriginTurns,
 	}, l.outageOver)
-	l.beside = l.work.Go
-	l.gate = doubt.New(cfg.Current, func(ctx context.Context, claims []Claim) ([]Claim, error) {
+	l.gate = doubt.New(cfg.Current, func(ctx context.Context, claims []hold.Claim) ([]hold.Claim, error) {
 		l.metrics.questions.Inc()
 		return registry.OpenEpoch(ctx, claims)
 	}, func(ask func(context.Context)) { l.beside(func() { ask(l.ctx) }) })
@@ -149,7 +143,7 @@ func withDefaults(cfg Config) Config {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Refused == nil {
-		cfg.Refused = func([]Claim) {}
+		cfg.Refused = func([]hold.Claim) {}
 	}
 	if cfg.Current == nil {
 		cfg.Current = func() bool { return true }
@@ -168,63 +162,25 @@ func setDefault[T comparable](value *T, fallback T) {
 // before for an orderly end. It is called once.
 func (l *Loop) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer l.work.Wait()
+	defer l.loop.Wait()
 	defer cancel()
 	defer close(l.stopped)
 	l.ctx = ctx
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-l.wake:
-		case <-timer.C:
-		}
-		l.round() //nolint:contextcheck // what is started lives as long as l.ctx, which is ctx
-		if at, ok := l.nextTime(); ok {
-			timer.Reset(time.Until(at))
-		}
-	}
+	l.loop.Run(ctx, l.round) //nolint:contextcheck // what is started lives as long as l.ctx, which is ctx
+	return nil
 }
 
-// round takes in what has happened and does what is due.
-func (l *Loop) round() {
-	for _, event := range l.taken() {
-		event()
-	}
-	l.onTime(time.Now())
+// round does what is due and begins what may be begun.
+func (l *Loop) round(now time.Time) time.Time {
+	l.onTime(now)
 	l.giveTurns()
 	l.openAhead() // last, for pushes go first
-}
-
-// post hands an event to the loop. The queue is bounded by what can be open: turns,
-// commits, and the heads of mailboxes, which the listeners coalesce.
-func (l *Loop) post(event func()) {
-	l.mu.Lock()
-	l.queue = append(l.queue, event)
-	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default: // the loop has yet to see the last one
-	}
-}
-
-func (l *Loop) taken() []func() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := l.queue
-	l.queue = nil
-	return out
+	return l.nextTime()
 }
 
 // onTime does what is due.
 func (l *Loop) onTime(now time.Time) {
-	for {
-		due := l.timers.popDue(now)
-		if due == nil {
-			break
-		}
+	for due := l.timers.PopDue(now); due != nil; due = l.timers.PopDue(now) {
 		l.alarmed(due, now)
 	}
 	if l.commit.due(now) {
@@ -236,14 +192,14 @@ func (l *Loop) onTime(now time.Time) {
 }
 
 // nextTime is when onTime is needed next.
-func (l *Loop) nextTime() (time.Time, bool) {
-	at, ok := l.timers.next()
+func (l *Loop) nextTime() time.Time {
+	at := l.timers.Next()
 	for _, next := range []func() (time.Time, bool){l.commit.next, l.reports.next, l.backlog.next, l.nextOutages} {
-		if other, waits := next(); waits && (!ok || other.Before(at)) {
-			at, ok = other, true
+		if other, waits := next(); waits {
+			at = loop.Sooner(at, other)
 		}
 	}
-	return at, ok
+	return at
 }
 
 // giveTurns starts what may start. While cursors have not been taken for too long,

@@ -11,8 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 func TestOneFetchServesAllSubscriptions(t *testing.T) {
@@ -70,11 +71,11 @@ func TestFullGroupIsStoredAtOnce(t *testing.T) {
 func TestRefusedPushIsSentAgainUnderTheSameID(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Batch.Attempt == 1 {
-				return pump.Result{Class: pump.Retry}
+				return transport.Result{Class: transport.Retry}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
@@ -97,11 +98,11 @@ func TestRefusedPushIsSentAgainUnderTheSameID(t *testing.T) {
 func TestHungOriginHoldsUpItselfOnly(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{Turns: 8, StoreTurns: 2, OriginTurns: 4}, func(w *fakeWorld) {
-		w.answer = func(ctx context.Context, push deliver.Push) pump.Result {
-			if push.URL == "https://hung.example/" {
+		w.answer = func(ctx context.Context, push transport.Push) transport.Result {
+			if push.Target.Address == "https://hung.example/" {
 				<-ctx.Done()
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		for n := range 100 {
 			w.put(user(n), subscribed("hung", "https://hung.example/"))
@@ -147,7 +148,7 @@ func TestUnreachableRegistryBoundsWhatWouldBeSentAgain(t *testing.T) {
 func TestRefusedClaimIsDropped(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.refuse = []deliver.Claim{claim()}
+		w.refuse = []hold.Claim{claim()}
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
@@ -156,7 +157,7 @@ func TestRefusedClaimIsDropped(t *testing.T) {
 		if diff := cmp.Diff([]uint32{11}, w.sent()["a"]); diff != "" {
 			w.t.Errorf("sent (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]deliver.Claim{claim()}, w.refused); diff != "" {
+		if diff := cmp.Diff([]hold.Claim{claim()}, w.refused); diff != "" {
 			w.t.Errorf("refused (-want +got):\n%s", diff)
 		}
 	})
@@ -184,11 +185,11 @@ func TestSecretIsOpenedOnceAVersion(t *testing.T) {
 func TestReplacedEndpointIsTriedAtOnceAtItsCursor(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
-			if push.URL == "https://old.example/" {
-				return pump.Result{Class: pump.Gone}
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
+			if push.Target.Address == "https://old.example/" {
+				return transport.Result{Class: transport.Gone}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		w.put(user(1), subscribed("a", "https://old.example/"))
 		w.deliverMail(user(1), 1)

@@ -7,6 +7,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"mailpush.internal/pkg/hold"
 )
 
 // drain is a call of Drain that waits for its claims to come to rest.
@@ -20,16 +22,16 @@ type drain struct {
 // Drain takes the mailboxes of the claims out gently: nothing new is begun, requests in
 // flight may end until ctx does, and the cursors are stored. After an error some may
 // not be; the next owner then sends those mails again.
-func (l *Loop) Drain(ctx context.Context, claims []Claim) error {
+func (l *Loop) Drain(ctx context.Context, claims []hold.Claim) error {
 	d := &drain{claims: setOf(claims), done: make(chan struct{})}
-	l.post(func() { l.startDrain(d) })
+	l.loop.Post(func() { l.startDrain(d) })
 	select {
 	case <-d.done:
 		return nil
 	case <-l.stopped:
 		return context.Canceled
 	case <-ctx.Done():
-		l.post(func() { l.endDrain(d) })
+		l.loop.Post(func() { l.endDrain(d) })
 		return context.Cause(ctx)
 	}
 }

@@ -9,18 +9,19 @@ import (
 	"testing"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // slow takes d to accept a push.
-func slow(d time.Duration) func(context.Context, deliver.Push) pump.Result {
-	return func(ctx context.Context, _ deliver.Push) pump.Result {
+func slow(d time.Duration) func(context.Context, transport.Push) transport.Result {
+	return func(ctx context.Context, _ transport.Push) transport.Result {
 		select {
 		case <-time.After(d):
-			return pump.Result{}
+			return transport.Result{}
 		case <-ctx.Done():
-			return pump.Result{Class: pump.Retry}
+			return transport.Result{Class: transport.Retry}
 		}
 	}
 }
@@ -34,7 +35,7 @@ func TestDrainFinishesAndStoresWhatIsInFlight(t *testing.T) {
 		pass(time.Second)
 		w.deliverMail(user(1), 1)
 		began := time.Now()
-		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+		if err := w.loop.Drain(w.t.Context(), []hold.Claim{claim()}); err != nil {
 			w.t.Fatal(err)
 		}
 		if took := time.Since(began); took > 2100*time.Millisecond {
@@ -53,15 +54,15 @@ func TestDrainEndsWhenTheRegistryHasEverything(t *testing.T) {
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
 		w.storing = time.Second
 		w.put(user(1), subscribed("a", "https://a.example/"), subscribed("b", "https://b.example/"))
-		w.answer = func(ctx context.Context, push deliver.Push) pump.Result {
+		w.answer = func(ctx context.Context, push transport.Push) transport.Result {
 			if push.Subscription == "b" {
 				return slow(800*time.Millisecond)(ctx, push)
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		w.deliverMail(user(1), 1)
 		pass(500 * time.Millisecond) // a is being stored, b is in flight
-		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+		if err := w.loop.Drain(w.t.Context(), []hold.Claim{claim()}); err != nil {
 			w.t.Fatal(err)
 		}
 		if w.stored("a") != 11 || w.stored("b") != 11 || len(w.commits) != 2 {
@@ -79,9 +80,9 @@ func TestDrainWaitsForAnEarlierOneOfTheSame(t *testing.T) {
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
 		first := make(chan error, 1)
-		go func() { first <- w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}) }()
+		go func() { first <- w.loop.Drain(w.t.Context(), []hold.Claim{claim()}) }()
 		pass(time.Second)
-		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+		if err := w.loop.Drain(w.t.Context(), []hold.Claim{claim()}); err != nil {
 			w.t.Fatal(err)
 		}
 		if w.stored("a") != 11 {
@@ -103,9 +104,9 @@ func TestDrainEndsWithAnEarlierOneThatIsCutOff(t *testing.T) {
 		ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
 		defer cancel()
 		first := make(chan error, 1)
-		go func() { first <- w.loop.Drain(ctx, []deliver.Claim{claim()}) }()
+		go func() { first <- w.loop.Drain(ctx, []hold.Claim{claim()}) }()
 		pass(time.Second)
-		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+		if err := w.loop.Drain(w.t.Context(), []hold.Claim{claim()}); err != nil {
 			w.t.Error(err)
 		}
 		if err := <-first; !errors.Is(err, context.DeadlineExceeded) {
@@ -117,7 +118,7 @@ func TestDrainEndsWithAnEarlierOneThatIsCutOff(t *testing.T) {
 func TestDrainOfNothingIsAtOnce(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		if err := w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}); err != nil {
+		if err := w.loop.Drain(w.t.Context(), []hold.Claim{claim()}); err != nil {
 			w.t.Fatal(err)
 		}
 	})
@@ -132,7 +133,7 @@ func TestDrainIsBounded(t *testing.T) {
 		pass(time.Second)
 		ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 		defer cancel()
-		if err := w.loop.Drain(ctx, []deliver.Claim{claim()}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := w.loop.Drain(ctx, []hold.Claim{claim()}); !errors.Is(err, context.DeadlineExceeded) {
 			w.t.Errorf("Drain = %v", err)
 		}
 		pass(time.Second)
@@ -153,7 +154,7 @@ func TestDropCutsOff(t *testing.T) {
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
-		w.loop.Drop([]deliver.Claim{claim()})
+		w.loop.Drop([]hold.Claim{claim()})
 		w.deliverMail(user(1), 1)
 		pass(time.Hour)
 		if len(w.pushes) != 1 || len(w.commits) != 0 {
@@ -165,13 +166,13 @@ func TestDropCutsOff(t *testing.T) {
 func TestDrainEndsWithTheLoop(t *testing.T) {
 	t.Parallel()
 	w := &fakeWorld{}
-	w.loop = deliver.New(deliver.Config{}, w, w, w, w)
+	w.loop = deliver.New(deliver.Config{}, transport.Table{transport.Webhook: w}, w, w, w)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := w.loop.Run(ctx); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.loop.Drain(t.Context(), []deliver.Claim{claim()}); err == nil {
+	if err := w.loop.Drain(t.Context(), []hold.Claim{claim()}); err == nil {
 		w.t.Error("a drain without a loop succeeded")
 	}
 }

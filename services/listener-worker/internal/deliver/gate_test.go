@@ -10,8 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // inDoubt runs a test with users that are in doubt from the beginning.
@@ -72,7 +73,7 @@ func TestDeliveriesThatWaitTogetherShareAQuestion(t *testing.T) {
 
 func TestNothingIsSentInDoubtWhenTheClaimIsRefused(t *testing.T) {
 	inDoubt(t, 1, func(w *fakeWorld) {
-		w.set(func(w *fakeWorld) { w.refuse = []deliver.Claim{claim()} })
+		w.set(func(w *fakeWorld) { w.refuse = []hold.Claim{claim()} })
 		w.deliverMail(user(0), 1)
 		pass(time.Minute)
 		w.expect("refused", 0, 1)
@@ -125,13 +126,13 @@ func TestWhatWaitsInDoubtCanBeDroppedAndDrained(t *testing.T) {
 		ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Second)
 		defer cancel()
 		began := time.Now()
-		if err := w.loop.Drain(ctx, []deliver.Claim{claim()}); err == nil || time.Since(began) != 3*time.Second {
+		if err := w.loop.Drain(ctx, []hold.Claim{claim()}); err == nil || time.Since(began) != 3*time.Second {
 			w.t.Errorf("drained after %v: %v", time.Since(began), err)
 		}
 		w.put(user(1), subscribed("sub1", "https://a.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
-		w.loop.Drop([]deliver.Claim{claim()})
+		w.loop.Drop([]hold.Claim{claim()})
 		pass(time.Second)
 		asked := w.asked
 		w.set(func(w *fakeWorld) { w.askErr, w.doubtful = nil, false })
@@ -143,7 +144,9 @@ func TestWhatWaitsInDoubtCanBeDroppedAndDrained(t *testing.T) {
 func TestDoubtDoesNotUseUpATurnForEver(t *testing.T) {
 	inDoubt(t, 1, func(w *fakeWorld) {
 		w.set(func(w *fakeWorld) {
-			w.answer = func(context.Context, deliver.Push) pump.Result { return pump.Result{Class: pump.Retry} }
+			w.answer = func(context.Context, transport.Push) transport.Result {
+				return transport.Result{Class: transport.Retry}
+			}
 		})
 		w.deliverMail(user(0), 1)
 		pass(time.Minute)

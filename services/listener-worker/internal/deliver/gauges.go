@@ -6,7 +6,7 @@ package deliver
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mailpush.internal/services/listener-worker/internal/breaker"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 )
 
 // showGauges exports how the loop stands. Whoever scrapes reads numbers that the loop
@@ -24,7 +24,7 @@ func (l *Loop) showGauges(registerer prometheus.Registerer) {
 		nil, func() float64 { return float64(l.backlog.sum.Load()) })
 	gauge("mailpush_worker_cursor_lag_max_uids", "UIDs between a cursor and the end of its folder, of the subscription that is furthest behind.",
 		nil, func() float64 { return float64(l.backlog.most.Load()) })
-	for state := breaker.Closed; state <= breaker.HalfOpen; state++ {
+	for state := origins.Closed; state <= origins.HalfOpen; state++ {
 		gauge("mailpush_worker_origin_breakers", "Origins of endpoints, by what their breaker lets through.",
 			prometheus.Labels{"state": state.String()}, func() float64 { return float64(l.turns.States(state)) })
 	}

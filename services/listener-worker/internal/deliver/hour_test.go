@@ -11,11 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // shared is where half of the endpoints of failingWorld are.
@@ -33,47 +34,43 @@ func (w *failingWorld) put(n int, url string) {
 	if url != shared {
 		w.own[url] = 0
 	}
-	user := listen.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
-	w.loop.Put(Claim{Backend: "imapidle", Shard: 3, Epoch: 9}, user, "mail", []*registryv1.Subscription{{
+	user := mailbox.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
+	w.loop.Put(hold.Claim{Backend: "imapidle", Shard: 3, Epoch: 9}, user, "mail", []*transport.Subscription{transport.SubscriptionOf(&registryv1.Subscription{
 		Id: fmt.Sprint(n), WebhookUrl: url, SecretVersion: 1, Confirmed: true,
 		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
-	}})
+	})})
 }
 
 // arrive tells of the end of all folders.
 func (w *failingWorld) arrive(users int, next uint32) {
 	for n := range users {
-		user := listen.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
-		w.loop.Head(user, listen.Box{Folder: "INBOX", UIDValidity: 7, UIDNext: next}, time.Now())
+		user := mailbox.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
+		w.loop.Head(user, mailbox.End{Folder: "INBOX", UIDValidity: 7, UIDNext: next}, time.Now())
 	}
 }
 
-func (w *failingWorld) Send(_ context.Context, push Push) pump.Result {
-	if push.URL == shared {
+func (w *failingWorld) Send(_ context.Context, push transport.Push) transport.Result {
+	if push.Target.Address == shared {
 		w.shared++
 	} else {
-		w.own[push.URL]++
+		w.own[push.Target.Address]++
 	}
-	return pump.Result{Class: pump.Retry, Detail: "the endpoint answered 503"}
+	return transport.Result{Class: transport.Retry, Detail: "the endpoint answered 503"}
 }
 
-func (w *failingWorld) Ping(ctx context.Context, push Push) pump.Result {
-	return w.Send(ctx, push)
-}
+func (w *failingWorld) Asks() bool                            { return true }
+func (w *failingWorld) Signs() bool                           { return true }
+func (w *failingWorld) Origin(target transport.Target) string { return target.Address }
 
-func (w *failingWorld) Test(ctx context.Context, push Push) pump.Result {
-	return w.Send(ctx, push)
-}
-
-func (w *failingWorld) SigningSecret(context.Context, listen.User, string, uint32) (secret.String, error) {
+func (w *failingWorld) SigningSecret(context.Context, mailbox.User, string, uint32) (secret.String, error) {
 	return secret.New("key"), nil
 }
 
-func (w *failingWorld) CommitCursors(context.Context, map[Claim][]Cursor) ([]Claim, error) {
+func (w *failingWorld) CommitCursors(context.Context, map[hold.Claim][]Served) ([]hold.Claim, error) {
 	return nil, nil
 }
 
-func (w *failingWorld) OpenEpoch(context.Context, []Claim) ([]Claim, error) {
+func (w *failingWorld) OpenEpoch(context.Context, []hold.Claim) ([]hold.Claim, error) {
 	return nil, nil
 }
 
@@ -81,10 +78,10 @@ func (w *failingWorld) ReportEndpoints(_ context.Context, reports []Report) ([]V
 	return make([]Verdict, len(reports)), nil
 }
 
-func (w *failingWorld) Fetch(user listen.User, from uint32) {
-	w.loop.Fetched(listen.Batch{
-		User: user, Box: listen.Box{Folder: "INBOX", UIDValidity: 7, UIDNext: 12}, From: from, Upto: 11,
-		Mails: []listen.Mail{{UID: 11, ReceivedAt: time.Now()}},
+func (w *failingWorld) Fetch(user mailbox.User, from uint32) {
+	w.loop.Fetched(mailbox.Read{
+		User: user, End: mailbox.End{Folder: "INBOX", UIDValidity: 7, UIDNext: 12}, From: from, Upto: 11,
+		Mails: []mailbox.Mail{{UID: 11, ReceivedAt: time.Now()}},
 	})
 }
 
@@ -101,12 +98,12 @@ func inUse() int {
 // simulated time is over.
 func drive(l *Loop, d time.Duration) {
 	for end := time.Now().Add(d); ; {
-		l.round()
-		if len(l.queue) > 0 {
+		l.loop.Drain()
+		at := l.round(time.Now())
+		if l.loop.Drain() > 0 {
 			continue
 		}
-		at, waits := l.nextTime()
-		if !waits || at.After(end) {
+		if at.IsZero() || at.After(end) {
 			<-time.After(time.Until(end))
 			return
 		}
@@ -122,7 +119,7 @@ func TestHourOfFailures(t *testing.T) {
 	const endpoints = 10_000
 	synctest.Test(t, func(t *testing.T) {
 		w := &failingWorld{own: make(map[string]int, endpoints)}
-		l := New(Config{}, w, w, w, w)
+		l := New(Config{}, transport.Table{transport.Webhook: w}, w, w, w)
 		w.loop, l.ctx, l.beside = l, t.Context(), func(f func()) { f() }
 		for n := range endpoints {
 			w.put(n, fmt.Sprintf("https://own%d.example/", n))

@@ -12,9 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // One of a hundred endpoints hangs, at an origin of its own or at one that it shares
@@ -26,11 +28,11 @@ func TestHungEndpointHoldsUpNobodyElse(t *testing.T) {
 			t.Parallel()
 			inWorld(t, deliver.Config{}, func(w *fakeWorld) {
 				letGo := make(chan struct{})
-				w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+				w.answer = func(_ context.Context, push transport.Push) transport.Result {
 					if push.Subscription == "0" {
 						<-letGo
 					}
-					return pump.Result{}
+					return transport.Result{}
 				}
 				for n := range 100 {
 					w.put(user(n), subscribed(fmt.Sprint(n), fmt.Sprintf(url, n)))
@@ -65,7 +67,7 @@ func TestSlowMailStoreKeepsNobodyFromASharedOrigin(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
 		w.slow = map[string]bool{"slow": true}
-		w.storeOf = func(u listen.User) string {
+		w.storeOf = func(u mailbox.User) string {
 			if n, _ := strconv.Atoi(u.ID); n < 1000 {
 				return "slow"
 			}
@@ -99,9 +101,9 @@ func TestRequestsThatWaitForAnOriginThatBreaksAreMadeLater(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{OriginTurns: 20}, func(w *fakeWorld) {
 		hangs := make(chan struct{})
-		w.answer = func(context.Context, deliver.Push) pump.Result {
+		w.answer = func(context.Context, transport.Push) transport.Result {
 			<-hangs
-			return pump.Result{Class: pump.Retry, Unanswered: true}
+			return transport.Result{Class: transport.Retry, Unanswered: true}
 		}
 		for n := range 60 {
 			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
@@ -131,11 +133,11 @@ func TestRequestThatWaitsForRoomCanGo(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{OriginTurns: 1}, func(w *fakeWorld) {
 		hangs := make(chan struct{})
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
-			if push.URL == "https://e.example/" {
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
+			if push.Target.Address == "https://e.example/" {
 				<-hangs
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		for n := range 3 {
 			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
@@ -159,7 +161,7 @@ func TestRequestThatWaitsForRoomCanGo(t *testing.T) {
 		}
 		w.loop.Remove(user(goes))
 		drained := make(chan error)
-		go func() { drained <- w.loop.Drain(w.t.Context(), []deliver.Claim{claim()}) }()
+		go func() { drained <- w.loop.Drain(w.t.Context(), []hold.Claim{claim()}) }()
 		pass(time.Second)
 		close(hangs)
 		if err := <-drained; err != nil || w.stored(fmt.Sprint(hung)) != 11 || w.stored(fmt.Sprint(goes)) != 0 {
@@ -176,9 +178,9 @@ func TestRequestThatWaitsForRoomCanGo(t *testing.T) {
 func TestOriginThatWorksAgainIsToldToAll(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{Policy: pump.Policy{Min: time.Hour, Max: time.Hour}}, func(w *fakeWorld) {
-		w.answer = func(context.Context, deliver.Push) pump.Result {
+		w.answer = func(context.Context, transport.Push) transport.Result {
 			<-time.After(100 * time.Millisecond) // simulated
-			return pump.Result{Class: pump.Retry}
+			return transport.Result{Class: transport.Retry}
 		}
 		for n := range 50 {
 			w.put(user(n), subscribed(fmt.Sprint(n), fmt.Sprintf("https://e.example/%d", n)))
@@ -213,10 +215,10 @@ func TestEndpointsOfAnOriginThatFailsAreToldThoughNeverTried(t *testing.T) {
 	t.Parallel()
 	const endpoints = 300
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.answer = func(context.Context, deliver.Push) pump.Result {
-			return pump.Result{Class: pump.Retry, Detail: "no such host"}
+		w.answer = func(context.Context, transport.Push) transport.Result {
+			return transport.Result{Class: transport.Retry, Detail: "no such host"}
 		}
-		var all []listen.User
+		var all []mailbox.User
 		for n := range endpoints {
 			all = append(all, user(n))
 			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
@@ -276,11 +278,11 @@ func (w *fakeWorld) told(outcome deliver.Outcome) map[string][]deliver.Report {
 func TestOneBrokenEndpointBreaksNoOrigin(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Subscription == "broken" {
-				return pump.Result{Class: pump.Retry, Detail: "the endpoint answered 500"}
+				return transport.Result{Class: transport.Retry, Detail: "the endpoint answered 500"}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		w.put(user(1), subscribed("broken", "https://host.example/broken"))
 		w.put(user(2), subscribed("well", "https://host.example/well"))
@@ -299,11 +301,11 @@ func TestOneBrokenEndpointBreaksNoOrigin(t *testing.T) {
 func TestEndpointThatAsksForAPauseBreaksNothing(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Subscription == "calm" {
-				return pump.Result{}
+				return transport.Result{}
 			}
-			return pump.Result{Class: pump.Retry, After: time.Minute}
+			return transport.Result{Class: transport.Retry, After: time.Minute}
 		}
 		for n := range 40 {
 			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
@@ -328,7 +330,7 @@ func TestEndpointThatAsksForAPauseBreaksNothing(t *testing.T) {
 func TestVaultThatIsAwayBreaksNoOrigin(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.open = func(context.Context, listen.User, int) error { return errDown }
+		w.open = func(context.Context, mailbox.User, int) error { return errDown }
 		for n := range 40 {
 			w.put(user(n), subscribed(fmt.Sprint(n), "https://e.example/"))
 			w.deliverMail(user(n), 1)
@@ -350,7 +352,7 @@ func TestVaultThatIsAwayBreaksNoOrigin(t *testing.T) {
 func TestVaultThatIsAwayIsNoFailureOfEndpoints(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.open = func(context.Context, listen.User, int) error { return errDown }
+		w.open = func(context.Context, mailbox.User, int) error { return errDown }
 		for n := range 40 {
 			w.put(user(n), subscribed(fmt.Sprint(n), fmt.Sprintf("https://e%d.example/", n)))
 			w.deliverMail(user(n), 1)

@@ -9,8 +9,8 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // key is what signs the pushes of a subscription. The zero value is not opened yet.
@@ -41,7 +41,7 @@ type edition struct {
 	until             int64 // UNIX time in nanoseconds
 }
 
-func editionOf(subscription *registryv1.Subscription) edition {
+func editionOf(subscription *transport.Subscription) edition {
 	return edition{
 		version: subscription.GetSecretVersion(), revision: subscription.GetRevision(),
 		slot: subscription.GetSecretSlot(), until: previousUntil(subscription).UnixNano(),
@@ -49,13 +49,13 @@ func editionOf(subscription *registryv1.Subscription) edition {
 }
 
 // previousUntil is when the secret in the other slot ends: long ago without one.
-func previousUntil(subscription *registryv1.Subscription) time.Time {
+func previousUntil(subscription *transport.Subscription) time.Time {
 	return subscription.GetPreviousSecretUntil().AsTime()
 }
 
 // openKey asks the vault for the secret of a subscription, and for the one before it
 // while that is in force.
-func openKey(ctx context.Context, secrets Secrets, user listen.User, subscription *registryv1.Subscription) (key, error) {
+func openKey(ctx context.Context, secrets Secrets, user mailbox.User, subscription *transport.Subscription) (key, error) {
 	id := subscription.GetId()
 	newest, err := secrets.SigningSecret(ctx, user, id, subscription.GetSecretSlot())
 	out := key{newest: newest, until: previousUntil(subscription)}
@@ -71,7 +71,7 @@ func openKey(ctx context.Context, secrets Secrets, user listen.User, subscriptio
 
 // previousSlot is where the secret before the current one is. A registry of an earlier
 // release does not say: it knows the slots 0 and 1 only.
-func previousSlot(subscription *registryv1.Subscription) uint32 {
+func previousSlot(subscription *transport.Subscription) uint32 {
 	if subscription.PreviousSecretSlot != nil {
 		return subscription.GetPreviousSecretSlot()
 	}

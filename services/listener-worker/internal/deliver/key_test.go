@@ -10,12 +10,12 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // rotated is subscription a whose secret is in slot 0 and was in slot 1 before.
-func rotated(until time.Time) *registryv1.Subscription {
+func rotated(until time.Time) *transport.Subscription {
 	out := subscribed("a", "https://a.example/")
 	out.SecretVersion, out.Revision, out.PreviousSecretUntil = 2, 2, timestamppb.New(until)
 	return out

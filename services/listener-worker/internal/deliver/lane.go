@@ -7,18 +7,20 @@ import (
 	"context"
 	"time"
 
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/fifo"
-	"mailpush.internal/services/listener-worker/internal/pump"
-	"mailpush.internal/services/listener-worker/internal/turns"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/turns"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/loop"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // lane is one pump with its endpoint: a subscription's way through one folder.
 type lane struct {
 	box          *box
 	folder       string
-	subscription *registryv1.Subscription
+	subscription *transport.Subscription
+	via          transport.Transport
 	key          key
 	pump         *pump.Pump
 
@@ -33,49 +35,48 @@ type lane struct {
 	request *request           // waits for room at the origin; nil when none does
 	cancel  context.CancelFunc // cuts off the request in flight; nil without one
 
-	alarm           // at tick, or earlier to be told that the origin works
-	tick  time.Time // when the pump wants to be told the time
-	awake bool
+	loop.Timer           // at tick, or earlier to be told that the origin works
+	tick       time.Time // when the pump wants to be told the time
+	awake      bool
 }
 
-// addLane makes a lane that goes on at a cursor.
-func (l *Loop) addLane(b *box, folder folder, subscription *registryv1.Subscription, cursor pump.Cursor) {
-	lane := &lane{
-		box: b, folder: folder.name, subscription: subscription,
-		pump: pump.New(l.policy, cursor, optionsOf(subscription)),
+// addLane makes a lane that goes on at a cursor. Where this worker has no transport for
+// the target, the subscription waits at its cursor for one that has.
+func (l *Loop) addLane(b *box, folder folder, subscription *transport.Subscription, cursor mailbox.Cursor) {
+	via := l.transports[subscription.Target.Kind]
+	if via == nil {
+		l.cfg.Log.WarnContext(l.ctx, "a subscription cannot be served, this worker has no transport of its kind",
+			"context_id", b.user.Context, "user_id", b.user.ID, "subscription_id", subscription.GetId(), "transport", subscription.Target.Kind)
+		return
 	}
-	l.turns.Join(lane, originOf(subscription.GetWebhookUrl()))
+	lane := &lane{
+		box: b, folder: folder.name, subscription: subscription, via: via,
+		pump: pump.New(l.policy, cursor, optionsOf(subscription, via)),
+	}
+	l.turns.Join(lane, lane.originName())
 	b.lanes = append(b.lanes, lane)
 	l.prefetch.push(lane)
 	l.step(lane, folder.head)
 }
 
-func optionsOf(subscription *registryv1.Subscription) pump.Options {
-	out := pump.Options{Mode: modeOf(subscription.GetMode()), Confirmed: subscription.GetConfirmed()}
+// originName names the lane's origin. Two transports never share one.
+func (lane *lane) originName() string {
+	target := lane.subscription.Target
+	return string(target.Kind) + " " + lane.via.Origin(target)
+}
+
+func optionsOf(subscription *transport.Subscription, via transport.Transport) pump.Options {
+	out := pump.Options{Mode: subscription.GetMode(), Confirmed: subscription.GetConfirmed() || !via.Asks()}
 	if since := subscription.GetFailingSince(); since != nil {
 		out.FailingSince = since.AsTime()
 	}
 	return out
 }
 
-func modeOf(mode mailv1.Mode) pump.Mode {
-	switch mode {
-	case mailv1.Mode_MODE_LATEST:
-		return pump.ModeLatest
-	case mailv1.Mode_MODE_EACH:
-		return pump.ModeEach
-	case mailv1.Mode_MODE_BATCH, mailv1.Mode_MODE_UNSPECIFIED:
-	}
-	return pump.ModeBatch
-}
-
-// waits tells whether a lane has a timer.
-func (lane *lane) waits() bool { return lane.index > 0 }
-
 // remove takes a lane out. A request in flight is cut off, unless a drain waits for it.
 func (l *Loop) remove(lane *lane) {
 	lane.gone = true
-	l.timers.remove(lane)
+	l.timers.Remove(lane)
 	l.prefetch.remove(lane)
 	l.turns.Remove(lane)
 	l.turns.Leave(lane)
@@ -90,28 +91,29 @@ func (l *Loop) remove(lane *lane) {
 }
 
 // replace takes in what the registry now says of a lane's subscription.
-func (l *Loop) replace(lane *lane, subscription *registryv1.Subscription) {
+func (l *Loop) replace(lane *lane, subscription *transport.Subscription) {
 	old := lane.subscription
 	lane.subscription = subscription
 	if editionOf(old) != editionOf(subscription) {
 		lane.key = key{}
 		l.prefetch.push(lane)
 	}
-	if old.GetWebhookUrl() != subscription.GetWebhookUrl() {
-		l.turns.Join(lane, originOf(subscription.GetWebhookUrl()))
+	if old.Target != subscription.Target {
+		lane.via = l.transports[subscription.Target.Kind]
+		l.turns.Join(lane, lane.originName())
 	}
 	if renewed(lane, old) {
 		l.postpone(lane)
-		options := optionsOf(subscription)
+		options := optionsOf(subscription, lane.via)
 		l.step(lane, pump.Renewed{Mode: options.Mode, Confirmed: options.Confirmed})
 	}
 }
 
 // renewed tells whether what was learned of the endpoint does not count any more.
-func renewed(lane *lane, old *registryv1.Subscription) bool {
+func renewed(lane *lane, old *transport.Subscription) bool {
 	subscription := lane.subscription
 	return subscription.GetRevision() > old.GetRevision() ||
-		subscription.GetWebhookUrl() != old.GetWebhookUrl() ||
+		subscription.Target != old.Target ||
 		subscription.GetSecretVersion() != old.GetSecretVersion() ||
 		subscription.GetConfirmed() && lane.pump.Status().State == pump.Unconfirmed
 }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func TestWhichReportIsTold(t *testing.T) {
@@ -35,7 +36,7 @@ func TestWhichReportIsTold(t *testing.T) {
 
 func TestWhichCursorIsStored(t *testing.T) {
 	t.Parallel()
-	at := func(uid uint32) pump.Cursor { return pump.Cursor{UIDValidity: 7, UID: uid} }
+	at := func(uid uint32) mailbox.Cursor { return mailbox.Cursor{UIDValidity: 7, UID: uid} }
 	letters := func(uids ...uint32) []DeadLetter {
 		var out []DeadLetter
 		for _, uid := range uids {

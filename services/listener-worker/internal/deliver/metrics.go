@@ -8,11 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
-
-// transportWebhook is the one transport there is, as a metric label.
-const transportWebhook = "webhook"
 
 type metrics struct {
 	deliveries  *prometheus.CounterVec
@@ -26,7 +24,7 @@ type metrics struct {
 	held        prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer) *metrics {
+func newMetrics(registerer prometheus.Registerer, transports transport.Table) *metrics {
 	m := &metrics{
 		deliveries: counters("mailpush_worker_deliveries_total", "Requests to endpoints, by what the answer means.", "transport", "class"),
 		pings:      counters("mailpush_worker_pings_total", "Questions to endpoints whether they want pushes, by what the answer means.", "class"),
@@ -46,11 +44,15 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		vanished:    counter("mailpush_worker_vanished_total", "UIDs that held no mail any more when they were to be pushed."),
 		held:        counter("mailpush_worker_gone_held_total", "Endpoints that say they are gone whose subscription was kept, because too many of the origin do."),
 	}
-	for _, class := range pump.Classes() {
-		m.deliveries.WithLabelValues(transportWebhook, class.String())
+	for _, class := range transport.Classes() {
 		m.pings.WithLabelValues(class.String())
+		for kind := range transports {
+			m.deliveries.WithLabelValues(string(kind), class.String())
+		}
 	}
-	m.accepted.WithLabelValues(transportWebhook)
+	for kind := range transports {
+		m.accepted.WithLabelValues(string(kind))
+	}
 	if registerer != nil {
 		registerer.MustRegister(m.deliveries, m.pings, m.latency, m.accepted, m.commits, m.questions, m.deadLetters, m.vanished, m.held)
 	}
@@ -70,17 +72,17 @@ func (m *metrics) sent(after time.Duration) { m.latency.Observe(after.Seconds())
 
 // answered counts what came of a request.
 func (m *metrics) answered(r *request, now time.Time) {
-	class := r.result.Class.String()
+	kind, class := string(r.push.Target.Kind), r.result.Class.String()
 	if r.result.Unmade {
 		return
 	}
-	if r.ping {
+	if r.ping() {
 		m.pings.WithLabelValues(class).Inc()
 		return
 	}
-	m.deliveries.WithLabelValues(transportWebhook, class).Inc()
-	if r.result.Class == pump.OK {
-		m.accepted.WithLabelValues(transportWebhook).Observe(now.Sub(r.push.Batch.Noticed).Seconds())
+	m.deliveries.WithLabelValues(kind, class).Inc()
+	if r.result.Class == transport.OK {
+		m.accepted.WithLabelValues(kind).Observe(now.Sub(r.push.Batch.Noticed).Seconds())
 	}
 }
 

@@ -6,8 +6,9 @@ package deliver
 import (
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
-	"mailpush.internal/services/listener-worker/internal/turns"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/turns"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/loop"
 )
 
 // outageEvery is how old an outage is when it is told, and how often it is after that.
@@ -15,7 +16,7 @@ const outageEvery = time.Minute
 
 // outage is what is remembered of an origin while its breaker is not closed.
 type outage struct {
-	alarm // at the end of a cool-down
+	loop.Timer // at the end of a cool-down
 
 	origin *turns.Origin
 	since  time.Time
@@ -38,7 +39,7 @@ func (l *Loop) outage(o *turns.Origin) *outage {
 // outageOver forgets an outage, if there is one: the origin works, or is not used.
 func (l *Loop) outageOver(o *turns.Origin) {
 	if out := l.outages[o]; out != nil {
-		l.timers.remove(out)
+		l.timers.Remove(out)
 		delete(l.outages, o)
 	}
 }

@@ -15,6 +15,9 @@ type prefetch struct {
 type laneSet map[*lane]struct{}
 
 func (p *prefetch) push(lane *lane) {
+	if !lane.via.Signs() {
+		return
+	}
 	if p.waiting == nil {
 		p.waiting = make(laneSet)
 	}
@@ -54,7 +57,7 @@ func (l *Loop) openAhead() {
 			if err != nil {
 				opened = key{} // the first push tries again, and tells
 			}
-			l.post(func() { l.openedAhead(lane, opened, editionOf(subscription)) })
+			l.loop.Post(func() { l.openedAhead(lane, opened, editionOf(subscription)) })
 		})
 	}
 }

@@ -9,15 +9,14 @@ import (
 	"testing"
 	"time"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // slowVault takes d to open a secret.
-func slowVault(d time.Duration) func(context.Context, listen.User, int) error {
-	return func(ctx context.Context, _ listen.User, _ int) error {
+func slowVault(d time.Duration) func(context.Context, mailbox.User, int) error {
+	return func(ctx context.Context, _ mailbox.User, _ int) error {
 		select {
 		case <-time.After(d):
 			return nil
@@ -67,7 +66,7 @@ func TestFirstPushDoesNotWaitForTheVault(t *testing.T) {
 func TestMailboxThatHasNotShownItselfOpensNothing(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.loop.Put(claim(), user(1), "mail", []*registryv1.Subscription{subscribed("a", "https://a.example/")})
+		w.loop.Put(claim(), user(1), "mail", []*transport.Subscription{subscribed("a", "https://a.example/")})
 		pass(time.Second)
 		w.checkOpened(0)
 	})
@@ -92,17 +91,17 @@ func TestSecretsAreOpenedAheadFewAtATime(t *testing.T) {
 func TestVaultThatHangsWhileOpeningAheadHoldsUpNoPush(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{Prefetches: 2}, func(w *fakeWorld) {
-		w.open = func(ctx context.Context, _ listen.User, n int) error {
+		w.open = func(ctx context.Context, _ mailbox.User, n int) error {
 			if n <= 2 {
 				return slowVault(10*time.Second)(ctx, user(n), n)
 			}
 			return nil
 		}
-		w.answer = func(ctx context.Context, push deliver.Push) pump.Result {
-			if push.URL == "https://slow.example/" {
+		w.answer = func(ctx context.Context, push transport.Push) transport.Result {
+			if push.Target.Address == "https://slow.example/" {
 				return slow(time.Minute)(ctx, push)
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		for n := range 10 {
 			w.put(user(n), subscribed(fmt.Sprint(n), []string{"https://fast.example/", "https://slow.example/"}[n%2]))
@@ -125,7 +124,7 @@ func TestVaultThatHangsWhileOpeningAheadHoldsUpNoPush(t *testing.T) {
 func TestWhatCouldNotBeOpenedAheadIsLeftToTheFirstPush(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.open = func(context.Context, listen.User, int) error { return errDown }
+		w.open = func(context.Context, mailbox.User, int) error { return errDown }
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		pass(time.Hour)
 		w.checkOpened(1)
@@ -139,7 +138,7 @@ func TestWhatCouldNotBeOpenedAheadIsLeftToTheFirstPush(t *testing.T) {
 func TestLateRefusalDoesNotForgetWhatThePushOpened(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.open = func(_ context.Context, _ listen.User, n int) error {
+		w.open = func(_ context.Context, _ mailbox.User, n int) error {
 			if n == 1 {
 				<-time.After(time.Second)
 				return errDown
@@ -176,7 +175,7 @@ func TestNewSecretIsOpenedAheadToo(t *testing.T) {
 func TestSecretThatIsReplacedWhileItIsOpenedIsNotUsed(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.open = func(ctx context.Context, _ listen.User, n int) error {
+		w.open = func(ctx context.Context, _ mailbox.User, n int) error {
 			return slowVault([]time.Duration{5 * time.Second, time.Second}[n-1])(ctx, user(1), n)
 		}
 		w.put(user(1), subscribed("a", "https://a.example/"))
@@ -207,8 +206,8 @@ func TestAnotherURLKeepsTheSecret(t *testing.T) {
 func TestRemovedMailboxIsNotOpenedFor(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{Prefetches: 1}, func(w *fakeWorld) {
-		var asked []listen.User // one at a time
-		w.open = func(ctx context.Context, user listen.User, n int) error {
+		var asked []mailbox.User // one at a time
+		w.open = func(ctx context.Context, user mailbox.User, n int) error {
 			asked = append(asked, user)
 			return slowVault(5*time.Second)(ctx, user, n)
 		}

@@ -10,22 +10,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // replayed is subscription a, to be pushed again from behind a UID on.
-func replayed(replay uint64, uid uint32) *registryv1.Subscription {
+func replayed(replay uint64, uid uint32) *transport.Subscription {
 	out := subscribed("a", "https://a.example/")
 	out.Replay, out.Cursors[0].Uid = replay, uid
 	return out
 }
 
-func (w *fakeWorld) cursors() []deliver.Cursor {
+func (w *fakeWorld) cursors() []deliver.Served {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var out []deliver.Cursor
+	var out []deliver.Served
 	for _, commit := range w.commits {
 		out = append(out, commit[claim()]...)
 	}
@@ -65,7 +65,9 @@ func TestReplayDropsWhatWaitsToBeStored(t *testing.T) {
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.deliverMail(user(1), 3)
 		pass(time.Second)
-		w.answer = func(context.Context, deliver.Push) pump.Result { return pump.Result{Class: pump.Retry} }
+		w.answer = func(context.Context, transport.Push) transport.Result {
+			return transport.Result{Class: transport.Retry}
+		}
 		w.loop.Put(claim(), user(1), "mail", subscriptions(replayed(1, 10)))
 		pass(time.Second)
 		w.set(func(w *fakeWorld) { w.storeErr = nil })
@@ -120,11 +122,11 @@ func TestReplayCutsOffWhatIsInFlight(t *testing.T) {
 func TestDeadLetterIsStoredWithItsCursor(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{MaxUncommitted: 24 * time.Hour}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Batch.From <= 12 && 12 <= push.Batch.Upto {
-				return pump.Result{Class: pump.PermanentItem, Detail: "the endpoint answered 413"}
+				return transport.Result{Class: transport.PermanentItem, Detail: "the endpoint answered 413"}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.set(func(w *fakeWorld) { w.storeErr = errDown })

@@ -8,7 +8,8 @@ import (
 	"maps"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // MaxReports is how many reports one call carries at most.
@@ -31,8 +32,8 @@ const (
 
 // Report tells what an endpoint has come to.
 type Report struct {
-	Claim        Claim
-	User         listen.User
+	Claim        hold.Claim
+	User         mailbox.User
 	Subscription string
 	Revision     uint64 // of the subscription the report is about
 	Outcome      Outcome
@@ -69,7 +70,7 @@ type reporter struct {
 
 // reported is whom a report is about.
 type reported struct {
-	claim        Claim
+	claim        hold.Claim
 	subscription string
 }
 
@@ -141,7 +142,7 @@ func (l *Loop) startReport(now time.Time) {
 		ctx, cancel := context.WithTimeout(l.ctx, commitTimeout)
 		defer cancel()
 		verdicts, err := r.store.ReportEndpoints(ctx, group)
-		l.post(func() { l.judged(verdicts, err) })
+		l.loop.Post(func() { l.judged(verdicts, err) })
 	})
 }
 

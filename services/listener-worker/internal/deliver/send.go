@@ -8,34 +8,39 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/fault"
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/pump"
-	"mailpush.internal/services/listener-worker/internal/turns"
+	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/turns"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // request is one request to an endpoint, and what came of it.
 type request struct {
-	claim        Claim
-	subscription *registryv1.Subscription
-	push         Push
-	ping         bool // it asks for consent, and announces nothing
+	claim        hold.Claim
+	subscription *transport.Subscription
+	via          transport.Transport
+	push         transport.Push
 
 	key    key
 	made   bool // the endpoint, not the vault or the registry, gave the result
-	result pump.Result
+	result transport.Result
 }
 
-// send makes a lane's request, a batch or a ping without one, when its origin has room.
-func (l *Loop) send(lane *lane, batch pump.Batch, ping bool) {
+// ping tells whether it asks for consent, and announces nothing.
+func (r *request) ping() bool { return r.push.Purpose == transport.Ask }
+
+// send makes a lane's request when its origin has room.
+func (l *Loop) send(lane *lane, purpose transport.Purpose, batch transport.Batch) {
 	if lane.gone { // a drain begins nothing new
 		l.turns.Done(lane)
 		return
 	}
 	lane.request = &request{
-		subscription: lane.subscription, ping: ping,
-		push: Push{
+		subscription: lane.subscription, via: lane.via,
+		push: transport.Push{
+			Purpose:      purpose,
 			Subscription: lane.subscription.GetId(),
-			URL:          lane.subscription.GetWebhookUrl(),
+			Target:       lane.subscription.Target,
 			Content:      lane.subscription.GetContent(),
 			User:         lane.box.user,
 			Folder:       lane.folder,
@@ -68,14 +73,14 @@ func (l *Loop) start(lane *lane) {
 	l.beside(func() {
 		defer cancel()
 		l.perform(ctx, r)
-		l.post(func() { l.answered(lane, r) }) //nolint:contextcheck // ctx ends with this request
+		l.loop.Post(func() { l.answered(lane, r) }) //nolint:contextcheck // ctx ends with this request
 	})
 }
 
 // perform opens the signing secret when it is not at hand and makes the request, if
 // the right to act allows it. It runs beside the loop.
 func (l *Loop) perform(ctx context.Context, r *request) {
-	if !r.key.opened() {
+	if r.via.Signs() && !r.key.opened() {
 		var err error
 		if r.key, err = openKey(ctx, l.secrets, r.push.User, r.subscription); err != nil {
 			r.key, r.result = key{}, unopened(err)
@@ -84,35 +89,31 @@ func (l *Loop) perform(ctx context.Context, r *request) {
 	}
 	if held, err := l.gate.Pass(ctx, r.claim); err != nil || !held {
 		if err == nil {
-			l.post(func() { l.fenced([]Claim{r.claim}) }) //nolint:contextcheck // it outlives this request
+			l.loop.Post(func() { l.fenced([]hold.Claim{r.claim}) }) //nolint:contextcheck // it outlives this request
 		}
 		r.result = unsent()
 		return
 	}
 	r.push.Secret = r.key.at(time.Now())
 	r.made = true
-	if r.ping {
-		r.result = l.transport.Ping(ctx, r.push)
-		return
-	}
-	if r.push.Batch.Attempt == 1 {
+	if r.push.Purpose == transport.Announce && r.push.Batch.Attempt == 1 {
 		l.metrics.sent(time.Since(r.push.Batch.Noticed))
 	}
-	r.result = l.transport.Send(ctx, r.push)
+	r.result = r.via.Send(ctx, r.push)
 }
 
 // unopened classifies a signing secret that could not be had.
-func unopened(err error) pump.Result {
+func unopened(err error) transport.Result {
 	if fault.KindOf(err) == fault.NotFound {
-		return pump.Result{Class: pump.Misconfigured, Detail: "no signing secret is stored"}
+		return transport.Result{Class: transport.Misconfigured, Detail: "no signing secret is stored"}
 	}
-	return pump.Result{Class: pump.Retry, Unmade: true, Detail: "opening the signing secret: " + err.Error()}
+	return transport.Result{Class: transport.Retry, Unmade: true, Detail: "opening the signing secret: " + err.Error()}
 }
 
 // unsent is the result of a request that was not made, because its mailbox is not
 // ours any more. Who asked for it is gone, or waits for it to end in a drain.
-func unsent() pump.Result {
-	return pump.Result{Class: pump.Retry, Unmade: true, Detail: "the shard is held by another worker"}
+func unsent() transport.Result {
+	return transport.Result{Class: transport.Retry, Unmade: true, Detail: "the shard is held by another worker"}
 }
 
 // answered takes in what came of a lane's request.
@@ -124,15 +125,15 @@ func (l *Loop) answered(lane *lane, r *request) {
 		return
 	}
 	lane.keep(r.key, editionOf(r.subscription))
-	if r.result.Class != pump.OK {
-		l.cfg.Log.WarnContext(l.ctx, "push was not accepted", "class", r.result.Class.String(), "ping", r.ping,
+	if r.result.Class != transport.OK {
+		l.cfg.Log.WarnContext(l.ctx, "push was not accepted", "class", r.result.Class.String(), "ping", r.ping(),
 			"context_id", lane.box.user.Context, "user_id", lane.box.user.ID,
 			"subscription_id", lane.subscription.GetId(), "reason", r.result.Detail)
 	}
 	if r.made {
 		l.judge(lane, r.result)
 	}
-	if r.ping {
+	if r.ping() {
 		l.step(lane, pump.Pinged{Result: r.result})
 	} else {
 		l.step(lane, pump.Sent{Result: r.result})

@@ -7,8 +7,8 @@ import (
 	"context"
 	"slices"
 
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // statusUsers is how many users' lanes are looked at in one go: the loop has other
@@ -24,11 +24,11 @@ type Status struct {
 
 // Status reports the lanes of the users there are. It returns early, with an error,
 // when ctx or the loop ends.
-func (l *Loop) Status(ctx context.Context, users []listen.User) ([]Status, error) {
+func (l *Loop) Status(ctx context.Context, users []mailbox.User) ([]Status, error) {
 	var out []Status
 	for some := range slices.Chunk(users, statusUsers) {
 		answer := make(chan []Status, 1)
-		l.post(func() { answer <- l.status(some) })
+		l.loop.Post(func() { answer <- l.status(some) })
 		select {
 		case found := <-answer:
 			out = append(out, found...)
@@ -41,7 +41,7 @@ func (l *Loop) Status(ctx context.Context, users []listen.User) ([]Status, error
 	return out, nil
 }
 
-func (l *Loop) status(users []listen.User) []Status {
+func (l *Loop) status(users []mailbox.User) []Status {
 	var out []Status
 	for _, user := range users {
 		if b := l.boxes[user]; b != nil {

@@ -13,13 +13,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
-func users(numbers ...int) []listen.User {
-	out := make([]listen.User, len(numbers))
+func users(numbers ...int) []mailbox.User {
+	out := make([]mailbox.User, len(numbers))
 	for i, n := range numbers {
 		out[i] = user(n)
 	}
@@ -71,11 +73,11 @@ func number(metric *dto.Metric) float64 {
 func TestStatusShowsLanes(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Subscription == "bad" {
-				return pump.Result{Class: pump.Auth, Detail: "the endpoint answered 401"}
+				return transport.Result{Class: transport.Auth, Detail: "the endpoint answered 401"}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		noticed := time.Now().Add(time.Second)
 		w.put(user(1), subscribed("good", "https://good.example/"), subscribed("bad", "https://bad.example/"))
@@ -116,7 +118,7 @@ func TestStatusOfManyUsers(t *testing.T) {
 func TestStatusEndsWithTheLoopOrTheCaller(t *testing.T) {
 	t.Parallel()
 	w := &fakeWorld{}
-	loop := deliver.New(deliver.Config{}, w, w, w, w)
+	loop := deliver.New(deliver.Config{}, transport.Table{transport.Webhook: w}, w, w, w)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := loop.Status(ctx, users(1)); err == nil {
@@ -134,15 +136,15 @@ func TestTestPush(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
 		result := w.loop.Test(w.t.Context(), user(1), rotated(time.Now().Add(time.Hour)))
-		if result.Class != pump.OK || len(w.tests) != 1 {
+		if result.Class != transport.OK || len(w.tests) != 1 {
 			w.t.Fatalf("%+v after %d test pushes", result, len(w.tests))
 		}
 		test := w.tests[0]
-		if test.Secret.Reveal() != "key 1 other" || test.URL != "https://a.example/" || test.User != user(1) || test.Subscription != "a" {
+		if test.Secret.Reveal() != "key 1 other" || test.Target.Address != "https://a.example/" || test.User != user(1) || test.Subscription != "a" {
 			w.t.Errorf("test push %+v", test)
 		}
-		w.set(func(w *fakeWorld) { w.open = func(context.Context, listen.User, int) error { return errDown } })
-		if result := w.loop.Test(w.t.Context(), user(1), subscribed("a", "https://a.example/")); result.Class != pump.Retry || len(w.tests) != 1 {
+		w.set(func(w *fakeWorld) { w.open = func(context.Context, mailbox.User, int) error { return errDown } })
+		if result := w.loop.Test(w.t.Context(), user(1), subscribed("a", "https://a.example/")); result.Class != transport.Retry || len(w.tests) != 1 {
 			w.t.Errorf("%+v without a vault", result)
 		}
 	})
@@ -159,7 +161,7 @@ func TestGaugesShowTheBacklog(t *testing.T) {
 				"max": value(w.t, metrics, "mailpush_worker_cursor_lag_max_uids"),
 			}
 		}
-		w.answer = func(context.Context, deliver.Push) pump.Result { return pump.Result{Class: pump.Auth} }
+		w.answer = func(context.Context, transport.Push) transport.Result { return transport.Result{Class: transport.Auth} }
 		w.put(user(1), subscribed("a", "https://a.example/"))
 		w.put(user(2), subscribed("b", "https://b.example/"))
 		w.deliverMail(user(1), 2)
@@ -181,11 +183,11 @@ func TestMetricsOfDelivery(t *testing.T) {
 	t.Parallel()
 	metrics := prometheus.NewRegistry()
 	inWorld(t, deliver.Config{Metrics: metrics}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
-			if push.URL == "https://bad.example/" {
-				return pump.Result{Class: pump.Retry}
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
+			if push.Target.Address == "https://bad.example/" {
+				return transport.Result{Class: transport.Retry}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		for n := range 20 {
 			w.put(user(n), subscribed(fmt.Sprint(n), "https://bad.example/"))
@@ -211,7 +213,7 @@ func TestMetricsOfDelivery(t *testing.T) {
 				w.t.Errorf("%s%v is %v, want %v", c.name, c.labels, got, c.want)
 			}
 		}
-		w.loop.Drop([]deliver.Claim{claim()})
+		w.loop.Drop([]hold.Claim{claim()})
 		for _, after := range []time.Duration{time.Second, time.Minute} { // a cool-down
 			pass(after)
 			for _, state := range []string{"state=open", "state=closed", "state=half_open"} {

@@ -6,7 +6,8 @@ package deliver
 import (
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // step tells a lane's pump of an event and carries out what it decides.
@@ -21,9 +22,9 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 		case pump.Fetch:
 			l.fetchFor(lane, effect.From)
 		case pump.Ping:
-			l.send(lane, pump.Batch{}, true)
+			l.send(lane, transport.Ask, transport.Batch{})
 		case pump.Send:
-			l.send(lane, effect.Batch, false)
+			l.send(lane, transport.Announce, effect.Batch)
 		case pump.Skip:
 			letters = append(letters, DeadLetter{Skip: effect, At: time.Now()})
 		case pump.Commit:

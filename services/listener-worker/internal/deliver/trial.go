@@ -7,22 +7,29 @@ import (
 	"context"
 	"time"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // Test sends one push that announces no mail and returns what the endpoint answered.
 // It needs no claim and no turn: it changes nothing and somebody waits for it.
-func (l *Loop) Test(ctx context.Context, user listen.User, subscription *registryv1.Subscription) pump.Result {
-	opened, err := openKey(ctx, l.secrets, user, subscription)
-	if err != nil {
-		return unopened(err)
+func (l *Loop) Test(ctx context.Context, user mailbox.User, subscription *transport.Subscription) transport.Result {
+	via := l.transports[subscription.Target.Kind]
+	if via == nil {
+		return transport.Result{Class: transport.Misconfigured, Detail: "this worker has no transport of its kind"}
 	}
-	return l.transport.Test(ctx, Push{
+	push := transport.Push{
+		Purpose:      transport.Try,
 		Subscription: subscription.GetId(),
-		URL:          subscription.GetWebhookUrl(),
-		Secret:       opened.at(time.Now()),
+		Target:       subscription.Target,
 		User:         user,
-	})
+	}
+	if via.Signs() {
+		opened, err := openKey(ctx, l.secrets, user, subscription)
+		if err != nil {
+			return unopened(err)
+		}
+		push.Secret = opened.at(time.Now())
+	}
+	return via.Send(ctx, push)
 }

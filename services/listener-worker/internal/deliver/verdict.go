@@ -6,7 +6,7 @@ package deliver
 import (
 	"slices"
 
-	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // heed does what the registry has decided after a report.
@@ -31,7 +31,7 @@ func (l *Loop) end(report Report) {
 	if b == nil || b.claim != report.Claim {
 		return
 	}
-	over := func(subscription *registryv1.Subscription) bool {
+	over := func(subscription *transport.Subscription) bool {
 		return subscription.GetId() == report.Subscription && subscription.GetRevision() == report.Revision
 	}
 	// The list may be the caller's of Put: it is copied, not cut.

@@ -11,8 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // goneWorld has one user with two endpoints, of which the first says it is gone.
@@ -20,11 +21,11 @@ func goneWorld(t *testing.T, verdict deliver.Verdict, test func(w *fakeWorld, me
 	t.Helper()
 	metrics := prometheus.NewRegistry()
 	inWorld(t, deliver.Config{Metrics: metrics}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Subscription == "gone" {
-				return pump.Result{Class: pump.Gone, Detail: "the endpoint answered 410"}
+				return transport.Result{Class: transport.Gone, Detail: "the endpoint answered 410"}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		w.verdict = func(report deliver.Report) deliver.Verdict {
 			if report.Outcome == deliver.Gone {
@@ -109,11 +110,11 @@ func TestHeldSubscriptionGoesOnBackingOff(t *testing.T) {
 func TestVerdictOnAnOlderRevisionIsNotHeeded(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
-		w.answer = func(_ context.Context, push deliver.Push) pump.Result {
-			if push.URL == "https://old.example/" {
-				return pump.Result{Class: pump.Gone}
+		w.answer = func(_ context.Context, push transport.Push) transport.Result {
+			if push.Target.Address == "https://old.example/" {
+				return transport.Result{Class: transport.Gone}
 			}
-			return pump.Result{}
+			return transport.Result{}
 		}
 		renewed := subscribed("a", "https://new.example/")
 		renewed.Revision = 4
@@ -164,7 +165,7 @@ func TestNothingIsReportedForADroppedClaim(t *testing.T) {
 		w.set(func(w *fakeWorld) { w.tellErr = errDown })
 		w.put(user(1), unconfirmed("a", "https://a.example/"))
 		pass(time.Second)
-		w.loop.Drop([]deliver.Claim{claim()})
+		w.loop.Drop([]hold.Claim{claim()})
 		w.set(func(w *fakeWorld) { w.tellErr = nil })
 		pass(time.Minute)
 		if len(w.reports) != 0 {

@@ -8,18 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 var errDown = errors.New("down")
@@ -29,58 +31,77 @@ type fakeWorld struct {
 	t        *testing.T
 	mu       sync.Mutex
 	loop     *deliver.Loop
-	next     map[listen.User]uint32 // where the mailboxes end
-	slow     map[string]bool        // mail stores that do not answer
-	storeOf  func(listen.User) string
-	pushes   []deliver.Push // as they arrived at the endpoints
-	pings    []deliver.Push
-	consent  func() pump.Result // what pings are answered; nil: OK
-	tests    []deliver.Push
+	next     map[mailbox.User]uint32 // where the mailboxes end
+	slow     map[string]bool         // mail stores that do not answer
+	storeOf  func(mailbox.User) string
+	pushes   []transport.Push // as they arrived at the endpoints
+	pings    []transport.Push
+	consent  func() transport.Result // what pings are answered; nil: OK
+	tests    []transport.Push
 	reports  []deliver.Report
 	groups   []int                                       // how many reports each call had
 	tellErr  error                                       // of ReportEndpoints
 	verdict  func(report deliver.Report) deliver.Verdict // nil: kept
-	answer   func(ctx context.Context, push deliver.Push) pump.Result
+	answer   func(ctx context.Context, push transport.Push) transport.Result
 	fetches  int
-	opened   int                                                      // how often the vault was asked
-	open     func(ctx context.Context, user listen.User, n int) error // what it does the nth time
-	commits  []map[deliver.Claim][]deliver.Cursor
+	opened   int                                                       // how often the vault was asked
+	open     func(ctx context.Context, user mailbox.User, n int) error // what it does the nth time
+	commits  []map[hold.Claim][]deliver.Served
 	storeErr error
 	storing  time.Duration // how long storing takes
 	perRow   time.Duration // and how long each cursor more
-	refuse   []deliver.Claim
+	refuse   []hold.Claim
 	doubtful bool // the right to act is in doubt
 	asked    int  // how often the registry was asked for an epoch
 	askErr   error
-	refused  []deliver.Claim
+	refused  []hold.Claim
 }
 
-func (w *fakeWorld) Send(ctx context.Context, push deliver.Push) pump.Result {
+func (w *fakeWorld) Asks() bool  { return true }
+func (w *fakeWorld) Signs() bool { return true }
+
+// Origin is where the address points.
+func (w *fakeWorld) Origin(target transport.Target) string {
+	at, err := url.Parse(target.Address)
+	if err != nil {
+		return ""
+	}
+	return at.Scheme + "://" + at.Host
+}
+
+func (w *fakeWorld) Send(ctx context.Context, push transport.Push) transport.Result {
+	switch push.Purpose {
+	case transport.Ask:
+		return w.ping(push)
+	case transport.Try:
+		return w.test(push)
+	case transport.Announce:
+	}
 	w.mu.Lock()
 	w.pushes = append(w.pushes, push)
 	answer := w.answer
 	w.mu.Unlock()
 	if answer == nil {
-		return pump.Result{}
+		return transport.Result{}
 	}
 	return answer(ctx, push)
 }
 
-func (w *fakeWorld) Ping(_ context.Context, push deliver.Push) pump.Result {
+func (w *fakeWorld) ping(push transport.Push) transport.Result {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pings = append(w.pings, push)
 	if w.consent == nil {
-		return pump.Result{}
+		return transport.Result{}
 	}
 	return w.consent()
 }
 
-func (w *fakeWorld) Test(_ context.Context, push deliver.Push) pump.Result {
+func (w *fakeWorld) test(push transport.Push) transport.Result {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tests = append(w.tests, push)
-	return pump.Result{}
+	return transport.Result{}
 }
 
 func (w *fakeWorld) ReportEndpoints(_ context.Context, reports []deliver.Report) ([]deliver.Verdict, error) {
@@ -102,7 +123,7 @@ func (w *fakeWorld) ReportEndpoints(_ context.Context, reports []deliver.Report)
 }
 
 // SigningSecret gives out a key for slot 0, and what has been the key before for slot 1.
-func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ string, slot uint32) (secret.String, error) {
+func (w *fakeWorld) SigningSecret(ctx context.Context, user mailbox.User, _ string, slot uint32) (secret.String, error) {
 	w.mu.Lock()
 	w.opened++
 	n, open := w.opened, w.open
@@ -118,7 +139,7 @@ func (w *fakeWorld) SigningSecret(ctx context.Context, user listen.User, _ strin
 	return secret.New(fmt.Sprintf("key %d", n)), nil
 }
 
-func (w *fakeWorld) CommitCursors(ctx context.Context, cursors map[deliver.Claim][]deliver.Cursor) ([]deliver.Claim, error) {
+func (w *fakeWorld) CommitCursors(ctx context.Context, cursors map[hold.Claim][]deliver.Served) ([]hold.Claim, error) {
 	w.mu.Lock()
 	storing := w.storing
 	for _, rows := range cursors {
@@ -136,12 +157,12 @@ func (w *fakeWorld) CommitCursors(ctx context.Context, cursors map[deliver.Claim
 		return nil, w.storeErr
 	}
 	w.commits = append(w.commits, cursors)
-	return slices.DeleteFunc(slices.Collect(maps.Keys(cursors)), func(claim deliver.Claim) bool {
+	return slices.DeleteFunc(slices.Collect(maps.Keys(cursors)), func(claim hold.Claim) bool {
 		return !slices.Contains(w.refuse, claim)
 	}), nil
 }
 
-func (w *fakeWorld) OpenEpoch(_ context.Context, claims []deliver.Claim) ([]deliver.Claim, error) {
+func (w *fakeWorld) OpenEpoch(_ context.Context, claims []hold.Claim) ([]hold.Claim, error) {
 	<-time.After(time.Millisecond) // simulated: a call takes its time
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,12 +170,12 @@ func (w *fakeWorld) OpenEpoch(_ context.Context, claims []deliver.Claim) ([]deli
 	if w.askErr != nil {
 		return nil, w.askErr
 	}
-	return slices.DeleteFunc(claims, func(claim deliver.Claim) bool { return !slices.Contains(w.refuse, claim) }), nil
+	return slices.DeleteFunc(claims, func(claim hold.Claim) bool { return !slices.Contains(w.refuse, claim) }), nil
 }
 
 // Fetch answers from a mailbox in which every UID below next is there, as it is then: a
 // listener shows no end older than the last one it has shown.
-func (w *fakeWorld) Fetch(user listen.User, from uint32) {
+func (w *fakeWorld) Fetch(user mailbox.User, from uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fetches++
@@ -164,21 +185,21 @@ func (w *fakeWorld) Fetch(user listen.User, from uint32) {
 	go func() {
 		<-time.After(time.Millisecond)
 		w.mu.Lock()
-		batch := listen.Batch{User: user, Box: w.box(user), From: from, Upto: w.next[user] - 1}
+		batch := mailbox.Read{User: user, End: w.box(user), From: from, Upto: w.next[user] - 1}
 		for uid := from; uid < w.next[user]; uid++ {
-			batch.Mails = append(batch.Mails, listen.Mail{UID: uid, ReceivedAt: time.Now()})
+			batch.Mails = append(batch.Mails, mailbox.Mail{UID: uid, ReceivedAt: time.Now()})
 		}
 		w.mu.Unlock()
 		w.loop.Fetched(batch)
 	}()
 }
 
-func (w *fakeWorld) box(user listen.User) listen.Box {
-	return listen.Box{Folder: "INBOX", UIDValidity: 7, UIDNext: w.next[user], Unseen: 1}
+func (w *fakeWorld) box(user mailbox.User) mailbox.End {
+	return mailbox.End{Folder: "INBOX", UIDValidity: 7, UIDNext: w.next[user], Unseen: 1}
 }
 
 // store is where a mailbox is.
-func (w *fakeWorld) store(user listen.User) string {
+func (w *fakeWorld) store(user mailbox.User) string {
 	if w.storeOf == nil {
 		return "mail"
 	}
@@ -186,7 +207,7 @@ func (w *fakeWorld) store(user listen.User) string {
 }
 
 // deliverMail lets mails arrive.
-func (w *fakeWorld) deliverMail(user listen.User, count uint32) {
+func (w *fakeWorld) deliverMail(user mailbox.User, count uint32) {
 	w.mu.Lock()
 	w.next[user] += count
 	box := w.box(user)
@@ -231,22 +252,22 @@ func (w *fakeWorld) stored(subscription string) uint32 {
 }
 
 // claim is what all mailboxes are held by.
-func claim() deliver.Claim { return deliver.Claim{Backend: "imapidle", Shard: 3, Epoch: 9} }
+func claim() hold.Claim { return hold.Claim{Backend: "imapidle", Shard: 3, Epoch: 9} }
 
-func user(n int) listen.User { return listen.User{Context: "1", ID: fmt.Sprint(n)} }
+func user(n int) mailbox.User { return mailbox.User{Context: "1", ID: fmt.Sprint(n)} }
 
 // subscribed is a subscription whose cursor is at UID 10.
-func subscribed(id, url string) *registryv1.Subscription {
-	return &registryv1.Subscription{
+func subscribed(id, url string) *transport.Subscription {
+	return transport.SubscriptionOf(&registryv1.Subscription{
 		Id: id, WebhookUrl: url, SecretVersion: 1, Confirmed: true,
 		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
-	}
+	})
 }
 
-func subscriptions(all ...*registryv1.Subscription) []*registryv1.Subscription { return all }
+func subscriptions(all ...*transport.Subscription) []*transport.Subscription { return all }
 
 // put adds a mailbox that holds nothing new.
-func (w *fakeWorld) put(u listen.User, subscriptions ...*registryv1.Subscription) {
+func (w *fakeWorld) put(u mailbox.User, subscriptions ...*transport.Subscription) {
 	w.mu.Lock()
 	w.next[u] = max(w.next[u], 11)
 	box, store := w.box(u), w.store(u)
@@ -259,8 +280,8 @@ func (w *fakeWorld) put(u listen.User, subscriptions ...*registryv1.Subscription
 func inWorld(t *testing.T, cfg deliver.Config, test func(w *fakeWorld)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &fakeWorld{t: t, next: make(map[listen.User]uint32)}
-		cfg.Refused = func(claims []deliver.Claim) {
+		w := &fakeWorld{t: t, next: make(map[mailbox.User]uint32)}
+		cfg.Refused = func(claims []hold.Claim) {
 			w.set(func(w *fakeWorld) { w.refused = append(w.refused, claims...) })
 		}
 		cfg.Current = func() bool {
@@ -269,7 +290,7 @@ func inWorld(t *testing.T, cfg deliver.Config, test func(w *fakeWorld)) {
 			return !w.doubtful
 		}
 		cfg.Policy.Random = func() float64 { return 1 }
-		w.loop = deliver.New(cfg, w, w, w, w)
+		w.loop = deliver.New(cfg, transport.Table{transport.Webhook: w}, w, w, w)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.loop.Run(ctx) }()

@@ -12,7 +12,8 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // Name is how configuration and listings call this backend.
@@ -34,23 +35,23 @@ type tlsKey struct{ name, address, serverName, ca string }
 // New makes a backend.
 func New() *Backend { return &Backend{tls: make(map[tlsKey]*tls.Config)} }
 
-// Open implements [listener.Backend].
-func (b *Backend) Open(ctx context.Context, store *mailv1.MailStore, login listener.LoginFunc, notify listener.Notify) (listener.Conn, listener.Opening, error) {
-	c, opening, err := b.open(ctx, store, login, notify)
+// Open implements [listen.Source].
+func (b *Backend) Open(ctx context.Context, of listen.Mailbox, login listen.LoginFunc, notify listen.Notify) (listen.Reader, listen.Opening, error) {
+	c, opening, err := b.open(ctx, of.Store, login, notify)
 	if err != nil {
 		return nil, opening, err
 	}
 	return c, opening, nil
 }
 
-func (b *Backend) open(ctx context.Context, store *mailv1.MailStore, login listener.LoginFunc, notify listener.Notify) (*conn, listener.Opening, error) {
+func (b *Backend) open(ctx context.Context, store *mailv1.MailStore, login listen.LoginFunc, notify listen.Notify) (*conn, listen.Opening, error) {
 	timeout := store.GetResponseTimeout().AsDuration()
 	if timeout <= 0 {
 		timeout = defaultResponseTimeout
 	}
 	raw, err := b.dial(ctx, store, timeout)
 	if err != nil {
-		return nil, listener.Opening{}, err
+		return nil, listen.Opening{}, err
 	}
 	quiet := max(store.GetIdleRefresh().AsDuration(), store.GetPollInterval().AsDuration(), defaultIdleRefresh)
 	c := newConn(raw, timeout, quiet, notify)
@@ -70,7 +71,7 @@ func (b *Backend) tlsConfig(store *mailv1.MailStore) (*tls.Config, error) {
 	if name == "" {
 		host, _, err := net.SplitHostPort(store.GetAddress())
 		if err != nil {
-			return nil, &listener.Failure{Class: listener.ClassUnavailable, Reason: "mail store's address is not host:port", Err: err}
+			return nil, &mailbox.Failure{Class: mailbox.ClassUnavailable, Reason: "mail store's address is not host:port", Err: err}
 		}
 		name = host
 	}
@@ -88,7 +89,7 @@ func (b *Backend) tlsConfig(store *mailv1.MailStore) (*tls.Config, error) {
 	if pem := store.GetCaPem(); len(pem) > 0 {
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &listener.Failure{Class: listener.ClassTLS, Reason: "mail store's CA holds no certificate"}
+			return nil, &mailbox.Failure{Class: mailbox.ClassTLS, Reason: "mail store's CA holds no certificate"}
 		}
 	}
 	b.tls[key] = cfg

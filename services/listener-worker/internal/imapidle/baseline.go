@@ -9,31 +9,31 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // Baseline opens a mailbox once, tells where it ends, and logs out. Error kinds:
 // fault.Unauthenticated when the credential was refused, fault.Unavailable for
 // anything else; the message says which.
-func (b *Backend) Baseline(ctx context.Context, store *mailv1.MailStore, login listener.Login) (listener.Box, error) {
-	c, opening, err := b.open(ctx, store, func(context.Context) (listener.Login, error) { return login, nil }, nobody{})
+func (b *Backend) Baseline(ctx context.Context, store *mailv1.MailStore, login mailbox.Login) (mailbox.End, error) {
+	c, opening, err := b.open(ctx, store, func(context.Context) (mailbox.Login, error) { return login, nil }, nobody{})
 	if err != nil {
-		failure := listener.AsFailure(err)
+		failure := mailbox.AsFailure(err)
 		kind := fault.Unavailable
 		switch failure.Class {
-		case listener.ClassRefused, listener.ClassDoubtful, listener.ClassMasterRefused:
+		case mailbox.ClassRefused, mailbox.ClassDoubtful, mailbox.ClassMasterRefused:
 			kind = fault.Unauthenticated
 		default:
 		}
-		return listener.Box{}, fault.Wrap(kind, failure, "%s", failure.Reason)
+		return mailbox.End{}, fault.Wrap(kind, failure, "%s", failure.Reason)
 	}
 	defer c.Close()
 	c.wire.begin(stepLogout, min(c.timeout, logoutTimeout), smallAnswer)
 	_ = c.client.Logout().Wait() // a courtesy; the answer is known already
-	return opening.Box, nil
+	return opening.End, nil
 }
 
 type nobody struct{}
 
-func (nobody) Noticed(time.Time)      {}
-func (nobody) Lost(*listener.Failure) {}
+func (nobody) Noticed(time.Time)     {}
+func (nobody) Lost(*mailbox.Failure) {}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // Steps of a session, as people call them.
@@ -38,7 +38,7 @@ const (
 // classify turns the error of a command into what it means. A status response
 // speaks for itself; else the first error of the wire is the cause, because the
 // client's own error mostly is a consequence in words.
-func (w *wire) classify(err error) *listener.Failure {
+func (w *wire) classify(err error) *mailbox.Failure {
 	w.mu.Lock()
 	step, limit, cause, bye := w.step, w.limit, w.err, w.bye
 	w.mu.Unlock()
@@ -53,26 +53,26 @@ func (w *wire) classify(err error) *listener.Failure {
 }
 
 // classifyWire says what the end of a connection means.
-func classifyWire(step string, limit time.Duration, bye string, err error) *listener.Failure {
-	fail := func(class listener.Class, format string, args ...any) *listener.Failure {
-		return &listener.Failure{Class: class, Reason: fmt.Sprintf(format, args...), Err: err}
+func classifyWire(step string, limit time.Duration, bye string, err error) *mailbox.Failure {
+	fail := func(class mailbox.Class, format string, args ...any) *mailbox.Failure {
+		return &mailbox.Failure{Class: class, Reason: fmt.Sprintf(format, args...), Err: err}
 	}
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errFlood):
-		return fail(listener.ClassGarbage, "mail store sent more than any honest answer has%s", during(step))
+		return fail(mailbox.ClassGarbage, "mail store sent more than any honest answer has%s", during(step))
 	case errors.Is(err, errNotIMAP):
-		return fail(listener.ClassGarbage, "mail store sent something that is not IMAP%s", during(step))
+		return fail(mailbox.ClassGarbage, "mail store sent something that is not IMAP%s", during(step))
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fail(listener.ClassTimeout, "%s within %s", missing(step), limit)
+		return fail(mailbox.ClassTimeout, "%s within %s", missing(step), limit)
 	case bye != "" && speaksOfLimit(bye):
-		return fail(listener.ClassLimit, "mail store said goodbye%s: %s", during(step), bye)
+		return fail(mailbox.ClassLimit, "mail store said goodbye%s: %s", during(step), bye)
 	case bye != "":
-		return fail(listener.ClassLost, "mail store said goodbye%s: %s", during(step), bye)
+		return fail(mailbox.ClassLost, "mail store said goodbye%s: %s", during(step), bye)
 	case step == stepGreeting || step == stepHandshake:
-		return fail(listener.ClassClosed, "mail store closed the connection at once, before its greeting")
+		return fail(mailbox.ClassClosed, "mail store closed the connection at once, before its greeting")
 	default:
-		return fail(listener.ClassLost, "mail store closed the connection%s", during(step))
+		return fail(mailbox.ClassLost, "mail store closed the connection%s", during(step))
 	}
 }
 
@@ -102,42 +102,42 @@ func missing(step string) string {
 
 // classifyStatus reads a NO, BAD or BYE by its response code (RFC 9051 section
 // 7.1, RFC 5530).
-func classifyStatus(step string, e *imap.Error) *listener.Failure {
-	class, verb := listener.ClassUnavailable, "refused "+step
+func classifyStatus(step string, e *imap.Error) *mailbox.Failure {
+	class, verb := mailbox.ClassUnavailable, "refused "+step
 	switch code := strings.ToUpper(string(e.Code)); code {
 	case "LIMIT", "INUSE", "THROTTLED", "OVERQUOTA", "TOOMANY":
-		class, verb = listener.ClassLimit, "limits us at "+step
+		class, verb = mailbox.ClassLimit, "limits us at "+step
 	case "UNAVAILABLE", "SERVERBUG", "CONTACTADMIN":
 	case "PRIVACYREQUIRED":
-		class = listener.ClassTLS
+		class = mailbox.ClassTLS
 	case "AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED":
-		class, verb = listener.ClassRefused, "refused the credential"
+		class, verb = mailbox.ClassRefused, "refused the credential"
 		if speaksOfLimit(e.Text) { // some providers say so (FAILURES: never on first sight)
-			class, verb = listener.ClassLimit, "limits us at "+step
+			class, verb = mailbox.ClassLimit, "limits us at "+step
 		}
 	default:
 		switch {
 		case e.Type == imap.StatusResponseTypeBad:
-			class, verb = listener.ClassGarbage, "does not understand "+step
+			class, verb = mailbox.ClassGarbage, "does not understand "+step
 		case speaksOfLimit(e.Text):
-			class, verb = listener.ClassLimit, "limits us at "+step
+			class, verb = mailbox.ClassLimit, "limits us at "+step
 		case step == stepLogin:
-			class, verb = listener.ClassDoubtful, "refused the login without a reason code"
+			class, verb = mailbox.ClassDoubtful, "refused the login without a reason code"
 		}
 	}
-	return &listener.Failure{Class: class, Reason: withText("mail store "+verb, e), Err: e}
+	return &mailbox.Failure{Class: class, Reason: withText("mail store "+verb, e), Err: e}
 }
 
 // blameMaster is what a refused login means when it was the master user's: its
 // password is the operator's to mend, or there is no such mailbox, and most servers
 // tell neither from the other.
-func blameMaster(f *listener.Failure) *listener.Failure {
+func blameMaster(f *mailbox.Failure) *mailbox.Failure {
 	status, ok := errors.AsType[*imap.Error](f.Err)
-	if !ok || f.Class != listener.ClassRefused && f.Class != listener.ClassDoubtful {
+	if !ok || f.Class != mailbox.ClassRefused && f.Class != mailbox.ClassDoubtful {
 		return f
 	}
-	return &listener.Failure{
-		Class: listener.ClassMasterRefused, Reason: withText("mail store refused the master user", status), Err: f.Err,
+	return &mailbox.Failure{
+		Class: mailbox.ClassMasterRefused, Reason: withText("mail store refused the master user", status), Err: f.Err,
 	}
 }
 
@@ -168,12 +168,12 @@ func speaksOfLimit(text string) bool {
 }
 
 // classifyDial says why there is no connection.
-func classifyDial(limit time.Duration, err error) *listener.Failure {
+func classifyDial(limit time.Duration, err error) *mailbox.Failure {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return &listener.Failure{Class: listener.ClassTimeout, Reason: fmt.Sprintf("no connection to the mail store within %s", limit), Err: err}
+		return &mailbox.Failure{Class: mailbox.ClassTimeout, Reason: fmt.Sprintf("no connection to the mail store within %s", limit), Err: err}
 	}
-	return &listener.Failure{Class: listener.ClassUnavailable, Reason: "mail store cannot be reached: " + plain(rootCause(err)), Err: err}
+	return &mailbox.Failure{Class: mailbox.ClassUnavailable, Reason: "mail store cannot be reached: " + plain(rootCause(err)), Err: err}
 }
 
 // rootCause is the shortest honest text: "connection refused" without addresses.
@@ -189,16 +189,16 @@ func rootCause(err error) string {
 
 // classifyTLS says why a connection could not be protected. What is no TLS
 // matter, such as a peer that went away, is the wire's.
-func classifyTLS(limit time.Duration, err error) *listener.Failure {
+func classifyTLS(limit time.Duration, err error) *mailbox.Failure {
 	var timeout net.Error
 	var header tls.RecordHeaderError
 	switch {
 	case errors.As(err, &header):
-		return &listener.Failure{Class: listener.ClassTLS, Reason: "mail store does not speak TLS where it should", Err: err}
+		return &mailbox.Failure{Class: mailbox.ClassTLS, Reason: "mail store does not speak TLS where it should", Err: err}
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, io.EOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return classifyWire(stepHandshake, limit, "", err)
 	default:
-		return &listener.Failure{Class: listener.ClassTLS, Reason: "TLS with the mail store failed: " + plain(err.Error()), Err: err}
+		return &mailbox.Failure{Class: mailbox.ClassTLS, Reason: "TLS with the mail store failed: " + plain(err.Error()), Err: err}
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func TestClassifyStatus(t *testing.T) {
@@ -24,26 +24,26 @@ func TestClassifyStatus(t *testing.T) {
 	tests := []struct {
 		step, code, text string
 		typ              imap.StatusResponseType
-		want             listener.Class
+		want             mailbox.Class
 		reason           string
 	}{
-		{stepLogin, "AUTHENTICATIONFAILED", "Authentication failed.", "NO", listener.ClassRefused, "mail store refused the credential: [AUTHENTICATIONFAILED] Authentication failed."},
-		{stepLogin, "AUTHORIZATIONFAILED", "", "NO", listener.ClassRefused, "mail store refused the credential: [AUTHORIZATIONFAILED]"},
-		{stepLogin, "EXPIRED", "", "NO", listener.ClassRefused, "mail store refused the credential: [EXPIRED]"},
-		{stepLogin, "authenticationfailed", "no", "NO", listener.ClassRefused, "mail store refused the credential: [authenticationfailed] no"},
-		{stepLogin, "AUTHENTICATIONFAILED", "Too many simultaneous connections", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [AUTHENTICATIONFAILED] Too many simultaneous connections"},
-		{stepLogin, "LIMIT", "", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [LIMIT]"},
-		{stepLogin, "THROTTLED", "", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [THROTTLED]"},
-		{stepExamine, "INUSE", "", "NO", listener.ClassLimit, "mail store limits us at EXAMINE: [INUSE]"},
-		{stepLogin, "UNAVAILABLE", "later", "NO", listener.ClassUnavailable, "mail store refused LOGIN: [UNAVAILABLE] later"},
-		{stepLogin, "CONTACTADMIN", "", "NO", listener.ClassUnavailable, "mail store refused LOGIN: [CONTACTADMIN]"},
-		{stepLogin, "PRIVACYREQUIRED", "", "NO", listener.ClassTLS, "mail store refused LOGIN: [PRIVACYREQUIRED]"},
-		{stepLogin, "", "too many connections", "NO", listener.ClassLimit, "mail store limits us at LOGIN: too many connections"},
-		{stepLogin, "", "LOGIN failed", "NO", listener.ClassDoubtful, "mail store refused the login without a reason code: LOGIN failed"},
-		{stepLogin, "ALERT", "look here", "NO", listener.ClassDoubtful, "mail store refused the login without a reason code: [ALERT] look here"},
-		{stepLogin, "", "what?", "BAD", listener.ClassGarbage, "mail store does not understand LOGIN: what?"},
-		{stepExamine, "NONEXISTENT", "no INBOX", "NO", listener.ClassUnavailable, "mail store refused EXAMINE: [NONEXISTENT] no INBOX"},
-		{stepFetch, "", "a\x00b\x1b[31m\nc", "NO", listener.ClassUnavailable, "mail store refused FETCH: a b [31m c"},
+		{stepLogin, "AUTHENTICATIONFAILED", "Authentication failed.", "NO", mailbox.ClassRefused, "mail store refused the credential: [AUTHENTICATIONFAILED] Authentication failed."},
+		{stepLogin, "AUTHORIZATIONFAILED", "", "NO", mailbox.ClassRefused, "mail store refused the credential: [AUTHORIZATIONFAILED]"},
+		{stepLogin, "EXPIRED", "", "NO", mailbox.ClassRefused, "mail store refused the credential: [EXPIRED]"},
+		{stepLogin, "authenticationfailed", "no", "NO", mailbox.ClassRefused, "mail store refused the credential: [authenticationfailed] no"},
+		{stepLogin, "AUTHENTICATIONFAILED", "Too many simultaneous connections", "NO", mailbox.ClassLimit, "mail store limits us at LOGIN: [AUTHENTICATIONFAILED] Too many simultaneous connections"},
+		{stepLogin, "LIMIT", "", "NO", mailbox.ClassLimit, "mail store limits us at LOGIN: [LIMIT]"},
+		{stepLogin, "THROTTLED", "", "NO", mailbox.ClassLimit, "mail store limits us at LOGIN: [THROTTLED]"},
+		{stepExamine, "INUSE", "", "NO", mailbox.ClassLimit, "mail store limits us at EXAMINE: [INUSE]"},
+		{stepLogin, "UNAVAILABLE", "later", "NO", mailbox.ClassUnavailable, "mail store refused LOGIN: [UNAVAILABLE] later"},
+		{stepLogin, "CONTACTADMIN", "", "NO", mailbox.ClassUnavailable, "mail store refused LOGIN: [CONTACTADMIN]"},
+		{stepLogin, "PRIVACYREQUIRED", "", "NO", mailbox.ClassTLS, "mail store refused LOGIN: [PRIVACYREQUIRED]"},
+		{stepLogin, "", "too many connections", "NO", mailbox.ClassLimit, "mail store limits us at LOGIN: too many connections"},
+		{stepLogin, "", "LOGIN failed", "NO", mailbox.ClassDoubtful, "mail store refused the login without a reason code: LOGIN failed"},
+		{stepLogin, "ALERT", "look here", "NO", mailbox.ClassDoubtful, "mail store refused the login without a reason code: [ALERT] look here"},
+		{stepLogin, "", "what?", "BAD", mailbox.ClassGarbage, "mail store does not understand LOGIN: what?"},
+		{stepExamine, "NONEXISTENT", "no INBOX", "NO", mailbox.ClassUnavailable, "mail store refused EXAMINE: [NONEXISTENT] no INBOX"},
+		{stepFetch, "", "a\x00b\x1b[31m\nc", "NO", mailbox.ClassUnavailable, "mail store refused FETCH: a b [31m c"},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%s %s %s", test.step, test.code, test.text), func(t *testing.T) {
@@ -60,15 +60,15 @@ func TestBlameMaster(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		code, text, typ string
-		want            listener.Class
+		want            mailbox.Class
 		reason          string
 	}{
-		{"AUTHENTICATIONFAILED", "no", "NO", listener.ClassMasterRefused, "mail store refused the master user: [AUTHENTICATIONFAILED] no"},
-		{"AUTHORIZATIONFAILED", "", "NO", listener.ClassMasterRefused, "mail store refused the master user: [AUTHORIZATIONFAILED]"},
-		{"", "LOGIN failed", "NO", listener.ClassMasterRefused, "mail store refused the master user: LOGIN failed"},
-		{"UNAVAILABLE", "later", "NO", listener.ClassUnavailable, "mail store refused LOGIN: [UNAVAILABLE] later"},
-		{"AUTHENTICATIONFAILED", "too many", "NO", listener.ClassLimit, "mail store limits us at LOGIN: [AUTHENTICATIONFAILED] too many"},
-		{"", "what?", "BAD", listener.ClassGarbage, "mail store does not understand LOGIN: what?"},
+		{"AUTHENTICATIONFAILED", "no", "NO", mailbox.ClassMasterRefused, "mail store refused the master user: [AUTHENTICATIONFAILED] no"},
+		{"AUTHORIZATIONFAILED", "", "NO", mailbox.ClassMasterRefused, "mail store refused the master user: [AUTHORIZATIONFAILED]"},
+		{"", "LOGIN failed", "NO", mailbox.ClassMasterRefused, "mail store refused the master user: LOGIN failed"},
+		{"UNAVAILABLE", "later", "NO", mailbox.ClassUnavailable, "mail store refused LOGIN: [UNAVAILABLE] later"},
+		{"AUTHENTICATIONFAILED", "too many", "NO", mailbox.ClassLimit, "mail store limits us at LOGIN: [AUTHENTICATIONFAILED] too many"},
+		{"", "what?", "BAD", mailbox.ClassGarbage, "mail store does not understand LOGIN: what?"},
 	} {
 		status := &imap.Error{Type: imap.StatusResponseType(test.typ), Code: imap.ResponseCode(test.code), Text: test.text}
 		if got := blameMaster(classifyStatus(stepLogin, status)); got.Class != test.want || got.Reason != test.reason || !errors.Is(got, error(status)) {
@@ -82,22 +82,22 @@ func TestClassifyWire(t *testing.T) {
 	tests := []struct {
 		step, bye string
 		err       error
-		want      listener.Class
+		want      mailbox.Class
 		reason    string
 	}{
-		{stepGreeting, "", io.EOF, listener.ClassClosed, "mail store closed the connection at once, before its greeting"},
-		{stepHandshake, "", syscall.ECONNRESET, listener.ClassClosed, "mail store closed the connection at once, before its greeting"},
-		{stepGreeting, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no greeting within 30s"},
-		{stepHandshake, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no end of the TLS handshake within 30s"},
-		{stepLogin, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no answer to LOGIN within 30s"},
-		{stepWaiting, "", os.ErrDeadlineExceeded, listener.ClassTimeout, "no word from the mail store within 30s"},
-		{stepGreeting, "", errNotIMAP, listener.ClassGarbage, "mail store sent something that is not IMAP instead of a greeting"},
-		{stepWaiting, "", errNotIMAP, listener.ClassGarbage, "mail store sent something that is not IMAP"},
-		{stepFetch, "", errFlood, listener.ClassGarbage, "mail store sent more than any honest answer has during FETCH"},
-		{stepWaiting, "", io.EOF, listener.ClassLost, "mail store closed the connection"},
-		{stepStatus, "", io.ErrUnexpectedEOF, listener.ClassLost, "mail store closed the connection during STATUS"},
-		{stepWaiting, "shutting down", io.EOF, listener.ClassLost, "mail store said goodbye: shutting down"},
-		{stepLogin, "Too many connections", io.EOF, listener.ClassLimit, "mail store said goodbye during LOGIN: Too many connections"},
+		{stepGreeting, "", io.EOF, mailbox.ClassClosed, "mail store closed the connection at once, before its greeting"},
+		{stepHandshake, "", syscall.ECONNRESET, mailbox.ClassClosed, "mail store closed the connection at once, before its greeting"},
+		{stepGreeting, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no greeting within 30s"},
+		{stepHandshake, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no end of the TLS handshake within 30s"},
+		{stepLogin, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no answer to LOGIN within 30s"},
+		{stepWaiting, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no word from the mail store within 30s"},
+		{stepGreeting, "", errNotIMAP, mailbox.ClassGarbage, "mail store sent something that is not IMAP instead of a greeting"},
+		{stepWaiting, "", errNotIMAP, mailbox.ClassGarbage, "mail store sent something that is not IMAP"},
+		{stepFetch, "", errFlood, mailbox.ClassGarbage, "mail store sent more than any honest answer has during FETCH"},
+		{stepWaiting, "", io.EOF, mailbox.ClassLost, "mail store closed the connection"},
+		{stepStatus, "", io.ErrUnexpectedEOF, mailbox.ClassLost, "mail store closed the connection during STATUS"},
+		{stepWaiting, "shutting down", io.EOF, mailbox.ClassLost, "mail store said goodbye: shutting down"},
+		{stepLogin, "Too many connections", io.EOF, mailbox.ClassLimit, "mail store said goodbye during LOGIN: Too many connections"},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
@@ -112,21 +112,21 @@ func TestClassifyWire(t *testing.T) {
 
 func TestClassifyDialAndTLS(t *testing.T) {
 	t.Parallel()
-	dial := func(err error) *listener.Failure { return classifyDial(30*time.Second, err) }
-	handshake := func(err error) *listener.Failure { return classifyTLS(30*time.Second, err) }
+	dial := func(err error) *mailbox.Failure { return classifyDial(30*time.Second, err) }
+	handshake := func(err error) *mailbox.Failure { return classifyTLS(30*time.Second, err) }
 	tests := []struct {
-		classify func(error) *listener.Failure
+		classify func(error) *mailbox.Failure
 		err      error
-		want     listener.Class
+		want     mailbox.Class
 		reason   string
 	}{
-		{dial, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, listener.ClassUnavailable, "mail store cannot be reached: connection refused"},
-		{dial, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, listener.ClassUnavailable, "mail store cannot be reached: no such host"},
-		{dial, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, listener.ClassTimeout, "no connection to the mail store within 30s"},
-		{handshake, tls.RecordHeaderError{Msg: "no TLS"}, listener.ClassTLS, "mail store does not speak TLS where it should"},
-		{handshake, tls.AlertError(40), listener.ClassTLS, "TLS with the mail store failed: tls: handshake failure"},
-		{handshake, io.EOF, listener.ClassClosed, "mail store closed the connection at once, before its greeting"},
-		{handshake, os.ErrDeadlineExceeded, listener.ClassTimeout, "no end of the TLS handshake within 30s"},
+		{dial, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, mailbox.ClassUnavailable, "mail store cannot be reached: connection refused"},
+		{dial, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, mailbox.ClassUnavailable, "mail store cannot be reached: no such host"},
+		{dial, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, mailbox.ClassTimeout, "no connection to the mail store within 30s"},
+		{handshake, tls.RecordHeaderError{Msg: "no TLS"}, mailbox.ClassTLS, "mail store does not speak TLS where it should"},
+		{handshake, tls.AlertError(40), mailbox.ClassTLS, "TLS with the mail store failed: tls: handshake failure"},
+		{handshake, io.EOF, mailbox.ClassClosed, "mail store closed the connection at once, before its greeting"},
+		{handshake, os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no end of the TLS handshake within 30s"},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 const (
@@ -30,7 +31,7 @@ type conn struct {
 	client  *imapclient.Client
 	timeout time.Duration // for each answer
 	silence time.Duration // allowed between operations
-	notify  listener.Notify
+	notify  listen.Notify
 
 	idle      *imapclient.IdleCommand // standing, nil when not
 	noStatus  bool                    // the mail store refuses STATUS of an open folder
@@ -41,7 +42,7 @@ type conn struct {
 
 // newConn takes a connection over; quiet is the longest time between two
 // operations, after which the connection counts as dead.
-func newConn(g *greeted, timeout, quiet time.Duration, notify listener.Notify) *conn {
+func newConn(g *greeted, timeout, quiet time.Duration, notify listen.Notify) *conn {
 	c := &conn{timeout: timeout, silence: quiet + timeout, notify: notify}
 	c.wire = &wire{Conn: g.conn, tcp: g.tcp, ahead: g.ahead}
 	c.wire.lost = func() { notify.Lost(c.wire.classify(nil)) }
@@ -67,13 +68,13 @@ func (c *conn) unilateral(data *imapclient.UnilateralDataMailbox) {
 	}
 }
 
-// Idle implements [listener.Conn].
+// Idle implements [listen.Reader].
 func (c *conn) Idle() error {
 	c.wire.begin(stepIdle, c.timeout, smallAnswer)
 	idle, err := c.client.Idle()
 	if status, refused := errors.AsType[*imap.Error](err); refused {
 		c.rest()
-		return fmt.Errorf("%w: %s", listener.ErrIdleRefused, withText("asking at intervals", status))
+		return fmt.Errorf("%w: %s", listen.ErrIdleRefused, withText("asking at intervals", status))
 	}
 	if err != nil {
 		return c.wire.classify(err)
@@ -83,43 +84,43 @@ func (c *conn) Idle() error {
 	return nil
 }
 
-// Check implements [listener.Conn].
-func (c *conn) Check(look listener.Look) (listener.Box, time.Time, error) {
+// Check implements [listen.Reader].
+func (c *conn) Check(look mailbox.Look) (mailbox.End, time.Time, error) {
 	c.wire.begin(stepStatus, c.timeout, smallAnswer)
 	ended := c.endIdle()
 	if failure := c.refresh(look, ended); failure != nil {
-		return listener.Box{}, time.Time{}, failure
+		return mailbox.End{}, time.Time{}, failure
 	}
 	c.announced.Store(false) // what comes from here on may be too late for this look
 	c.hushed.Store(false)
-	box, failure := c.status(ended)
+	end, failure := c.status(ended)
 	if failure != nil {
-		return listener.Box{}, time.Time{}, failure
+		return mailbox.End{}, time.Time{}, failure
 	}
 	var heard time.Time
 	if nano := c.heard.Swap(0); nano != 0 {
 		heard = time.Unix(0, nano)
 	}
 	c.rest()
-	return box, heard, nil
+	return end, heard, nil
 }
 
 // refresh makes the mail store look at the folder. Its word of changes needs no
 // look of its own, since one is under way.
-func (c *conn) refresh(look listener.Look, ended func() error) *listener.Failure {
+func (c *conn) refresh(look mailbox.Look, ended func() error) *mailbox.Failure {
 	switch look {
-	case listener.Ask:
-	case listener.Sync:
+	case mailbox.Ask:
+	case mailbox.Sync:
 		c.hushed.Store(true)
 		return c.noop(ended)
-	case listener.Reopen:
+	case mailbox.Reopen:
 		c.hushed.Store(true)
 		return c.reopen(ended)
 	}
 	return nil
 }
 
-func (c *conn) noop(ended func() error) *listener.Failure {
+func (c *conn) noop(ended func() error) *mailbox.Failure {
 	c.wire.begin(stepNoop, c.timeout, smallAnswer)
 	cmd := c.client.Noop()
 	if err := ended(); err != nil {
@@ -132,7 +133,7 @@ func (c *conn) noop(ended func() error) *listener.Failure {
 }
 
 // reopen opens the folder again, whatever is there now.
-func (c *conn) reopen(ended func() error) *listener.Failure {
+func (c *conn) reopen(ended func() error) *mailbox.Failure {
 	if err := ended(); err != nil {
 		return c.wire.classify(err)
 	}
@@ -168,5 +169,5 @@ func (c *conn) endIdle() (wait func() error) {
 
 func (c *conn) rest() { c.wire.rest(stepWaiting, c.silence, idleChatter) }
 
-// Close implements [listener.Conn].
+// Close implements [listen.Reader].
 func (c *conn) Close() { c.wire.shut() }

@@ -15,7 +15,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // maxGreeting bounds what is read before the IMAP client takes over.
@@ -40,7 +40,7 @@ func (b *Backend) dial(ctx context.Context, store *mailv1.MailStore, timeout tim
 		}
 	case mailv1.TlsMode_TLS_MODE_PLAIN:
 	default:
-		return nil, &listener.Failure{Class: listener.ClassTLS, Reason: "mail store's TLS mode is not set; nothing is sent in clear text"}
+		return nil, &mailbox.Failure{Class: mailbox.ClassTLS, Reason: "mail store's TLS mode is not set; nothing is sent in clear text"}
 	}
 	dialer := net.Dialer{Timeout: timeout, KeepAliveConfig: keepAlive, Control: setUserTimeout}
 	tcp, err := dialer.DialContext(ctx, "tcp", store.GetAddress())
@@ -58,7 +58,7 @@ func (b *Backend) dial(ctx context.Context, store *mailv1.MailStore, timeout tim
 	return g, nil
 }
 
-func (g *greeted) hello(ctx context.Context, mode mailv1.TlsMode, cfg *tls.Config, timeout time.Duration) *listener.Failure {
+func (g *greeted) hello(ctx context.Context, mode mailv1.TlsMode, cfg *tls.Config, timeout time.Duration) *mailbox.Failure {
 	if mode == mailv1.TlsMode_TLS_MODE_IMPLICIT {
 		if failure := g.protect(ctx, cfg, timeout); failure != nil {
 			return failure
@@ -79,7 +79,7 @@ func (g *greeted) hello(ctx context.Context, mode mailv1.TlsMode, cfg *tls.Confi
 }
 
 // protect turns the connection into a TLS one.
-func (g *greeted) protect(ctx context.Context, cfg *tls.Config, timeout time.Duration) *listener.Failure {
+func (g *greeted) protect(ctx context.Context, cfg *tls.Config, timeout time.Duration) *mailbox.Failure {
 	_ = g.tcp.SetDeadline(time.Now().Add(timeout)) // an error shows in the handshake
 	conn := tls.Client(g.tcp, cfg)
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -92,7 +92,7 @@ func (g *greeted) protect(ctx context.Context, cfg *tls.Config, timeout time.Dur
 // startTLS asks for TLS (RFC 9051 section 6.2.1). Whatever the server said in
 // clear text is forgotten, and anything sent along with its answer refused: it
 // could be another's words.
-func (g *greeted) startTLS(ctx context.Context, cfg *tls.Config, timeout time.Duration, hello int) *listener.Failure {
+func (g *greeted) startTLS(ctx context.Context, cfg *tls.Config, timeout time.Duration, hello int) *mailbox.Failure {
 	g.ahead = g.ahead[hello:]
 	_ = g.conn.SetDeadline(time.Now().Add(timeout)) // an error shows in the write
 	if _, err := g.conn.Write([]byte("S STARTTLS\r\n")); err != nil {
@@ -109,10 +109,10 @@ func (g *greeted) startTLS(ctx context.Context, cfg *tls.Config, timeout time.Du
 			continue
 		}
 		if !hasWords(line, "S", "OK") {
-			return &listener.Failure{Class: listener.ClassTLS, Reason: "mail store refuses STARTTLS: " + plain(string(line))}
+			return &mailbox.Failure{Class: mailbox.ClassTLS, Reason: "mail store refuses STARTTLS: " + plain(string(line))}
 		}
 		if len(rest) > 0 {
-			return &listener.Failure{Class: listener.ClassTLS, Reason: "something was slipped in before TLS began"}
+			return &mailbox.Failure{Class: mailbox.ClassTLS, Reason: "something was slipped in before TLS began"}
 		}
 		break
 	}
@@ -145,7 +145,7 @@ func (g *greeted) readLine() ([]byte, error) {
 }
 
 // checkGreeting takes OK; what else a greeting can be ends the attempt.
-func checkGreeting(line []byte) *listener.Failure {
+func checkGreeting(line []byte) *mailbox.Failure {
 	switch {
 	case hasWords(line, "*", "OK"):
 		return nil
@@ -155,7 +155,7 @@ func checkGreeting(line []byte) *listener.Failure {
 		failure.Reason = "mail store said goodbye instead of a greeting: " + plain(text)
 		return failure
 	case hasWords(line, "*", "PREAUTH"):
-		return &listener.Failure{Class: listener.ClassGarbage, Reason: "mail store takes us for someone logged in already (PREAUTH)"}
+		return &mailbox.Failure{Class: mailbox.ClassGarbage, Reason: "mail store takes us for someone logged in already (PREAUTH)"}
 	default:
 		return classifyWire(stepGreeting, 0, "", errNotIMAP)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-message/charset"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 const (
@@ -24,15 +24,15 @@ const (
 	searchWindow = 50_000
 )
 
-// Fetch implements [listener.Conn].
-func (c *conn) Fetch(from, upto uint32) ([]listener.Mail, uint32, error) {
+// Fetch implements [listen.Reader].
+func (c *conn) Fetch(from, upto uint32) ([]mailbox.Mail, uint32, error) {
 	c.wire.begin(stepFetch, c.timeout, smallAnswer)
 	if err := c.endIdle()(); err != nil {
 		return nil, 0, c.wire.classify(err)
 	}
 	mails, last, failure := c.read(from, upto)
 	if next := beyond(mails, from); failure == nil && next <= last {
-		var more []listener.Mail
+		var more []mailbox.Mail
 		more, last, failure = c.readTail(next, last)
 		mails = append(mails, more...)
 	}
@@ -44,7 +44,7 @@ func (c *conn) Fetch(from, upto uint32) ([]listener.Mail, uint32, error) {
 }
 
 // beyond is the first UID from one on that is above all mails.
-func beyond(mails []listener.Mail, from uint32) uint32 {
+func beyond(mails []mailbox.Mail, from uint32) uint32 {
 	if len(mails) == 0 {
 		return from
 	}
@@ -54,7 +54,7 @@ func beyond(mails []listener.Mail, from uint32) uint32 {
 // readTail reads the end of a range once more. STATUS may count mails that this session
 // was not told of (RFC 9051 section 6.3.11), which some mail stores do not show it: NOOP
 // has them announced. What is missing after that is no more.
-func (c *conn) readTail(from, upto uint32) ([]listener.Mail, uint32, *listener.Failure) {
+func (c *conn) readTail(from, upto uint32) ([]mailbox.Mail, uint32, *mailbox.Failure) {
 	if failure := c.noop(func() error { return nil }); failure != nil {
 		return nil, 0, failure
 	}
@@ -62,7 +62,7 @@ func (c *conn) readTail(from, upto uint32) ([]listener.Mail, uint32, *listener.F
 }
 
 // read reads a range, or its first mails and how far they reach.
-func (c *conn) read(from, upto uint32) ([]listener.Mail, uint32, *listener.Failure) {
+func (c *conn) read(from, upto uint32) ([]mailbox.Mail, uint32, *mailbox.Failure) {
 	if upto-from >= maxMails {
 		first, last, failure := c.firstOf(from, min(upto, from+searchWindow-1))
 		if failure != nil || first == 0 { // a failure, or nothing but expunged mails
@@ -77,7 +77,7 @@ func (c *conn) read(from, upto uint32) ([]listener.Mail, uint32, *listener.Failu
 // firstOf finds the first maxMails mails in a range wider than that: UIDs have
 // gaps, and asking for the whole range could bring all of a large folder. first
 // is 0 when there is none; last is how far the answer reaches.
-func (c *conn) firstOf(from, upto uint32) (first, last uint32, failure *listener.Failure) {
+func (c *conn) firstOf(from, upto uint32) (first, last uint32, failure *mailbox.Failure) {
 	c.wire.begin(stepSearch, c.timeout, searchWindow*11+smallAnswer/4)
 	data, err := c.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{uidRange(from, upto)}}, nil).Wait()
 	if err != nil {
@@ -104,12 +104,12 @@ func (c *conn) firstOf(from, upto uint32) (first, last uint32, failure *listener
 
 // envelopes reads what pushes may say. Neither ENVELOPE nor anything else here
 // sets \Seen.
-func (c *conn) envelopes(from, upto uint32) ([]listener.Mail, *listener.Failure) {
+func (c *conn) envelopes(from, upto uint32) ([]mailbox.Mail, *mailbox.Failure) {
 	c.wire.begin(stepFetch, c.timeout, smallAnswer+maxMails*mailBytes)
 	cmd := c.client.Fetch(uidRange(from, upto), &imap.FetchOptions{
 		UID: true, Envelope: true, InternalDate: true, RFC822Size: true, Flags: true,
 	})
-	var mails []listener.Mail
+	var mails []mailbox.Mail
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
 		if mail := readMail(msg); mail.UID >= from && mail.UID <= upto && len(mails) < 2*maxMails {
 			mails = append(mails, mail)
@@ -118,7 +118,7 @@ func (c *conn) envelopes(from, upto uint32) ([]listener.Mail, *listener.Failure)
 	if err := cmd.Close(); err != nil {
 		return nil, c.wire.classify(err)
 	}
-	slices.SortFunc(mails, func(a, b listener.Mail) int { return cmp.Compare(a.UID, b.UID) })
+	slices.SortFunc(mails, func(a, b mailbox.Mail) int { return cmp.Compare(a.UID, b.UID) })
 	return mails, nil
 }
 
@@ -128,8 +128,8 @@ func uidRange(from, upto uint32) imap.UIDSet {
 	return set
 }
 
-func readMail(msg *imapclient.FetchMessageData) listener.Mail {
-	var mail listener.Mail
+func readMail(msg *imapclient.FetchMessageData) mailbox.Mail {
+	var mail mailbox.Mail
 	for item := msg.Next(); item != nil; item = msg.Next() {
 		switch item := item.(type) {
 		case imapclient.FetchItemDataUID:

@@ -17,7 +17,9 @@ import (
 	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -54,25 +56,29 @@ func FuzzServerBytes(f *testing.F) {
 			Name: "fuzz", Address: server.Addr(), TlsMode: mailv1.TlsMode_TLS_MODE_PLAIN,
 			ResponseTimeout: durationpb.New(200 * time.Millisecond),
 		}
-		login := func(context.Context) (listener.Login, error) {
-			return listener.Login{Username: "anna", Password: secret.New("pw"), Version: 1}, nil
+		login := func(context.Context) (mailbox.Login, error) {
+			return mailbox.Login{Username: "anna", Password: secret.New("pw"), Version: 1}, nil
 		}
-		c, opening, err := New().Open(t.Context(), store, login, nobody{})
+		c, opening, err := New().Open(t.Context(), listen.Mailbox{Store: store}, login, nobody{})
 		if err != nil {
 			mustBeFailure(t, err)
 			return
 		}
 		defer c.Close()
-		if opening.Box.UIDNext == 0 || opening.Box.UIDValidity == 0 {
-			t.Errorf("opened %+v", opening.Box)
+		if opening.End.UIDNext == 0 || opening.End.UIDValidity == 0 {
+			t.Errorf("opened %+v", opening.End)
 		}
-		converse(t, c)
+		idler, able := c.(listen.Idler)
+		if !able {
+			t.Fatal("the connection cannot idle")
+		}
+		converse(t, idler)
 	})
 }
 
-func converse(t *testing.T, c listener.Conn) {
+func converse(t *testing.T, c listen.Idler) {
 	t.Helper()
-	if err := c.Idle(); err != nil && !errors.Is(err, listener.ErrIdleRefused) {
+	if err := c.Idle(); err != nil && !errors.Is(err, listen.ErrIdleRefused) {
 		mustBeFailure(t, err)
 		return
 	}
@@ -86,7 +92,7 @@ func converse(t *testing.T, c listener.Conn) {
 			t.Errorf("mail %d of 1:%d", mail.UID, upto)
 		}
 	}
-	if _, _, err = c.Check(listener.Sync); err != nil {
+	if _, _, err = c.Check(mailbox.Sync); err != nil {
 		mustBeFailure(t, err)
 	}
 }
@@ -105,7 +111,7 @@ func recite(p *imaptest.Peer, said []byte) {
 
 func mustBeFailure(t *testing.T, err error) {
 	t.Helper()
-	var failure *listener.Failure
+	var failure *mailbox.Failure
 	if !errors.As(err, &failure) || failure.Class == 0 || failure.Reason == "" || strings.ContainsAny(failure.Reason, "\r\n\x00") {
 		t.Errorf("not a classified failure: %#v", err)
 	}
@@ -119,17 +125,21 @@ func TestHonestConversation(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	store := &mailv1.MailStore{Address: server.Addr(), TlsMode: mailv1.TlsMode_TLS_MODE_PLAIN}
-	login := func(context.Context) (listener.Login, error) { return listener.Login{Version: 4}, nil }
+	login := func(context.Context) (mailbox.Login, error) { return mailbox.Login{Version: 4}, nil }
 	heard := make(chan time.Time, 10)
-	c, opening, err := New().Open(t.Context(), store, login, hearing(heard))
+	c, opening, err := New().Open(t.Context(), listen.Mailbox{Store: store}, login, hearing(heard))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if want := (listener.Opening{Box: listener.Box{Folder: "INBOX", UIDValidity: 1, UIDNext: 2, Unseen: 1}, CanIdle: true, Version: 4}); opening != want {
+	if want := (listen.Opening{End: mailbox.End{Folder: "INBOX", UIDValidity: 1, UIDNext: 2, Unseen: 1}, Waits: machine.ByIdle, Version: 4}); opening != want {
 		t.Errorf("opening = %+v", opening)
 	}
-	if err := c.Idle(); err != nil {
+	idler, able := c.(listen.Idler)
+	if !able {
+		t.Fatal("the connection cannot idle")
+	}
+	if err := idler.Idle(); err != nil {
 		t.Fatal(err)
 	}
 	<-heard
@@ -142,4 +152,4 @@ func TestHonestConversation(t *testing.T) {
 type hearing chan time.Time
 
 func (h hearing) Noticed(at time.Time) { h <- at }
-func (hearing) Lost(*listener.Failure) {}
+func (hearing) Lost(*mailbox.Failure)  {}

@@ -14,7 +14,8 @@ import (
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // listenToScript starts a loop on a scripted server.
@@ -210,7 +211,7 @@ func TestUIDValidityChangeIsAHead(t *testing.T) {
 	r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 	server.Folder.Reset(77)
 	server.Folder.Deliver()
-	for h := receive(t, "head", r.sink.heads); h.box.UIDValidity != 77; {
+	for h := receive(t, "head", r.sink.heads); h.end.UIDValidity != 77; {
 		h = receive(t, "head", r.sink.heads)
 	}
 }
@@ -253,7 +254,7 @@ func TestRefusedMasterUsersDoNotStormTheMailStore(t *testing.T) {
 	t.Parallel()
 	server := scripted(t, imaptest.Script{On: on("AUTHENTICATE", no("NO [AUTHENTICATIONFAILED] no"))})
 	// Each listener is due again at once, the master user in an hour.
-	r := start(t, listener.Settings{
+	r := start(t, machine.Settings{
 		MinBackoff: time.Hour, MaxBackoff: 10 * time.Hour,
 		Jitter: func(time.Duration) time.Duration { return time.Millisecond },
 	})
@@ -322,7 +323,7 @@ func TestManyListenersComeAndGo(t *testing.T) {
 	server := scripted(t, imaptest.Script{})
 	r := start(t, quick())
 	const n = 300
-	var users []listen.User
+	var users []mailbox.User
 	for i := range n {
 		u := user(fmt.Sprint(i))
 		users = append(users, u)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
 )
 
 const (
@@ -17,10 +17,10 @@ const (
 	operationsPerLoop = 256
 )
 
-// Config sets up a Loop. Only Backend is needed.
+// Config sets up a Loop. Only Sources is needed.
 type Config struct {
-	// Backend opens mailboxes.
-	Backend listener.Backend
+	// Sources open mailboxes, each those of the mail stores that name it as their backend.
+	Sources map[string]Source
 	// Log receives what happens; nothing is logged when it is nil.
 	Log *slog.Logger
 	// Metrics registers the loop's metrics; none are exported when it is nil.
@@ -33,7 +33,7 @@ type Config struct {
 	Workers func(context.Context) (int, error)
 	// Tuning overrides the listeners' times. IdleRefresh and PollInterval count only
 	// for mail stores that do not say their own.
-	Tuning listener.Settings
+	Tuning machine.Settings
 }
 
 func (c Config) withDefaults() Config {

@@ -6,34 +6,37 @@ package listen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // do carries out one effect. Blocking ones become tasks that come back with an
 // event.
-func (l *Loop) do(r *running, effect listener.Effect) {
+func (l *Loop) do(r *running, effect machine.Effect) {
 	u := r.mailbox.User
 	switch e := effect.(type) {
-	case listener.Open:
+	case machine.Open:
 		l.open(r, e.Conn)
-	case listener.Idle:
-		l.operate(r, func(c listener.Conn) listener.Event { return idle(c, e) })
-	case listener.Check:
-		l.operate(r, func(c listener.Conn) listener.Event { return check(c, e) })
-	case listener.Fetch:
-		l.operate(r, func(c listener.Conn) listener.Event { return fetch(c, e) })
-	case listener.Close:
+	case machine.Idle:
+		l.operate(r, func(c Reader) machine.Event { return idle(c, e) })
+	case machine.Check:
+		l.operate(r, func(c Reader) machine.Event { return check(c, e) })
+	case machine.Fetch:
+		l.operate(r, func(c Reader) machine.Event { return fetch(c, e) })
+	case machine.Close:
 		r.close()
-	case listener.SetTimer:
-		l.timers.set(r, e.At)
-	case listener.ReportHead:
-		l.sink.Head(u, e.Box, e.Noticed)
-	case listener.ReportFetched:
+	case machine.SetTimer:
+		l.timers.Set(r, e.At)
+	case machine.ReportHead:
+		l.sink.Head(u, e.End, e.Noticed)
+	case machine.ReportFetched:
 		l.metrics.mails.Add(float64(len(e.Mails)))
-		l.sink.Fetched(Batch{User: u, Box: e.Box, From: e.From, Upto: e.Upto, Mails: e.Mails, Err: e.Err})
-	case listener.ReportSuspended:
+		l.sink.Fetched(mailbox.Read{User: u, End: e.End, From: e.From, Upto: e.Upto, Mails: e.Mails, Err: e.Err})
+	case machine.ReportSuspended:
 		l.sink.Suspended(u, e.Version, e.Reason)
 	}
 }
@@ -53,26 +56,41 @@ func (r *running) close() {
 func (l *Loop) open(r *running, conn uint64) {
 	if r.refused {
 		if failure := l.masters.turn(r.storeKey(), time.Now()); failure != nil {
-			l.inbox.post(func() { l.step(r, listener.Failed{Conn: conn, Failure: failure}) })
+			l.loop.Post(func() { l.step(r, machine.Failed{Conn: conn, Failure: failure}) })
 			return
 		}
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	r.conn, r.cancel = conn, cancel
-	user, store, slot := r.mailbox.User, r.mailbox.Store, r.mailbox.CredentialSlot
-	login := func(ctx context.Context) (Login, error) { return l.creds.Login(ctx, user, slot) }
+	of := r.mailbox
+	source := l.cfg.Sources[of.Store.GetBackend()]
+	if source == nil {
+		l.loop.Post(func() { l.step(r, machine.Failed{Conn: conn, Failure: noSource(of.Store)}) })
+		return
+	}
+	login := func(ctx context.Context) (mailbox.Login, error) {
+		return l.creds.Login(ctx, of.User, of.CredentialSlot)
+	}
 	notify := &ear{loop: l, running: r, conn: conn}
-	l.connects.run(job{store: r.storeKey(), pace: paceOf(store), since: r.unserved, do: func() {
+	l.connects.run(job{store: r.storeKey(), pace: paceOf(of.Store), since: r.unserved, do: func() {
 		if ctx.Err() != nil {
 			return // closed while it waited for its turn
 		}
-		link, opening, err := l.cfg.Backend.Open(ctx, store, login, notify)
-		l.inbox.post(func() { l.opened(r, conn, link, opening, err) })
+		link, opening, err := source.Open(ctx, of, login, notify)
+		l.loop.Post(func() { l.opened(r, conn, link, opening, err) })
 	}})
 }
 
+// noSource is why a mailbox is not opened that was meant for a worker built otherwise.
+func noSource(store *mailv1.MailStore) *mailbox.Failure {
+	return &mailbox.Failure{
+		Class:  mailbox.ClassUnavailable,
+		Reason: fmt.Sprintf("this worker does not have the backend %q", store.GetBackend()),
+	}
+}
+
 // opened takes the result of an opening, unless it was given up meanwhile.
-func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening listener.Opening, err error) {
+func (l *Loop) opened(r *running, conn uint64, link Reader, opening Opening, err error) {
 	if r.conn != conn {
 		if link != nil {
 			link.Close()
@@ -81,12 +99,12 @@ func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening liste
 	}
 	if err != nil {
 		r.unserved = time.Now()
-		failure := listener.AsFailure(err)
+		failure := mailbox.AsFailure(err)
 		l.metrics.connects.WithLabelValues(failure.Class.String()).Inc()
-		if failure.Class == listener.ClassMasterRefused {
+		if failure.Class == mailbox.ClassMasterRefused {
 			l.masterRefused(r, failure)
 		}
-		l.step(r, listener.Failed{Conn: conn, Failure: failure, Version: opening.Version})
+		l.step(r, machine.Failed{Conn: conn, Failure: failure, Version: opening.Version})
 		return
 	}
 	l.metrics.connects.WithLabelValues("ok").Inc()
@@ -95,11 +113,11 @@ func (l *Loop) opened(r *running, conn uint64, link listener.Conn, opening liste
 		l.masters.accepted(r.storeKey())
 	}
 	r.link = link
-	l.step(r, listener.Opened{Conn: conn, Box: opening.Box, CanIdle: opening.CanIdle, Version: opening.Version})
+	l.step(r, machine.Opened{Conn: conn, End: opening.End, Waits: opening.Waits, Version: opening.Version})
 }
 
 // masterRefused cries out for the operator, who alone can mend it.
-func (l *Loop) masterRefused(r *running, failure *listener.Failure) {
+func (l *Loop) masterRefused(r *running, failure *mailbox.Failure) {
 	r.refused = true
 	if l.masters.refused(r.storeKey(), failure, time.Now()) {
 		l.cfg.Log.ErrorContext(l.ctx, "the mail store refuses the master user, mailboxes wait until that is mended",
@@ -108,47 +126,51 @@ func (l *Loop) masterRefused(r *running, failure *listener.Failure) {
 }
 
 // operate runs one operation on the open connection in a task.
-func (l *Loop) operate(r *running, operation func(listener.Conn) listener.Event) {
+func (l *Loop) operate(r *running, operation func(Reader) machine.Event) {
 	link := r.link
 	l.operations.run(job{store: r.storeKey(), since: time.Now(), do: func() {
 		ev := operation(link)
-		l.inbox.post(func() { l.happened(r, ev) })
+		l.loop.Post(func() { l.happened(r, ev) })
 	}})
 }
 
-func (l *Loop) happened(r *running, ev listener.Event) {
-	if failed, ok := ev.(listener.Failed); ok && failed.Conn == r.conn {
+func (l *Loop) happened(r *running, ev machine.Event) {
+	if failed, ok := ev.(machine.Failed); ok && failed.Conn == r.conn {
 		l.metrics.failures.WithLabelValues(failed.Failure.Class.String()).Inc()
 	}
 	l.step(r, ev)
 }
 
-func idle(c listener.Conn, e listener.Idle) listener.Event {
-	err := c.Idle()
+func idle(c Reader, e machine.Idle) machine.Event {
+	idler, able := c.(Idler)
+	if !able {
+		return machine.IdleRefused{Conn: e.Conn, Reason: ErrIdleRefused.Error()}
+	}
+	err := idler.Idle()
 	switch {
-	case errors.Is(err, listener.ErrIdleRefused):
-		return listener.IdleRefused{Conn: e.Conn, Reason: err.Error()}
+	case errors.Is(err, ErrIdleRefused):
+		return machine.IdleRefused{Conn: e.Conn, Reason: err.Error()}
 	case err != nil:
-		return listener.Failed{Conn: e.Conn, Failure: listener.AsFailure(err)}
+		return machine.Failed{Conn: e.Conn, Failure: mailbox.AsFailure(err)}
 	default:
-		return listener.Idling(e)
+		return machine.Idling(e)
 	}
 }
 
-func check(c listener.Conn, e listener.Check) listener.Event {
-	box, noticed, err := c.Check(e.Look)
+func check(c Reader, e machine.Check) machine.Event {
+	end, noticed, err := c.Check(e.Look)
 	if err != nil {
-		return listener.Failed{Conn: e.Conn, Failure: listener.AsFailure(err)}
+		return machine.Failed{Conn: e.Conn, Failure: mailbox.AsFailure(err)}
 	}
-	return listener.Checked{Conn: e.Conn, Box: box, Noticed: noticed}
+	return machine.Checked{Conn: e.Conn, End: end, Noticed: noticed}
 }
 
-func fetch(c listener.Conn, e listener.Fetch) listener.Event {
+func fetch(c Reader, e machine.Fetch) machine.Event {
 	mails, upto, err := c.Fetch(e.From, e.Upto)
 	if err != nil {
-		return listener.Failed{Conn: e.Conn, Failure: listener.AsFailure(err)}
+		return machine.Failed{Conn: e.Conn, Failure: mailbox.AsFailure(err)}
 	}
-	return listener.Fetched{Conn: e.Conn, From: e.From, Upto: upto, Mails: mails}
+	return machine.Fetched{Conn: e.Conn, From: e.From, Upto: upto, Mails: mails}
 }
 
 // ear brings what a connection says by itself onto the loop.
@@ -158,12 +180,12 @@ type ear struct {
 	conn    uint64
 }
 
-// Noticed implements [listener.Notify].
+// Noticed implements [Notify].
 func (e *ear) Noticed(at time.Time) {
-	e.loop.inbox.post(func() { e.loop.happened(e.running, listener.Noticed{Conn: e.conn, At: at}) })
+	e.loop.loop.Post(func() { e.loop.happened(e.running, machine.Noticed{Conn: e.conn, At: at}) })
 }
 
-// Lost implements [listener.Notify].
-func (e *ear) Lost(f *listener.Failure) {
-	e.loop.inbox.post(func() { e.loop.happened(e.running, listener.Failed{Conn: e.conn, Failure: f}) })
+// Lost implements [Notify].
+func (e *ear) Lost(f *mailbox.Failure) {
+	e.loop.loop.Post(func() { e.loop.happened(e.running, machine.Failed{Conn: e.conn, Failure: f}) })
 }

@@ -16,20 +16,21 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // patience is how long a test waits for something that must happen.
 const patience = 20 * time.Second
 
 type head struct {
-	user    listen.User
-	box     listen.Box
+	user    mailbox.User
+	end     mailbox.End
 	noticed time.Time
 }
 
 type suspension struct {
-	user    listen.User
+	user    mailbox.User
 	version uint64
 	reason  string
 }
@@ -37,47 +38,47 @@ type suspension struct {
 // fakeSink hands on what the loop reports, without ever blocking it.
 type fakeSink struct {
 	heads     chan head
-	batches   chan listen.Batch
+	batches   chan mailbox.Read
 	suspended chan suspension
 }
 
 func newFakeSink() *fakeSink {
 	return &fakeSink{
-		heads: make(chan head, 1000), batches: make(chan listen.Batch, 1000), suspended: make(chan suspension, 1000),
+		heads: make(chan head, 1000), batches: make(chan mailbox.Read, 1000), suspended: make(chan suspension, 1000),
 	}
 }
 
-func (s *fakeSink) Head(u listen.User, b listen.Box, noticed time.Time) {
+func (s *fakeSink) Head(u mailbox.User, b mailbox.End, noticed time.Time) {
 	s.heads <- head{u, b, noticed}
 }
-func (s *fakeSink) Fetched(b listen.Batch) { s.batches <- b }
-func (s *fakeSink) Suspended(u listen.User, version uint64, reason string) {
+func (s *fakeSink) Fetched(b mailbox.Read) { s.batches <- b }
+func (s *fakeSink) Suspended(u mailbox.User, version uint64, reason string) {
 	s.suspended <- suspension{u, version, reason}
 }
 
 // fakeCredentials is a vault in a map.
 type fakeCredentials struct {
 	mu     sync.Mutex
-	logins map[listen.User]listen.Login
+	logins map[mailbox.User]mailbox.Login
 	err    error
-	asked  map[listen.User]int
+	asked  map[mailbox.User]int
 }
 
 func newFakeCredentials() *fakeCredentials {
-	return &fakeCredentials{logins: make(map[listen.User]listen.Login), asked: make(map[listen.User]int)}
+	return &fakeCredentials{logins: make(map[mailbox.User]mailbox.Login), asked: make(map[mailbox.User]int)}
 }
 
-func (c *fakeCredentials) set(u listen.User, name, password string, version uint64) {
+func (c *fakeCredentials) set(u mailbox.User, name, password string, version uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.logins[u] = listen.Login{Username: name, Password: secret.New(password), Version: version}
+	c.logins[u] = mailbox.Login{Username: name, Password: secret.New(password), Version: version}
 }
 
 // setMaster has the mailbox opened by a master user.
-func (c *fakeCredentials) setMaster(u listen.User, mailbox, name, password string) {
+func (c *fakeCredentials) setMaster(u mailbox.User, owner, name, password string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.logins[u] = listen.Login{AuthorizationID: mailbox, Username: name, Password: secret.New(password), Version: 1}
+	c.logins[u] = mailbox.Login{AuthorizationID: owner, Username: name, Password: secret.New(password), Version: 1}
 }
 
 func (c *fakeCredentials) fail(err error) {
@@ -86,16 +87,16 @@ func (c *fakeCredentials) fail(err error) {
 	c.err = err
 }
 
-func (c *fakeCredentials) Login(_ context.Context, u listen.User, _ uint32) (listen.Login, error) {
+func (c *fakeCredentials) Login(_ context.Context, u mailbox.User, _ uint32) (mailbox.Login, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked[u]++
 	if c.err != nil {
-		return listen.Login{}, c.err
+		return mailbox.Login{}, c.err
 	}
 	login, ok := c.logins[u]
 	if !ok {
-		return listen.Login{}, fault.New(fault.NotFound, "no credential for %s@%s", u.ID, u.Context)
+		return mailbox.Login{}, fault.New(fault.NotFound, "no credential for %s@%s", u.ID, u.Context)
 	}
 	return login, nil
 }
@@ -108,17 +109,17 @@ type rig struct {
 }
 
 // quick are times for tests: as short as they can be without changing what is tested.
-func quick() listener.Settings {
-	return listener.Settings{
+func quick() machine.Settings {
+	return machine.Settings{
 		Settle: 50 * time.Millisecond, MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
 		PollInterval: 50 * time.Millisecond,
 	}
 }
 
-func start(t *testing.T, tuning listener.Settings) *rig {
+func start(t *testing.T, tuning machine.Settings) *rig {
 	t.Helper()
 	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
-	r.loop = listen.New(listen.Config{Backend: imapidle.New(), Tuning: tuning}, r.creds, r.sink)
+	r.loop = listen.New(listen.Config{Sources: map[string]listen.Source{imapidle.Name: imapidle.New()}, Tuning: tuning}, r.creds, r.sink)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- r.loop.Run(ctx) }()
@@ -164,14 +165,14 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func (r *rig) status(u listen.User) listen.Status {
-	if all := r.loop.Status([]listen.User{u}); len(all) == 1 {
+func (r *rig) status(u mailbox.User) listen.Status {
+	if all := r.loop.Status([]mailbox.User{u}); len(all) == 1 {
 		return all[0]
 	}
 	return listen.Status{}
 }
 
-func (r *rig) untilState(t *testing.T, u listen.User, state mailv1.ListenerState) listen.Status {
+func (r *rig) untilState(t *testing.T, u mailbox.User, state mailv1.ListenerState) listen.Status {
 	t.Helper()
 	until(t, "state "+state.String(), func() bool { return r.status(u).State == state })
 	return r.status(u)

@@ -13,6 +13,7 @@ import (
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func scripted(t *testing.T, script imaptest.Script) *imaptest.ScriptServer {
@@ -172,7 +173,7 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 
 			r.untilState(t, user("sound"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 			uid := sound.Folder.Deliver()
-			for h := receive(t, "head", r.sink.heads); h.user != user("sound") || h.box.UIDNext != uid+1; {
+			for h := receive(t, "head", r.sink.heads); h.user != user("sound") || h.end.UIDNext != uid+1; {
 				h = receive(t, "head", r.sink.heads)
 			}
 			select {
@@ -185,7 +186,7 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 }
 
 // untilError waits for a back-off with a reason.
-func (r *rig) untilError(t *testing.T, u listen.User, reason string) {
+func (r *rig) untilError(t *testing.T, u mailbox.User, reason string) {
 	t.Helper()
 	seen := make(map[string]bool)
 	defer func() {

@@ -15,24 +15,25 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/imapidle"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // listenTo starts a loop on a mailbox and waits for its first head.
-func listenTo(t *testing.T, m mailbox) (*rig, listen.Box) {
+func listenTo(t *testing.T, m testbox) (*rig, mailbox.End) {
 	t.Helper()
 	r := start(t, quick())
 	r.creds.set(user("1"), m.login(), m.password(), 1)
 	r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), Permanent: true, CredentialVersion: 1})
-	return r, receive(t, "first head", r.sink.heads).box
+	return r, receive(t, "first head", r.sink.heads).end
 }
 
 // untilHead waits for a head with the UIDNEXT given.
 func (r *rig) untilHead(t *testing.T, uidNext uint32) head {
 	t.Helper()
 	for {
-		if h := receive(t, "head", r.sink.heads); h.box.UIDNext == uidNext {
+		if h := receive(t, "head", r.sink.heads); h.end.UIDNext == uidNext {
 			return h
 		}
 	}
@@ -40,7 +41,7 @@ func (r *rig) untilHead(t *testing.T, uidNext uint32) head {
 
 func TestMailIsNoticedInIdleAndFetched(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		r, box := listenTo(t, m)
 		status := r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 		if !status.Permanent || status.Backend != "imapidle" || status.LastError != "" || status.CredentialVersion != 1 {
@@ -49,8 +50,8 @@ func TestMailIsNoticedInIdleAndFetched(t *testing.T) {
 		before := time.Now()
 		uid := m.deliver(t, "=?utf-8?q?Gr=C3=BC=C3=9Fe?=")
 		h := r.untilHead(t, uid+1)
-		if h.box.UIDValidity != box.UIDValidity || h.box.Folder != "INBOX" || h.box.Unseen != box.Unseen+1 {
-			t.Errorf("head = %+v after %+v", h.box, box)
+		if h.end.UIDValidity != box.UIDValidity || h.end.Folder != "INBOX" || h.end.Unseen != box.Unseen+1 {
+			t.Errorf("head = %+v after %+v", h.end, box)
 		}
 		if h.noticed.Before(before) || h.noticed.After(time.Now()) {
 			t.Errorf("noticed at %v, delivered at %v", h.noticed, before)
@@ -72,7 +73,7 @@ func TestMailIsNoticedInIdleAndFetched(t *testing.T) {
 
 func TestFetchSetsNoSeenFlag(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		first := m.deliver(t, "one")
 		r, box := listenTo(t, m)
 		r.loop.Fetch(user("1"), first)
@@ -80,15 +81,15 @@ func TestFetchSetsNoSeenFlag(t *testing.T) {
 			t.Fatalf("batch = %+v", batch)
 		}
 		second := m.deliver(t, "two")
-		if h := r.untilHead(t, second+1); h.box.Unseen != box.Unseen+1 {
-			t.Errorf("unseen = %d after %d and one more", h.box.Unseen, box.Unseen)
+		if h := r.untilHead(t, second+1); h.end.Unseen != box.Unseen+1 {
+			t.Errorf("unseen = %d after %d and one more", h.end.Unseen, box.Unseen)
 		}
 	})
 }
 
 func TestMailBetweenOpeningAndIdleIsFound(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		r, _ := listenTo(t, m)
 		uid := m.deliver(t, "in between") // the first head comes before IDLE is entered
 		r.untilHead(t, uid+1)
@@ -97,7 +98,7 @@ func TestMailBetweenOpeningAndIdleIsFound(t *testing.T) {
 
 func TestMailWhileAwayIsInTheFirstHead(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		first := m.deliver(t, "while away")
 		uid := m.deliver(t, "while away, too")
 		r, box := listenTo(t, m)
@@ -113,13 +114,13 @@ func TestMailWhileAwayIsInTheFirstHead(t *testing.T) {
 
 func TestReconnectsAfterTheServerDropsAndFindsTheMail(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		r, box := listenTo(t, m)
 		r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 		m.drop(t)
 		again := receive(t, "head after reconnect", r.sink.heads)
-		if again.box != box {
-			t.Errorf("head = %+v, was %+v", again.box, box)
+		if again.end != box {
+			t.Errorf("head = %+v, was %+v", again.end, box)
 		}
 		uid := m.deliver(t, "after the drop")
 		r.untilHead(t, uid+1)
@@ -128,7 +129,7 @@ func TestReconnectsAfterTheServerDropsAndFindsTheMail(t *testing.T) {
 
 func TestWrongPasswordSuspendsUntilANewCredential(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		r := start(t, quick())
 		r.creds.set(user("1"), m.login(), "wrong", 7)
 		r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), CredentialVersion: 7})
@@ -159,7 +160,7 @@ func TestWrongPasswordSuspendsUntilANewCredential(t *testing.T) {
 
 func TestChangedPasswordSuspendsAtTheNextLogin(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		r, _ := listenTo(t, m)
 		r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 		m.setPassword(t, "another")
@@ -173,7 +174,7 @@ func TestChangedPasswordSuspendsAtTheNextLogin(t *testing.T) {
 // The master user's password was changed at the mail store first, then at the vault.
 func TestARefusedMasterUserSuspendsNobody(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		m.setMaster(t, "root", "new")
 		r := start(t, quick())
 		r.creds.setMaster(user("1"), m.login(), "root", "old")
@@ -195,10 +196,10 @@ func TestARefusedMasterUserSuspendsNobody(t *testing.T) {
 
 func TestBaseline(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, m mailbox) {
+	onEach(t, func(t *testing.T, m testbox) {
 		uid := m.deliver(t, "before")
 		backend := imapidle.New()
-		login := listen.Login{Username: m.login(), Password: secret.New(m.password())}
+		login := mailbox.Login{Username: m.login(), Password: secret.New(m.password())}
 		box, err := backend.Baseline(t.Context(), m.store(), login)
 		if err != nil || box.UIDNext != uid+1 || box.UIDValidity == 0 {
 			t.Errorf("Baseline = %+v, %v; delivered UID %d", box, err, uid)
@@ -219,7 +220,7 @@ func TestBaseline(t *testing.T) {
 	})
 }
 
-func (r *rig) asked(u listen.User) int {
+func (r *rig) asked(u mailbox.User) int {
 	r.creds.mu.Lock()
 	defer r.creds.mu.Unlock()
 	return r.creds.asked[u]

@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/loop"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // Loop runs listeners. Its methods may be called from any goroutine, the sink's
@@ -19,20 +21,19 @@ type Loop struct {
 	creds   Credentials
 	sink    Sink
 	metrics *metrics
-	inbox   *inbox
+	loop    *loop.Loop
 
 	// Of the loop's goroutine alone.
-	timers     timers
+	timers     loop.Timers
 	connects   *pool
 	operations *pool
 	masters    masters
 	countAt    time.Time       // when the workers may be counted again
 	uncounted  bool            // the last count failed
 	ctx        context.Context // ends with Run, for the tasks of the loop
-	tasks      sync.WaitGroup
 
 	mu      sync.RWMutex // guards listed and the machines in it; only the loop writes
-	listed  map[User]*running
+	listed  map[mailbox.User]*running
 	stopped bool
 }
 
@@ -42,12 +43,12 @@ func New(cfg Config, creds Credentials, sink Sink) *Loop {
 	l := &Loop{
 		cfg: cfg, creds: creds, sink: sink,
 		metrics: newMetrics(cfg.Metrics),
-		inbox:   newInbox(),
-		listed:  make(map[User]*running),
+		loop:    loop.New(),
+		listed:  make(map[mailbox.User]*running),
 	}
 	l.masters = newMasters(cfg.Tuning)
-	l.connects = newPool(cfg.Connects, &l.tasks, l.inbox.post)
-	l.operations = newPool(operationsPerLoop, &l.tasks, l.inbox.post)
+	l.connects = newPool(cfg.Connects, l.loop)
+	l.operations = newPool(operationsPerLoop, l.loop)
 	return l
 }
 
@@ -57,42 +58,26 @@ func (l *Loop) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.ctx = ctx
-	alarm := time.NewTimer(0)
-	defer alarm.Stop()
-	for ctx.Err() == nil {
-		l.inbox.drain()
-		l.fire(time.Now())
-		l.connects.start()
-		l.count(time.Now())
-		l.metrics.waiting.Set(float64(l.connects.waiting))
-		if at := l.next(); !at.IsZero() {
-			alarm.Reset(time.Until(at))
-		} else {
-			alarm.Stop()
-		}
-		select {
-		case <-ctx.Done():
-		case <-l.inbox.wake:
-		case <-alarm.C:
-		}
-	}
+	l.loop.Run(ctx, l.round)
 	l.stop()
 	return nil
 }
 
-func (l *Loop) fire(now time.Time) {
-	for r := l.timers.due(now); r != nil; r = l.timers.due(now) {
-		l.step(r, listener.Timer{})
-	}
+// round does what is due and tells when something is next.
+func (l *Loop) round(now time.Time) time.Time {
+	l.fire(now)
+	l.connects.start()
+	l.count(now)
+	l.metrics.waiting.Set(float64(l.connects.waiting))
+	return loop.Sooner(l.connects.wakeAt, l.timers.Next())
 }
 
-// next is when something is due.
-func (l *Loop) next() time.Time {
-	at := l.connects.wakeAt
-	if len(l.timers) > 0 {
-		at = sooner(at, l.timers[0].wakeAt)
+func (l *Loop) fire(now time.Time) {
+	for of := l.timers.PopDue(now); of != nil; of = l.timers.PopDue(now) {
+		if r, ok := of.(*running); ok {
+			l.step(r, machine.Timer{})
+		}
 	}
-	return at
 }
 
 // stop gives up all listeners and waits for their tasks; what those still bring
@@ -104,17 +89,17 @@ func (l *Loop) stop() {
 	l.connects.abandon()
 	l.operations.abandon()
 	l.removeAll()
-	l.tasks.Wait()
-	l.inbox.drain()
+	l.loop.Wait()
+	l.loop.Drain()
 }
 
 // Put adds a mailbox or updates it: a changed store reconnects, a grown
 // credential version resumes a suspended listener.
-func (l *Loop) Put(m Mailbox) { l.inbox.post(func() { l.put(m) }) }
+func (l *Loop) Put(m Mailbox) { l.loop.Post(func() { l.put(m) }) }
 
 // Remove stops a user's listener. The sink may hear of the user until then.
-func (l *Loop) Remove(u User) {
-	l.inbox.post(func() {
+func (l *Loop) Remove(u mailbox.User) {
+	l.loop.Post(func() {
 		if r := l.listed[u]; r != nil {
 			l.remove(r)
 		}
@@ -122,23 +107,33 @@ func (l *Loop) Remove(u User) {
 }
 
 // RemoveAll stops all listeners.
-func (l *Loop) RemoveAll() { l.inbox.post(l.removeAll) }
+func (l *Loop) RemoveAll() { l.loop.Post(l.removeAll) }
 
 // Fetch asks for the mails from a UID on; Sink.Fetched answers, with an error at
 // once where the mailbox is not open. Calls that come before the answer are
 // one, from the lowest UID asked for. A listener that is removed never answers.
-func (l *Loop) Fetch(u User, from uint32) {
-	l.inbox.post(func() {
+func (l *Loop) Fetch(u mailbox.User, from uint32) {
+	l.loop.Post(func() {
 		if r := l.listed[u]; r != nil {
-			l.step(r, listener.FetchWanted{From: from})
+			l.step(r, machine.FetchWanted{From: from})
 			return
 		}
-		l.sink.Fetched(Batch{User: u, From: from, Err: errNoListener})
+		l.sink.Fetched(mailbox.Read{User: u, From: from, Err: errNoListener})
+	})
+}
+
+// Hint tells a user's listener that a folder may have changed. It does nothing where the
+// worker has none: the next owner looks by itself.
+func (l *Loop) Hint(u mailbox.User, hint mailbox.Hint) {
+	l.loop.Post(func() {
+		if r := l.listed[u]; r != nil {
+			l.step(r, machine.Hinted{Hint: hint})
+		}
 	})
 }
 
 // Status reports the listeners of the users that have one.
-func (l *Loop) Status(users []User) []Status {
+func (l *Loop) Status(users []mailbox.User) []Status {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var all []Status

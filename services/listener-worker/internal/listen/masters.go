@@ -7,7 +7,8 @@ import (
 	"cmp"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // alarmEvery is how often one mail store's refusal of the master user is logged.
@@ -23,12 +24,12 @@ type masters struct {
 
 // refusal is what one mail store has said.
 type refusal struct {
-	said         *listener.Failure
+	said         *mailbox.Failure
 	wait         time.Duration
 	next, logged time.Time // when to try again, when it was logged
 }
 
-func newMasters(tuning listener.Settings) masters {
+func newMasters(tuning machine.Settings) masters {
 	return masters{
 		first: cmp.Or(tuning.MinBackoff, time.Second), most: cmp.Or(tuning.MaxBackoff, 5*time.Minute) / 10,
 		refusals: make(map[string]*refusal),
@@ -37,7 +38,7 @@ func newMasters(tuning listener.Settings) masters {
 
 // turn tells a refused listener whether to try again: nil when it is the one to do so,
 // else what the mail store has said.
-func (m masters) turn(store string, now time.Time) *listener.Failure {
+func (m masters) turn(store string, now time.Time) *mailbox.Failure {
 	r := m.refusals[store]
 	switch {
 	case r == nil:
@@ -51,7 +52,7 @@ func (m masters) turn(store string, now time.Time) *listener.Failure {
 }
 
 // refused notes a refusal, and says whether it is to be logged.
-func (m masters) refused(store string, said *listener.Failure, now time.Time) (alarm bool) {
+func (m masters) refused(store string, said *mailbox.Failure, now time.Time) (alarm bool) {
 	r := m.refusals[store]
 	if r == nil {
 		r = &refusal{wait: m.first, next: now.Add(m.first)}

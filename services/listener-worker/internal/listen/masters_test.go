@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func TestARefusedMasterUserIsTriedByOneListenerAtATime(t *testing.T) {
 	t.Parallel()
-	m := newMasters(listener.Settings{})
-	said := &listener.Failure{Class: listener.ClassMasterRefused, Reason: "no"}
+	m := newMasters(machine.Settings{})
+	said := &mailbox.Failure{Class: mailbox.ClassMasterRefused, Reason: "no"}
 	began := time.Now()
 	if m.turn("main", began) != nil {
 		t.Error("a store that has refused nobody is not tried")

@@ -21,7 +21,7 @@ func TestMetricsCountListenersByStateAndLeaveNoneBehind(t *testing.T) {
 	server := scripted(t, imaptest.Script{})
 	registry := prometheus.NewRegistry()
 	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
-	r.loop = listen.New(listen.Config{Backend: imapidle.New(), Metrics: registry, Tuning: quick()}, r.creds, r.sink)
+	r.loop = listen.New(listen.Config{Sources: map[string]listen.Source{imapidle.Name: imapidle.New()}, Metrics: registry, Tuning: quick()}, r.creds, r.sink)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- r.loop.Run(ctx) }()
@@ -53,5 +53,6 @@ mailpush_worker_listeners{state="connecting"} 0
 mailpush_worker_listeners{state="idle"} `+digits[idle:idle+1]+`
 mailpush_worker_listeners{state="polling"} 0
 mailpush_worker_listeners{state="suspended"} `+digits[suspended:suspended+1]+`
+mailpush_worker_listeners{state="waiting"} 0
 `), "mailpush_worker_listeners")
 }

@@ -5,6 +5,7 @@ package listen
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -78,10 +79,10 @@ func (m *meter) atOnce(most, workers int) int {
 	return min(most, max(int(m.pace.atOnce)/workers, 1))
 }
 
-// sooner is the earlier of two times, of which a zero one does not count.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
+// jitter is full jitter: anything from nothing to all of d.
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
 	}
-	return a
+	return rand.N(d)
 }

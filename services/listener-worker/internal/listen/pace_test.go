@@ -49,20 +49,15 @@ func (s *storm) rage(workers, mailboxes int) {
 			for range mailboxes {
 				r.pool.run(job{store: "store", pace: s.pace, do: s.open})
 			}
-			for !r.pool.idle() {
-				alarm := time.NewTimer(time.Hour)
-				if !r.pool.wakeAt.IsZero() {
-					alarm.Reset(time.Until(r.pool.wakeAt))
+			ctx, cancel := context.WithCancel(context.Background())
+			r.loop.Run(ctx, func(time.Time) time.Time {
+				r.pool.start()
+				if r.pool.idle() {
+					cancel()
 				}
-				select {
-				case <-r.inbox.wake:
-					r.inbox.drain()
-				case <-alarm.C:
-					r.pool.start()
-				}
-				alarm.Stop()
-			}
-			r.tasks.Wait()
+				return r.pool.wakeAt
+			})
+			r.loop.Wait()
 		})
 	}
 	all.Wait()
@@ -143,7 +138,7 @@ func TestWhoWaitsLongestGoesFirst(t *testing.T) {
 			t.Fatalf("%d came when it was %d's turn", got, want)
 		}
 	}
-	r.tasks.Wait()
+	r.loop.Wait()
 }
 
 func TestWorkersAreCountedWhileMailboxesAreOpened(t *testing.T) {
@@ -155,11 +150,11 @@ func TestWorkersAreCountedWhileMailboxesAreOpened(t *testing.T) {
 		}
 		return 4, nil
 	}}, nil, nil)
-	l.ctx = t.Context()
+	l.ctx = context.Background()
 	count := func(after time.Duration) {
 		l.count(time.Now().Add(after))
-		l.tasks.Wait()
-		l.inbox.drain()
+		l.loop.Wait()
+		l.loop.Drain()
 	}
 	count(0)
 	if asked != 0 {

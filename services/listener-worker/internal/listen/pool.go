@@ -5,8 +5,9 @@ package listen
 
 import (
 	"container/heap"
-	"sync"
 	"time"
+
+	"mailpush.internal/services/listener-worker/internal/loop"
 )
 
 // pool runs blocking jobs, so many at once in all and so many per mail store, so
@@ -15,9 +16,8 @@ import (
 // methods but the jobs run on the loop.
 type pool struct {
 	total, perStore int
-	workers         int          // that the stores' paces are shared with, this one included
-	finished        func(func()) // gets back onto the loop
-	tasks           *sync.WaitGroup
+	workers         int        // that the stores' paces are shared with, this one included
+	loop            *loop.Loop // that the methods run on
 
 	running int
 	waiting int
@@ -45,10 +45,10 @@ type share struct {
 	meter   meter
 }
 
-func newPool(total int, tasks *sync.WaitGroup, finished func(func())) *pool {
+func newPool(total int, on *loop.Loop) *pool {
 	return &pool{
 		total: total, perStore: max(total/2, 1), workers: 1,
-		finished: finished, tasks: tasks, stores: make(map[string]*share),
+		loop: on, stores: make(map[string]*share),
 	}
 }
 
@@ -82,7 +82,7 @@ func (p *pool) start() {
 			continue
 		}
 		if at := s.meter.next(p.workers); at.After(now) {
-			p.wakeAt = sooner(p.wakeAt, at)
+			p.wakeAt = loop.Sooner(p.wakeAt, at)
 			i++
 			continue
 		}
@@ -100,9 +100,9 @@ func (p *pool) launch(s *share, do func()) {
 	p.waiting--
 	p.running++
 	s.running++
-	p.tasks.Go(func() {
+	p.loop.Go(func() {
 		do()
-		p.finished(func() { p.done(s) })
+		p.loop.Post(func() { p.done(s) })
 	})
 }
 

@@ -4,39 +4,44 @@
 package listen
 
 import (
+	"context"
 	"slices"
-	"sync"
 	"testing"
 	"time"
+
+	"mailpush.internal/services/listener-worker/internal/loop"
 )
 
-// A loop of one goroutine is what a pool expects; the inbox's queue is one here.
+// poolRig is a pool on a loop that runs while something is waited for.
 type poolRig struct {
-	pool  *pool
-	inbox *inbox
-	tasks sync.WaitGroup
+	pool *pool
+	loop *loop.Loop
 }
 
 func newPoolRig(total int) *poolRig {
-	r := &poolRig{inbox: newInbox()}
-	r.pool = newPool(total, &r.tasks, r.inbox.post)
-	return r
+	on := loop.New()
+	return &poolRig{newPool(total, on), on}
 }
 
 // until runs the loop until something has come.
-func until[T any](t *testing.T, r *poolRig, from <-chan T) T {
+func until[T any](t *testing.T, r *poolRig, from <-chan T) (v T) {
 	t.Helper()
-	giveUp := time.After(20 * time.Second)
-	for {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	came := false
+	r.loop.Run(ctx, func(now time.Time) time.Time {
 		select {
-		case v := <-from:
-			return v
-		case <-r.inbox.wake:
-			r.inbox.drain()
-		case <-giveUp:
-			t.Fatal("nothing came")
+		case v = <-from:
+			came = true
+			cancel()
+		default:
 		}
+		return now.Add(time.Millisecond) // a job that hangs wakes nobody
+	})
+	if !came {
+		t.Fatal("nothing came")
 	}
+	return v
 }
 
 func TestAStoreThatHangsHoldsUpOnlyItself(t *testing.T) {
@@ -64,8 +69,8 @@ func TestAStoreThatHangsHoldsUpOnlyItself(t *testing.T) {
 	for range 50 {
 		until(t, r, started)
 	}
-	r.tasks.Wait()
-	r.inbox.drain()
+	r.loop.Wait()
+	r.loop.Drain()
 	if r.pool.running != 0 || r.pool.waiting != 0 || len(r.pool.stores) != 0 || len(r.pool.turn) != 0 {
 		t.Errorf("left: %d running, %d waiting, %d stores, %d turns", r.pool.running, r.pool.waiting, len(r.pool.stores), len(r.pool.turn))
 	}
@@ -90,28 +95,5 @@ func TestStoresTakeTurns(t *testing.T) {
 	if want := []string{"a", "b", "a", "b", "a", "b", "a", "a", "a"}; !slices.Equal(order, want) {
 		t.Errorf("order = %v, want %v", order, want)
 	}
-	r.tasks.Wait()
-}
-
-func TestTimersFireInOrderAndCanBeMoved(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	var all timers
-	entries := make([]*running, 5)
-	for i := range entries {
-		entries[i] = &running{timerIndex: -1}
-		all.set(entries[i], now.Add(time.Duration(5-i)*time.Second))
-	}
-	all.set(entries[0], now.Add(500*time.Millisecond)) // was the last
-	all.set(entries[2], time.Time{})
-	all.set(entries[2], time.Time{}) // twice is no harm
-	want := []*running{entries[0], entries[4], entries[3]}
-	for _, entry := range want {
-		if got := all.due(now.Add(3 * time.Second)); got != entry {
-			t.Fatalf("due = %p, want %p", got, entry)
-		}
-	}
-	if got := all.due(now.Add(3 * time.Second)); got != nil || len(all) != 1 {
-		t.Errorf("due = %v, %d left", got, len(all))
-	}
+	r.loop.Wait()
 }

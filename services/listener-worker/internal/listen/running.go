@@ -11,9 +11,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/fault"
-	"mailpush.internal/services/listener-worker/internal/listener"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/loop"
 )
 
 var errNoListener = fault.New(fault.NotFound, "the worker has no listener for this user")
@@ -21,17 +22,16 @@ var errNoListener = fault.New(fault.NotFound, "the worker has no listener for th
 // running is one listener and what it holds. All of it belongs to the loop.
 type running struct {
 	mailbox Mailbox
-	machine *listener.Machine
+	machine *machine.Machine
 
 	conn   uint64             // the machine's number of the connection, 0 for none
 	cancel context.CancelFunc // ends its opening
-	link   listener.Conn      // nil until it is open
+	link   Reader             // nil until it is open
 
 	refused  bool      // the master user was, when the mailbox was last to be opened
 	unserved time.Time // since when it is neither open nor was tried
 
-	wakeAt     time.Time
-	timerIndex int // in the loop's timers, -1 outside
+	loop.Timer // the machine's
 }
 
 func (r *running) status() Status {
@@ -52,12 +52,12 @@ func (l *Loop) put(m Mailbox) {
 	}
 	r := l.listed[m.User]
 	if r == nil {
-		r = &running{mailbox: m, unserved: time.Now(), timerIndex: -1}
-		r.machine = listener.NewMachine(l.settings(m.Store), m.CredentialVersion)
+		r = &running{mailbox: m, unserved: time.Now()}
+		r.machine = machine.NewMachine(l.settings(m.Store), m.CredentialVersion)
 		l.mu.Lock()
 		l.listed[m.User] = r
 		l.mu.Unlock()
-		l.step(r, listener.Start{})
+		l.step(r, machine.Start{})
 		return
 	}
 	moved := !sameStore(r.mailbox.Store, m.Store)
@@ -68,9 +68,9 @@ func (l *Loop) put(m Mailbox) {
 	r.mailbox = m
 	l.mu.Unlock()
 	if moved {
-		l.step(r, listener.Moved{Settings: l.settings(m.Store)})
+		l.step(r, machine.Moved{Settings: l.settings(m.Store)})
 	}
-	l.step(r, listener.Renewed{Version: m.CredentialVersion})
+	l.step(r, machine.Renewed{Version: m.CredentialVersion})
 }
 
 // sameStore tells whether what is open at one mail store can stay so at the other: a
@@ -85,7 +85,7 @@ func sameStore(a, b *mailv1.MailStore) bool {
 }
 
 // settings are a listener's times at a mail store.
-func (l *Loop) settings(store *mailv1.MailStore) listener.Settings {
+func (l *Loop) settings(store *mailv1.MailStore) machine.Settings {
 	s := l.cfg.Tuning
 	if d := store.GetIdleRefresh().AsDuration(); d > 0 {
 		s.IdleRefresh = d
@@ -97,8 +97,8 @@ func (l *Loop) settings(store *mailv1.MailStore) listener.Settings {
 }
 
 func (l *Loop) remove(r *running) {
-	l.step(r, listener.Stop{})
-	l.timers.set(r, time.Time{})
+	l.step(r, machine.Stop{})
+	l.timers.Set(r, time.Time{})
 	l.metrics.entered(r.machine.Status().State, 0)
 	l.mu.Lock()
 	delete(l.listed, r.mailbox.User)
@@ -112,7 +112,7 @@ func (l *Loop) removeAll() {
 }
 
 // step gives the machine an event and does what it says.
-func (l *Loop) step(r *running, ev listener.Event) {
+func (l *Loop) step(r *running, ev machine.Event) {
 	l.mu.Lock()
 	before := r.machine.Status()
 	effects := r.machine.Step(ev, time.Now())
@@ -126,7 +126,7 @@ func (l *Loop) step(r *running, ev listener.Event) {
 }
 
 // log tells of a listener that is unwell, once per reason, and of its recovery.
-func (l *Loop) log(r *running, before, after listener.Status) {
+func (l *Loop) log(r *running, before, after machine.Status) {
 	if before.LastError == after.LastError && before.State == after.State {
 		return
 	}

@@ -13,14 +13,14 @@ import (
 	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // mailbox is a user's mailbox on a real mail store. All tests of this file run
 // on each kind of store.
 //
 //nolint:interfacebloat // it is the mailbox and the mail store around it
-type mailbox interface {
+type testbox interface {
 	store() *mailv1.MailStore
 	login() string
 	password() string
@@ -31,19 +31,19 @@ type mailbox interface {
 }
 
 // mailboxes makes a fresh mailbox of each kind of store there is.
-func mailboxes(t *testing.T) map[string]func(t *testing.T) mailbox {
+func mailboxes(t *testing.T) map[string]func(t *testing.T) testbox {
 	t.Helper()
-	all := map[string]func(t *testing.T) mailbox{
-		"memory/tls":      func(t *testing.T) mailbox { return newMemoryMailbox(t, imaptest.TLS) },
-		"memory/starttls": func(t *testing.T) mailbox { return newMemoryMailbox(t, imaptest.StartTLS) },
-		"memory/plain":    func(t *testing.T) mailbox { return newMemoryMailbox(t, imaptest.Plain) },
+	all := map[string]func(t *testing.T) testbox{
+		"memory/tls":      func(t *testing.T) testbox { return newMemoryMailbox(t, imaptest.TLS) },
+		"memory/starttls": func(t *testing.T) testbox { return newMemoryMailbox(t, imaptest.StartTLS) },
+		"memory/plain":    func(t *testing.T) testbox { return newMemoryMailbox(t, imaptest.Plain) },
 	}
 	if testing.Short() {
 		t.Log("the Dovecot lane is not run with -short")
 		return all
 	}
-	all["dovecot/tls"] = func(t *testing.T) mailbox { return newDovecotMailbox(t, mailv1.TlsMode_TLS_MODE_IMPLICIT) }
-	all["dovecot/starttls"] = func(t *testing.T) mailbox { return newDovecotMailbox(t, mailv1.TlsMode_TLS_MODE_STARTTLS) }
+	all["dovecot/tls"] = func(t *testing.T) testbox { return newDovecotMailbox(t, mailv1.TlsMode_TLS_MODE_IMPLICIT) }
+	all["dovecot/starttls"] = func(t *testing.T) testbox { return newDovecotMailbox(t, mailv1.TlsMode_TLS_MODE_STARTTLS) }
 	return all
 }
 
@@ -160,7 +160,7 @@ func message(subject string) []byte {
 		subject, time.Now().UnixNano())
 }
 
-func onEach(t *testing.T, body func(t *testing.T, m mailbox)) {
+func onEach(t *testing.T, body func(t *testing.T, m testbox)) {
 	t.Helper()
 	for name, open := range mailboxes(t) {
 		t.Run(name, func(t *testing.T) {
@@ -170,4 +170,4 @@ func onEach(t *testing.T, body func(t *testing.T, m mailbox)) {
 	}
 }
 
-func user(id string) listen.User { return listen.User{Context: "1", ID: id} }
+func user(id string) mailbox.User { return mailbox.User{Context: "1", ID: id} }

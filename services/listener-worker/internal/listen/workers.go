@@ -15,9 +15,9 @@ func (l *Loop) count(now time.Time) {
 		return
 	}
 	l.countAt = now.Add(countEvery)
-	l.tasks.Go(func() {
+	l.loop.Go(func() {
 		workers, err := l.cfg.Workers(l.ctx)
-		l.inbox.post(func() { l.counted(workers, err) })
+		l.loop.Post(func() { l.counted(workers, err) })
 	})
 }
 

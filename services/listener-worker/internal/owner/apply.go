@@ -6,37 +6,39 @@ package owner
 import (
 	"google.golang.org/protobuf/proto"
 
+	"mailpush.internal/pkg/hold"
 	hash "mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
-// mailbox is what is run for a user.
-type mailbox struct {
+// listed is a mailbox as the registry lists it, with its mail store.
+type listed struct {
 	*registryv1.Mailbox
 	store *mailv1.MailStore
 }
 
 // apply makes the listeners and delivery match what was read of the claims' shards.
-func (t *tenure) apply(claims []deliver.Claim, listing Listing) {
+func (t *tenure) apply(claims []hold.Claim, listing Listing) {
 	t.learnStores(listing.Stores)
-	read := make(map[place]map[listen.User]mailbox, len(claims))
+	read := make(map[place]map[mailbox.User]listed, len(claims))
 	for _, claim := range claims {
-		read[placeOf(claim)] = make(map[listen.User]mailbox)
+		read[placeOf(claim)] = make(map[mailbox.User]listed)
 	}
-	for _, listed := range listing.Mailboxes {
-		user := listen.User{Context: listed.GetUser().GetContextId(), ID: listed.GetUser().GetUserId()}
+	for _, box := range listing.Mailboxes {
+		user := mailbox.User{Context: box.GetUser().GetContextId(), ID: box.GetUser().GetUserId()}
 		// One read is of one backend. What is not ours to run by now is passed over.
 		boxes := read[place{claims[0].Backend, hash.Of(user.Context, user.ID, t.cfg.Shards)}]
-		store := t.stores[listed.GetMailStore()]
+		store := t.stores[box.GetMailStore()]
 		if store == nil {
-			t.cfg.Log.ErrorContext(t.ctx, "mailbox names a mail store that was not listed", "mail_store", listed.GetMailStore())
+			t.cfg.Log.ErrorContext(t.ctx, "mailbox names a mail store that was not listed", "mail_store", box.GetMailStore())
 			continue
 		}
 		if boxes != nil {
-			boxes[user] = mailbox{listed, store}
+			boxes[user] = listed{box, store}
 		}
 	}
 	for _, claim := range claims {
@@ -54,7 +56,7 @@ func (t *tenure) learnStores(stores map[string]*mailv1.MailStore) {
 }
 
 // replace moves a shard from the mailboxes it has to those that were read.
-func (t *tenure) replace(claim deliver.Claim, boxes map[listen.User]mailbox) {
+func (t *tenure) replace(claim hold.Claim, boxes map[mailbox.User]listed) {
 	s := t.shards[placeOf(claim)]
 	if s == nil || s.claim != claim {
 		s = &shard{claim: claim}
@@ -72,7 +74,7 @@ func (t *tenure) replace(claim deliver.Claim, boxes map[listen.User]mailbox) {
 			continue
 		}
 		// Delivery first: it must know the user when the listener speaks.
-		t.delivery.Put(claim, user, box.GetMailStore(), box.GetSubscriptions())
+		t.delivery.Put(claim, user, box.GetMailStore(), transport.SubscriptionsOf(box.GetSubscriptions()))
 		t.listeners.Put(listen.Mailbox{
 			User: user, Store: box.store, Permanent: box.GetPermanent(),
 			CredentialVersion: box.GetCredentialVersion(), CredentialSlot: box.GetCredentialSlot(),

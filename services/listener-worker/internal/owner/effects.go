@@ -10,8 +10,7 @@ import (
 
 	"mailpush.internal/pkg/hold"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 const reportTimeout = 5 * time.Second
@@ -22,12 +21,12 @@ type place struct {
 	number  uint32
 }
 
-func placeOf(claim deliver.Claim) place { return place{claim.Backend, claim.Shard} }
+func placeOf(claim hold.Claim) place { return place{claim.Backend, claim.Shard} }
 
 // shard is what runs for a shard.
 type shard struct {
-	claim deliver.Claim
-	boxes map[listen.User]mailbox
+	claim hold.Claim
+	boxes map[mailbox.User]listed
 }
 
 // step tells the machine of an event and carries out what it decides. What the
@@ -67,7 +66,7 @@ func (t *tenure) carryOut(now time.Time, event hold.Event) {
 }
 
 // release stops the listeners of shards, then lets delivery end what is in flight.
-func (t *tenure) release(claims []deliver.Claim) {
+func (t *tenure) release(claims []hold.Claim) {
 	for _, claim := range claims {
 		t.silence(claim)
 	}
@@ -79,7 +78,7 @@ func (t *tenure) release(claims []deliver.Claim) {
 }
 
 // cut stops everything of shards at once.
-func (t *tenure) cut(claims []deliver.Claim) {
+func (t *tenure) cut(claims []hold.Claim) {
 	for _, claim := range claims {
 		t.silence(claim)
 	}
@@ -87,7 +86,7 @@ func (t *tenure) cut(claims []deliver.Claim) {
 }
 
 // silence stops the listeners of a shard.
-func (t *tenure) silence(claim deliver.Claim) {
+func (t *tenure) silence(claim hold.Claim) {
 	s := t.shards[placeOf(claim)]
 	if s == nil || s.claim != claim {
 		return
@@ -112,7 +111,7 @@ func (t *tenure) report(report hold.Report) {
 }
 
 // began records for whoever wants to know which worker held a shard when.
-func (t *tenure) began(claims []deliver.Claim, at time.Time) {
+func (t *tenure) began(claims []hold.Claim, at time.Time) {
 	for _, set := range hold.Sets(claims) {
 		t.cfg.Log.DebugContext(t.ctx, "hold began", t.record(set, at)...)
 	}
@@ -120,7 +119,7 @@ func (t *tenure) began(claims []deliver.Claim, at time.Time) {
 
 // ended records the end of holds, which was not later than the end of the right. When
 // it was noticed is the record's own time.
-func (t *tenure) ended(claims []deliver.Claim) {
+func (t *tenure) ended(claims []hold.Claim) {
 	at := time.Now()
 	if until := t.member.Until(); until.Before(at) {
 		at = until

@@ -26,8 +26,9 @@ import (
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // Cluster is where a worker becomes a member.
@@ -67,32 +68,32 @@ type Member interface {
 // Registry knows the mailboxes.
 type Registry interface {
 	// OpenEpoch returns the claims that were refused.
-	OpenEpoch(ctx context.Context, claims []deliver.Claim) ([]deliver.Claim, error)
+	OpenEpoch(ctx context.Context, claims []hold.Claim) ([]hold.Claim, error)
 	// ListShards lists the mailboxes of shards of one backend.
-	ListShards(ctx context.Context, claims []deliver.Claim) (Listing, error)
-	SuspendCredential(ctx context.Context, claim deliver.Claim, user listen.User, version uint64, reason string) error
+	ListShards(ctx context.Context, claims []hold.Claim) (Listing, error)
+	SuspendCredential(ctx context.Context, claim hold.Claim, user mailbox.User, version uint64, reason string) error
 }
 
 // Listing is what the registry holds of some shards.
 type Listing struct {
 	Mailboxes []*registryv1.Mailbox
 	Stores    map[string]*mailv1.MailStore
-	Refused   []deliver.Claim // left out: a newer epoch is open
+	Refused   []hold.Claim // left out: a newer epoch is open
 }
 
 // Listeners notice new mail; see [listen.Loop].
 type Listeners interface {
 	Put(mailbox listen.Mailbox)
-	Remove(user listen.User)
+	Remove(user mailbox.User)
 	RemoveAll()
 }
 
 // Delivery pushes it; see [deliver.Loop].
 type Delivery interface {
-	Put(claim deliver.Claim, user listen.User, store string, subscriptions []*registryv1.Subscription)
-	Remove(user listen.User)
-	Drop(claims []deliver.Claim)
-	Drain(ctx context.Context, claims []deliver.Claim) error
+	Put(claim hold.Claim, user mailbox.User, store string, subscriptions []*transport.Subscription)
+	Remove(user mailbox.User)
+	Drop(claims []hold.Claim)
+	Drain(ctx context.Context, claims []hold.Claim) error
 }
 
 // Config sets up an Owner. What is zero gets the default named.
@@ -228,12 +229,12 @@ func (o *Owner) post(event func(t *tenure)) {
 }
 
 // Refused takes in claims that the registry has refused to delivery.
-func (o *Owner) Refused(claims []deliver.Claim) {
+func (o *Owner) Refused(claims []hold.Claim) {
 	o.post(func(t *tenure) { t.step(hold.Refused{Claims: claims}) })
 }
 
 // Suspended takes in that a mail store refused a credential; see [listen.Sink].
-func (o *Owner) Suspended(user listen.User, version uint64, reason string) {
+func (o *Owner) Suspended(user mailbox.User, version uint64, reason string) {
 	o.post(func(t *tenure) { t.suspend(suspension{user, version, reason}) })
 }
 

@@ -10,10 +10,9 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/hold"
-	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func (w *fakeWorld) expect(what string, listeners int) {
@@ -108,7 +107,7 @@ func TestNewGrantOfAShardThatIsHeldBeginsAnew(t *testing.T) {
 		w.want(2, 20, number)
 		pass(time.Second)
 		w.expect("under the new epoch", 1)
-		if got := w.delivering[listen.User{Context: "1", ID: "249"}]; got.Epoch != 20 || w.drained != 1 {
+		if got := w.delivering[mailbox.User{Context: "1", ID: "249"}]; got.Epoch != 20 || w.drained != 1 {
 			w.t.Errorf("held by %+v after %d drains", got, w.drained)
 		}
 		w.expectReport("under the new epoch", 2, 1)
@@ -149,14 +148,14 @@ func TestRefusedClaimComesBackOnlyWithAHigherEpoch(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *fakeWorld, _ func()) {
 		number, other := w.add("249"), w.add("402")
-		w.set(func(w *fakeWorld) { w.refuse[deliver.Claim{Backend: backend, Shard: number, Epoch: 10}] = true })
+		w.set(func(w *fakeWorld) { w.refuse[hold.Claim{Backend: backend, Shard: number, Epoch: 10}] = true })
 		w.want(1, 10, number, other)
 		pass(10 * time.Second)
 		w.expect("one of two refused", 1)
 		w.want(2, 20, number, other)
 		pass(time.Second)
 		w.expect("granted anew", 2)
-		w.owner.Refused([]deliver.Claim{{Backend: backend, Shard: number, Epoch: 20}, {Backend: backend, Shard: 77, Epoch: 3}})
+		w.owner.Refused([]hold.Claim{{Backend: backend, Shard: number, Epoch: 20}, {Backend: backend, Shard: 77, Epoch: 3}})
 		pass(10 * time.Minute)
 		w.expect("fenced while running", 1)
 		w.expectReport("fenced while running", 2, 1)
@@ -172,7 +171,7 @@ func TestChangesAreFollowedAndTheTruthIsReadAnyway(t *testing.T) {
 		w.set(func(w *fakeWorld) { w.users[number][0].CredentialVersion = 2 })
 		w.changes <- number
 		pass(time.Second)
-		if got := w.listening[listen.User{Context: "1", ID: "249"}].CredentialVersion; got != 2 {
+		if got := w.listening[mailbox.User{Context: "1", ID: "249"}].CredentialVersion; got != 2 {
 			w.t.Errorf("credential version %d, want 2", got)
 		}
 		w.set(func(w *fakeWorld) { w.users[number] = nil })
@@ -185,7 +184,7 @@ func TestChangesAreFollowedAndTheTruthIsReadAnyway(t *testing.T) {
 		w.expect("without a word", 1)
 		w.set(func(w *fakeWorld) { w.store = &mailv1.MailStore{Name: "main", Address: "elsewhere:993"} })
 		pass(6 * time.Minute)
-		if got := w.listening[listen.User{Context: "1", ID: "402"}].Store.GetAddress(); got != "elsewhere:993" {
+		if got := w.listening[mailbox.User{Context: "1", ID: "402"}].Store.GetAddress(); got != "elsewhere:993" {
 			w.t.Errorf("the listener is at %q", got)
 		}
 	})
@@ -273,9 +272,9 @@ func TestSuspensionsAreToldUntilTheyAreTaken(t *testing.T) {
 		w.want(1, 10, w.add("249"), w.add("402"))
 		pass(time.Second)
 		w.set(func(w *fakeWorld) { w.suspendUp = false })
-		w.owner.Suspended(listen.User{Context: "1", ID: "249"}, 1, "no")
-		w.owner.Suspended(listen.User{Context: "1", ID: "nobody"}, 1, "no")
-		w.owner.Suspended(listen.User{Context: "1", ID: "402"}, 7, "")
+		w.owner.Suspended(mailbox.User{Context: "1", ID: "249"}, 1, "no")
+		w.owner.Suspended(mailbox.User{Context: "1", ID: "nobody"}, 1, "no")
+		w.owner.Suspended(mailbox.User{Context: "1", ID: "402"}, 7, "")
 		pass(time.Minute)
 		w.set(func(w *fakeWorld) { w.suspendUp = true })
 		pass(time.Minute)

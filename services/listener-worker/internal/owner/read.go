@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/hold"
-	"mailpush.internal/services/listener-worker/internal/deliver"
 )
 
 const readTimeout = 30 * time.Second
@@ -35,7 +34,7 @@ func (t *tenure) read(read hold.Read) {
 func (t *tenure) list(read hold.Read) (Listing, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
 	defer cancel()
-	var fenced []deliver.Claim
+	var fenced []hold.Claim
 	claims := read.Claims
 	if read.Open {
 		refused, err := t.registry.OpenEpoch(ctx, claims)
@@ -52,15 +51,15 @@ func (t *tenure) list(read hold.Read) (Listing, error) {
 	return listing, err
 }
 
-func without(claims, refused []deliver.Claim) []deliver.Claim {
+func without(claims, refused []hold.Claim) []hold.Claim {
 	if len(refused) == 0 {
 		return claims
 	}
-	out := make(map[deliver.Claim]bool, len(refused))
+	out := make(map[hold.Claim]bool, len(refused))
 	for _, claim := range refused {
 		out[claim] = true
 	}
-	var left []deliver.Claim
+	var left []hold.Claim
 	for _, claim := range claims {
 		if !out[claim] {
 			left = append(left, claim)

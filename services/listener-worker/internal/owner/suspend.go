@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/hold"
 	hash "mailpush.internal/pkg/shard"
-	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 
 // suspension is a credential that the mail store has refused.
 type suspension struct {
-	user    listen.User
+	user    mailbox.User
 	version uint64
 	reason  string
 }
@@ -76,7 +76,7 @@ func (t *tenure) told(s suspension, failures int, err error) {
 }
 
 // claimOf is the claim a user's mailbox is held by.
-func (t *tenure) claimOf(user listen.User) (deliver.Claim, bool) {
+func (t *tenure) claimOf(user mailbox.User) (hold.Claim, bool) {
 	number := hash.Of(user.Context, user.ID, t.cfg.Shards)
 	for _, backend := range t.cfg.Backends {
 		if s := t.shards[place{backend, number}]; s != nil {
@@ -85,7 +85,7 @@ func (t *tenure) claimOf(user listen.User) (deliver.Claim, bool) {
 			}
 		}
 	}
-	return deliver.Claim{}, false
+	return hold.Claim{}, false
 }
 
 // worthRetrying tells whether the same call may succeed later.

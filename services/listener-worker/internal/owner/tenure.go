@@ -12,7 +12,6 @@ import (
 	"mailpush.internal/pkg/hold"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
 )
 
 // tenure is what lasts for one membership. One goroutine, run, owns its state.
@@ -178,7 +177,7 @@ func (t *tenure) stop(deadline time.Time) bool {
 
 // drain waits until nothing runs for the claims any more, or the time for it is up.
 // It returns false when the membership was lost meanwhile.
-func (t *tenure) drain(claims []deliver.Claim, limit time.Duration) bool {
+func (t *tenure) drain(claims []hold.Claim, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(t.ctx, limit)
 	defer cancel()
 	drained := make(chan error, 1)

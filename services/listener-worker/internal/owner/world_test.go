@@ -22,9 +22,10 @@ import (
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/owner"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 const (
@@ -106,14 +107,14 @@ type fakeWorld struct {
 	users     map[uint32][]*registryv1.Mailbox // by shard
 	store     *mailv1.MailStore
 	broken    map[uint32]bool // shards that cannot be listed
-	refuse    map[deliver.Claim]bool
+	refuse    map[hold.Claim]bool
 	opened    map[uint32]uint64
 	lists     int
 	suspended []string
 	suspendUp bool
 
-	listening  map[listen.User]listen.Mailbox
-	delivering map[listen.User]deliver.Claim
+	listening  map[mailbox.User]listen.Mailbox
+	delivering map[mailbox.User]hold.Claim
 	drainTakes time.Duration
 	drained    int
 	dropped    int
@@ -155,10 +156,10 @@ func (w *fakeWorld) Changes(ctx context.Context, _ string) <-chan uint32 {
 	return out
 }
 
-func (w *fakeWorld) OpenEpoch(_ context.Context, claims []deliver.Claim) ([]deliver.Claim, error) {
+func (w *fakeWorld) OpenEpoch(_ context.Context, claims []hold.Claim) ([]hold.Claim, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var refused []deliver.Claim
+	var refused []hold.Claim
 	for _, claim := range claims {
 		if w.refuse[claim] {
 			refused = append(refused, claim)
@@ -169,7 +170,7 @@ func (w *fakeWorld) OpenEpoch(_ context.Context, claims []deliver.Claim) ([]deli
 	return refused, nil
 }
 
-func (w *fakeWorld) ListShards(_ context.Context, claims []deliver.Claim) (owner.Listing, error) {
+func (w *fakeWorld) ListShards(_ context.Context, claims []hold.Claim) (owner.Listing, error) {
 	<-time.After(time.Millisecond) // simulated: a call takes its time
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -186,7 +187,7 @@ func (w *fakeWorld) ListShards(_ context.Context, claims []deliver.Claim) (owner
 	return listing, nil
 }
 
-func (w *fakeWorld) SuspendCredential(_ context.Context, claim deliver.Claim, user listen.User, version uint64, reason string) error {
+func (w *fakeWorld) SuspendCredential(_ context.Context, claim hold.Claim, user mailbox.User, version uint64, reason string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.suspendUp {
@@ -211,7 +212,7 @@ func (l listeners) Put(mailbox listen.Mailbox) {
 	l.listening[mailbox.User] = mailbox
 }
 
-func (l listeners) Remove(user listen.User) {
+func (l listeners) Remove(user mailbox.User) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.listening, user)
@@ -223,7 +224,7 @@ func (l listeners) RemoveAll() {
 	clear(l.listening)
 }
 
-func (d delivery) Put(claim deliver.Claim, user listen.User, _ string, _ []*registryv1.Subscription) {
+func (d delivery) Put(claim hold.Claim, user mailbox.User, _ string, _ []*transport.Subscription) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.opened[claim.Shard] != claim.Epoch {
@@ -232,20 +233,20 @@ func (d delivery) Put(claim deliver.Claim, user listen.User, _ string, _ []*regi
 	d.delivering[user] = claim
 }
 
-func (d delivery) Remove(user listen.User) {
+func (d delivery) Remove(user mailbox.User) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.delivering, user)
 }
 
-func (d delivery) Drop(claims []deliver.Claim) {
+func (d delivery) Drop(claims []hold.Claim) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dropped += len(claims)
 	d.forget(claims)
 }
 
-func (d delivery) Drain(ctx context.Context, claims []deliver.Claim) error {
+func (d delivery) Drain(ctx context.Context, claims []hold.Claim) error {
 	select {
 	case <-time.After(d.drainTakes):
 	case <-ctx.Done():
@@ -258,7 +259,7 @@ func (d delivery) Drain(ctx context.Context, claims []deliver.Claim) error {
 	return nil
 }
 
-func (d delivery) forget(claims []deliver.Claim) {
+func (d delivery) forget(claims []hold.Claim) {
 	for user, claim := range d.delivering {
 		if slices.Contains(claims, claim) {
 			delete(d.delivering, user)
@@ -335,8 +336,8 @@ func inWorld(t *testing.T, test func(w *fakeWorld, stop func())) {
 		w := &fakeWorld{
 			t: t, until: time.Now().Add(time.Hour),
 			changes: make(chan uint32), users: make(map[uint32][]*registryv1.Mailbox), store: &mailv1.MailStore{Name: "main"},
-			broken: make(map[uint32]bool), refuse: make(map[deliver.Claim]bool), opened: make(map[uint32]uint64),
-			listening: make(map[listen.User]listen.Mailbox), delivering: make(map[listen.User]deliver.Claim), suspendUp: true,
+			broken: make(map[uint32]bool), refuse: make(map[hold.Claim]bool), opened: make(map[uint32]uint64),
+			listening: make(map[mailbox.User]listen.Mailbox), delivering: make(map[mailbox.User]hold.Claim), suspendUp: true,
 		}
 		w.owner = owner.New(owner.Config{Backends: []string{backend}, Shards: shards, Log: slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, w, w, listeners{w}, delivery{w})
 		ctx, cancel := context.WithCancel(t.Context())

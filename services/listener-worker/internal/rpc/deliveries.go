@@ -14,14 +14,15 @@ import (
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // Deliveries are what a worker delivers; see [deliver.Loop].
 type Deliveries interface {
-	Status(ctx context.Context, users []listen.User) ([]deliver.Status, error)
-	Test(ctx context.Context, user listen.User, subscription *registryv1.Subscription) pump.Result
+	Status(ctx context.Context, users []mailbox.User) ([]deliver.Status, error)
+	Test(ctx context.Context, user mailbox.User, subscription *transport.Subscription) transport.Result
 }
 
 // GetDeliveries implements WorkerService.
@@ -72,14 +73,14 @@ func stateOf(state pump.State) workerv1.DeliveryState {
 func (h *Handler) SendTest(
 	ctx context.Context, request *connect.Request[workerv1.SendTestRequest],
 ) (*connect.Response[workerv1.SendTestResponse], error) {
-	result := h.worker.Deliveries.Test(ctx, userOf(request.Msg.GetUser()), &registryv1.Subscription{
+	result := h.worker.Deliveries.Test(ctx, userOf(request.Msg.GetUser()), transport.SubscriptionOf(&registryv1.Subscription{
 		Id:                  request.Msg.GetSubscriptionId(),
 		WebhookUrl:          request.Msg.GetWebhookUrl(),
 		SecretSlot:          request.Msg.GetSecretSlot(),
 		PreviousSecretUntil: request.Msg.GetPreviousSecretUntil(),
 		PreviousSecretSlot:  request.Msg.PreviousSecretSlot,
-	})
+	}))
 	return connect.NewResponse(&workerv1.SendTestResponse{
-		Accepted: result.Class == pump.OK, Result: result.Class.String(), Detail: result.Detail,
+		Accepted: result.Class == transport.OK, Result: result.Class.String(), Detail: result.Detail,
 	}), nil
 }

@@ -13,10 +13,12 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"mailpush.internal/pkg/fault"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // Worker is what the handler shows.
@@ -24,12 +26,11 @@ type Worker struct {
 	// ID is the id the worker is registered under, empty while it is not.
 	ID func() string
 	// Status reports the listeners of the users that have one.
-	Status func(users []listen.User) []listen.Status
+	Status func(users []mailbox.User) []listen.Status
 	// Credentials opens stored logins.
 	Credentials listen.Credentials
-	// Baseline tells where a mailbox ends. The kind of an error says whether the
-	// credential was refused or something else went wrong.
-	Baseline func(ctx context.Context, store *mailv1.MailStore, login listen.Login) (listen.Box, error)
+	// Sources are the backends that the worker has.
+	Sources map[string]listen.Source
 	// SetDraining says whether the worker wants to be relieved of its shards.
 	SetDraining func(ctx context.Context, draining bool) error
 	// Deliveries are what is pushed.
@@ -67,26 +68,30 @@ func (h *Handler) GetListeners(
 func (h *Handler) GetBaseline(
 	ctx context.Context, request *connect.Request[workerv1.GetBaselineRequest],
 ) (*connect.Response[workerv1.GetBaselineResponse], error) {
+	source := h.worker.Sources[request.Msg.GetStore().GetBackend()]
+	if source == nil {
+		return nil, fault.New(fault.Unavailable, "this worker does not have the backend %q", request.Msg.GetStore().GetBackend())
+	}
 	login, err := h.worker.Credentials.Login(ctx, userOf(request.Msg.GetUser()), request.Msg.GetCredentialSlot())
 	if err != nil {
 		return nil, err
 	}
-	box, err := h.worker.Baseline(ctx, request.Msg.GetStore(), login)
+	end, err := source.Baseline(ctx, request.Msg.GetStore(), login)
 	if err != nil {
 		return nil, err
 	}
-	end := &mailv1.Cursor{Folder: box.Folder, UidValidity: box.UIDValidity, Uid: max(box.UIDNext, 1) - 1}
+	cursor := &mailv1.Cursor{Folder: end.Folder, UidValidity: end.UIDValidity, Uid: max(end.UIDNext, 1) - 1}
 	return connect.NewResponse(&workerv1.GetBaselineResponse{
-		Cursors: []*mailv1.Cursor{end}, CredentialVersion: login.Version,
+		Cursors: []*mailv1.Cursor{cursor}, CredentialVersion: login.Version,
 	}), nil
 }
 
-func userOf(user *mailv1.User) listen.User {
-	return listen.User{Context: user.GetContextId(), ID: user.GetUserId()}
+func userOf(user *mailv1.User) mailbox.User {
+	return mailbox.User{Context: user.GetContextId(), ID: user.GetUserId()}
 }
 
-func usersOf(users []*mailv1.User) []listen.User {
-	out := make([]listen.User, len(users))
+func usersOf(users []*mailv1.User) []mailbox.User {
+	out := make([]mailbox.User, len(users))
 	for i, user := range users {
 		out[i] = userOf(user)
 	}

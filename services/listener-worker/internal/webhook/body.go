@@ -10,8 +10,7 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // The types of a body.
@@ -55,7 +54,7 @@ type envelope struct {
 }
 
 // encode writes the body of a push at the subscription's content level.
-func encode(instance string, push deliver.Push) ([]byte, error) {
+func encode(instance string, push transport.Push) ([]byte, error) {
 	batch := push.Batch
 	out := body{
 		Type:      typeNewMail,
@@ -71,7 +70,7 @@ func encode(instance string, push deliver.Push) ([]byte, error) {
 			Cursor:      batch.Upto,
 		},
 	}
-	if batch.Kind == pump.Reset {
+	if batch.Reset {
 		out.Type = typeReset
 	}
 	return marshal(out)
@@ -87,7 +86,7 @@ func marshal(out body) ([]byte, error) {
 	return bytes.TrimRight(buffer.Bytes(), "\n"), nil
 }
 
-func events(instance string, push deliver.Push) []event {
+func events(instance string, push transport.Push) []event {
 	if push.Content == mailv1.Content_CONTENT_STATE {
 		return nil
 	}
@@ -95,7 +94,7 @@ func events(instance string, push deliver.Push) []event {
 	out := make([]event, 0, len(batch.Mails))
 	for _, mail := range batch.Mails {
 		entry := event{
-			ID:  pump.EventID(instance, push.User.Context, push.User.ID, push.Folder, batch.UIDValidity, mail.UID),
+			ID:  transport.EventID(instance, push.User.Context, push.User.ID, push.Folder, batch.UIDValidity, mail.UID),
 			UID: mail.UID,
 		}
 		if push.Content != mailv1.Content_CONTENT_IDS {

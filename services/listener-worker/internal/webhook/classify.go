@@ -9,46 +9,46 @@ import (
 	"strconv"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // classify is the one table from an endpoint's answer to its result class. The
 // status decides; a body is never looked at.
-func classify(status int, header http.Header, now time.Time) pump.Result {
-	result := pump.Result{
+func classify(status int, header http.Header, now time.Time) transport.Result {
+	result := transport.Result{
 		Class:  classOf(status),
 		Detail: "the endpoint answered " + strconv.Itoa(status),
 	}
-	if result.Class != pump.OK {
+	if result.Class != transport.OK {
 		result.After = retryAfter(header.Get("Retry-After"), now)
 	}
 	return result
 }
 
-func classOf(status int) pump.Class {
+func classOf(status int) transport.Class {
 	switch {
 	case status >= 200 && status < 300:
-		return pump.OK
+		return transport.OK
 	case status >= 300 && status < 400: // redirects are failures (Standard Webhooks)
-		return pump.Misconfigured
+		return transport.Misconfigured
 	case status >= 500:
-		return pump.Retry
+		return transport.Retry
 	}
 	switch status {
 	case http.StatusNotFound, http.StatusGone:
-		return pump.Gone
+		return transport.Gone
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return pump.Auth
+		return transport.Auth
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusMisdirectedRequest, http.StatusLocked,
 		http.StatusFailedDependency, http.StatusTooEarly, http.StatusTooManyRequests:
-		return pump.Retry
+		return transport.Retry
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return pump.PermanentItem
+		return transport.PermanentItem
 	}
 	if status >= 400 {
-		return pump.Misconfigured
+		return transport.Misconfigured
 	}
-	return pump.Retry // below 200: no final answer
+	return transport.Retry // below 200: no final answer
 }
 
 // retryAfter reads both forms of Retry-After (RFC 9110 section 10.2.3): seconds and

@@ -8,40 +8,40 @@ import (
 	"testing"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // statuses is the table of result classes, whole: every status that an answer can
 // have lies in exactly one of its lines.
 func statuses() []struct {
 	from, to int
-	class    pump.Class
+	class    transport.Class
 } {
 	return []struct {
 		from, to int
-		class    pump.Class
+		class    transport.Class
 	}{
-		{100, 199, pump.Retry}, // no final answer
-		{200, 299, pump.OK},
-		{300, 399, pump.Misconfigured},
-		{400, 400, pump.PermanentItem},
-		{401, 401, pump.Auth},
-		{402, 402, pump.Misconfigured},
-		{403, 403, pump.Auth},
-		{404, 404, pump.Gone},
-		{405, 407, pump.Misconfigured}, // of a proxy in front, too: its keys are not ours
-		{408, 409, pump.Retry},
-		{410, 410, pump.Gone},
-		{411, 412, pump.Misconfigured},
-		{413, 413, pump.PermanentItem},
-		{414, 420, pump.Misconfigured},
-		{421, 421, pump.Retry}, // another connection may lead to the right server
-		{422, 422, pump.PermanentItem},
-		{423, 425, pump.Retry},
-		{426, 428, pump.Misconfigured},
-		{429, 429, pump.Retry},
-		{430, 499, pump.Misconfigured},
-		{500, 999, pump.Retry},
+		{100, 199, transport.Retry}, // no final answer
+		{200, 299, transport.OK},
+		{300, 399, transport.Misconfigured},
+		{400, 400, transport.PermanentItem},
+		{401, 401, transport.Auth},
+		{402, 402, transport.Misconfigured},
+		{403, 403, transport.Auth},
+		{404, 404, transport.Gone},
+		{405, 407, transport.Misconfigured}, // of a proxy in front, too: its keys are not ours
+		{408, 409, transport.Retry},
+		{410, 410, transport.Gone},
+		{411, 412, transport.Misconfigured},
+		{413, 413, transport.PermanentItem},
+		{414, 420, transport.Misconfigured},
+		{421, 421, transport.Retry}, // another connection may lead to the right server
+		{422, 422, transport.PermanentItem},
+		{423, 425, transport.Retry},
+		{426, 428, transport.Misconfigured},
+		{429, 429, transport.Retry},
+		{430, 499, transport.Misconfigured},
+		{500, 999, transport.Retry},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
@@ -32,13 +32,23 @@ func decode(t *testing.T, body []byte) notice {
 	return out
 }
 
+func asking(push transport.Push) transport.Push {
+	push.Purpose = transport.Ask
+	return push
+}
+
+func trying(push transport.Push) transport.Push {
+	push.Purpose = transport.Try
+	return push
+}
+
 func TestPing(t *testing.T) {
 	t.Parallel()
 	url, requests := record(t)
 	c := client(t, webhook.Config{Version: "1.2"})
 	challenges, ids := make(map[string]bool), make(map[string]bool)
 	for range 3 {
-		if result := c.Ping(t.Context(), push(url)); result.Class != pump.OK {
+		if result := c.Send(t.Context(), asking(push(url))); result.Class != transport.OK {
 			t.Fatalf("result %+v", result)
 		}
 		got := <-requests
@@ -75,27 +85,27 @@ func TestPingAnswers(t *testing.T) {
 	const refused = "the endpoint answered 200 without the challenge of the ping"
 	for name, c := range map[string]struct {
 		handler            http.HandlerFunc
-		any, echo          pump.Class // the class when any 2xx will do, and when the challenge is asked for
+		any, echo          transport.Class // the class when any 2xx will do, and when the challenge is asked for
 		detailWhenEchoAsks string
 	}{
-		"nothing":              {answer(200, said("")), pump.OK, pump.Misconfigured, refused},
-		"something else":       {answer(200, said("ok")), pump.OK, pump.Misconfigured, refused},
-		"the challenge":        {answer(200, padded(0)), pump.OK, pump.OK, ""},
-		"as JSON":              {answer(201, func(word string) string { return `{"challenge":"` + word + `"}` }), pump.OK, pump.OK, ""},
-		"within 64 KiB":        {answer(200, padded(64<<10-26)), pump.OK, pump.OK, ""},
-		"past 64 KiB":          {answer(200, padded(64<<10-25)), pump.OK, pump.Misconfigured, refused},
-		"half of it":           {answer(200, func(word string) string { return word[1:] }), pump.OK, pump.Misconfigured, refused},
-		"an error that echoes": {answer(500, padded(0)), pump.Retry, pump.Retry, "the endpoint answered 500"},
-		"gone":                 {answer(410, padded(0)), pump.Gone, pump.Gone, "the endpoint answered 410"},
-		"a redirect":           {answer(302, padded(0)), pump.Misconfigured, pump.Misconfigured, "the endpoint answered 302"},
+		"nothing":              {answer(200, said("")), transport.OK, transport.Misconfigured, refused},
+		"something else":       {answer(200, said("ok")), transport.OK, transport.Misconfigured, refused},
+		"the challenge":        {answer(200, padded(0)), transport.OK, transport.OK, ""},
+		"as JSON":              {answer(201, func(word string) string { return `{"challenge":"` + word + `"}` }), transport.OK, transport.OK, ""},
+		"within 64 KiB":        {answer(200, padded(64<<10-26)), transport.OK, transport.OK, ""},
+		"past 64 KiB":          {answer(200, padded(64<<10-25)), transport.OK, transport.Misconfigured, refused},
+		"half of it":           {answer(200, func(word string) string { return word[1:] }), transport.OK, transport.Misconfigured, refused},
+		"an error that echoes": {answer(500, padded(0)), transport.Retry, transport.Retry, "the endpoint answered 500"},
+		"gone":                 {answer(410, padded(0)), transport.Gone, transport.Gone, "the endpoint answered 410"},
+		"a redirect":           {answer(302, padded(0)), transport.Misconfigured, transport.Misconfigured, "the endpoint answered 302"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			target := push(serve(t, c.handler))
-			if result := client(t, webhook.Config{}).Ping(t.Context(), target); result.Class != c.any {
+			if result := client(t, webhook.Config{}).Send(t.Context(), asking(target)); result.Class != c.any {
 				t.Errorf("%+v, want class %v", result, c.any)
 			}
-			result := client(t, webhook.Config{RequireEcho: true}).Ping(t.Context(), target)
+			result := client(t, webhook.Config{RequireEcho: true}).Send(t.Context(), asking(target))
 			if result.Class != c.echo || c.detailWhenEchoAsks != "" && result.Detail != c.detailWhenEchoAsks {
 				t.Errorf("%+v, want class %v and %q", result, c.echo, c.detailWhenEchoAsks)
 			}
@@ -108,7 +118,7 @@ func TestTestPush(t *testing.T) {
 	t.Parallel()
 	url, requests := record(t)
 	c := client(t, webhook.Config{RequireEcho: true})
-	if result := c.Test(t.Context(), push(url)); result.Class != pump.OK {
+	if result := c.Send(t.Context(), trying(push(url))); result.Class != transport.OK {
 		t.Fatalf("result %+v", result)
 	}
 	got := <-requests
@@ -120,7 +130,7 @@ func TestTestPush(t *testing.T) {
 	if diff := cmp.Diff(want, test); diff != "" || time.Since(test.Timestamp).Abs() > time.Minute {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
-	if result := c.Send(t.Context(), push(url)); result.Class != pump.OK {
+	if result := c.Send(t.Context(), push(url)); result.Class != transport.OK {
 		t.Errorf("a push: %+v", result)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
@@ -126,13 +126,13 @@ func TestHostsOfEveryFormEndAtTheGuard(t *testing.T) {
 	} {
 		target := push("http://" + host + ":" + trap.port + "/hook")
 		result := guarded.Send(t.Context(), target)
-		if want := "the endpoint's address is not allowed: loopback"; result.Class != pump.Misconfigured || result.Detail != want {
+		if want := "the endpoint's address is not allowed: loopback"; result.Class != transport.Misconfigured || result.Detail != want {
 			t.Errorf("%s: %+v, want %q", host, result, want)
 		}
 		if n := trap.connections.Swap(0); n != 0 {
 			t.Errorf("%s: %d connections were made", host, n)
 		}
-		if result := open.Send(t.Context(), target); result.Class != pump.OK || trap.connections.Swap(0) != 1 {
+		if result := open.Send(t.Context(), target); result.Class != transport.OK || trap.connections.Swap(0) != 1 {
 			t.Errorf("%s does not lead to loopback where that is allowed: %+v", host, result)
 		}
 	}
@@ -159,7 +159,7 @@ func TestHostsOfDigits(t *testing.T) {
 		}
 	}
 	sender := client(t, webhook.Config{Resolver: nameServer(t, fixed("127.0.0.1"))})
-	if result := sender.Send(t.Context(), push("http://127.0.0.1.:"+trap.port+"/hook")); result.Class != pump.Retry {
+	if result := sender.Send(t.Context(), push("http://127.0.0.1.:"+trap.port+"/hook")); result.Class != transport.Retry {
 		t.Errorf("an address with a dot behind it: %+v", result)
 	}
 }
@@ -174,7 +174,7 @@ func TestNamesOfBlockedAddresses(t *testing.T) {
 		literal := netip.AddrPortFrom(netip.MustParseAddr(address), 1).String()
 		for _, host := range []string{"inside.example:1", literal} {
 			result := client(t, webhook.Config{Resolver: resolver, AllowPrivate: prefixes("127.0.0.0/8")}).Send(t.Context(), push("http://"+host+"/"))
-			if want := "the endpoint's address is not allowed: " + rule; result.Class != pump.Misconfigured || result.Detail != want {
+			if want := "the endpoint's address is not allowed: " + rule; result.Class != transport.Misconfigured || result.Detail != want {
 				t.Errorf("%s for %s: %+v, want %q", host, address, result, want)
 			}
 		}
@@ -200,11 +200,11 @@ func TestRebindingNeverConnects(t *testing.T) {
 	})
 	sender := client(t, webhook.Config{Resolver: resolver, AllowPrivate: prefixes("127.0.0.2/32")})
 	target := push("http://rebind.example.:" + trap.port + "/hook")
-	if result := sender.Send(t.Context(), target); result.Class != pump.OK || public.connections.Load() != 1 {
+	if result := sender.Send(t.Context(), target); result.Class != transport.OK || public.connections.Load() != 1 {
 		t.Fatalf("the first answer: %+v", result)
 	}
 	for range 3 {
-		if result := sender.Send(t.Context(), target); result.Class != pump.Misconfigured {
+		if result := sender.Send(t.Context(), target); result.Class != transport.Misconfigured {
 			t.Errorf("a later answer: %+v", result)
 		}
 	}
@@ -223,7 +223,7 @@ func TestEachAddressOfANameIsJudged(t *testing.T) {
 	public := serveAt(t, "127.0.0.2:"+trap.port)
 	resolver := nameServer(t, fixed("127.0.0.1", "::1", "127.0.0.2"))
 	sender := client(t, webhook.Config{Resolver: resolver, AllowPrivate: prefixes("127.0.0.2/32")})
-	if result := sender.Send(t.Context(), push("http://both.example.:"+trap.port+"/")); result.Class != pump.OK {
+	if result := sender.Send(t.Context(), push("http://both.example.:"+trap.port+"/")); result.Class != transport.OK {
 		t.Errorf("result %+v", result)
 	}
 	if a, b := trap.connections.Load(), public.connections.Load(); a != 0 || b != 1 {
@@ -245,7 +245,7 @@ func TestUnansweredTellsNoHost(t *testing.T) {
 			addresses = fixed(c.answer)
 		}
 		result := client(t, webhook.Config{Resolver: nameServer(t, addresses)}).Send(t.Context(), push(c.url))
-		if result.Class != pump.Retry || strings.Contains(result.Detail, "hidden") || strings.Contains(result.Detail, "127.0.0.1") ||
+		if result.Class != transport.Retry || strings.Contains(result.Detail, "hidden") || strings.Contains(result.Detail, "127.0.0.1") ||
 			c.detail != "" && result.Detail != c.detail || len(result.Detail) > 200 {
 			t.Errorf("%s: %+v, want %q", name, result, c.detail)
 		}

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"testing"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
@@ -27,7 +27,7 @@ func TestWhatMakesTheRequestsCanBeWrapped(t *testing.T) {
 	t.Parallel()
 	url, requests := record(t)
 	c := client(t, webhook.Config{RoundTripper: func(next http.RoundTripper) http.RoundTripper { return droppedAnswer{next} }})
-	if result := c.Send(t.Context(), push(url)); result.Class != pump.Retry {
+	if result := c.Send(t.Context(), push(url)); result.Class != transport.Retry {
 		t.Errorf("%+v for a lost answer", result)
 	}
 	<-requests // it did arrive
@@ -35,7 +35,7 @@ func TestWhatMakesTheRequestsCanBeWrapped(t *testing.T) {
 		AllowPrivate: prefixes("10.0.0.0/8"),
 		RoundTripper: func(next http.RoundTripper) http.RoundTripper { return next },
 	})
-	if result := blocked.Send(t.Context(), push(url)); result.Class != pump.Misconfigured {
+	if result := blocked.Send(t.Context(), push(url)); result.Class != transport.Misconfigured {
 		t.Errorf("%+v: the address guard must stand behind the wrapper", result)
 	}
 }

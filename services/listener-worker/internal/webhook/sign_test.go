@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"mailpush.internal/pkg/secret"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
@@ -59,7 +59,7 @@ func TestEachSecretSigns(t *testing.T) {
 	} {
 		p := push(url)
 		p.Secret = secret.New(strings.Join(keys, " "))
-		if result := c.Send(t.Context(), p); result.Class != pump.OK {
+		if result := c.Send(t.Context(), p); result.Class != transport.OK {
 			t.Fatalf("result %+v", result)
 		}
 		got := <-requests
@@ -93,7 +93,7 @@ func TestSecretsThatAreNone(t *testing.T) {
 		p := push("http://127.0.0.1:1/")
 		p.Secret = secret.New(keys)
 		result := c.Send(t.Context(), p)
-		if result.Class != pump.Misconfigured || !strings.Contains(result.Detail, "signing secret") {
+		if result.Class != transport.Misconfigured || !strings.Contains(result.Detail, "signing secret") {
 			t.Errorf("%q: %+v", keys, result)
 		}
 		for word := range strings.FieldsSeq(keys) {
@@ -112,7 +112,7 @@ func FuzzSecrets(f *testing.F) {
 		p := push("http://192.0.2.1/") // never dialled
 		p.Secret = secret.New(keys)
 		c := webhook.New(webhook.Config{AllowHTTP: true})
-		if result := c.Send(t.Context(), p); result.Class != pump.Misconfigured {
+		if result := c.Send(t.Context(), p); result.Class != transport.Misconfigured {
 			t.Errorf("%+v", result)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 	"net/url"
 	"strings"
 
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // maxDetail bounds what is told about a request that got no answer: a server that
@@ -21,17 +21,17 @@ const maxDetail = 200
 
 // unanswered classifies a request that got no answer. Certificates and addresses
 // that are not allowed do not mend by themselves; everything else may.
-func unanswered(err error) pump.Result {
+func unanswered(err error) transport.Result {
 	if refused := new(blockedError); errors.As(err, &refused) {
-		return pump.Result{Class: pump.Misconfigured, Detail: refused.Error(), Unanswered: true}
+		return transport.Result{Class: transport.Misconfigured, Detail: refused.Error(), Unanswered: true}
 	}
-	class := pump.Retry
+	class := transport.Retry
 	if certificate := new(tls.CertificateVerificationError); errors.As(err, &certificate) {
-		class = pump.Misconfigured
+		class = transport.Misconfigured
 	}
 	detail := "no answer" + reason(err)
 	detail = strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")
-	return pump.Result{Class: class, Detail: detail, Unanswered: true}
+	return transport.Result{Class: class, Detail: detail, Unanswered: true}
 }
 
 // reason says after "no answer" why there was none, without the URL, its host and addresses.

@@ -23,8 +23,7 @@ import (
 	"net/url"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // Config sets up a Client.
@@ -70,7 +69,7 @@ type Client struct {
 	close func()
 }
 
-var _ deliver.Transport = (*Client)(nil)
+var _ transport.Transport = (*Client)(nil)
 
 // New makes a client with one pool of connections for all endpoints.
 func New(cfg Config) *Client {
@@ -78,7 +77,7 @@ func New(cfg Config) *Client {
 		cfg.Timeout = defaultTimeout
 	}
 	dialer := &net.Dialer{Timeout: dialTimeout, Resolver: cfg.Resolver, Control: newGuard(cfg.AllowPrivate).control}
-	transport := &http.Transport{
+	direct := &http.Transport{
 		// No proxy from the environment: where a push goes is for the operator's
 		// configuration to say.
 		DialContext:            dialer.DialContext,
@@ -92,11 +91,11 @@ func New(cfg Config) *Client {
 		MaxConnsPerHost:        maxConnsPerHost,
 		IdleConnTimeout:        idleTimeout,
 	}
-	var trip http.RoundTripper = transport
+	var trip http.RoundTripper = direct
 	if cfg.RoundTripper != nil {
-		trip = cfg.RoundTripper(transport)
+		trip = cfg.RoundTripper(direct)
 	}
-	return &Client{cfg: cfg, close: transport.CloseIdleConnections, http: &http.Client{
+	return &Client{cfg: cfg, close: direct.CloseIdleConnections, http: &http.Client{
 		Transport:     trip,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -105,23 +104,44 @@ func New(cfg Config) *Client {
 // Close drops the idle connections.
 func (c *Client) Close() { c.close() }
 
-// Send implements [deliver.Transport]. The same batch is sent under the same
-// webhook-id on every try, with a timestamp and signature of the try.
-func (c *Client) Send(ctx context.Context, push deliver.Push) pump.Result {
+// Asks implements [transport.Transport]: nobody is pushed to who has not said so.
+func (c *Client) Asks() bool { return true }
+
+// Signs implements [transport.Transport].
+func (c *Client) Signs() bool { return true }
+
+// Origin implements [transport.Transport]: scheme, host and port of the URL.
+func (c *Client) Origin(target transport.Target) string { return originOf(target.Address) }
+
+// Send implements [transport.Transport].
+func (c *Client) Send(ctx context.Context, push transport.Push) transport.Result {
+	switch push.Purpose {
+	case transport.Ask:
+		return c.ask(ctx, push)
+	case transport.Try:
+		return c.try(ctx, push)
+	case transport.Announce:
+	}
+	return c.announce(ctx, push)
+}
+
+// announce tells of a batch. The same batch is sent under the same webhook-id on every
+// try, with a timestamp and signature of the try.
+func (c *Client) announce(ctx context.Context, push transport.Push) transport.Result {
 	content, err := encode(c.cfg.Instance, push)
 	if err != nil {
-		return pump.Result{Class: pump.Misconfigured, Detail: err.Error()}
+		return transport.Result{Class: transport.Misconfigured, Detail: err.Error()}
 	}
 	return c.post(ctx, push, push.Batch.ID(push.Subscription, push.Folder), content, io.Discard)
 }
 
 // post makes one signed request. The beginning of the answer's body goes to answer.
-func (c *Client) post(ctx context.Context, push deliver.Push, id string, content []byte, answer io.Writer) pump.Result {
+func (c *Client) post(ctx context.Context, push transport.Push, id string, content []byte, answer io.Writer) transport.Result {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	request, err := c.request(ctx, push, id, content)
 	if err != nil {
-		return pump.Result{Class: pump.Misconfigured, Detail: err.Error()}
+		return transport.Result{Class: transport.Misconfigured, Detail: err.Error()}
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -134,11 +154,11 @@ func (c *Client) post(ctx context.Context, push deliver.Push, id string, content
 	return classify(response.StatusCode, response.Header, time.Now())
 }
 
-func (c *Client) request(ctx context.Context, push deliver.Push, id string, content []byte) (*http.Request, error) {
-	if err := CheckURL(push.URL, c.cfg.AllowHTTP); err != nil {
+func (c *Client) request(ctx context.Context, push transport.Push, id string, content []byte) (*http.Request, error) {
+	if err := CheckURL(push.Target.Address, c.cfg.AllowHTTP); err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, push.URL, bytes.NewReader(content))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, push.Target.Address, bytes.NewReader(content))
 	if err != nil {
 		return nil, errURL // err would quote the URL
 	}

@@ -23,9 +23,8 @@ import (
 
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/listen"
-	"mailpush.internal/services/listener-worker/internal/pump"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
@@ -33,14 +32,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-func push(url string) deliver.Push {
-	return deliver.Push{
-		Subscription: "sub_1", URL: url, Secret: secret.New(key), Content: mailv1.Content_CONTENT_ENVELOPE,
-		User: listen.User{Context: "1", ID: "249"}, Folder: "INBOX",
-		Batch: pump.Batch{
+func push(url string) transport.Push {
+	return transport.Push{
+		Subscription: "sub_1", Target: transport.Target{Kind: transport.Webhook, Address: url}, Secret: secret.New(key), Content: mailv1.Content_CONTENT_ENVELOPE,
+		User: mailbox.User{Context: "1", ID: "249"}, Folder: "INBOX",
+		Batch: transport.Batch{
 			UIDValidity: 7, From: 11, Upto: 12, Count: 1, Unread: 3, Attempt: 1,
 			Noticed: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC),
-			Mails: []pump.Mail{{
+			Mails: []mailbox.Mail{{
 				UID: 12, From: "Anna <anna@example.org>", Subject: "Grüße & \"more\"", Size: 2048,
 				ReceivedAt: time.Date(2026, 11, 1, 11, 59, 59, 0, time.FixedZone("", 3600)),
 			}},
@@ -97,7 +96,7 @@ func TestThePublicLibraryVerifiesTheSignature(t *testing.T) {
 	t.Parallel()
 	url, requests := record(t)
 	c := client(t, webhook.Config{})
-	if result := c.Send(t.Context(), push(url)); result.Class != pump.OK {
+	if result := c.Send(t.Context(), push(url)); result.Class != transport.OK {
 		t.Fatalf("result %+v", result)
 	}
 	verifier, err := standardwebhooks.NewWebhook(key)
@@ -118,7 +117,7 @@ func TestBody(t *testing.T) {
 	url, requests := record(t)
 	c := client(t, webhook.Config{})
 	event := map[string]any{
-		"id": pump.EventID("mailpush", "1", "249", "INBOX", 7, 12), "uid": 12.0, "from": "Anna <anna@example.org>",
+		"id": transport.EventID("mailpush", "1", "249", "INBOX", 7, 12), "uid": 12.0, "from": "Anna <anna@example.org>",
 		"subject": "Grüße & \"more\"", "receivedAt": "2026-11-01T10:59:59Z", "size": 2048.0,
 	}
 	data := func(events ...any) map[string]any {
@@ -132,12 +131,12 @@ func TestBody(t *testing.T) {
 		return out
 	}
 	reset := push(url)
-	reset.Batch.Kind, reset.Batch.Mails, reset.Batch.Count = pump.Reset, nil, 0
+	reset.Batch.Reset, reset.Batch.Mails, reset.Batch.Count = true, nil, 0
 	resetData := data()
 	resetData["count"] = 0.0
 	for _, c2 := range []struct {
 		name    string
-		push    deliver.Push
+		push    transport.Push
 		content mailv1.Content
 		kind    string
 		data    map[string]any
@@ -149,7 +148,7 @@ func TestBody(t *testing.T) {
 		{"reset", reset, mailv1.Content_CONTENT_ENVELOPE, "mailbox:reset", resetData},
 	} {
 		c2.push.Content = c2.content
-		if result := c.Send(t.Context(), c2.push); result.Class != pump.OK {
+		if result := c.Send(t.Context(), c2.push); result.Class != transport.OK {
 			t.Fatalf("%s: %+v", c2.name, result)
 		}
 		var got map[string]any
@@ -168,7 +167,7 @@ func TestEveryTryHasTheSameIDs(t *testing.T) {
 	url, requests := record(t)
 	first, second := push(url), push(url)
 	second.Batch.Attempt, second.Batch.Unread = 2, 9
-	for _, p := range []deliver.Push{first, second} {
+	for _, p := range []transport.Push{first, second} {
 		client(t, webhook.Config{}).Send(t.Context(), p)
 	}
 	a, b := <-requests, <-requests
@@ -185,27 +184,27 @@ func TestEndpointsThatMisbehave(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
-		class   pump.Class
+		class   transport.Class
 	}{
-		"answers 500":             {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, pump.Retry},
-		"hangs before the answer": {hang, pump.Retry},
+		"answers 500":             {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, transport.Retry},
+		"hangs before the answer": {hang, transport.Retry},
 		"hangs up": {func(http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)
-		}, pump.Retry},
+		}, transport.Retry},
 		"redirects": {func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/" {
 				t.Error("the redirect was followed")
 			}
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		}, pump.Misconfigured},
+		}, transport.Misconfigured},
 		"answers with endless headers": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Long", strings.Repeat("x", 1<<20))
-		}, pump.Retry},
+		}, transport.Retry},
 		"hangs inside an accepted answer": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 			hang(w, r)
-		}, pump.OK},
+		}, transport.OK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -241,7 +240,7 @@ func TestAnswerOfAGigabyteCostsBoundedMemory(t *testing.T) {
 	result := client(t, webhook.Config{}).Send(t.Context(), push(url))
 	runtime.ReadMemStats(&after)
 	<-cut
-	if result.Class != pump.Retry {
+	if result.Class != transport.Retry {
 		t.Errorf("result %+v", result)
 	}
 	if got := written.Load(); got >= gigabyte/10 {
@@ -277,7 +276,7 @@ func TestURLs(t *testing.T) {
 		}
 	}
 	insecure := webhook.New(webhook.Config{})
-	if result := insecure.Send(t.Context(), push("http://127.0.0.1:1/")); result.Class != pump.Misconfigured {
+	if result := insecure.Send(t.Context(), push("http://127.0.0.1:1/")); result.Class != transport.Misconfigured {
 		t.Errorf("http without leave: %+v", result)
 	}
 }
@@ -289,10 +288,10 @@ func TestCertificates(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs //nolint:errcheck // a panic is a failure
-	if result := client(t, webhook.Config{RootCAs: roots}).Send(t.Context(), push(server.URL)); result.Class != pump.OK {
+	if result := client(t, webhook.Config{RootCAs: roots}).Send(t.Context(), push(server.URL)); result.Class != transport.OK {
 		t.Errorf("a known authority: %+v", result)
 	}
-	if result := client(t, webhook.Config{}).Send(t.Context(), push(server.URL)); result.Class != pump.Misconfigured {
+	if result := client(t, webhook.Config{}).Send(t.Context(), push(server.URL)); result.Class != transport.Misconfigured {
 		t.Errorf("an unknown authority: %+v", result)
 	}
 }
@@ -308,8 +307,8 @@ func TestResultsHoldNoSecret(t *testing.T) {
 	bad := push("http://" + address + "/?token=hidden")
 	for _, c := range []struct {
 		secret string
-		class  pump.Class
-	}{{key, pump.Retry}, {"whsec_hidden!", pump.Misconfigured}, {"hidden", pump.Misconfigured}} {
+		class  transport.Class
+	}{{key, transport.Retry}, {"whsec_hidden!", transport.Misconfigured}, {"hidden", transport.Misconfigured}} {
 		bad.Secret = secret.New(c.secret)
 		result := client(t, webhook.Config{}).Send(t.Context(), bad)
 		if result.Class != c.class || strings.Contains(result.Detail, "hidden") {
@@ -318,7 +317,7 @@ func TestResultsHoldNoSecret(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if result := client(t, webhook.Config{}).Send(ctx, push("http://"+address)); result.Class != pump.Retry {
+	if result := client(t, webhook.Config{}).Send(ctx, push("http://"+address)); result.Class != transport.Retry {
 		t.Errorf("a cancelled try: %+v", result)
 	}
 }

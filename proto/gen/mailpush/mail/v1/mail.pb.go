@@ -216,6 +216,8 @@ const (
 	ListenerState_LISTENER_STATE_BACKOFF ListenerState = 4
 	// Not trying: the credential was refused and only a new one resumes it.
 	ListenerState_LISTENER_STATE_SUSPENDED ListenerState = 5
+	// Waiting for a hint of new mail, with no connection open.
+	ListenerState_LISTENER_STATE_WAITING ListenerState = 6
 )
 
 // Enum value maps for ListenerState.
@@ -227,6 +229,7 @@ var (
 		3: "LISTENER_STATE_POLLING",
 		4: "LISTENER_STATE_BACKOFF",
 		5: "LISTENER_STATE_SUSPENDED",
+		6: "LISTENER_STATE_WAITING",
 	}
 	ListenerState_value = map[string]int32{
 		"LISTENER_STATE_UNSPECIFIED": 0,
@@ -235,6 +238,7 @@ var (
 		"LISTENER_STATE_POLLING":     3,
 		"LISTENER_STATE_BACKOFF":     4,
 		"LISTENER_STATE_SUSPENDED":   5,
+		"LISTENER_STATE_WAITING":     6,
 	}
 )
 
@@ -633,14 +637,15 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\vMODE_LATEST\x10\x01\x12\x0e\n" +
 	"\n" +
 	"MODE_BATCH\x10\x02\x12\r\n" +
-	"\tMODE_EACH\x10\x03*\xbd\x01\n" +
+	"\tMODE_EACH\x10\x03*\xd9\x01\n" +
 	"\rListenerState\x12\x1e\n" +
 	"\x1aLISTENER_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19LISTENER_STATE_CONNECTING\x10\x01\x12\x17\n" +
 	"\x13LISTENER_STATE_IDLE\x10\x02\x12\x1a\n" +
 	"\x16LISTENER_STATE_POLLING\x10\x03\x12\x1a\n" +
 	"\x16LISTENER_STATE_BACKOFF\x10\x04\x12\x1c\n" +
-	"\x18LISTENER_STATE_SUSPENDED\x10\x05B\xb8\x01\n" +
+	"\x18LISTENER_STATE_SUSPENDED\x10\x05\x12\x1a\n" +
+	"\x16LISTENER_STATE_WAITING\x10\x06B\xb8\x01\n" +
 	"\x14com.mailpush.mail.v1B\tMailProtoP\x01Z3mailpush.internal/proto/gen/mailpush/mail/v1;mailv1\xa2\x02\x03MMX\xaa\x02\x10Mailpush.Mail.V1\xca\x02\x10Mailpush\\Mail\\V1\xe2\x02\x1cMailpush\\Mail\\V1\\GPBMetadata\xea\x02\x12Mailpush::Mail::V1b\x06proto3"
 
 var (

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+)
+
+// ErrIdleRefused is what [Idler.Idle] returns, wrapped, when the mail store will not
+// have IDLE on a connection that is otherwise fine.
+var ErrIdleRefused = errors.New("mail store refused IDLE")
+
+// Source is a backend: a way to notice new mail and to read it. All errors it and its
+// readers return are a [mailbox.Failure], or wrap [ErrIdleRefused]. It is safe for
+// concurrent use.
+//
+// A source that is told of changes while no mailbox is open hands them to [Loop.Hint].
+type Source interface {
+	// Open opens a mailbox for reading. It asks login for the credential when the mail
+	// store is ready to take it, and may do without. notify is told of what comes from
+	// then on, and of nothing once the reader was closed.
+	Open(ctx context.Context, of Mailbox, login LoginFunc, notify Notify) (Reader, Opening, error)
+	// Baseline tells where a mailbox ends, for somebody who wants to know it once. The
+	// kind of an error is fault.Unauthenticated when the credential was refused and
+	// fault.Unavailable for anything else.
+	Baseline(ctx context.Context, store *mailv1.MailStore, login mailbox.Login) (mailbox.End, error)
+}
+
+// LoginFunc gets the credential; its result is not kept.
+type LoginFunc func(context.Context) (mailbox.Login, error)
+
+// Opening is what became known by opening a mailbox. Version is also filled in when the
+// login failed.
+type Opening struct {
+	End mailbox.End
+	// Waits is how changes are noticed from now on.
+	Waits machine.Waits
+	// Version is that of the credential that was used.
+	Version uint64
+}
+
+// Notify is told of what a mailbox that is open says by itself, from any goroutine.
+type Notify interface {
+	// Noticed tells that the folder changed; the word arrived at the given time.
+	Noticed(at time.Time)
+	// Lost tells, once, that a reader with no operation in flight is of no more use.
+	Lost(f *mailbox.Failure)
+}
+
+// Reader reads one mailbox that is open. Its operations block, and are called one at a
+// time; between them, and while IDLE stands, it may hold whatever costs least.
+type Reader interface {
+	// Check returns where the folder ends. The time is when the mail store spoke of a
+	// change while it was made to look, or zero.
+	Check(look mailbox.Look) (mailbox.End, time.Time, error)
+	// Fetch returns mails of the UIDs from to upto, by ascending UID, and the last UID
+	// that it covered, which may be lower than upto.
+	Fetch(from, upto uint32) ([]mailbox.Mail, uint32, error)
+	// Close gives the mailbox up at once, without a word, also while an operation is in
+	// flight. It does not block.
+	Close()
+}
+
+// Idler is a reader at which IDLE can stand (RFC 2177), as one must be whose opening
+// says [machine.ByIdle].
+type Idler interface {
+	Reader
+
+	// Idle returns when the mail store has confirmed IDLE, which then stands until the
+	// next operation.
+	Idle() error
+}
