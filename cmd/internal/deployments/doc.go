@@ -3,6 +3,6 @@
 
 // Package deployments holds what is in deployments/ against the programs it starts.
 // It is tests only. Invariant: every container file, compose file, manifest and unit
-// names programs, flags, settings, ports and files that exist, and every alert and panel
-// metrics that services export.
+// names programs, flags, settings, ports and files that exist, every alert, panel and
+// document metrics that services export, and docs/metrics.md all of them.
 package deployments

@@ -165,8 +165,38 @@ func checkMetrics(t *testing.T, where, expr string, exported, used map[string]bo
 	}
 }
 
-// exportedMetrics are the names of metrics in the sources of the services: those in
-// full, and what stands in a file that puts mailpush and a subsystem before its names.
+// The page of metrics has all of them, and no document has others.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	const page = repository + "/docs/metrics.md"
+	exported, documented := exportedMetrics(t), map[string]bool{}
+	for _, pattern := range []string{"docs/*.md", "services/*/README.md", "deployments/README.md"} {
+		files, err := filepath.Glob(filepath.Join(repository, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no file matches %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range regexp.MustCompile(`mailpush_[a-z0-9_]+`).FindAllString(string(text), -1) {
+				documented[name] = documented[name] || file == filepath.Clean(page)
+				if !exported[name] {
+					t.Errorf("%s: no service exports %s", file, name)
+				}
+			}
+		}
+	}
+	for name := range exported {
+		if !documented[name] {
+			t.Errorf("docs/metrics.md does not have %s", name)
+		}
+	}
+}
+
+// exportedMetrics are the names of metrics in the sources of the services, histograms
+// without a suffix.
 func exportedMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
@@ -187,26 +217,36 @@ func exportedMetrics(t *testing.T) map[string]bool {
 	return out
 }
 
+// collectMetrics finds the metrics of a file: those named in full, and what stands where
+// a name does, as Name or as the first argument of a function of the file, when the file
+// puts mailpush and a subsystem before its names.
 func collectMetrics(file *ast.File, out map[string]bool) {
 	subsystem := ""
 	var names []string
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.KeyValueExpr:
-			if key, ok := node.Key.(*ast.Ident); ok && key.Name == "Subsystem" {
+			switch key, _ := node.Key.(*ast.Ident); {
+			case key == nil:
+			case key.Name == "Subsystem":
 				subsystem = literal(node.Value)
+			case key.Name == "Name":
+				names = append(names, literal(node.Value))
 			}
-		case *ast.BasicLit:
-			names = append(names, literal(node))
+		case *ast.CallExpr:
+			if _, local := node.Fun.(*ast.Ident); local && len(node.Args) > 0 {
+				names = append(names, literal(node.Args[0]))
+			}
 		}
 		return true
 	})
 	word := regexp.MustCompile(`^[a-z][a-z_]+$`)
 	for _, name := range names {
 		switch {
-		case strings.HasPrefix(name, "mailpush_") && word.MatchString(name):
+		case !word.MatchString(name):
+		case strings.HasPrefix(name, "mailpush_"):
 			out[name] = true
-		case subsystem != "" && word.MatchString(name):
+		case subsystem != "":
 			out["mailpush_"+subsystem+"_"+name] = true
 		}
 	}
