@@ -165,6 +165,32 @@ func checkMetrics(t *testing.T, where, expr string, exported, used map[string]bo
 	}
 }
 
+// Whoever is woken by an alert finds it under its name.
+func TestAlertsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(repository + "/docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := map[string]bool{}
+	for _, group := range decodeYAML[alertFile](t, filepath.Join(directory, "monitoring", "alerts.yaml"))[0].Groups {
+		for _, a := range group.Rules {
+			alerts[a.Alert] = false
+		}
+	}
+	for _, name := range regexp.MustCompile(`\bMailpush[A-Za-z]+`).FindAllString(string(page), -1) {
+		if _, known := alerts[name]; !known {
+			t.Errorf("docs/operations.md speaks of %s, and there is no such alert", name)
+		}
+		alerts[name] = true
+	}
+	for name, documented := range alerts {
+		if !documented {
+			t.Errorf("docs/operations.md does not have %s", name)
+		}
+	}
+}
+
 // The page of metrics has all of them, and no document has others.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
