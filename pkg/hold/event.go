@@ -6,6 +6,8 @@ package hold
 import (
 	"time"
 
+	"mailpush.internal/pkg/shard"
+
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
@@ -54,7 +56,7 @@ func (e Wanted) apply(m *Machine, _ time.Time) {
 }
 
 func (e Changed) apply(m *Machine, _ time.Time) {
-	if s := m.shards[place{e.Backend, e.Shard}]; s != nil {
+	if s := m.shards[shard.ID{Backend: e.Backend, Number: e.Shard}]; s != nil {
 		s.changed = true
 	}
 }
@@ -67,8 +69,8 @@ func (Stale) apply(m *Machine, _ time.Time) {
 
 func (e Drained) apply(m *Machine, _ time.Time) {
 	for _, claim := range e.Claims {
-		if s := m.shards[claim.place()]; s != nil && s.claim == claim && s.phase == draining {
-			delete(m.shards, claim.place())
+		if s := m.shards[claim.ID()]; s != nil && s.claim == claim && s.phase == draining {
+			delete(m.shards, claim.ID())
 		}
 	}
 }

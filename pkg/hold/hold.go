@@ -19,6 +19,8 @@ import (
 	"slices"
 	"time"
 
+	"mailpush.internal/pkg/shard"
+
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
@@ -33,7 +35,8 @@ func (c Claim) compare(other Claim) int {
 	return cmp.Or(cmp.Compare(c.Backend, other.Backend), cmp.Compare(c.Shard, other.Shard), cmp.Compare(c.Epoch, other.Epoch))
 }
 
-func (c Claim) place() place { return place{c.Backend, c.Shard} }
+// ID is the shard that the claim is for.
+func (c Claim) ID() shard.ID { return shard.ID{Backend: c.Backend, Number: c.Shard} }
 
 // Right is whether a worker may act for what it was granted.
 type Right int
@@ -46,19 +49,9 @@ const (
 	InDoubt
 )
 
-// place is a shard of a backend.
-type place struct {
-	backend string
-	number  uint32
-}
-
-func (p place) compare(other place) int {
-	return cmp.Or(cmp.Compare(p.backend, other.backend), cmp.Compare(p.number, other.number))
-}
-
-// shard is what is known of a shard that this worker runs, or is about to, or has
+// holding is what is known of a shard that this worker runs, or is about to, or has
 // yet to let go of.
-type shard struct {
+type holding struct {
 	claim    Claim
 	phase    phase
 	reading  bool // a Read of it is in flight
@@ -83,9 +76,9 @@ type Machine struct {
 	random  *rand.Rand
 	right   Right
 	want    *clusterv1.Want // the newest; nil before the first
-	shards  map[place]*shard
-	fenced  map[place]uint64 // epochs the registry has refused
-	reads   int              // in flight
+	shards  map[shard.ID]*holding
+	fenced  map[shard.ID]uint64 // epochs the registry has refused
+	reads   int                 // in flight
 	reports reports
 	holds   map[Claim]bool // as last told by Began and Ended
 	effects []Effect       // of the step being taken
@@ -96,8 +89,8 @@ type Machine struct {
 func New(random *rand.Rand) *Machine {
 	return &Machine{
 		random: random,
-		shards: make(map[place]*shard),
-		fenced: make(map[place]uint64),
+		shards: make(map[shard.ID]*holding),
+		fenced: make(map[shard.ID]uint64),
 		holds:  make(map[Claim]bool),
 	}
 }
@@ -155,14 +148,14 @@ func (m *Machine) Acting() []Claim {
 	return out
 }
 
-// ordered returns the places of all shards in a fixed order, so that the same events
+// ordered returns the names of all shards in a fixed order, so that the same events
 // lead to the same effects.
-func (m *Machine) ordered() []place {
-	out := make([]place, 0, len(m.shards))
+func (m *Machine) ordered() []shard.ID {
+	out := make([]shard.ID, 0, len(m.shards))
 	for at := range m.shards {
 		out = append(out, at)
 	}
-	slices.SortFunc(out, place.compare)
+	slices.SortFunc(out, shard.ID.Compare)
 	return out
 }
 
@@ -194,7 +187,7 @@ func (m *Machine) reconcile(now time.Time) {
 	}
 	for at, epoch := range target {
 		if m.shards[at] == nil && epoch > m.fenced[at] {
-			m.shards[at] = &shard{claim: Claim{at.backend, at.number, epoch}}
+			m.shards[at] = &holding{claim: Claim{at.Backend, at.Number, epoch}}
 		}
 	}
 	m.startReads(now)
@@ -202,12 +195,12 @@ func (m *Machine) reconcile(now time.Time) {
 }
 
 // granted is the epoch of each shard a want allows.
-func granted(want *clusterv1.Want) map[place]uint64 {
-	out := make(map[place]uint64)
+func granted(want *clusterv1.Want) map[shard.ID]uint64 {
+	out := make(map[shard.ID]uint64)
 	for _, set := range want.GetGranted() {
 		for i, number := range set.GetShards() {
 			if i < len(set.GetEpochs()) { // a grant without an epoch is none
-				out[place{set.GetBackend(), number}] = set.GetEpochs()[i]
+				out[shard.ID{Backend: set.GetBackend(), Number: number}] = set.GetEpochs()[i]
 			}
 		}
 	}
@@ -221,7 +214,7 @@ func (m *Machine) do(effect Effect) { m.effects = append(m.effects, effect) }
 func (m *Machine) fence(claims []Claim) {
 	var cut []Claim
 	for _, claim := range claims {
-		at := claim.place()
+		at := claim.ID()
 		m.fenced[at] = max(m.fenced[at], claim.Epoch)
 		s := m.shards[at]
 		if s == nil || s.claim != claim || s.phase == draining {

@@ -22,7 +22,7 @@ type kind struct {
 // smaller groups, so that one that cannot be read does not hold up the others. No
 // epoch is opened in doubt: it would fence whoever is rightly there.
 func (m *Machine) startReads(now time.Time) {
-	groups := make(map[kind][]*shard)
+	groups := make(map[kind][]*holding)
 	var kinds []kind
 	for _, at := range m.ordered() {
 		s := m.shards[at]
@@ -30,7 +30,7 @@ func (m *Machine) startReads(now time.Time) {
 		if !needed || s.reading || s.notUntil.After(now) {
 			continue
 		}
-		k := kind{at.backend, s.phase == opening, s.failures}
+		k := kind{at.Backend, s.phase == opening, s.failures}
 		if groups[k] == nil {
 			kinds = append(kinds, k)
 		}
@@ -47,7 +47,7 @@ func (m *Machine) startReads(now time.Time) {
 	}
 }
 
-func (m *Machine) startRead(k kind, shards []*shard) {
+func (m *Machine) startRead(k kind, shards []*holding) {
 	read := Read{Backend: k.backend, Open: k.open, Failures: k.failures}
 	for _, s := range shards {
 		s.reading, s.changed = true, false
@@ -60,16 +60,16 @@ func (m *Machine) startRead(k kind, shards []*shard) {
 // apply takes in what was read.
 func (e Loaded) apply(m *Machine, now time.Time) {
 	m.reads--
-	var read []*shard
+	var read []*holding
 	for _, claim := range e.Read.Claims {
-		s := m.shards[claim.place()]
+		s := m.shards[claim.ID()]
 		if s == nil || s.claim != claim {
 			continue // fenced meanwhile
 		}
 		s.reading, s.tried = false, true
 		switch {
 		case s.phase == abandoned:
-			delete(m.shards, claim.place())
+			delete(m.shards, claim.ID())
 		case s.phase == draining:
 		case e.Failed:
 			m.putOff(s, now)
@@ -87,10 +87,10 @@ func (e Loaded) apply(m *Machine, now time.Time) {
 
 // run starts what was read and not refused. A hold that would begin in doubt has to
 // wait, and its shard is read once more then.
-func (m *Machine) run(read []*shard) {
+func (m *Machine) run(read []*holding) {
 	var claims []Claim
 	for _, s := range read {
-		if m.shards[s.claim.place()] != s || s.phase == opening && m.right != Current {
+		if m.shards[s.claim.ID()] != s || s.phase == opening && m.right != Current {
 			continue
 		}
 		s.phase = running
@@ -102,7 +102,7 @@ func (m *Machine) run(read []*shard) {
 }
 
 // putOff has a shard tried again later.
-func (m *Machine) putOff(s *shard, now time.Time) {
+func (m *Machine) putOff(s *holding, now time.Time) {
 	s.failures++
 	s.changed = true
 	s.notUntil = now.Add(m.backoff(s.failures))

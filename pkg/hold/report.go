@@ -6,6 +6,8 @@ package hold
 import (
 	"time"
 
+	"mailpush.internal/pkg/shard"
+
 	"google.golang.org/protobuf/proto"
 
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -120,7 +122,7 @@ func (m *Machine) Progress() Progress {
 	}
 	for _, revocation := range m.want.GetRevoked() {
 		for _, number := range revocation.GetShards().GetShards() {
-			if m.shards[place{revocation.GetShards().GetBackend(), number}] == nil {
+			if m.shards[shard.ID{Backend: revocation.GetShards().GetBackend(), Number: number}] == nil {
 				p.Left++
 			}
 		}

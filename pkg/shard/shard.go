@@ -7,10 +7,24 @@
 package shard
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
 )
+
+// ID names one shard of one backend.
+type ID struct {
+	// Backend is how the users of the shard are noticed.
+	Backend string
+	// Number is the shard's number, below the number of shards.
+	Number uint32
+}
+
+// Compare orders by backend, then by number.
+func (id ID) Compare(other ID) int {
+	return cmp.Or(cmp.Compare(id.Backend, other.Backend), cmp.Compare(id.Number, other.Number))
+}
 
 // Hash is the stable 64-bit hash of a user; its top bits are the shard.
 func Hash(contextID, userID string) uint64 {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 
+	"mailpush.internal/pkg/shard"
+
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	"mailpush.internal/services/scheduler/internal/assign"
 )
@@ -55,13 +57,13 @@ func newCluster(size dimensions, weights []uint32) cluster {
 		input: assign.Input{
 			Revision: 1,
 			Shards:   uint32(size.shards),
-			Loads:    assign.Loads{Listeners: make(map[assign.Shard]uint32, size.shards)},
+			Loads:    assign.Loads{Listeners: make(map[shard.ID]uint32, size.shards)},
 		},
 		// Twice of what is needed, so that one can be lost of two.
 		capacity: uint32(2*size.listeners/size.workers + 1),
 	}
 	for number, listeners := range weights {
-		c.input.Loads.Listeners[assign.Shard{Backend: backend, Number: uint32(number)}] = listeners
+		c.input.Loads.Listeners[shard.ID{Backend: backend, Number: uint32(number)}] = listeners
 	}
 	for worker := range size.workers {
 		c = c.join(worker)

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"mailpush.internal/pkg/shard"
+
 	"mailpush.internal/pkg/hold"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
-	"mailpush.internal/services/scheduler/internal/assign"
 )
 
 // most is how many listeners a shard needs at most; a worker has room for all there are.
@@ -50,7 +51,7 @@ type world struct {
 	registry  *registry
 	workers   []*worker
 	replicas  []*replica
-	listeners map[assign.Shard]uint32
+	listeners map[shard.ID]uint32
 	ids       int
 
 	holds     map[uint32][]heldBy // by shard, those whose end was not told
@@ -73,14 +74,14 @@ type heldBy struct {
 func newWorld(seed uint64, mutation mutation) *world {
 	w := &world{
 		mutation: mutation, holds: make(map[uint32][]heldBy), opened: make(map[uint32]uint64),
-		listeners: make(map[assign.Shard]uint32),
+		listeners: make(map[shard.ID]uint32),
 	}
 	w.random = rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15))
 	w.etcd = newEtcd(w)
 	w.registry = &registry{world: w, epochs: make(map[uint32]uint64)}
 	w.size()
 	for n := range w.shards {
-		w.listeners[assign.Shard{Backend: backend, Number: n}] = uint32(w.random.IntN(most + 1))
+		w.listeners[shard.ID{Backend: backend, Number: n}] = uint32(w.random.IntN(most + 1))
 	}
 	return w
 }

@@ -118,8 +118,13 @@ func quick() machine.Settings {
 
 func start(t *testing.T, tuning machine.Settings) *rig {
 	t.Helper()
+	return startWith(t, tuning, map[string]listen.Source{imapidle.Name: imapidle.New()})
+}
+
+func startWith(t *testing.T, tuning machine.Settings, sources map[string]listen.Source) *rig {
+	t.Helper()
 	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
-	r.loop = listen.New(listen.Config{Sources: map[string]listen.Source{imapidle.Name: imapidle.New()}, Tuning: tuning}, r.creds, r.sink)
+	r.loop = listen.New(listen.Config{Sources: sources, Tuning: tuning}, r.creds, r.sink)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- r.loop.Run(ctx) }()

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/hold"
-	hash "mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/listen"
@@ -22,19 +22,19 @@ type listed struct {
 }
 
 // apply makes the listeners and delivery match what was read of the claims' shards.
-func (t *tenure) apply(claims []hold.Claim, listing Listing) {
-	t.learnStores(listing.Stores)
-	read := make(map[place]map[mailbox.User]listed, len(claims))
+func (m *membership) apply(claims []hold.Claim, listing Listing) {
+	m.learnStores(listing.Stores)
+	read := make(map[shard.ID]map[mailbox.User]listed, len(claims))
 	for _, claim := range claims {
-		read[placeOf(claim)] = make(map[mailbox.User]listed)
+		read[claim.ID()] = make(map[mailbox.User]listed)
 	}
 	for _, box := range listing.Mailboxes {
 		user := mailbox.User{Context: box.GetUser().GetContextId(), ID: box.GetUser().GetUserId()}
 		// One read is of one backend. What is not ours to run by now is passed over.
-		boxes := read[place{claims[0].Backend, hash.Of(user.Context, user.ID, t.cfg.Shards)}]
-		store := t.stores[box.GetMailStore()]
+		boxes := read[shard.ID{Backend: claims[0].Backend, Number: shard.Of(user.Context, user.ID, m.cfg.Shards)}]
+		store := m.stores[box.GetMailStore()]
 		if store == nil {
-			t.cfg.Log.ErrorContext(t.ctx, "mailbox names a mail store that was not listed", "mail_store", box.GetMailStore())
+			m.cfg.Log.ErrorContext(m.ctx, "mailbox names a mail store that was not listed", "mail_store", box.GetMailStore())
 			continue
 		}
 		if boxes != nil {
@@ -42,30 +42,30 @@ func (t *tenure) apply(claims []hold.Claim, listing Listing) {
 		}
 	}
 	for _, claim := range claims {
-		t.replace(claim, read[placeOf(claim)])
+		m.replace(claim, read[claim.ID()])
 	}
 }
 
 // learnStores keeps one copy of each mail store, a new one only when it has changed.
-func (t *tenure) learnStores(stores map[string]*mailv1.MailStore) {
+func (m *membership) learnStores(stores map[string]*mailv1.MailStore) {
 	for name, store := range stores {
-		if !proto.Equal(t.stores[name], store) {
-			t.stores[name] = store
+		if !proto.Equal(m.stores[name], store) {
+			m.stores[name] = store
 		}
 	}
 }
 
 // replace moves a shard from the mailboxes it has to those that were read.
-func (t *tenure) replace(claim hold.Claim, boxes map[mailbox.User]listed) {
-	s := t.shards[placeOf(claim)]
+func (m *membership) replace(claim hold.Claim, boxes map[mailbox.User]listed) {
+	s := m.shards[claim.ID()]
 	if s == nil || s.claim != claim {
-		s = &shard{claim: claim}
-		t.shards[placeOf(claim)] = s
+		s = &running{claim: claim}
+		m.shards[claim.ID()] = s
 	}
 	for user := range s.boxes {
 		if _, stays := boxes[user]; !stays {
-			t.listeners.Remove(user)
-			t.delivery.Remove(user)
+			m.listeners.Remove(user)
+			m.delivery.Remove(user)
 		}
 	}
 	for user, box := range boxes {
@@ -74,8 +74,8 @@ func (t *tenure) replace(claim hold.Claim, boxes map[mailbox.User]listed) {
 			continue
 		}
 		// Delivery first: it must know the user when the listener speaks.
-		t.delivery.Put(claim, user, box.GetMailStore(), transport.SubscriptionsOf(box.GetSubscriptions()))
-		t.listeners.Put(listen.Mailbox{
+		m.delivery.Put(claim, user, box.GetMailStore(), transport.SubscriptionsOf(box.GetSubscriptions()))
+		m.listeners.Put(listen.Mailbox{
 			User: user, Store: box.store, Permanent: box.GetPermanent(),
 			CredentialVersion: box.GetCredentialVersion(), CredentialSlot: box.GetCredentialSlot(),
 		})

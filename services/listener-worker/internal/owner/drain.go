@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/services/listener-worker/internal/loop"
 )
 
 const (
@@ -66,53 +67,50 @@ func (o *Owner) forget() {
 
 // end hands over what others can take, gives up the rest and leaves the cluster. It
 // returns false when the membership was lost before that.
-func (t *tenure) end() bool {
-	deadline := time.Now().Add(t.cfg.DrainFor)
-	t.handOver(deadline.Add(-t.cfg.DrainFor / stopShare))
-	return !t.lost() && t.stop(deadline)
+func (m *membership) end() bool {
+	deadline := time.Now().Add(m.cfg.DrainFor)
+	m.handOver(deadline.Add(-m.cfg.DrainFor / stopShare))
+	return !m.lost() && m.stop(deadline)
 }
 
 // handOver has the leader move the shards to other workers while they run on here:
 // each listener is dark only between its own batch's release and its start elsewhere.
 // It returns when the leader has moved everything, when there is nobody to move
 // anything to, and at the latest when it takes too long.
-func (t *tenure) handOver(end time.Time) {
-	ctx, cancel := context.WithDeadline(t.ctx, end)
+func (m *membership) handOver(end time.Time) {
+	ctx, cancel := context.WithDeadline(m.ctx, end)
 	defer cancel()
-	t.work.Go(func() {
-		if !t.askRelief() {
+	m.loop.Go(func() {
+		if !m.askRelief() {
 			cancel()
 		}
 	})
-	var quiet *time.Timer
-	quiet = time.AfterFunc(handOverQuiet, func() {
-		t.post(func() {
-			if t.machine.Progress().Draining == 0 {
-				cancel()
-			}
-			quiet.Reset(handOverQuiet) // requests in flight take their time
-		})
-	})
-	defer quiet.Stop()
-	for before := t.machine.Progress(); before.Left > 0 && t.turn(ctx.Done()); {
-		if now := t.machine.Progress(); now != before {
-			before = now
-			quiet.Reset(handOverQuiet)
+	before, quietAt := m.machine.Progress(), time.Now().Add(handOverQuiet)
+	m.serve(ctx, func(now time.Time) time.Time {
+		next, progress := m.round(now), m.machine.Progress()
+		switch {
+		case progress.Left == 0:
+			cancel()
+		case progress != before, progress.Draining > 0: // requests in flight take their time
+			before, quietAt = progress, now.Add(handOverQuiet)
+		case !now.Before(quietAt):
+			cancel()
 		}
-	}
+		return loop.Sooner(next, quietAt)
+	})
 }
 
 // askRelief tells the leader that this worker drains, if there is anybody to take
 // its shards.
-func (t *tenure) askRelief() bool {
-	ctx, cancel := context.WithTimeout(t.ctx, reliefTimeout)
+func (m *membership) askRelief() bool {
+	ctx, cancel := context.WithTimeout(m.ctx, reliefTimeout)
 	defer cancel()
-	others, err := t.cluster.Relief(ctx, t.member.ID())
+	others, err := m.cluster.Relief(ctx, m.member.ID())
 	if err == nil && others {
-		err = t.SetDraining(ctx, true)
+		err = m.SetDraining(ctx, true)
 	}
 	if err != nil {
-		t.cfg.Log.WarnContext(ctx, "shards cannot be handed over", "worker", t.member.ID(), "error", err)
+		m.cfg.Log.WarnContext(ctx, "shards cannot be handed over", "worker", m.member.ID(), "error", err)
 	}
 	return err == nil && others
 }

@@ -15,123 +15,112 @@ import (
 
 const reportTimeout = 5 * time.Second
 
-// place is a shard of a backend.
-type place struct {
-	backend string
-	number  uint32
-}
-
-func placeOf(claim hold.Claim) place { return place{claim.Backend, claim.Shard} }
-
-// shard is what runs for a shard.
-type shard struct {
+// running is what runs for a shard.
+type running struct {
 	claim hold.Claim
 	boxes map[mailbox.User]listed
 }
 
 // step tells the machine of an event and carries out what it decides. What the
 // machine knows of the right to act is never older than the step.
-func (t *tenure) step(event hold.Event) {
+func (m *membership) step(event hold.Event) {
 	now := time.Now() // before the look: a right that is current after it covers it
-	if right := t.member.Right(); right != t.right {
-		t.right = right
-		t.carryOut(now, hold.Righted{Right: right})
+	if right := m.member.Right(); right != m.right {
+		m.right = right
+		m.carryOut(now, hold.Righted{Right: right})
 	}
-	t.carryOut(now, event)
-	if next := t.machine.Next(); !next.IsZero() {
-		t.due.Reset(time.Until(next))
-	}
+	m.carryOut(now, event)
 }
 
-func (t *tenure) carryOut(now time.Time, event hold.Event) {
-	for _, effect := range t.machine.Step(event, now) {
+func (m *membership) carryOut(now time.Time, event hold.Event) {
+	for _, effect := range m.machine.Step(event, now) {
 		switch effect := effect.(type) {
 		case hold.Read:
-			t.read(effect)
+			m.read(effect)
 		case hold.Run:
 			read, _ := event.(loaded) // nothing else leads to it
-			t.apply(effect.Claims, read.listing)
+			m.apply(effect.Claims, read.listing)
 		case hold.Release:
-			t.release(effect.Claims)
+			m.release(effect.Claims)
 		case hold.Cut:
-			t.cut(effect.Claims)
+			m.cut(effect.Claims)
 		case hold.Report:
-			t.report(effect)
+			m.report(effect)
 		case hold.Began:
-			t.began(effect.Claims, now)
+			m.began(effect.Claims, now)
 		case hold.Ended:
-			t.ended(effect.Claims)
+			m.ended(effect.Claims)
 		}
 	}
 }
 
 // release stops the listeners of shards, then lets delivery end what is in flight.
-func (t *tenure) release(claims []hold.Claim) {
+func (m *membership) release(claims []hold.Claim) {
 	for _, claim := range claims {
-		t.silence(claim)
+		m.silence(claim)
 	}
-	t.work.Go(func() {
-		if t.drain(claims, t.cfg.DrainFor) {
-			t.post(func() { t.step(hold.Drained{Claims: claims}) })
+	m.loop.Go(func() {
+		if m.drain(claims, m.cfg.DrainFor) {
+			m.loop.Post(func() { m.step(hold.Drained{Claims: claims}) })
 		}
 	})
 }
 
 // cut stops everything of shards at once.
-func (t *tenure) cut(claims []hold.Claim) {
+func (m *membership) cut(claims []hold.Claim) {
 	for _, claim := range claims {
-		t.silence(claim)
+		m.silence(claim)
 	}
-	t.delivery.Drop(claims)
+	m.delivery.Drop(claims)
 }
 
 // silence stops the listeners of a shard.
-func (t *tenure) silence(claim hold.Claim) {
-	s := t.shards[placeOf(claim)]
+func (m *membership) silence(claim hold.Claim) {
+	s := m.shards[claim.ID()]
 	if s == nil || s.claim != claim {
 		return
 	}
 	for user := range s.boxes {
-		t.listeners.Remove(user)
+		m.listeners.Remove(user)
 	}
-	delete(t.shards, placeOf(claim))
+	delete(m.shards, claim.ID())
 }
 
 // report tells the scheduler what is run.
-func (t *tenure) report(report hold.Report) {
-	t.work.Go(func() {
-		ctx, cancel := context.WithTimeout(t.ctx, reportTimeout)
+func (m *membership) report(report hold.Report) {
+	m.loop.Go(func() {
+		ctx, cancel := context.WithTimeout(m.ctx, reportTimeout)
 		defer cancel()
-		err := t.member.Report(ctx, report.Have)
-		if err != nil && !t.lost() { // else there is nobody to report to
-			t.cfg.Log.WarnContext(ctx, "what is run could not be reported", "error", err)
+		err := m.member.Report(ctx, report.Have)
+		if err != nil && !m.lost() { // else there is nobody to report to
+			m.cfg.Log.WarnContext(ctx, "what is run could not be reported", "error", err)
 		}
-		t.post(func() { t.step(hold.Reported{Have: report.Have, Failed: err != nil}) })
+		m.loop.Post(func() { m.step(hold.Reported{Have: report.Have, Failed: err != nil}) })
 	})
 }
 
 // began records for whoever wants to know which worker held a shard when.
-func (t *tenure) began(claims []hold.Claim, at time.Time) {
+func (m *membership) began(claims []hold.Claim, at time.Time) {
 	for _, set := range hold.Sets(claims) {
-		t.cfg.Log.DebugContext(t.ctx, "hold began", t.record(set, at)...)
+		m.cfg.Log.DebugContext(m.ctx, "hold began", m.record(set, at)...)
 	}
 }
 
 // ended records the end of holds, which was not later than the end of the right. When
 // it was noticed is the record's own time.
-func (t *tenure) ended(claims []hold.Claim) {
+func (m *membership) ended(claims []hold.Claim) {
 	at := time.Now()
-	if until := t.member.Until(); until.Before(at) {
+	if until := m.member.Until(); until.Before(at) {
 		at = until
 	}
 	for _, set := range hold.Sets(claims) {
-		t.cfg.Log.DebugContext(t.ctx, "hold ended", t.record(set, at)...)
+		m.cfg.Log.DebugContext(m.ctx, "hold ended", m.record(set, at)...)
 	}
 }
 
-func (t *tenure) record(set *mailv1.ShardSet, at time.Time) []any {
+func (m *membership) record(set *mailv1.ShardSet, at time.Time) []any {
 	return []any{
-		slog.String("worker", t.member.ID()), slog.String("backend", set.GetBackend()),
+		slog.String("worker", m.member.ID()), slog.String("backend", set.GetBackend()),
 		slog.Any("shards", set.GetShards()), slog.Any("epochs", set.GetEpochs()), slog.Time("at", at),
 	}
 }

@@ -127,8 +127,8 @@ type Owner struct {
 	now  atomic.Pointer[Member] // the membership; nil without one
 	will will
 
-	mu     sync.Mutex
-	tenure *tenure // nil without one
+	mu         sync.Mutex
+	membership *membership // nil without one
 }
 
 // New makes an owner that does nothing until Run.
@@ -206,36 +206,36 @@ func (o *Owner) serve(ctx context.Context, member Member) {
 	o.now.Store(&member)
 	defer o.now.Store(nil)
 	o.cfg.Log.InfoContext(ctx, "worker joined", "worker", member.ID())
-	t := newTenure(o, member)
-	o.setTenure(t)
-	defer o.setTenure(nil)
-	t.run(ctx)
+	m := newMembership(o, member)
+	o.setMembership(m)
+	defer o.setMembership(nil)
+	m.run(ctx)
 }
 
-func (o *Owner) setTenure(t *tenure) {
+func (o *Owner) setMembership(m *membership) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.tenure = t
+	o.membership = m
 }
 
 // post hands an event to the membership there is.
-func (o *Owner) post(event func(t *tenure)) {
+func (o *Owner) post(event func(m *membership)) {
 	o.mu.Lock()
-	t := o.tenure
+	m := o.membership
 	o.mu.Unlock()
-	if t != nil {
-		t.post(func() { event(t) })
+	if m != nil {
+		m.loop.Post(func() { event(m) })
 	}
 }
 
 // Refused takes in claims that the registry has refused to delivery.
 func (o *Owner) Refused(claims []hold.Claim) {
-	o.post(func(t *tenure) { t.step(hold.Refused{Claims: claims}) })
+	o.post(func(m *membership) { m.step(hold.Refused{Claims: claims}) })
 }
 
 // Suspended takes in that a mail store refused a credential; see [listen.Sink].
 func (o *Owner) Suspended(user mailbox.User, version uint64, reason string) {
-	o.post(func(t *tenure) { t.suspend(suspension{user, version, reason}) })
+	o.post(func(m *membership) { m.suspend(suspension{user, version, reason}) })
 }
 
 const (

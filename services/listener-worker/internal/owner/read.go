@@ -20,24 +20,24 @@ type loaded struct {
 }
 
 // read makes the calls of a read, beside the membership's goroutine.
-func (t *tenure) read(read hold.Read) {
-	t.work.Go(func() {
-		listing, err := t.list(read)
-		if err != nil && t.ctx.Err() == nil {
-			t.cfg.Log.WarnContext(t.ctx, "shards could not be loaded", "backend", read.Backend, "shards", len(read.Claims), "error", err)
+func (m *membership) read(read hold.Read) {
+	m.loop.Go(func() {
+		listing, err := m.list(read)
+		if err != nil && m.ctx.Err() == nil {
+			m.cfg.Log.WarnContext(m.ctx, "shards could not be loaded", "backend", read.Backend, "shards", len(read.Claims), "error", err)
 		}
 		answer := loaded{hold.Loaded{Read: read, Refused: listing.Refused, Failed: err != nil}, listing}
-		t.post(func() { t.step(answer) })
+		m.loop.Post(func() { m.step(answer) })
 	})
 }
 
-func (t *tenure) list(read hold.Read) (Listing, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
+func (m *membership) list(read hold.Read) (Listing, error) {
+	ctx, cancel := context.WithTimeout(m.ctx, readTimeout)
 	defer cancel()
 	var fenced []hold.Claim
 	claims := read.Claims
 	if read.Open {
-		refused, err := t.registry.OpenEpoch(ctx, claims)
+		refused, err := m.registry.OpenEpoch(ctx, claims)
 		if err != nil {
 			return Listing{}, err
 		}
@@ -46,7 +46,7 @@ func (t *tenure) list(read hold.Read) (Listing, error) {
 	if len(claims) == 0 {
 		return Listing{Refused: fenced}, nil
 	}
-	listing, err := t.registry.ListShards(ctx, claims)
+	listing, err := m.registry.ListShards(ctx, claims)
 	listing.Refused = append(listing.Refused, fenced...)
 	return listing, err
 }

@@ -10,7 +10,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/hold"
-	hash "mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/shard"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
@@ -34,52 +34,52 @@ type suspensions struct {
 }
 
 // suspend has the registry told.
-func (t *tenure) suspend(s suspension) {
-	t.waiting = append(t.waiting, s)
-	t.tellNext(0)
+func (m *membership) suspend(s suspension) {
+	m.waiting = append(m.waiting, s)
+	m.tellNext(0)
 }
 
 // tellNext tells the registry of the first suspension that waits.
-func (t *tenure) tellNext(failures int) {
-	for !t.telling && len(t.waiting) > 0 {
-		next := t.waiting[0]
-		claim, ours := t.claimOf(next.user)
+func (m *membership) tellNext(failures int) {
+	for !m.telling && len(m.waiting) > 0 {
+		next := m.waiting[0]
+		claim, ours := m.claimOf(next.user)
 		if !ours {
-			t.waiting = t.waiting[1:]
+			m.waiting = m.waiting[1:]
 			continue
 		}
-		t.telling = true
-		t.work.Go(func() {
-			ctx, cancel := context.WithTimeout(t.ctx, suspendTimeout)
-			err := t.registry.SuspendCredential(ctx, claim, next.user, next.version, reasonOf(next.reason))
+		m.telling = true
+		m.loop.Go(func() {
+			ctx, cancel := context.WithTimeout(m.ctx, suspendTimeout)
+			err := m.registry.SuspendCredential(ctx, claim, next.user, next.version, reasonOf(next.reason))
 			cancel()
 			if retry := err != nil && worthRetrying(err); retry {
-				pause(t.ctx, backoff(failures+1))
+				pause(m.ctx, backoff(failures+1))
 			}
-			t.post(func() { t.told(next, failures, err) })
+			m.loop.Post(func() { m.told(next, failures, err) })
 		})
 	}
 }
 
-func (t *tenure) told(s suspension, failures int, err error) {
-	t.telling = false
+func (m *membership) told(s suspension, failures int, err error) {
+	m.telling = false
 	if err != nil {
-		t.cfg.Log.WarnContext(t.ctx, "a refused credential could not be marked",
+		m.cfg.Log.WarnContext(m.ctx, "a refused credential could not be marked",
 			"context_id", s.user.Context, "user_id", s.user.ID, "error", err)
 	}
 	if err != nil && worthRetrying(err) {
-		t.tellNext(failures + 1)
+		m.tellNext(failures + 1)
 		return
 	}
-	t.waiting = t.waiting[1:]
-	t.tellNext(0)
+	m.waiting = m.waiting[1:]
+	m.tellNext(0)
 }
 
 // claimOf is the claim a user's mailbox is held by.
-func (t *tenure) claimOf(user mailbox.User) (hold.Claim, bool) {
-	number := hash.Of(user.Context, user.ID, t.cfg.Shards)
-	for _, backend := range t.cfg.Backends {
-		if s := t.shards[place{backend, number}]; s != nil {
+func (m *membership) claimOf(user mailbox.User) (hold.Claim, bool) {
+	number := shard.Of(user.Context, user.ID, m.cfg.Shards)
+	for _, backend := range m.cfg.Backends {
+		if s := m.shards[shard.ID{Backend: backend, Number: number}]; s != nil {
 			if _, here := s.boxes[user]; here {
 				return s.claim, true
 			}

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/hold"
-	hash "mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/shard"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
@@ -271,7 +271,7 @@ func (d delivery) forget(claims []hold.Claim) {
 func (w *fakeWorld) add(id string) uint32 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	number := hash.Of("1", id, shards)
+	number := shard.Of("1", id, shards)
 	w.users[number] = append(w.users[number], &registryv1.Mailbox{
 		User: &mailv1.User{ContextId: "1", UserId: id}, MailStore: "main", Permanent: true, CredentialVersion: 1,
 	})

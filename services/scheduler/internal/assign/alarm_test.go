@@ -6,6 +6,8 @@ package assign_test
 import (
 	"testing"
 
+	"mailpush.internal/pkg/shard"
+
 	"github.com/google/go-cmp/cmp"
 
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -16,9 +18,9 @@ import (
 func crowd(t *testing.T, workers int, capacity uint32) *fakeStore {
 	t.Helper()
 	s := newStore()
-	s.loads.Listeners = make(map[assign.Shard]uint32)
+	s.loads.Listeners = make(map[shard.ID]uint32)
 	for number := range uint32(shards) {
-		s.loads.Listeners[assign.Shard{Backend: "imapidle", Number: number}] = 10
+		s.loads.Listeners[shard.ID{Backend: "imapidle", Number: number}] = 10
 	}
 	for range workers {
 		s.join(capacity, "imapidle")
@@ -62,7 +64,7 @@ func TestMassLossFillsTheOthersAndNoFurther(t *testing.T) {
 func TestWorkerThatOutgrewItsCapacityLetsGo(t *testing.T) {
 	t.Parallel()
 	s := crowd(t, 1, 60)
-	s.loads.Listeners[assign.Shard{Backend: "imapidle", Number: 4}]++
+	s.loads.Listeners[shard.ID{Backend: "imapidle", Number: 4}]++
 	plan := s.pass()
 	if diff := cmp.Diff([]assign.Alarm{assign.NoRoom}, plan.Alarms); diff != "" {
 		t.Error(diff)
@@ -71,7 +73,7 @@ func TestWorkerThatOutgrewItsCapacityLetsGo(t *testing.T) {
 	if got := running(s); got != "w0:5 " {
 		t.Errorf("a worker for 60 with shards of 10 and one of 11: %s", got)
 	}
-	s.loads.Listeners[assign.Shard{Backend: "imapidle", Number: 4}]--
+	s.loads.Listeners[shard.ID{Backend: "imapidle", Number: 4}]--
 	settled(t, s)
 	if got := running(s); got != "w0:6 " {
 		t.Errorf("with room again: %s", got)
@@ -81,7 +83,7 @@ func TestWorkerThatOutgrewItsCapacityLetsGo(t *testing.T) {
 // What a worker has been told to let go of, and still runs, takes its room.
 func TestGrantWaitsForRoom(t *testing.T) {
 	t.Parallel()
-	in := assign.Input{Revision: 60, Shards: 3, Loads: assign.Loads{Listeners: map[assign.Shard]uint32{
+	in := assign.Input{Revision: 60, Shards: 3, Loads: assign.Loads{Listeners: map[shard.ID]uint32{
 		{Backend: "imapidle", Number: 0}: 10,
 		{Backend: "imapidle", Number: 1}: 10,
 		{Backend: "imapidle", Number: 2}: 11,

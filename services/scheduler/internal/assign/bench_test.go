@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 
+	"mailpush.internal/pkg/shard"
+
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	"mailpush.internal/services/scheduler/internal/assign"
 )
@@ -38,9 +40,9 @@ func BenchmarkBalance(b *testing.B) {
 
 func BenchmarkStep(b *testing.B) {
 	f := largeFleet(false)
-	in := assign.Input{Revision: 10, Shards: 16384, Loads: assign.Loads{Listeners: make(map[assign.Shard]uint32)}}
+	in := assign.Input{Revision: 10, Shards: 16384, Loads: assign.Loads{Listeners: make(map[shard.ID]uint32)}}
 	for u, unit := range f.units {
-		in.Loads.Listeners[assign.Shard{Backend: "imapidle", Number: uint32(u)}] = uint32(unit.Weight)
+		in.Loads.Listeners[shard.ID{Backend: "imapidle", Number: uint32(u)}] = uint32(unit.Weight)
 	}
 	for i := range 1000 {
 		id := fmt.Sprintf("w%04d", i)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"mailpush.internal/pkg/shard"
+
 	"pgregory.net/rapid"
 
 	"mailpush.internal/services/scheduler/internal/assign"
@@ -75,12 +77,12 @@ func TestNoTwoWorkersRunOneShard(t *testing.T) {
 				reads = slices.Delete(reads, i, i+1)
 			},
 			"loads": func(t *rapid.T) {
-				shard := assign.Shard{Backend: "imapidle", Number: rapid.Uint32Range(0, shards-1).Draw(t, "shard")}
+				at := shard.ID{Backend: "imapidle", Number: rapid.Uint32Range(0, shards-1).Draw(t, "shard")}
 				listeners := maps.Clone(s.loads.Listeners)
 				if listeners == nil {
-					listeners = make(map[assign.Shard]uint32)
+					listeners = make(map[shard.ID]uint32)
 				}
-				listeners[shard] = rapid.Uint32Range(0, 9).Draw(t, "listeners")
+				listeners[at] = rapid.Uint32Range(0, 9).Draw(t, "listeners")
 				s.loads.Listeners = listeners
 			},
 			"": func(t *rapid.T) { checkSafe(t, s) },
@@ -93,28 +95,28 @@ func checkSafe(t *rapid.T, s *fakeStore) {
 	if s.wronged != "" {
 		t.Fatal("a leader ", s.wronged)
 	}
-	for shard, owners := range s.owners() {
+	for at, owners := range s.owners() {
 		if len(owners) > 1 {
-			t.Fatalf("%v is run by %v", shard, owners)
+			t.Fatalf("%v is run by %v", at, owners)
 		}
 	}
-	fresh := make(map[assign.Shard]uint64)
+	fresh := make(map[shard.ID]uint64)
 	for id, entry := range s.entries {
-		for shard, epoch := range members(entry.Want.GetGranted()) {
+		for at, epoch := range members(entry.Want.GetGranted()) {
 			if entry.Worker == nil {
 				continue
 			}
-			if other, granted := fresh[shard]; granted {
-				t.Fatalf("%v is granted twice, with epochs %d and %d to %s", shard, other, epoch, id)
+			if other, granted := fresh[at]; granted {
+				t.Fatalf("%v is granted twice, with epochs %d and %d to %s", at, other, epoch, id)
 			}
-			fresh[shard] = epoch
+			fresh[at] = epoch
 		}
 	}
-	for shard, epoch := range fresh {
-		if epoch < s.epochs[shard] {
-			t.Fatalf("%v is granted with epoch %d after %d", shard, epoch, s.epochs[shard])
+	for at, epoch := range fresh {
+		if epoch < s.epochs[at] {
+			t.Fatalf("%v is granted with epoch %d after %d", at, epoch, s.epochs[at])
 		}
-		s.epochs[shard] = epoch
+		s.epochs[at] = epoch
 	}
 }
 
@@ -126,8 +128,8 @@ func checkQuiet(t *rapid.T, s *fakeStore) {
 	checkSafe(t, s)
 	loads := make(map[string]uint32)
 	owners := s.owners()
-	for shard, ids := range owners {
-		loads[ids[0]] += s.loads.Listeners[shard]
+	for at, ids := range owners {
+		loads[ids[0]] += s.loads.Listeners[at]
 	}
 	for id, load := range loads {
 		if most := s.entry(id).Worker.GetCapacity(); load > most {
@@ -136,28 +138,28 @@ func checkQuiet(t *rapid.T, s *fakeStore) {
 	}
 	for _, backend := range []string{"imapidle", "dovecot"} {
 		for number := range uint32(shards) {
-			shard := assign.Shard{Backend: backend, Number: number}
-			if len(owners[shard]) == 0 && takers(s, loads, shard) > 0 {
-				t.Fatalf("%v is run by nobody, and somebody has room", shard)
+			at := shard.ID{Backend: backend, Number: number}
+			if len(owners[at]) == 0 && takers(s, loads, at) > 0 {
+				t.Fatalf("%v is run by nobody, and somebody has room", at)
 			}
 		}
 	}
 	for id, entry := range s.entries {
-		for shard := range members(entry.Want.GetGranted()) {
-			if entry.Worker.GetDraining() && takers(s, loads, shard) > 0 {
-				t.Fatalf("%s drains, keeps %v, and could be relieved", id, shard)
+		for at := range members(entry.Want.GetGranted()) {
+			if entry.Worker.GetDraining() && takers(s, loads, at) > 0 {
+				t.Fatalf("%s drains, keeps %v, and could be relieved", id, at)
 			}
 		}
 	}
 }
 
 // takers counts the workers that could take one more shard.
-func takers(s *fakeStore, loads map[string]uint32, shard assign.Shard) int {
+func takers(s *fakeStore, loads map[string]uint32, at shard.ID) int {
 	count := 0
 	for id, entry := range s.entries {
 		worker := entry.Worker
-		if slices.Contains(worker.GetBackends(), shard.Backend) && !worker.GetDraining() &&
-			loads[id]+s.loads.Listeners[shard] <= worker.GetCapacity() {
+		if slices.Contains(worker.GetBackends(), at.Backend) && !worker.GetDraining() &&
+			loads[id]+s.loads.Listeners[at] <= worker.GetCapacity() {
 			count++
 		}
 	}

@@ -6,6 +6,8 @@ package assign
 import (
 	"slices"
 
+	"mailpush.internal/pkg/shard"
+
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 )
@@ -127,9 +129,9 @@ func (s *state) add(to holds, set *mailv1.ShardSet, generation uint64) holds {
 	return to
 }
 
-func (s *state) shard(unit int) Shard {
+func (s *state) shard(unit int) shard.ID {
 	shards := int(s.in.Shards)
-	return Shard{s.backends[unit/shards], uint32(unit % shards)}
+	return shard.ID{Backend: s.backends[unit/shards], Number: uint32(unit % shards)}
 }
 
 // file enters a worker's records under their units.

@@ -13,6 +13,8 @@ package assign
 import (
 	"time"
 
+	"mailpush.internal/pkg/shard"
+
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
 
@@ -39,16 +41,10 @@ type Unread struct{ Worker, Want, Have bool }
 
 func (e Entry) live() bool { return e.Worker != nil || e.Unread.Worker }
 
-// Shard is one shard of one backend.
-type Shard struct {
-	Backend string
-	Number  uint32
-}
-
 // Loads is what the registry says of the shards.
 type Loads struct {
 	// Listeners counts the listeners each shard needs; shards with none are left out.
-	Listeners map[Shard]uint32
+	Listeners map[shard.ID]uint32
 	// MaxEpoch is the highest epoch ever opened.
 	MaxEpoch uint64
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"mailpush.internal/pkg/shard"
+
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
@@ -188,11 +190,11 @@ func TestLargeWorkerIsRelievedInBatches(t *testing.T) {
 func TestWorkerLetsGoOfMoreThanABatch(t *testing.T) {
 	t.Parallel()
 	const many, capacity = 300, 100
-	in := assign.Input{Revision: 60, Shards: many, Loads: assign.Loads{Listeners: make(map[assign.Shard]uint32)}}
+	in := assign.Input{Revision: 60, Shards: many, Loads: assign.Loads{Listeners: make(map[shard.ID]uint32)}}
 	numbers := make([]uint32, many)
 	for i := range numbers {
 		numbers[i] = uint32(i)
-		in.Loads.Listeners[assign.Shard{Backend: "imapidle", Number: numbers[i]}] = 1
+		in.Loads.Listeners[shard.ID{Backend: "imapidle", Number: numbers[i]}] = 1
 	}
 	in.Entries = []assign.Entry{{
 		ID:     "a",
@@ -215,7 +217,7 @@ func TestWorkerLetsGoOfMoreThanABatch(t *testing.T) {
 func TestNoCapableWorkerIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	s := newStore()
-	s.loads.Listeners = map[assign.Shard]uint32{{Backend: "dovecot", Number: 3}: 1}
+	s.loads.Listeners = map[shard.ID]uint32{{Backend: "dovecot", Number: 3}: 1}
 	s.join(10, "imapidle")
 	if got := s.pass().Unassigned; got != shards {
 		t.Errorf("%d unassigned, want all %d shards of the backend nobody runs", got, shards)
@@ -251,7 +253,7 @@ func TestGrantRefusedByTheRegistryIsRenewed(t *testing.T) {
 	s.pass()
 	s.read(w)
 	w.apply()
-	delete(w.running, assign.Shard{Backend: "imapidle", Number: 4})
+	delete(w.running, shard.ID{Backend: "imapidle", Number: 4})
 	s.report(w)
 	s.loads.MaxEpoch = 500
 	in := s.snapshot().input
@@ -263,7 +265,7 @@ func TestGrantRefusedByTheRegistryIsRenewed(t *testing.T) {
 	if plan.Granted != 1 {
 		t.Fatalf("%d granted, want the one that is not run", plan.Granted)
 	}
-	if got := members(plan.Updates[0].Put["w0"].GetGranted())[assign.Shard{Backend: "imapidle", Number: 4}]; got != 501 {
+	if got := members(plan.Updates[0].Put["w0"].GetGranted())[shard.ID{Backend: "imapidle", Number: 4}]; got != 501 {
 		t.Errorf("epoch %d, want one above all the registry knows", got)
 	}
 }
@@ -332,9 +334,9 @@ func TestUpdatesFitIntoTransactions(t *testing.T) {
 func TestShardWithManyGoneHoldersIsGranted(t *testing.T) {
 	t.Parallel()
 	const gone = 300
-	in := assign.Input{Revision: 1000, Shards: gone + 1, Loads: assign.Loads{Listeners: make(map[assign.Shard]uint32)}}
+	in := assign.Input{Revision: 1000, Shards: gone + 1, Loads: assign.Loads{Listeners: make(map[shard.ID]uint32)}}
 	for i := range uint32(gone) {
-		in.Loads.Listeners[assign.Shard{Backend: "imapidle", Number: i + 1}] = 50
+		in.Loads.Listeners[shard.ID{Backend: "imapidle", Number: i + 1}] = 50
 		in.Entries = append(in.Entries, assign.Entry{
 			ID:   fmt.Sprintf("a%03d", i),
 			Want: &clusterv1.Want{Generation: 1, Granted: set(uint64(i)+1, 0, i+1)},
@@ -365,9 +367,9 @@ func TestRecordsOfAWorkerThatCrashesAgainAndAgainDoNotPileUp(t *testing.T) {
 	s := newStore()
 	s.loads.MaxEpoch = 1 << 40 // from before a restore: revisions are no help
 	for round := range 200 {
-		s.loads.Listeners = make(map[assign.Shard]uint32)
+		s.loads.Listeners = make(map[shard.ID]uint32)
 		for number := range uint32(shards) {
-			s.loads.Listeners[assign.Shard{Backend: "imapidle", Number: number}] = 10 + (number+uint32(round))%shards
+			s.loads.Listeners[shard.ID{Backend: "imapidle", Number: number}] = 10 + (number+uint32(round))%shards
 		}
 		w := s.join(40, "imapidle")
 		for _, update := range s.pass().Updates {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 
+	"mailpush.internal/pkg/shard"
+
 	"google.golang.org/protobuf/proto"
 
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -25,7 +27,7 @@ type fakeStore struct {
 	entries  map[string]*fakeEntry
 	workers  []*fakeWorker
 	loads    assign.Loads
-	epochs   map[assign.Shard]uint64 // the highest granted
+	epochs   map[shard.ID]uint64 // the highest granted
 	broken   map[string]assign.Unread
 	vanished int
 	wronged  string // what a leader has done to a value that is not to be touched
@@ -44,14 +46,14 @@ type fakeWorker struct {
 	acting  bool            // its right to act has not ended
 	seen    *clusterv1.Want // read, and perhaps not applied yet
 	applied uint64
-	running map[assign.Shard]uint64
+	running map[shard.ID]uint64
 }
 
 func newStore() *fakeStore {
 	return &fakeStore{
 		revision: 1,
 		entries:  make(map[string]*fakeEntry),
-		epochs:   make(map[assign.Shard]uint64),
+		epochs:   make(map[shard.ID]uint64),
 		broken:   make(map[string]assign.Unread),
 	}
 }
@@ -133,8 +135,8 @@ func (w *fakeWorker) apply() {
 func (s *fakeStore) report(w *fakeWorker) {
 	s.revision++
 	have := &clusterv1.Have{Generation: w.applied}
-	for _, shard := range slices.SortedFunc(maps.Keys(w.running), byShard) {
-		have.Held = append(have.Held, &mailv1.ShardSet{Backend: shard.Backend, Shards: []uint32{shard.Number}, Epochs: []uint64{w.running[shard]}})
+	for _, at := range slices.SortedFunc(maps.Keys(w.running), byShard) {
+		have.Held = append(have.Held, &mailv1.ShardSet{Backend: at.Backend, Shards: []uint32{at.Number}, Epochs: []uint64{w.running[at]}})
 	}
 	s.entry(w.id).Have = have
 	s.entry(w.id).haveRev = s.revision
@@ -143,15 +145,15 @@ func (s *fakeStore) report(w *fakeWorker) {
 	s.broken[w.id] = broken
 }
 
-func byShard(x, y assign.Shard) int {
+func byShard(x, y shard.ID) int {
 	return cmp.Or(cmp.Compare(x.Backend, y.Backend), cmp.Compare(x.Number, y.Number))
 }
 
-func members(sets []*mailv1.ShardSet) map[assign.Shard]uint64 {
-	out := make(map[assign.Shard]uint64)
+func members(sets []*mailv1.ShardSet) map[shard.ID]uint64 {
+	out := make(map[shard.ID]uint64)
 	for _, set := range sets {
-		for i, shard := range set.GetShards() {
-			out[assign.Shard{Backend: set.GetBackend(), Number: shard}] = set.GetEpochs()[i]
+		for i, at := range set.GetShards() {
+			out[shard.ID{Backend: set.GetBackend(), Number: at}] = set.GetEpochs()[i]
 		}
 	}
 	return out
@@ -243,11 +245,11 @@ func (s *fakeStore) settle() bool {
 }
 
 // owners returns who runs each shard.
-func (s *fakeStore) owners() map[assign.Shard][]string {
-	out := make(map[assign.Shard][]string)
+func (s *fakeStore) owners() map[shard.ID][]string {
+	out := make(map[shard.ID][]string)
 	for _, w := range s.workers {
-		for shard := range w.running {
-			out[shard] = append(out[shard], w.id)
+		for at := range w.running {
+			out[at] = append(out[at], w.id)
 		}
 	}
 	return out

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mailpush.internal/pkg/shard"
+
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -124,11 +126,11 @@ func (l *Loads) refresh(ctx context.Context) error {
 		return fmt.Errorf("asking the registry for loads: %w", err)
 	}
 	loads := assign.Loads{
-		Listeners: make(map[assign.Shard]uint32, len(response.Msg.GetLoads())),
+		Listeners: make(map[shard.ID]uint32, len(response.Msg.GetLoads())),
 		MaxEpoch:  response.Msg.GetMaxEpoch(),
 	}
 	for _, load := range response.Msg.GetLoads() {
-		loads.Listeners[assign.Shard{Backend: load.GetBackend(), Number: load.GetShard()}] = load.GetListeners()
+		loads.Listeners[shard.ID{Backend: load.GetBackend(), Number: load.GetShard()}] = load.GetListeners()
 	}
 	l.last.Store(&known{loads, time.Now()})
 	return nil

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailpush.internal/pkg/shard"
+
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,7 +56,7 @@ func (r *fakeRegistry) Do(request *http.Request) (*http.Response, error) {
 }
 
 func loads(n uint32) assign.Loads {
-	return assign.Loads{Listeners: map[assign.Shard]uint32{{Backend: "imapidle", Number: 7}: n}, MaxEpoch: uint64(n) * 100}
+	return assign.Loads{Listeners: map[shard.ID]uint32{{Backend: "imapidle", Number: 7}: n}, MaxEpoch: uint64(n) * 100}
 }
 
 func TestLoadsFollowHintsAndOutliveTheRegistry(t *testing.T) {

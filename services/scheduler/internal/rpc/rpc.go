@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	schedulerv1 "mailpush.internal/proto/gen/mailpush/scheduler/v1"
 	"mailpush.internal/services/scheduler/internal/assign"
@@ -69,8 +70,8 @@ func worker(entry cluster.Entry, loads assign.Loads) *schedulerv1.Worker {
 func listeners(held []*mailv1.ShardSet, loads assign.Loads) uint32 {
 	var sum uint32
 	for _, set := range held {
-		for _, shard := range set.GetShards() {
-			sum += loads.Listeners[assign.Shard{Backend: set.GetBackend(), Number: shard}]
+		for _, number := range set.GetShards() {
+			sum += loads.Listeners[shard.ID{Backend: set.GetBackend(), Number: number}]
 		}
 	}
 	return sum

@@ -6,5 +6,5 @@
 // It does no I/O: Machine.Step takes what happened and returns what to do. The
 // invariant it keeps: at most one operation is in flight per connection, no
 // login is attempted while the credential is suspended or a back-off runs, and
-// no connection stands idle with a UIDNEXT that was never compared.
+// nothing waits, in IDLE or for hints, with a UIDNEXT that was never compared.
 package machine

@@ -19,11 +19,15 @@ const (
 	polling    = mailv1.ListenerState_LISTENER_STATE_POLLING
 	backoff    = mailv1.ListenerState_LISTENER_STATE_BACKOFF
 	suspended  = mailv1.ListenerState_LISTENER_STATE_SUSPENDED
+	waiting    = mailv1.ListenerState_LISTENER_STATE_WAITING
 )
 
 // refresh is when IDLE is renewed, in seconds: without a random source the jitter
 // takes its full tenth.
 const refresh = 28 * 60 * 0.9
+
+// recheck is when a listener that waits for hints looks by itself, in seconds.
+const recheck = 30 * 60 * 0.9
 
 var epoch = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 
@@ -105,6 +109,33 @@ func TestStories(t *testing.T) {
 			step{3.1, Checked{Conn: 1, End: end(6)}, []Effect{ReportHead{End: end(6), Noticed: at(3)}, Check{Conn: 1}}, idle},
 			step{3.2, Checked{Conn: 1, End: end(7)}, []Effect{ReportHead{End: end(7), Noticed: at(3)}, SetTimer{At: at(3.22)}}, idle},
 		),
+		"a listener that waits for hints holds no connection": {
+			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
+			{0, Opened{Conn: 1, End: end(5), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(5), Noticed: at(0)}, SetTimer{At: at(0.02)}}, connecting},
+			{0.02, Timer{}, []Effect{Close{Conn: 1}, SetTimer{At: at(0.02 + recheck)}}, waiting},
+			{3, Hinted{mailbox.Hint{UIDValidity: 1, UID: 4, At: at(3)}}, nil, waiting}, // known
+			{4, Hinted{mailbox.Hint{UIDValidity: 1, UID: 5, At: at(3.9)}}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
+			{4.1, Opened{Conn: 3, End: end(6), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(6), Noticed: at(3.9)}, SetTimer{At: at(4.12)}}, connecting},
+			{4.1, FetchWanted{From: 5}, []Effect{Fetch{Conn: 3, From: 5, Upto: 5}, SetTimer{}}, connecting},
+			{4.2, Fetched{Conn: 3, From: 5, Upto: 5}, []Effect{ReportFetched{End: end(6), From: 5, Upto: 5}, Close{Conn: 3}, SetTimer{At: at(4.2 + recheck)}}, waiting},
+			{5, FetchWanted{From: 5}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
+		},
+		"a hint while the mailbox is being looked at has it looked at again": {
+			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
+			{0, Hinted{mailbox.Hint{UIDValidity: 1, UID: 5, At: at(0)}}, nil, connecting},
+			{0, Opened{Conn: 1, End: end(5), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(5), Noticed: at(0)}, Check{Conn: 1}}, connecting},
+			{0.1, Checked{Conn: 1, End: end(6)}, []Effect{ReportHead{End: end(6), Noticed: at(0)}, SetTimer{At: at(0.12)}}, connecting},
+			{0.12, Timer{}, []Effect{Close{Conn: 1}, SetTimer{At: at(0.12 + recheck)}}, waiting},
+		},
+		"a listener that waits looks by itself when no hint comes, and stays away when it cannot": {
+			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
+			{0, Opened{Conn: 1, End: end(5), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(5), Noticed: at(0)}, SetTimer{At: at(0.02)}}, connecting},
+			{0.02, Timer{}, []Effect{Close{Conn: 1}, SetTimer{At: at(0.02 + recheck)}}, waiting},
+			{0.02 + recheck, Timer{}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
+			{recheck + 1, Failed{Conn: 3, Failure: failure(mailbox.ClassUnavailable)}, []Effect{Close{Conn: 3}, SetTimer{At: at(recheck + 2)}}, backoff},
+			{recheck + 1.5, Hinted{mailbox.Hint{At: at(recheck + 1.5)}}, nil, backoff}, // the next opening looks anyway
+			{recheck + 2, Timer{}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
+		},
 		"what is noticed while IDLE begins is looked at when it stands": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
 			{0, Noticed{Conn: 1, At: at(0)}, nil, connecting},

@@ -47,7 +47,7 @@ func play(t *testing.T, chance func(n int) int, steps int) {
 }
 
 func (w *world) event() Event {
-	switch w.chance(12) {
+	switch w.chance(13) {
 	case 0:
 		return Noticed{Conn: w.anyConn(), At: w.now}
 	case 1:
@@ -84,6 +84,8 @@ func (w *world) event() Event {
 		}
 		w.timer = time.Time{}
 		return Timer{}
+	case 8:
+		return Hinted{mailbox.Hint{UIDValidity: 1, UID: uint32(w.chance(int(w.next) + 2)), At: w.now}}
 	default:
 		return w.answer()
 	}
