@@ -26,6 +26,7 @@ import (
 
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/doubt"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/turns"
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/loop"
@@ -91,7 +92,8 @@ type Loop struct {
 	boxes    map[mailbox.User]*box
 	turns    *turns.Turns
 	timers   loop.Timers
-	outages  map[*turns.Origin]*outage
+	origins  *origins.Set
+	outages  map[*origins.Origin]bool // those that are out of order
 	commit   *committer
 	reports  *reporter
 	prefetch prefetch
@@ -113,15 +115,16 @@ func New(cfg Config, transports transport.Table, secrets Secrets, registry Regis
 		loop:       loop.New(),
 		stopped:    make(chan struct{}),
 		boxes:      make(map[mailbox.User]*box),
-		outages:    make(map[*turns.Origin]*outage),
+		outages:    make(map[*origins.Origin]bool),
 		commit:     newCommitter(registry),
 		reports:    newReporter(registry),
 		prefetch:   prefetch{max: cfg.Prefetches},
 	}
 	l.beside = l.loop.Go
+	l.origins = origins.New(l.outageOver)
 	l.turns = turns.New(turns.Limits{
 		Process: cfg.Turns, Tenant: cfg.TenantTurns, Store: cfg.StoreTurns, Origin: cfg.OriginTurns,
-	}, l.outageOver)
+	}, l.origins)
 	l.gate = doubt.New(cfg.Current, func(ctx context.Context, claims []hold.Claim) ([]hold.Claim, error) {
 		l.metrics.questions.Inc()
 		return registry.OpenEpoch(ctx, claims)

@@ -26,6 +26,6 @@ func (l *Loop) showGauges(registerer prometheus.Registerer) {
 		nil, func() float64 { return float64(l.backlog.most.Load()) })
 	for state := origins.Closed; state <= origins.HalfOpen; state++ {
 		gauge("mailpush_worker_origin_breakers", "Origins of endpoints, by what their breaker lets through.",
-			prometheus.Labels{"state": state.String()}, func() float64 { return float64(l.turns.States(state)) })
+			prometheus.Labels{"state": state.String()}, func() float64 { return float64(l.origins.States(state)) })
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/turns"
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/loop"
@@ -24,7 +25,8 @@ type lane struct {
 	key          key
 	pump         *pump.Pump
 
-	turns.Ticket // at the origin where its endpoint is
+	turns.Ticket
+	origins.Endpoint
 
 	behind *fifo.Element[*lane] // in the backlog, nil when nothing is pending
 	lag    uint32               // how many UIDs are
@@ -53,16 +55,10 @@ func (l *Loop) addLane(b *box, folder folder, subscription *transport.Subscripti
 		box: b, folder: folder.name, subscription: subscription, via: via,
 		pump: pump.New(l.policy, cursor, optionsOf(subscription, via)),
 	}
-	l.turns.Join(lane, lane.originName())
+	l.join(lane)
 	b.lanes = append(b.lanes, lane)
 	l.prefetch.push(lane)
 	l.step(lane, folder.head)
-}
-
-// originName names the lane's origin. Two transports never share one.
-func (lane *lane) originName() string {
-	target := lane.subscription.Target
-	return string(target.Kind) + " " + lane.via.Origin(target)
 }
 
 func optionsOf(subscription *transport.Subscription, via transport.Transport) pump.Options {
@@ -79,7 +75,7 @@ func (l *Loop) remove(lane *lane) {
 	l.timers.Remove(lane)
 	l.prefetch.remove(lane)
 	l.turns.Remove(lane)
-	l.turns.Leave(lane)
+	l.origins.Leave(lane)
 	l.caughtUp(lane)
 	switch {
 	case lane.cancel == nil:
@@ -100,7 +96,7 @@ func (l *Loop) replace(lane *lane, subscription *transport.Subscription) {
 	}
 	if old.Target != subscription.Target {
 		lane.via = l.transports[subscription.Target.Kind]
-		l.turns.Join(lane, lane.originName())
+		l.join(lane)
 	}
 	if renewed(lane, old) {
 		l.postpone(lane)

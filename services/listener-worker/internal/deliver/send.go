@@ -47,7 +47,7 @@ func (l *Loop) send(lane *lane, purpose transport.Purpose, batch transport.Batch
 			Batch:        batch,
 		},
 	}
-	switch l.turns.Request(lane) {
+	switch l.turns.Request(lane, lane.Origin()) {
 	case turns.Granted:
 		l.start(lane)
 	case turns.Later:

@@ -17,7 +17,7 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 		switch effect := effect.(type) {
 		case pump.Ready:
 			if !lane.gone {
-				l.turns.Wait(lane, lane.box.user.Context, lane.box.store)
+				l.turns.Wait(lane, lane.box.user.Context, lane.box.store, lane.Origin())
 			}
 		case pump.Fetch:
 			l.fetchFor(lane, effect.From)

@@ -115,9 +115,9 @@ func TestStories(t *testing.T) {
 			{0.02, Timer{}, []Effect{Close{Conn: 1}, SetTimer{At: at(0.02 + recheck)}}, waiting},
 			{3, Hinted{mailbox.Hint{UIDValidity: 1, UID: 4, At: at(3)}}, nil, waiting}, // known
 			{4, Hinted{mailbox.Hint{UIDValidity: 1, UID: 5, At: at(3.9)}}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
-			{4.1, Opened{Conn: 3, End: end(6), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(6), Noticed: at(3.9)}, SetTimer{At: at(4.12)}}, connecting},
-			{4.1, FetchWanted{From: 5}, []Effect{Fetch{Conn: 3, From: 5, Upto: 5}, SetTimer{}}, connecting},
-			{4.2, Fetched{Conn: 3, From: 5, Upto: 5}, []Effect{ReportFetched{End: end(6), From: 5, Upto: 5}, Close{Conn: 3}, SetTimer{At: at(4.2 + recheck)}}, waiting},
+			{4.25, Opened{Conn: 3, End: end(6), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(6), Noticed: at(3.9)}, SetTimer{At: at(4.25).Add(20 * time.Millisecond)}}, connecting},
+			{4.25, FetchWanted{From: 5}, []Effect{Fetch{Conn: 3, From: 5, Upto: 5}, SetTimer{}}, connecting},
+			{4.5, Fetched{Conn: 3, From: 5, Upto: 5}, []Effect{ReportFetched{End: end(6), From: 5, Upto: 5}, Close{Conn: 3}, SetTimer{At: at(4.5 + recheck)}}, waiting},
 			{5, FetchWanted{From: 5}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
 		},
 		"a hint while the mailbox is being looked at has it looked at again": {

@@ -1,9 +1,6 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package breaker spares an origin that fails whoever asks. It is pure: it is told
-// results and the time. It never gives up: while a breaker is open one request after
-// each cool-down goes to see.
 package origins
 
 import (
@@ -75,9 +72,9 @@ func SignalOf(result transport.Result) Signal {
 
 // Suspicious tells whether the origin may be at fault when so many of its endpoints
 // failed when they were asked last.
-func Suspicious(ailing, endpoints int) bool {
+func Suspicious(failing, endpoints int) bool {
 	const several = 3
-	return ailing >= min(several, endpoints)
+	return failing >= min(several, endpoints)
 }
 
 // Breaker is what is known of one origin. The zero value is closed.
@@ -110,7 +107,7 @@ func (b *Breaker) Limit(usual int) int {
 }
 
 // Result takes in an answer and returns whether the state has changed. It opens only
-// when as many endpoints ail as Suspicious says: one by itself may be at fault. draw is
+// when as many endpoints fail as Suspicious says: one by itself may be at fault. draw is
 // from [0, 1), for the jitter.
 func (b *Breaker) Result(s Signal, suspicious bool, now time.Time, draw float64) bool {
 	before := b.state

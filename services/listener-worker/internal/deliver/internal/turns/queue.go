@@ -3,66 +3,69 @@
 
 package turns
 
-import "mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
+import (
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
+)
 
-// way is from where to where a batch goes.
-type way struct {
-	store  *store
-	origin *Origin
+// route is from where to where a batch goes.
+type route struct {
+	store *store
+	to    *destination
 }
 
 // tenant is whose waiters share a limit: a context.
 type tenant struct {
 	name   string
 	active int
-	queues map[way]*queue
-	ready  fifo.List[*queue] // those that are not parked
-	place  *fifo.Element[party]
+	queues map[route]*queue
+	ready  fifo.List[*queue] // those that are not blocked
+	place  *fifo.Element[candidate]
 }
 
-var _ party = (*tenant)(nil)
+var _ candidate = (*tenant)(nil)
 
-// next implements party.
+// next implements candidate.
 func (of *tenant) next(t *Turns) Waiter {
 	for !of.idle(t) {
 		q := of.ready.First().Value
-		q.unplace()
+		q.dequeue()
 		full := t.full(q)
 		if full == nil {
-			return t.give(q)
+			return t.grant(q)
 		}
-		q.park(full)
-		t.passBy(q)
+		q.block(full)
+		t.passOver(q)
 	}
 	return nil
 }
 
-// idle implements party.
-func (of *tenant) idle(t *Turns) bool { return of.ready.Empty() || !t.hasRoom(of) }
+// idle implements candidate.
+func (of *tenant) idle(t *Turns) bool { return of.ready.Empty() || !t.mayHaveMore(of) }
 
-// seat implements party.
-func (of *tenant) seat() **fifo.Element[party] { return &of.place }
+// inRing implements candidate.
+func (of *tenant) inRing() **fifo.Element[candidate] { return &of.place }
 
 // queue is where the waiters of one tenant with the same store and origin wait.
 type queue struct {
-	tenant  *tenant
-	store   *store
-	origin  *Origin
-	waiters fifo.List[Waiter]
-	out     int                   // turns of waiters that waited here
-	passed  int                   // how often it was passed by since it was served
-	old     *fifo.Element[*queue] // in turns.old, nil when it is not
-	parked  *fifo.List[*queue]    // where it is parked, nil when it is not
-	place   *fifo.Element[*queue] // there or in the tenant's ready, nil without waiters
+	tenant   *tenant
+	store    *store
+	to       *destination
+	waiters  fifo.List[Waiter]
+	out      int                   // turns of waiters that waited here
+	passed   int                   // how often it was passed over since it was served
+	starving *fifo.Element[*queue] // in Turns.starving, nil when it is not
+	blocked  *fifo.List[*queue]    // where it is blocked, nil when it is not
+	place    *fifo.Element[*queue] // there or in the tenant's ready, nil without waiters
 }
 
-func (q *queue) ready() { q.place, q.parked = q.tenant.ready.Push(q), nil }
+func (q *queue) ready() { q.place, q.blocked = q.tenant.ready.Push(q), nil }
 
-func (q *queue) park(at spot) { q.place, q.parked = at.parked().Push(q), at.parked() }
+func (q *queue) block(at resource) { q.place, q.blocked = at.blocked().Push(q), at.blocked() }
 
-func (q *queue) unplace() {
-	if q.parked != nil {
-		q.parked.Remove(q.place)
+func (q *queue) dequeue() {
+	if q.blocked != nil {
+		q.blocked.Remove(q.place)
 	} else {
 		q.tenant.ready.Remove(q.place)
 	}
@@ -70,10 +73,10 @@ func (q *queue) unplace() {
 }
 
 // queue finds or makes the queue of a tenant to a store and an origin.
-func (t *Turns) queue(name, mailStore string, at *Origin) *queue {
+func (t *Turns) queue(name, mailStore string, to *origins.Origin) *queue {
 	of := t.tenants[name]
 	if of == nil {
-		of = &tenant{name: name, queues: make(map[way]*queue)}
+		of = &tenant{name: name, queues: make(map[route]*queue)}
 		t.tenants[name] = of
 	}
 	from := t.stores[mailStore]
@@ -81,35 +84,36 @@ func (t *Turns) queue(name, mailStore string, at *Origin) *queue {
 		from = &store{name: mailStore}
 		t.stores[mailStore] = from
 	}
-	q := of.queues[way{from, at}]
+	way := route{from, t.destination(to)}
+	q := of.queues[way]
 	if q == nil {
-		q = &queue{tenant: of, store: from, origin: at}
-		of.queues[way{from, at}] = q
-		from.queues++
-		at.queues++
+		q = &queue{tenant: of, store: way.store, to: way.to}
+		of.queues[way] = q
+		way.store.queues++
+		way.to.queues++
 	}
 	return q
 }
 
 // forget drops a queue that is not used any more, with the tenant, the store and the
-// origin when it was their last.
+// destination when it was their last.
 func (t *Turns) forget(q *queue) {
 	if !q.waiters.Empty() {
 		return
 	}
-	t.young(q)
+	t.served(q)
 	if q.out > 0 {
 		return
 	}
-	delete(q.tenant.queues, way{q.store, q.origin})
+	delete(q.tenant.queues, route{q.store, q.to})
 	if len(q.tenant.queues) == 0 {
-		t.unseat(q.tenant)
+		t.leave(q.tenant)
 		delete(t.tenants, q.tenant.name)
 	}
 	if q.store.queues--; q.store.queues == 0 {
-		t.unseat(q.store)
+		t.leave(q.store)
 		delete(t.stores, q.store.name)
 	}
-	q.origin.queues--
-	t.forgetOrigin(q.origin)
+	q.to.queues--
+	t.forgetDestination(q.to)
 }

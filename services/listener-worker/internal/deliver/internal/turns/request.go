@@ -3,132 +3,105 @@
 
 package turns
 
-import (
-	"time"
+import "mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 
-	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
-)
+// Admission is whether a request may go out.
+type Admission int
 
-// Leave is whether a request may go out.
-type Leave int
-
-// The leaves.
+// The admissions.
 const (
 	// Granted means now.
-	Granted Leave = iota
-	// Later means that it waits for room; PopRequest returns it.
+	Granted Admission = iota
+	// Later means that it waits for a slot; PopRequest returns it.
 	Later
 	// Refused means not in this turn: the origin is out of order.
 	Refused
 )
 
-// Request asks for room at the origin that somebody with the turn has joined, for one
-// request after another until the turn is done. Nothing is read in this turn any more.
-func (t *Turns) Request(w Waiter) Leave {
+// Request asks for a slot at an origin for somebody with the turn, for one request after
+// another until the turn is done. Nothing is read in this turn any more.
+func (t *Turns) Request(w Waiter, to *origins.Origin) Admission {
 	k := w.ticket()
 	t.hasRead(k)
-	if k.at == k.origin {
-		return Granted // it has room since an earlier request
+	if k.at != nil && k.at.origin == to {
+		return Granted // it has a slot since an earlier request
 	}
 	t.release(k)
-	o := k.origin
-	switch {
-	case o.breaker.State() == origins.Open:
+	if to.State() == origins.Open {
 		return Refused
-	case o.requests.Empty() && o.out < t.limit(o):
-		t.admit(k, o)
+	}
+	d := t.destination(to)
+	if d.requests.Empty() && d.out < t.limit(d) {
+		d.admit(k)
 		return Granted
 	}
-	k.at, k.request = o, o.requests.Push(w)
-	t.free(o)
+	k.at, k.request = d, d.requests.Push(w)
+	t.free(d)
 	return Later
 }
 
 // PopRequest returns the next whose request may go out, nil when there is none.
 func (t *Turns) PopRequest() Waiter {
 	for !t.freed.Empty() {
-		o := t.freed.Pop()
-		o.freed = nil
-		if o.requests.Empty() || o.out >= t.limit(o) {
+		d := t.freed.Pop()
+		d.freed = nil
+		if d.requests.Empty() || d.out >= t.limit(d) {
 			continue
 		}
-		w := o.requests.Pop()
+		w := d.requests.Pop()
 		k := w.ticket()
 		k.request = nil
-		t.admit(k, o)
-		t.free(o)
+		d.admit(k)
+		t.free(d)
 		return w
 	}
 	return nil
 }
 
-// TurnAway takes back the room that is waited for at an origin. Whoever waits still has
+// TurnAway takes back the slots that are waited for at an origin. Whoever waits still has
 // the turn.
-func (t *Turns) TurnAway(o *Origin) []Waiter {
+func (t *Turns) TurnAway(o *origins.Origin) []Waiter {
 	var out []Waiter
-	for !o.requests.Empty() {
-		w := o.requests.First().Value
+	for d := t.destinations[o]; d != nil && !d.requests.Empty(); {
+		w := d.requests.First().Value
 		t.release(w.ticket())
 		out = append(out, w)
 	}
 	return out
 }
 
-// Judge takes in what an answer to a request says about the origin it went to. It
-// returns that origin, and whether its breaker has changed. draw is from [0, 1), for
-// the jitter.
-func (t *Turns) Judge(w Waiter, s origins.Signal, now time.Time, draw float64) (o *Origin, changed bool) {
-	k := w.ticket()
-	o = k.at
-	if o == k.origin {
-		k.ail(w, s == origins.Fails)
-	}
-	changed = o.breaker.Result(s, origins.Suspicious(o.ailing.Len(), o.waiters), now, draw)
-	if changed {
-		t.changed(o)
-	}
-	return o, changed
-}
-
-// Tick takes in that an origin's cool-down may be over. It returns whether its breaker
-// has changed.
-func (t *Turns) Tick(o *Origin, now time.Time) bool {
-	if !o.breaker.Tick(now) {
-		return false
-	}
-	t.changed(o)
-	return true
-}
-
 // limit is how many requests may be out at an origin.
-func (t *Turns) limit(o *Origin) int { return o.breaker.Limit(t.limits.Origin) }
-
-func (t *Turns) admit(k *Ticket, o *Origin) {
-	o.out++
-	k.at = o
+func (t *Turns) limit(d *destination) int {
+	breaker := d.origin.Breaker()
+	return breaker.Limit(t.limits.Origin)
 }
 
-// release gives back the room at an origin that a ticket has or waits for.
+func (d *destination) admit(k *Ticket) {
+	d.out++
+	k.at = d
+}
+
+// release gives back the slot at an origin that a ticket has or waits for.
 func (t *Turns) release(k *Ticket) {
-	o := k.at
-	if o == nil {
+	d := k.at
+	if d == nil {
 		return
 	}
 	if k.request != nil {
-		o.requests.Remove(k.request)
+		d.requests.Remove(k.request)
 		k.request = nil
 	} else {
-		o.out--
+		d.out--
 	}
 	k.at = nil
-	t.free(o)
-	t.wake(o)
-	t.forgetOrigin(o)
+	t.free(d)
+	t.unblock(d)
+	t.forgetDestination(d)
 }
 
-// free notes when an origin has room for a request that waits.
-func (t *Turns) free(o *Origin) {
-	if o.freed == nil && !o.requests.Empty() && o.out < t.limit(o) {
-		o.freed = t.freed.Push(o)
+// free notes when an origin has a slot for a request that waits.
+func (t *Turns) free(d *destination) {
+	if d.freed == nil && !d.requests.Empty() && d.out < t.limit(d) {
+		d.freed = t.freed.Push(d)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // A store that is slow ties up its own turns, and no room at an origin.
@@ -28,7 +29,7 @@ func TestSlowStoreKeepsNobodyFromAnOrigin(t *testing.T) {
 	for range 20 {
 		turns.waitingAt("1", "quick", "shared")
 		w := turns.popReading()
-		if w == nil || w.store != "quick" || turns.Request(w) != Granted {
+		if w == nil || w.store != "quick" || turns.request(w) != Granted {
 			t.Fatalf("%+v has no room", w)
 		}
 		turns.Done(w)
@@ -47,8 +48,8 @@ func TestOriginThatHangsIsReadNoMoreFor(t *testing.T) {
 		reading = append(reading, w)
 	}
 	for n, w := range reading {
-		if got := turns.Request(w); (got == Granted) != (n < 4) || got == Refused {
-			t.Errorf("leave %d for request %d", got, n)
+		if got := turns.request(w); (got == Granted) != (n < 4) || got == Refused {
+			t.Errorf("admission %d for request %d", got, n)
 		}
 	}
 	if w := turns.popReading(); w != nil || turns.PopRequest() != nil {
@@ -90,11 +91,11 @@ func TestWhoeverMovesWaitsAtTheNewOrigin(t *testing.T) {
 	t.Parallel()
 	turns := limited(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 8})
 	moved := turns.waiting("1", "dead")
-	turns.breaks(moved.origin, origins.Open)
+	turns.breaks(moved.Origin(), origins.Open)
 	if turns.pop() != nil {
 		t.Fatal("a turn for an origin that is out of order")
 	}
-	turns.Join(moved, "new")
+	turns.move(moved, "new")
 	if turns.pop() != moved {
 		t.Error("it waits where its endpoint was")
 	}
@@ -107,8 +108,8 @@ func TestRequestCountsWhereItGoes(t *testing.T) {
 	if turns.popReading() != moved {
 		t.Fatal("no turn")
 	}
-	turns.Join(moved, "new")
-	if turns.Request(moved) != Granted {
+	turns.move(moved, "new")
+	if turns.request(moved) != Granted {
 		t.Fatal("no room")
 	}
 	stays, other := turns.waiting("1", "old"), turns.waiting("1", "new")
@@ -128,31 +129,37 @@ func TestRoomIsKeptFromRequestToRequest(t *testing.T) {
 	first, second := turns.waiting("1", "a"), turns.waiting("1", "a")
 	turns.popReading()
 	turns.popReading()
-	if turns.Request(first) != Granted || turns.Request(second) != Later || turns.Request(first) != Granted {
+	if turns.request(first) != Granted || turns.request(second) != Later || turns.request(first) != Granted {
 		t.Fatal("room is not kept")
 	}
-	turns.Join(first, "b")
-	if turns.Request(first) != Granted || turns.popRequest() != second {
+	turns.move(first, "b")
+	if turns.request(first) != Granted || turns.popRequest() != second {
 		t.Error("the room is not free although the endpoint has moved")
 	}
 }
 
-// breaks has an origin's breaker come into a state.
-func (t *Turns) breaks(o *Origin, state origins.State) {
-	o.breaker = inState(state)
-	t.changed(o)
-}
-
-// inState is a breaker that has come into a state.
-func inState(state origins.State) origins.Breaker {
-	var b origins.Breaker
-	for b.State() == origins.Closed && state != origins.Closed {
-		b.Result(origins.Fails, true, time.Time{}, 0)
+// breaks has an origin's breaker come into a state, by what some endpoints are answered
+// that are there for that alone.
+func (w *world) breaks(o *origins.Origin, state origins.State) {
+	var some [3]origins.Endpoint
+	for i := range some {
+		w.origins.Join(&some[i], o.Name())
+	}
+	answered := func(n int, class transport.Class) {
+		w.origins.Answer(&some[n%len(some)], o, transport.Result{Class: class}, time.Time{}, 0)
+	}
+	answered(0, transport.OK)
+	for n := 0; o.State() == origins.Closed && state != origins.Closed; n++ {
+		answered(n, transport.Retry)
 	}
 	if state == origins.HalfOpen {
-		b.Tick(b.Until())
+		breaker := o.Breaker()
+		w.origins.CoolDownOver(o, breaker.Until())
 	}
-	return b
+	w.Changed(o)
+	for i := range some {
+		w.origins.Leave(&some[i])
+	}
 }
 
 func TestOpenBreakerTurnsRequestsAway(t *testing.T) {
@@ -164,11 +171,11 @@ func TestOpenBreakerTurnsRequestsAway(t *testing.T) {
 		turns.popReading()
 	}
 	for _, w := range all[:4] {
-		turns.Request(w)
+		turns.request(w)
 	}
-	o := all[0].origin
+	o := all[0].Origin()
 	turns.breaks(o, origins.Open)
-	if turns.Request(all[4]) != Refused {
+	if turns.request(all[4]) != Refused {
 		t.Error("a request to an origin that is out of order")
 	}
 	away := turns.TurnAway(o)
@@ -177,14 +184,14 @@ func TestOpenBreakerTurnsRequestsAway(t *testing.T) {
 	}
 	for _, w := range all {
 		turns.Done(w)
-		turns.Wait(w, w.tenant, w.store)
+		turns.again(w)
 	}
 	if turns.popReading() != nil {
 		t.Error("a turn for an origin that is out of order")
 	}
 	turns.breaks(o, origins.HalfOpen)
 	probe, next := turns.popReading(), turns.popReading()
-	if probe == nil || next == nil || turns.Request(probe) != Granted || turns.Request(next) != Later {
+	if probe == nil || next == nil || turns.request(probe) != Granted || turns.request(next) != Later {
 		t.Error("not one request is let through to see")
 	}
 	turns.breaks(o, origins.Closed)
@@ -198,10 +205,11 @@ func TestOpenBreakerTurnsRequestsAway(t *testing.T) {
 func TestTrialOfAnOriginOutlivesASlowMailbox(t *testing.T) {
 	t.Parallel()
 	turns := limited(Limits{Process: 99, Tenant: 99, Store: 99, Origin: 64})
-	for range 50 {
+	first := turns.waiting("1", "a")
+	for range 49 {
 		turns.waiting("1", "a")
 	}
-	turns.breaks(turns.origins["a"], origins.HalfOpen)
+	turns.breaks(first.Origin(), origins.HalfOpen)
 	var reading []*fakeWaiter
 	for w := turns.popReading(); w != nil; w = turns.popReading() {
 		reading = append(reading, w)
@@ -209,7 +217,7 @@ func TestTrialOfAnOriginOutlivesASlowMailbox(t *testing.T) {
 	if len(reading) != probers {
 		t.Fatalf("%d read for a trial, want %d", len(reading), probers)
 	}
-	if turns.Request(reading[probers-1]) != Granted {
+	if turns.request(reading[probers-1]) != Granted {
 		t.Error("the trial waits for those that read")
 	}
 }

@@ -1,30 +1,29 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package turns says who goes next: it hands out the right to hold a batch in memory
-// and the room for requests at origins, whose health it knows. It is pure; whoever
-// waits embeds a Ticket.
+// Package turns says who goes next: it hands out the right to hold a batch in memory, a
+// turn, and the slots for requests at origins. It is pure; whoever waits embeds a
+// [Ticket].
 //
-// A turn begins with reading, which takes room at the mail store, and none at the
-// origin: a store that is slow keeps nobody from an origin. Room there is taken with the
-// request. Turns are given while the origin has room for more than what has been read
+// A turn begins with reading, which takes a slot at the mail store and none at the
+// origin: a store that is slow keeps nobody from an origin. A slot there is taken with the
+// request. Turns are given while the origin has slots for more than what has been read
 // for it by then, and for so many at once, so that an origin that is slow ties up few.
 //
-// Turns go round the tenants and, in each, round the stores and origins its waiters
-// wait at, so that neither a tenant with many of them nor one of them with many waiters
-// keeps others waiting.
+// Turns are given round robin over the tenants and, in each, over its queues, one for
+// each mail store and origin, so that neither a tenant with many queues nor a queue with
+// many waiters keeps others waiting.
 //
-// A queue that is found at a store or an origin without room is parked there until it
-// has room: who waits for a full place costs nothing meanwhile. Each turn given back
-// wakes one of the parked, and the place itself goes round with the tenants while it
-// has room and any are parked, so that none is forgotten when who was woken cannot
-// use the room. Tenants without room number no more than process / tenant, so looking
-// past them costs little. Who is passed by too often is served first; see eldest.
+// A queue that finds its store or its origin full is blocked there until a slot is free:
+// who waits for a full one costs nothing meanwhile. Each turn given back unblocks one
+// queue, and the store or origin itself takes part in the round robin while it has free
+// slots and blocked queues, so that none is forgotten when the one that was unblocked
+// cannot use the slot. Tenants at their limit number no more than process / tenant, so
+// passing them over costs little. A queue that is passed over too often is served first;
+// see starvation.go.
 package turns
 
 import (
-	"sync/atomic"
-
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 )
@@ -33,64 +32,62 @@ import (
 // a store, requests to an origin.
 type Limits struct{ Process, Tenant, Store, Origin int }
 
-// Turns are those of a process. Its methods are not safe for concurrent use, States
-// excepted.
+// Turns are those of a process. Its methods are not safe for concurrent use.
 type Turns struct {
-	limits  Limits
-	ended   func(*Origin)
-	active  int
-	tenants map[string]*tenant
-	stores  map[string]*store
-	origins map[string]*Origin
-	states  [origins.HalfOpen + 1]atomic.Int64 // how many origins have a breaker so
-	ring    fifo.List[party]
-	old     fifo.List[*queue]  // those that were passed by too often
-	freed   fifo.List[*Origin] // with room for a request that waits
+	limits       Limits
+	known        *origins.Set
+	active       int
+	tenants      map[string]*tenant
+	stores       map[string]*store
+	destinations map[*origins.Origin]*destination
+	ring         fifo.List[candidate]    // who takes part in the round robin
+	starving     fifo.List[*queue]       // those that were passed over too often
+	freed        fifo.List[*destination] // with a slot for a request that waits
 }
 
-// party goes round: a tenant, a store or an origin.
-type party interface {
+// candidate takes part in the round robin: a tenant, a store or a destination.
+type candidate interface {
 	// next gives a waiter its turn, nil when there is none.
 	next(t *Turns) Waiter
-	// idle tells whether there is nothing to serve or no room to.
+	// idle tells whether there is nothing to serve or no slot for it.
 	idle(t *Turns) bool
-	// seat is the party's place in the ring, nil without one.
-	seat() **fifo.Element[party]
+	// inRing is the candidate's place in the ring, nil without one.
+	inRing() **fifo.Element[candidate]
 }
 
-// New makes turns that nobody waits for. ended is told of origins that nobody leads to
-// any more: whoever joins one of that name finds another, of which nothing is known.
-func New(limits Limits, ended func(*Origin)) *Turns {
+// New makes turns that nobody waits for, to origins of a set.
+func New(limits Limits, known *origins.Set) *Turns {
 	return &Turns{
-		limits: limits, ended: ended,
-		tenants: make(map[string]*tenant), stores: make(map[string]*store), origins: make(map[string]*Origin),
+		limits: limits, known: known,
+		tenants: make(map[string]*tenant), stores: make(map[string]*store),
+		destinations: make(map[*origins.Origin]*destination),
 	}
 }
 
-// Wait lets a waiter wait for its turn to read at a store for the origin that it has
-// joined.
-func (t *Turns) Wait(w Waiter, tenant, store string) {
+// Wait lets a waiter wait for its turn to read at a store for an origin.
+func (t *Turns) Wait(w Waiter, tenant, store string, to *origins.Origin) {
 	k := w.ticket()
-	q := t.queue(tenant, store, k.origin)
-	k.queue, k.place = q, q.waiters.Push(w)
+	q := t.queue(tenant, store, to)
+	k.queue, k.waits = q, q.waiters.Push(w)
 	if q.place == nil {
-		t.arrange(q)
+		t.enqueue(q)
 	}
 }
 
-// Remove takes a waiter out that waits for its turn; one that does not is left alone.
-func (t *Turns) Remove(w Waiter) {
+// Remove takes a waiter out that waits for its turn, and tells whether it did.
+func (t *Turns) Remove(w Waiter) (waited bool) {
 	k := w.ticket()
-	if k.place == nil {
-		return
+	if k.waits == nil {
+		return false
 	}
 	q := k.queue
-	q.waiters.Remove(k.place)
-	k.queue, k.place = nil, nil
+	q.waiters.Remove(k.waits)
+	k.queue, k.waits = nil, nil
 	if q.waiters.Empty() {
-		q.unplace()
+		q.dequeue()
 		t.forget(q)
 	}
+	return true
 }
 
 // Pop gives the next waiter its turn, nil when none may have one.
@@ -98,14 +95,14 @@ func (t *Turns) Pop() Waiter {
 	if t.active >= t.limits.Process {
 		return nil
 	}
-	if w := t.popEldest(); w != nil {
+	if w := t.popStarving(); w != nil {
 		return w
 	}
 	for !t.ring.Empty() {
-		p := t.ring.Pop()
-		*p.seat() = nil
-		w := p.next(t)
-		t.seat(p)
+		c := t.ring.Pop()
+		*c.inRing() = nil
+		w := c.next(t)
+		t.enter(c)
 		if w != nil {
 			return w
 		}
@@ -126,60 +123,60 @@ func (t *Turns) Done(w Waiter) {
 	t.active--
 	q.tenant.active--
 	q.out--
-	t.seat(q.tenant)
+	t.enter(q.tenant)
 	t.forget(q)
 }
 
-// hasRead gives back the room that is taken for reading.
+// hasRead gives back the slot that is taken for reading.
 func (t *Turns) hasRead(k *Ticket) {
 	if !k.reading {
 		return
 	}
 	k.reading = false
 	k.queue.store.reading--
-	k.queue.origin.reading--
-	t.wake(k.queue.store)
-	t.wake(k.queue.origin)
+	k.queue.to.reading--
+	t.unblock(k.queue.store)
+	t.unblock(k.queue.to)
 }
 
-// give gives the first waiter of a queue without a place its turn.
-func (t *Turns) give(q *queue) Waiter {
-	t.young(q)
+// grant gives the first waiter of a dequeued queue its turn.
+func (t *Turns) grant(q *queue) Waiter {
+	t.served(q)
 	w := q.waiters.Pop()
 	k := w.ticket()
-	k.place, k.hasTurn, k.reading = nil, true, true
+	k.waits, k.hasTurn, k.reading = nil, true, true
 	t.active++
 	q.tenant.active++
 	q.store.reading++
-	q.origin.reading++
+	q.to.reading++
 	q.out++
-	t.arrange(q)
+	t.enqueue(q)
 	return w
 }
 
-// arrange gives a queue that has none the place where it belongs.
-func (t *Turns) arrange(q *queue) {
+// enqueue puts a queue with waiters where it belongs: at its tenant, or blocked.
+func (t *Turns) enqueue(q *queue) {
 	if q.waiters.Empty() {
 		return
 	}
 	if full := t.full(q); full != nil {
-		q.park(full)
+		q.block(full)
 		return
 	}
 	q.ready()
-	t.seat(q.tenant)
+	t.enter(q.tenant)
 }
 
-// seat has a party go round when it has business there.
-func (t *Turns) seat(p party) {
-	if place := p.seat(); *place == nil && !p.idle(t) {
-		*place = t.ring.Push(p)
+// enter has a candidate take part in the round robin when there is something to serve.
+func (t *Turns) enter(c candidate) {
+	if place := c.inRing(); *place == nil && !c.idle(t) {
+		*place = t.ring.Push(c)
 	}
 }
 
-// unseat takes a party that is over out of the ring.
-func (t *Turns) unseat(p party) {
-	if place := p.seat(); *place != nil {
+// leave takes a candidate that is over out of the round robin.
+func (t *Turns) leave(c candidate) {
+	if place := c.inRing(); *place != nil {
 		t.ring.Remove(*place)
 		*place = nil
 	}

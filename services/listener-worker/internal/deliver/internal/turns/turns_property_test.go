@@ -15,7 +15,7 @@ import (
 
 // model is what must hold of turns, the slow way.
 type model struct {
-	*Turns
+	*world
 
 	wait     []*fakeWaiter
 	reading  []*fakeWaiter // have a turn
@@ -37,28 +37,28 @@ func count(like func(*fakeWaiter) bool, lists ...[]*fakeWaiter) int {
 // free tells whether somebody who waits may have a turn.
 func (m *model) free(w *fakeWaiter) bool {
 	atTenant, atStore, atOrigin := m.limits.Tenant, m.limits.Store, m.limits.Origin
-	if old := m.eldest(); old != nil && old != w.queue { // room is kept for it
+	if old := m.reserving(); old != nil && old != w.queue { // slots are reserved for it
 		if old.tenant == w.queue.tenant {
 			atTenant--
 		}
 		if old.store == w.queue.store {
 			atStore--
 		}
-		if old.origin == w.origin {
+		if old.to.origin == w.Origin() {
 			atOrigin--
 		}
 	}
 	atThisTenant := func(other *fakeWaiter) bool { return other.tenant == w.tenant }
 	atThisStore := func(other *fakeWaiter) bool { return other.store == w.store }
-	atThisOrigin := func(other *fakeWaiter) bool { return other.origin == w.origin }
+	atThisOrigin := func(other *fakeWaiter) bool { return other.Origin() == w.Origin() }
 	load := count(atThisOrigin, m.requests, m.out)
-	switch w.origin.breaker.State() {
+	switch w.Origin().State() {
 	case origins.Open:
 		return false
 	case origins.HalfOpen:
 		load, atOrigin = load+count(atThisOrigin, m.reading), probers
 	case origins.Closed:
-		if load+count(atThisOrigin, m.reading) >= (1+ahead)*atOrigin {
+		if load+count(atThisOrigin, m.reading) >= (1+readAhead)*atOrigin {
 			return false
 		}
 	}
@@ -85,7 +85,7 @@ func (m *model) pop(t *rapid.T) {
 		t.Fatalf("%s at %s got a turn", ofTenant(next), ofOrigin(next))
 	}
 	first := slices.IndexFunc(m.wait, func(other *fakeWaiter) bool {
-		return ofTenant(other) == ofTenant(next) && other.store == next.store && other.origin == next.origin
+		return ofTenant(other) == ofTenant(next) && other.store == next.store && other.Origin() == next.Origin()
 	})
 	if first != at {
 		t.Fatal("one that came later was served earlier")
@@ -95,28 +95,29 @@ func (m *model) pop(t *rapid.T) {
 }
 
 // roomAt tells whether one more request may be out at an origin.
-func (m *model) roomAt(o *Origin) bool {
-	return count(func(w *fakeWaiter) bool { return w.origin == o }, m.out) < o.breaker.Limit(m.limits.Origin)
+func (m *model) roomAt(o *origins.Origin) bool {
+	breaker := o.Breaker()
+	return count(func(w *fakeWaiter) bool { return w.Origin() == o }, m.out) < breaker.Limit(m.limits.Origin)
 }
 
 // request has one of those that read ask for room, and checks the answer.
-func (m *model) request(t *rapid.T) {
+func (m *model) asks(t *rapid.T) {
 	if len(m.reading) == 0 {
 		return
 	}
 	w := pick(t, &m.reading)
-	o := w.origin
-	crowd := count(func(other *fakeWaiter) bool { return other.origin == o }, m.requests) > 0
+	o := w.Origin()
+	crowd := count(func(other *fakeWaiter) bool { return other.Origin() == o }, m.requests) > 0
 	want := Later
 	switch {
-	case o.breaker.State() == origins.Open:
+	case o.State() == origins.Open:
 		want = Refused
 	case !crowd && m.roomAt(o):
 		want = Granted
 	}
-	got := m.Request(w)
+	got := m.world.request(w)
 	if got != want {
-		t.Fatalf("leave %d at %s, want %d", got, ofOrigin(w), want)
+		t.Fatalf("admission %d at %s, want %d", got, ofOrigin(w), want)
 	}
 	switch got {
 	case Granted:
@@ -124,45 +125,45 @@ func (m *model) request(t *rapid.T) {
 	case Later:
 		m.requests = append(m.requests, w)
 	case Refused:
-		m.again(w)
+		m.givesUp(w)
 	}
 }
 
-// again has somebody with a turn give it back and wait for the next.
-func (m *model) again(w *fakeWaiter) {
+// givesUp has somebody with a turn give it back and wait for the next.
+func (m *model) givesUp(w *fakeWaiter) {
 	m.Done(w)
-	m.Wait(w, w.tenant, w.store)
+	m.again(w)
 	m.wait = append(m.wait, w)
 }
 
 // popRequests lets requests out that wait, and checks that none is left that could be.
 func (m *model) popRequests(t *rapid.T) {
 	for w := m.popRequest(); w != nil; w = m.popRequest() {
-		at := slices.IndexFunc(m.requests, func(other *fakeWaiter) bool { return other.origin == w.origin })
-		if at < 0 || m.requests[at] != w || !m.roomAt(w.origin) {
+		at := slices.IndexFunc(m.requests, func(other *fakeWaiter) bool { return other.Origin() == w.Origin() })
+		if at < 0 || m.requests[at] != w || !m.roomAt(w.Origin()) {
 			t.Fatalf("a request to %s goes out", ofOrigin(w))
 		}
 		m.requests = slices.Delete(m.requests, at, at+1)
 		m.out = append(m.out, w)
 	}
 	for _, w := range m.requests {
-		if m.roomAt(w.origin) {
+		if m.roomAt(w.Origin()) {
 			t.Fatalf("a request to %s waits for nothing", ofOrigin(w))
 		}
 	}
 }
 
-// breaks has an origin's breaker change, and turns requests away where it opens.
-func (m *model) breaks(t *rapid.T, o *Origin) {
+// breaking has an origin's breaker change, and turns requests away where it opens.
+func (m *model) breaking(t *rapid.T, o *origins.Origin) {
 	state := rapid.SampledFrom([]origins.State{origins.Closed, origins.Open, origins.HalfOpen}).Draw(t, "state")
-	m.Turns.breaks(o, state)
+	m.breaks(o, state)
 	if state != origins.Open {
 		return
 	}
 	for _, away := range m.TurnAway(o) {
 		w, _ := away.(*fakeWaiter)
 		m.requests = slices.DeleteFunc(m.requests, func(other *fakeWaiter) bool { return other == w })
-		m.again(w)
+		m.givesUp(w)
 	}
 }
 
@@ -187,13 +188,13 @@ func (m *model) any(t *rapid.T) *fakeWaiter {
 func TestTurnsProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		seen := make(map[*Origin]bool)
-		m := &model{Turns: New(Limits{
+		seen := make(map[*origins.Origin]bool)
+		m := &model{world: limitedWith(Limits{
 			Process: rapid.IntRange(2, 7).Draw(t, "process"),
 			Tenant:  rapid.IntRange(1, 4).Draw(t, "tenant"),
 			Store:   rapid.IntRange(1, 4).Draw(t, "store"),
 			Origin:  rapid.IntRange(1, 3).Draw(t, "origin"),
-		}, func(o *Origin) {
+		}, func(o *origins.Origin) {
 			if seen[o] {
 				t.Fatal("an origin is over twice")
 			}
@@ -212,7 +213,7 @@ func TestTurnsProperty(t *testing.T) {
 					m.pop(t)
 				}
 			},
-			"request":      m.request,
+			"request":      m.asks,
 			"pop requests": m.popRequests,
 			"done": func(t *rapid.T) {
 				for _, list := range []*[]*fakeWaiter{&m.wait, &m.reading, &m.requests, &m.out} {
@@ -222,18 +223,22 @@ func TestTurnsProperty(t *testing.T) {
 				}
 			},
 			"break": func(t *rapid.T) {
-				if o := m.origins[fmt.Sprint("o", few().Draw(t, "origin"))]; o != nil {
-					m.breaks(t, o)
+				name := fmt.Sprint("o", few().Draw(t, "origin"))
+				for o := range m.destinations {
+					if o.Name() == name {
+						m.breaking(t, o)
+						return
+					}
 				}
 			},
 		})
 		for _, w := range slices.Concat(m.wait, m.reading, m.requests, m.out) {
 			m.over(w)
 		}
-		left := m.states[origins.Closed].Load() + m.states[origins.Open].Load() + m.states[origins.HalfOpen].Load()
-		if len(m.tenants)+len(m.stores)+len(m.origins)+m.ring.Len()+m.old.Len()+m.active != 0 || left != 0 {
-			t.Fatalf("%d tenants, %d stores, %d origins, %d in the ring, %d old, %d active, %d counted are left",
-				len(m.tenants), len(m.stores), len(m.origins), m.ring.Len(), m.old.Len(), m.active, left)
+		left := m.origins.States(origins.Closed) + m.origins.States(origins.Open) + m.origins.States(origins.HalfOpen)
+		if len(m.tenants)+len(m.stores)+len(m.destinations)+m.ring.Len()+m.starving.Len()+m.active+m.origins.Len() != 0 || left != 0 {
+			t.Fatalf("%d tenants, %d stores, %d destinations, %d in the ring, %d starving, %d active, %d origins, %d counted are left",
+				len(m.tenants), len(m.stores), len(m.destinations), m.ring.Len(), m.starving.Len(), m.active, m.origins.Len(), left)
 		}
 	})
 }
@@ -260,7 +265,7 @@ func TestTurnsStarveNobodyProperty(t *testing.T) {
 			if len(reading) > 0 { // as reads and requests that take the same time
 				w := reading[0]
 				reading = reading[1:]
-				if turns.Request(w) == Granted {
+				if turns.request(w) == Granted {
 					out = append(out, w)
 				}
 			}
@@ -269,7 +274,7 @@ func TestTurnsStarveNobodyProperty(t *testing.T) {
 				out = out[1:]
 				since[w] = n
 				turns.Done(w)
-				turns.Wait(w, w.tenant, w.store)
+				turns.again(w)
 			}
 			for w := turns.popRequest(); w != nil; w = turns.popRequest() {
 				out = append(out, w)

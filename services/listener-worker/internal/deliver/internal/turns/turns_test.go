@@ -6,62 +6,92 @@ package turns
 import (
 	"fmt"
 	"testing"
+
+	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 )
 
-// fakeWaiter is who waits in tests.
+// fakeWaiter is who waits in tests, with an endpoint.
 type fakeWaiter struct {
 	Ticket
+	origins.Endpoint
 
 	tenant, store string
 }
 
+// world is turns with the origins they lead to.
+type world struct {
+	*Turns
+
+	origins *origins.Set
+}
+
 // limited makes turns.
-func limited(limits Limits) *Turns { return New(limits, func(*Origin) {}) }
+func limited(limits Limits) *world { return limitedWith(limits, func(*origins.Origin) {}) }
+
+func limitedWith(limits Limits, ended func(*origins.Origin)) *world {
+	all := origins.New(ended)
+	return &world{New(limits, all), all}
+}
 
 // waiting makes a waiter that waits for its turn, to read at a store of its tenant.
-func (t *Turns) waiting(tenant, origin string) *fakeWaiter {
-	return t.waitingAt(tenant, "of "+tenant, origin)
+func (w *world) waiting(tenant, origin string) *fakeWaiter {
+	return w.waitingAt(tenant, "of "+tenant, origin)
 }
 
-func (t *Turns) waitingAt(tenant, store, origin string) *fakeWaiter {
-	w := &fakeWaiter{tenant: tenant, store: store}
-	t.Join(w, origin)
-	t.Wait(w, tenant, store)
-	return w
+func (w *world) waitingAt(tenant, store, origin string) *fakeWaiter {
+	f := &fakeWaiter{tenant: tenant, store: store}
+	w.origins.Join(f, origin)
+	w.again(f)
+	return f
 }
+
+// again has somebody wait for another turn.
+func (w *world) again(f *fakeWaiter) { w.Wait(f, f.tenant, f.store, f.Origin()) }
+
+// move has somebody's endpoint be at another origin.
+func (w *world) move(f *fakeWaiter, origin string) {
+	waited := w.Remove(f)
+	w.origins.Join(f, origin)
+	if waited {
+		w.again(f)
+	}
+}
+
+// request asks for a slot where the endpoint is.
+func (w *world) request(f *fakeWaiter) Admission { return w.Request(f, f.Origin()) }
 
 // over takes a waiter out for good.
-func (t *Turns) over(w *fakeWaiter) {
-	t.Remove(w)
-	t.Done(w)
-	t.Leave(w)
+func (w *world) over(f *fakeWaiter) {
+	w.Remove(f)
+	w.Done(f)
+	w.origins.Leave(f)
 }
 
-// pop gives the next its turn, and room for a request.
-func (t *Turns) pop() *fakeWaiter {
-	w := t.popReading()
-	if w != nil {
-		t.Request(w)
+// pop gives the next its turn, and a slot for a request.
+func (w *world) pop() *fakeWaiter {
+	f := w.popReading()
+	if f != nil {
+		w.request(f)
 	}
-	return w
+	return f
 }
 
 // popReading is Pop for those of the tests.
-func (t *Turns) popReading() *fakeWaiter {
-	w, _ := t.Pop().(*fakeWaiter)
-	return w
+func (w *world) popReading() *fakeWaiter {
+	f, _ := w.Pop().(*fakeWaiter)
+	return f
 }
 
 // popRequest is PopRequest for those of the tests.
-func (t *Turns) popRequest() *fakeWaiter {
-	w, _ := t.PopRequest().(*fakeWaiter)
-	return w
+func (w *world) popRequest() *fakeWaiter {
+	f, _ := w.PopRequest().(*fakeWaiter)
+	return f
 }
 
-func (t *Turns) popAll() []*fakeWaiter {
+func (w *world) popAll() []*fakeWaiter {
 	var out []*fakeWaiter
-	for w := t.pop(); w != nil; w = t.pop() {
-		out = append(out, w)
+	for f := w.pop(); f != nil; f = w.pop() {
+		out = append(out, f)
 	}
 	return out
 }
@@ -76,7 +106,7 @@ func served(waiters []*fakeWaiter, name func(*fakeWaiter) string) map[string]int
 }
 
 func ofTenant(w *fakeWaiter) string { return w.tenant }
-func ofOrigin(w *fakeWaiter) string { return w.origin.name }
+func ofOrigin(w *fakeWaiter) string { return w.Origin().Name() }
 
 func TestTurnsAreBounded(t *testing.T) {
 	t.Parallel()
@@ -87,19 +117,19 @@ func TestTurnsAreBounded(t *testing.T) {
 		turns.waiting("3", "a0")
 	}
 	out := turns.popAll()
-	tenants, origins := served(out, ofTenant), served(out, ofOrigin)
+	tenants, destinations := served(out, ofTenant), served(out, ofOrigin)
 	for name, turns := range tenants {
 		if turns > 6 {
 			t.Errorf("tenant %s has %d turns", name, turns)
 		}
 	}
-	for name, turns := range origins {
+	for name, turns := range destinations {
 		if turns > 4 {
 			t.Errorf("origin %s has %d turns", name, turns)
 		}
 	}
 	if len(out) != 12 {
-		t.Errorf("%d turns, want 12: %v %v", len(out), tenants, origins)
+		t.Errorf("%d turns, want 12: %v %v", len(out), tenants, destinations)
 	}
 }
 
