@@ -130,7 +130,7 @@ func (w *world) CommitCursors(context.Context, map[hold.Claim][]deliver.Served) 
 func (w *world) OpenEpoch(context.Context, []hold.Claim) ([]hold.Claim, error) { return nil, nil }
 
 // ReportEndpoints implements [deliver.Registry].
-func (w *world) ReportEndpoints(_ context.Context, reports []deliver.Report) ([]deliver.Verdict, error) {
+func (w *world) ReportEndpoints(_ context.Context, reports []deliver.EndpointReport) ([]deliver.Verdict, error) {
 	return make([]deliver.Verdict, len(reports)), nil
 }
 

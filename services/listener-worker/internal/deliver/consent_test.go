@@ -39,7 +39,7 @@ func TestEndpointIsAskedBeforeItsFirstPush(t *testing.T) {
 		if diff := cmp.Diff(map[string][]uint32{"a": {11}}, w.sent()); diff != "" || w.stored("a") != 11 {
 			w.t.Errorf("cursor %d; sent (-want +got):\n%s", w.stored("a"), diff)
 		}
-		want := []deliver.Report{{Claim: claim(), User: user(1), Subscription: "a", Revision: 5, Outcome: deliver.Confirmed}}
+		want := []deliver.EndpointReport{{Claim: claim(), User: user(1), Subscription: "a", Revision: 5, Outcome: deliver.Confirmed}}
 		if diff := cmp.Diff(want, w.reports); diff != "" {
 			w.t.Errorf("reports (-want +got):\n%s", diff)
 		}

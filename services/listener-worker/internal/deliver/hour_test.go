@@ -74,7 +74,7 @@ func (w *failingWorld) OpenEpoch(context.Context, []hold.Claim) ([]hold.Claim, e
 	return nil, nil
 }
 
-func (w *failingWorld) ReportEndpoints(_ context.Context, reports []Report) ([]Verdict, error) {
+func (w *failingWorld) ReportEndpoints(_ context.Context, reports []EndpointReport) ([]Verdict, error) {
 	return make([]Verdict, len(reports)), nil
 }
 

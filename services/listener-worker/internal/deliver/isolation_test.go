@@ -261,10 +261,10 @@ func TestEndpointsOfAnOriginThatFailsAreToldThoughNeverTried(t *testing.T) {
 }
 
 // told is what was reported of an outcome, by subscription.
-func (w *fakeWorld) told(outcome deliver.Outcome) map[string][]deliver.Report {
+func (w *fakeWorld) told(outcome deliver.Outcome) map[string][]deliver.EndpointReport {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := make(map[string][]deliver.Report)
+	out := make(map[string][]deliver.EndpointReport)
 	for _, report := range w.reports {
 		if report.Outcome == outcome {
 			out[report.Subscription] = append(out[report.Subscription], report)

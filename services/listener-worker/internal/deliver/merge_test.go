@@ -14,16 +14,16 @@ import (
 
 func TestWhichReportIsTold(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ before, newer, want Report }{
-		"the newest":                    {Report{Outcome: Failing}, Report{Outcome: Healthy}, Report{Outcome: Healthy}},
-		"the newest reason":             {Report{Outcome: Failing}, Report{Outcome: Failing, Reason: "x"}, Report{Outcome: Failing, Reason: "x"}},
-		"gone, though it fails":         {Report{Outcome: Gone}, Report{Outcome: Failing}, Report{Outcome: Gone}},
-		"gone, though it works":         {Report{Outcome: Gone}, Report{Outcome: Healthy}, Report{Outcome: Gone}},
-		"confirmed, though it fails":    {Report{Outcome: Confirmed}, Report{Outcome: Failing}, Report{Outcome: Confirmed}},
-		"confirmed, then gone":          {Report{Outcome: Confirmed}, Report{Outcome: Gone}, Report{Outcome: Gone}},
-		"failing, then gone":            {Report{Outcome: Failing}, Report{Outcome: Gone}, Report{Outcome: Gone}},
-		"of a newer revision whatever":  {Report{Outcome: Gone}, Report{Outcome: Failing, Revision: 1}, Report{Outcome: Failing, Revision: 1}},
-		"not of an older one, whatever": {Report{Outcome: Failing, Revision: 1}, Report{Outcome: Gone}, Report{Outcome: Failing, Revision: 1}},
+	for name, c := range map[string]struct{ before, newer, want EndpointReport }{
+		"the newest":                    {EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Healthy}, EndpointReport{Outcome: Healthy}},
+		"the newest reason":             {EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Failing, Reason: "x"}, EndpointReport{Outcome: Failing, Reason: "x"}},
+		"gone, though it fails":         {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Gone}},
+		"gone, though it works":         {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Healthy}, EndpointReport{Outcome: Gone}},
+		"confirmed, though it fails":    {EndpointReport{Outcome: Confirmed}, EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Confirmed}},
+		"confirmed, then gone":          {EndpointReport{Outcome: Confirmed}, EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Gone}},
+		"failing, then gone":            {EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Gone}},
+		"of a newer revision whatever":  {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Failing, Revision: 1}, EndpointReport{Outcome: Failing, Revision: 1}},
+		"not of an older one, whatever": {EndpointReport{Outcome: Failing, Revision: 1}, EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Failing, Revision: 1}},
 	} {
 		r := newReporter(nil)
 		r.add(c.before)

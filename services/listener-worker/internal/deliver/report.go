@@ -30,8 +30,8 @@ const (
 	Gone
 )
 
-// Report tells what an endpoint has come to.
-type Report struct {
+// EndpointReport tells what an endpoint has come to.
+type EndpointReport struct {
 	Claim        hold.Claim
 	User         mailbox.User
 	Subscription string
@@ -62,8 +62,8 @@ const (
 // subscription only the newest is kept.
 type reporter struct {
 	store    Registry
-	waiting  map[reported]Report
-	inFlight []Report // nil when none are
+	waiting  map[reported]EndpointReport
+	inFlight []EndpointReport // nil when none are
 	at       time.Time
 	failures int
 }
@@ -75,11 +75,11 @@ type reported struct {
 }
 
 func newReporter(store Registry) *reporter {
-	return &reporter{store: store, waiting: make(map[reported]Report)}
+	return &reporter{store: store, waiting: make(map[reported]EndpointReport)}
 }
 
 // add has a report told, unless a weightier one waits.
-func (r *reporter) add(report Report) {
+func (r *reporter) add(report EndpointReport) {
 	of := reported{report.Claim, report.Subscription}
 	if before, waits := r.waiting[of]; waits && before.outweighs(report) {
 		return
@@ -89,7 +89,7 @@ func (r *reporter) add(report Report) {
 
 // outweighs tells whether a report must be told although there is a newer one: that
 // an endpoint wants pushes or is gone is not said again soon, that it fails or works is.
-func (r Report) outweighs(newer Report) bool {
+func (r EndpointReport) outweighs(newer EndpointReport) bool {
 	if newer.Revision > r.Revision {
 		return false
 	}
@@ -104,7 +104,7 @@ func (r *reporter) next() (time.Time, bool) {
 }
 
 // take takes out a group.
-func (r *reporter) take() []Report {
+func (r *reporter) take() []EndpointReport {
 	for of, report := range r.waiting {
 		if len(r.inFlight) == MaxReports {
 			break
@@ -117,11 +117,11 @@ func (r *reporter) take() []Report {
 
 // forget drops what is waiting for the claims.
 func (r *reporter) forget(claims claimSet) {
-	maps.DeleteFunc(r.waiting, func(of reported, _ Report) bool { return claims[of.claim] })
+	maps.DeleteFunc(r.waiting, func(of reported, _ EndpointReport) bool { return claims[of.claim] })
 }
 
 // report has told what a lane's endpoint has come to.
-func (l *Loop) report(lane *lane, report Report) {
+func (l *Loop) report(lane *lane, report EndpointReport) {
 	r := l.reports
 	if len(r.waiting) == 0 {
 		r.at = later(r.at, time.Now().Add(l.cfg.CommitEvery))
@@ -153,7 +153,7 @@ func (l *Loop) judged(verdicts []Verdict, err error) {
 	r.inFlight = nil
 	if err != nil {
 		newer := r.waiting
-		r.waiting = make(map[reported]Report, len(group)+len(newer))
+		r.waiting = make(map[reported]EndpointReport, len(group)+len(newer))
 		for _, report := range group {
 			r.add(report)
 		}

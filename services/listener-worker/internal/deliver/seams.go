@@ -26,7 +26,7 @@ type Registry interface {
 	OpenEpoch(ctx context.Context, claims []hold.Claim) (refused []hold.Claim, err error)
 	// ReportEndpoints tells what endpoints have come to, at most MaxReports of them. It
 	// returns what became of their subscriptions, in the order of the reports.
-	ReportEndpoints(ctx context.Context, reports []Report) ([]Verdict, error)
+	ReportEndpoints(ctx context.Context, reports []EndpointReport) ([]Verdict, error)
 }
 
 // Mailboxes reads mail; the answer comes as Loop.Fetched.

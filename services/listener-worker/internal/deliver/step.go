@@ -35,13 +35,13 @@ func (l *Loop) step(lane *lane, event pump.Event) {
 		case pump.Wait:
 			l.wait(lane, effect.Until)
 		case pump.Confirmed:
-			l.report(lane, Report{Outcome: Confirmed})
+			l.report(lane, EndpointReport{Outcome: Confirmed})
 		case pump.EndpointGone:
-			l.report(lane, Report{Outcome: Gone, Reason: effect.Reason})
+			l.report(lane, EndpointReport{Outcome: Gone, Reason: effect.Reason})
 		case pump.Failing:
-			l.report(lane, Report{Outcome: Failing, Reason: effect.Reason, Since: effect.Since})
+			l.report(lane, EndpointReport{Outcome: Failing, Reason: effect.Reason, Since: effect.Since})
 		case pump.Healthy:
-			l.report(lane, Report{Outcome: Healthy})
+			l.report(lane, EndpointReport{Outcome: Healthy})
 		}
 	}
 	l.observe(lane)

@@ -10,7 +10,7 @@ import (
 )
 
 // heed does what the registry has decided after a report.
-func (l *Loop) heed(report Report, verdict Verdict) {
+func (l *Loop) heed(report EndpointReport, verdict Verdict) {
 	switch verdict {
 	case Unchanged, Kept:
 	case Held:
@@ -26,7 +26,7 @@ func (l *Loop) heed(report Report, verdict Verdict) {
 
 // end stops the lanes of a subscription at once. The registry's next listing is
 // without it, unless it has been renewed meanwhile.
-func (l *Loop) end(report Report) {
+func (l *Loop) end(report EndpointReport) {
 	b := l.boxes[report.User]
 	if b == nil || b.claim != report.Claim {
 		return

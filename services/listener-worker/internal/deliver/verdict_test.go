@@ -27,7 +27,7 @@ func goneWorld(t *testing.T, verdict deliver.Verdict, test func(w *fakeWorld, me
 			}
 			return transport.Result{}
 		}
-		w.verdict = func(report deliver.Report) deliver.Verdict {
+		w.verdict = func(report deliver.EndpointReport) deliver.Verdict {
 			if report.Outcome == deliver.Gone {
 				return verdict
 			}
@@ -58,7 +58,7 @@ func TestGoneIsReportedUnderItsClaimAndRevision(t *testing.T) {
 		if len(w.reports) != 1 {
 			w.t.Fatalf("reports %+v", w.reports)
 		}
-		want := deliver.Report{
+		want := deliver.EndpointReport{
 			Claim: claim(), User: user(1), Subscription: "gone", Revision: 3, Outcome: deliver.Gone, Reason: "the endpoint answered 410",
 		}
 		if w.reports[0] != want {
@@ -118,7 +118,7 @@ func TestVerdictOnAnOlderRevisionIsNotHeeded(t *testing.T) {
 		}
 		renewed := subscribed("a", "https://new.example/")
 		renewed.Revision = 4
-		w.verdict = func(deliver.Report) deliver.Verdict {
+		w.verdict = func(deliver.EndpointReport) deliver.Verdict {
 			w.loop.Put(claim(), user(1), "mail", subscriptions(renewed))
 			return deliver.Deleted
 		}

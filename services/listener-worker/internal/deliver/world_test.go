@@ -38,10 +38,10 @@ type fakeWorld struct {
 	pings    []transport.Push
 	consent  func() transport.Result // what pings are answered; nil: OK
 	tests    []transport.Push
-	reports  []deliver.Report
+	reports  []deliver.EndpointReport
 	groups   []int                                       // how many reports each call had
 	tellErr  error                                       // of ReportEndpoints
-	verdict  func(report deliver.Report) deliver.Verdict // nil: kept
+	verdict  func(report deliver.EndpointReport) deliver.Verdict // nil: kept
 	answer   func(ctx context.Context, push transport.Push) transport.Result
 	fetches  int
 	opened   int                                                       // how often the vault was asked
@@ -104,7 +104,7 @@ func (w *fakeWorld) test(push transport.Push) transport.Result {
 	return transport.Result{}
 }
 
-func (w *fakeWorld) ReportEndpoints(_ context.Context, reports []deliver.Report) ([]deliver.Verdict, error) {
+func (w *fakeWorld) ReportEndpoints(_ context.Context, reports []deliver.EndpointReport) ([]deliver.Verdict, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.tellErr != nil {

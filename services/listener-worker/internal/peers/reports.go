@@ -14,7 +14,7 @@ import (
 )
 
 // ReportEndpoints implements [deliver.Registry].
-func (c *Registry) ReportEndpoints(ctx context.Context, reports []deliver.Report) ([]deliver.Verdict, error) {
+func (c *Registry) ReportEndpoints(ctx context.Context, reports []deliver.EndpointReport) ([]deliver.Verdict, error) {
 	request := &registryv1.ReportEndpointsRequest{}
 	for _, report := range reports {
 		request.Reports = append(request.Reports, reportOf(report))
@@ -30,7 +30,7 @@ func (c *Registry) ReportEndpoints(ctx context.Context, reports []deliver.Report
 	return verdicts, nil
 }
 
-func reportOf(report deliver.Report) *registryv1.EndpointReport {
+func reportOf(report deliver.EndpointReport) *registryv1.EndpointReport {
 	out := &registryv1.EndpointReport{
 		Claim:          toProto([]hold.Claim{report.Claim})[0],
 		SubscriptionId: report.Subscription,

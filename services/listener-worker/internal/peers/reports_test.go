@@ -18,7 +18,7 @@ func TestReportsKeepTheRules(t *testing.T) {
 	t.Parallel()
 	outcomes := map[registryv1.EndpointOutcome]bool{}
 	for _, outcome := range []deliver.Outcome{deliver.Confirmed, deliver.Healthy, deliver.Failing, deliver.Gone} {
-		report := deliver.Report{
+		report := deliver.EndpointReport{
 			Claim: hold.Claim{Backend: "imapidle", Shard: 3, Epoch: 9}, Subscription: "sub_1", Revision: 4, Outcome: outcome,
 			Reason: strings.Repeat("ü", 400), Since: time.Unix(1, 0),
 		}

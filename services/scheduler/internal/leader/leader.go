@@ -97,7 +97,7 @@ func (l *Leader) lead(ctx context.Context, lease *cluster.Term) error {
 		for range hints { // until the watch has ended
 		}
 	}()
-	t := &tenure{Leader: l, lease: lease, hints: hints, began: time.Now()}
+	t := &leadership{Leader: l, lease: lease, hints: hints, began: time.Now()}
 	var machine term.Machine
 	for event := term.Event(term.Hint{}); ; {
 		var err error
@@ -118,8 +118,8 @@ func (l *Leader) lead(ctx context.Context, lease *cluster.Term) error {
 	}
 }
 
-// tenure is what lasts for one term.
-type tenure struct {
+// leadership is what lasts for one term.
+type leadership struct {
 	*Leader
 
 	lease    *cluster.Term
@@ -130,7 +130,7 @@ type tenure struct {
 }
 
 // wait waits for a hint, or for so long if it is not 0.
-func (t *tenure) wait(ctx context.Context, d time.Duration) (term.Event, error) {
+func (t *leadership) wait(ctx context.Context, d time.Duration) (term.Event, error) {
 	var over <-chan time.Time
 	if d > 0 {
 		timer := time.NewTimer(d)
@@ -150,7 +150,7 @@ func (t *tenure) wait(ctx context.Context, d time.Duration) (term.Event, error) 
 }
 
 // read reads the cluster as package assign sees it.
-func (t *tenure) read(ctx context.Context) term.Event {
+func (t *leadership) read(ctx context.Context) term.Event {
 	var err error
 	if t.snapshot, err = t.config.Cluster.Snapshot(ctx); err != nil {
 		t.complain(ctx, fmt.Errorf("reading the plan: %w", err))
@@ -173,7 +173,7 @@ func (t *tenure) read(ctx context.Context) term.Event {
 	return term.Cluster{Input: in}
 }
 
-func (t *tenure) apply(ctx context.Context, update assign.Update) term.Event {
+func (t *leadership) apply(ctx context.Context, update assign.Update) term.Event {
 	err := t.lease.Apply(ctx, t.snapshot, cluster.Update(update))
 	switch {
 	case err == nil:
@@ -190,7 +190,7 @@ func (t *tenure) apply(ctx context.Context, update assign.Update) term.Event {
 }
 
 // tell shows operators how a pass went.
-func (t *tenure) tell(ctx context.Context, pass term.Wait) {
+func (t *leadership) tell(ctx context.Context, pass term.Wait) {
 	if pass.Result != "" {
 		t.config.Metrics.passes.WithLabelValues(string(pass.Result)).Observe(time.Since(t.began).Seconds())
 	}
@@ -202,7 +202,7 @@ func (t *tenure) tell(ctx context.Context, pass term.Wait) {
 
 // complain logs the first of a row of failures: listeners run on meanwhile, and
 // passes are tried again until one succeeds.
-func (t *tenure) complain(ctx context.Context, err error) {
+func (t *leadership) complain(ctx context.Context, err error) {
 	if t.failing || ctx.Err() != nil {
 		return
 	}

@@ -57,7 +57,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 }
 
 // show tells operators what a pass found and did.
-func (t *tenure) show(ctx context.Context, snapshot *cluster.Snapshot, plan assign.Plan) {
+func (t *leadership) show(ctx context.Context, snapshot *cluster.Snapshot, plan assign.Plan) {
 	workers := 0
 	for _, entry := range snapshot.Entries {
 		if entry.Worker != nil {
@@ -79,7 +79,7 @@ func (t *tenure) show(ctx context.Context, snapshot *cluster.Snapshot, plan assi
 }
 
 // name logs which keys cannot be read when others can't than before, and their end.
-func (t *tenure) name(ctx context.Context, unread []error) {
+func (t *leadership) name(ctx context.Context, unread []error) {
 	t.config.Metrics.unread.Set(float64(len(unread)))
 	text := ""
 	if len(unread) > 0 {
@@ -96,7 +96,7 @@ func (t *tenure) name(ctx context.Context, unread []error) {
 }
 
 // sound logs alarms when they change, and their end.
-func (t *tenure) sound(ctx context.Context, plan assign.Plan, workers int) {
+func (t *leadership) sound(ctx context.Context, plan assign.Plan, workers int) {
 	alarm := fmt.Sprint(plan.Unassigned, plan.Alarms)
 	switch {
 	case alarm == t.alarm:

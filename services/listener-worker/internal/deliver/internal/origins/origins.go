@@ -41,7 +41,7 @@ type Origin struct {
 
 	name      string
 	endpoints int
-	holds     int // of those who use it whether or not an endpoint is there
+	retained     int // of those who use it whether or not an endpoint is there
 	breaker   Breaker
 	failing   fifo.List[Member] // whose last request failed as if the origin were out of order
 	since     time.Time         // since when the breaker is not closed; zero when it is
@@ -119,18 +119,18 @@ func (s *Set) Leave(m Member) {
 	}
 }
 
-// Hold has an origin be remembered until Release, whether or not an endpoint is there.
-func (s *Set) Hold(o *Origin) { o.holds++ }
+// Retain has an origin be remembered until Release, whether or not an endpoint is there.
+func (s *Set) Retain(o *Origin) { o.retained++ }
 
-// Release ends a Hold.
+// Release ends a Retain.
 func (s *Set) Release(o *Origin) {
-	o.holds--
+	o.retained--
 	s.forget(o)
 }
 
 // forget drops an origin where nobody is.
 func (s *Set) forget(o *Origin) {
-	if o.endpoints+o.holds == 0 {
+	if o.endpoints+o.retained == 0 {
 		s.states[o.State()].Add(-1)
 		delete(s.byName, o.name)
 		s.ended(o)

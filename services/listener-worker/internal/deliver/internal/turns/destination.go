@@ -17,27 +17,27 @@ const (
 	probers = 8
 )
 
-// destination is an origin with its slots for requests.
+// destination is an origin with its permits for requests.
 type destination struct {
 	blocking
 
 	origin   *origins.Origin
 	queues   int               // that lead here
 	reading  int               // turns that read for it
-	requests fifo.List[Waiter] // with the turn, whose request waits for a slot
+	requests fifo.List[Waiter] // with the turn, whose request waits for a permit
 	out      int               // with the turn, whose request has one
 	freed    *fifo.Element[*destination]
 }
 
 var _ resource = (*destination)(nil)
 
-// destination finds or makes the slots of an origin.
+// destination finds or makes the permits of an origin.
 func (t *Turns) destination(to *origins.Origin) *destination {
 	d := t.destinations[to]
 	if d == nil {
 		d = &destination{origin: to}
 		t.destinations[to] = d
-		t.known.Hold(to)
+		t.known.Retain(to)
 	}
 	return d
 }
@@ -64,7 +64,7 @@ func (t *Turns) Changed(o *origins.Origin) {
 	t.unblock(d)
 }
 
-// load is how many requests are out or wait for a slot.
+// load is how many requests are out or wait for a permit.
 func (d *destination) load() int { return d.out + d.requests.Len() }
 
 // admits tells whether another turn may be had where so many requests may be out.
@@ -72,9 +72,9 @@ func (d *destination) admits(most int) bool {
 	return d.load() < most && d.load()+d.reading < (1+readAhead)*most
 }
 
-// hasSlot implements resource. What is read for an origin that works will find a slot
+// hasPermit implements resource. What is read for an origin that works will find a permit
 // there soon; one that is only tried is not to be read much for.
-func (d *destination) hasSlot(t *Turns) bool {
+func (d *destination) hasPermit(t *Turns) bool {
 	switch d.origin.State() {
 	case origins.Open:
 		return false
@@ -89,4 +89,4 @@ func (d *destination) hasSlot(t *Turns) bool {
 func (d *destination) next(t *Turns) Waiter { return t.nextAt(d) }
 
 // idle implements candidate.
-func (d *destination) idle(t *Turns) bool { return d.blocked().Empty() || !d.hasSlot(t) }
+func (d *destination) idle(t *Turns) bool { return d.blocked().Empty() || !d.hasPermit(t) }

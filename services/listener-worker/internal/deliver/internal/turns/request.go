@@ -12,19 +12,19 @@ type Admission int
 const (
 	// Granted means now.
 	Granted Admission = iota
-	// Later means that it waits for a slot; PopRequest returns it.
+	// Later means that it waits for a permit; PopRequest returns it.
 	Later
 	// Refused means not in this turn: the origin is out of order.
 	Refused
 )
 
-// Request asks for a slot at an origin for somebody with the turn, for one request after
+// Request asks for a permit at an origin for somebody with the turn, for one request after
 // another until the turn is done. Nothing is read in this turn any more.
 func (t *Turns) Request(w Waiter, to *origins.Origin) Admission {
 	k := w.ticket()
 	t.hasRead(k)
 	if k.at != nil && k.at.origin == to {
-		return Granted // it has a slot since an earlier request
+		return Granted // it has a permit since an earlier request
 	}
 	t.release(k)
 	if to.State() == origins.Open {
@@ -58,7 +58,7 @@ func (t *Turns) PopRequest() Waiter {
 	return nil
 }
 
-// TurnAway takes back the slots that are waited for at an origin. Whoever waits still has
+// TurnAway takes back the permits that are waited for at an origin. Whoever waits still has
 // the turn.
 func (t *Turns) TurnAway(o *origins.Origin) []Waiter {
 	var out []Waiter
@@ -81,7 +81,7 @@ func (d *destination) admit(k *Ticket) {
 	k.at = d
 }
 
-// release gives back the slot at an origin that a ticket has or waits for.
+// release gives back the permit at an origin that a ticket has or waits for.
 func (t *Turns) release(k *Ticket) {
 	d := k.at
 	if d == nil {
@@ -99,7 +99,7 @@ func (t *Turns) release(k *Ticket) {
 	t.forgetDestination(d)
 }
 
-// free notes when an origin has a slot for a request that waits.
+// free notes when an origin has a permit for a request that waits.
 func (t *Turns) free(d *destination) {
 	if d.freed == nil && !d.requests.Empty() && d.out < t.limit(d) {
 		d.freed = t.freed.Push(d)

@@ -5,12 +5,12 @@ package turns
 
 import "mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
 
-// resource is where a queue needs a slot besides at its tenant: a store or a destination.
+// resource is where a queue needs a permit besides at its tenant: a store or a destination.
 type resource interface {
 	candidate
-	// hasSlot tells whether another turn may be had there, but for what is reserved.
-	hasSlot(t *Turns) bool
-	// blocked are the queues that wait for it to have a slot.
+	// hasPermit tells whether another turn may be had there, but for what is reserved.
+	hasPermit(t *Turns) bool
+	// blocked are the queues that wait for it to have a permit.
 	blocked() *fifo.List[*queue]
 }
 
@@ -41,19 +41,19 @@ var _ resource = (*store)(nil)
 func (s *store) next(t *Turns) Waiter { return t.nextAt(s) }
 
 // idle implements candidate.
-func (s *store) idle(t *Turns) bool { return s.blocked().Empty() || !s.hasSlot(t) }
+func (s *store) idle(t *Turns) bool { return s.blocked().Empty() || !s.hasPermit(t) }
 
-// hasSlot implements resource.
-func (s *store) hasSlot(t *Turns) bool {
+// hasPermit implements resource.
+func (s *store) hasPermit(t *Turns) bool {
 	return s.reading < t.unreserved(t.limits.Store, func(q *queue) bool { return q.store == s })
 }
 
-// full is the resource that keeps a queue waiting, nil when both have a slot.
+// full is the resource that keeps a queue waiting, nil when both have a permit.
 func (t *Turns) full(q *queue) resource {
 	switch {
-	case !q.to.hasSlot(t):
+	case !q.to.hasPermit(t):
 		return q.to
-	case !q.store.hasSlot(t):
+	case !q.store.hasPermit(t):
 		return q.store
 	}
 	return nil
@@ -77,7 +77,7 @@ func (t *Turns) nextAt(r resource) Waiter {
 	return nil
 }
 
-// unblock takes in that a resource may have a slot again.
+// unblock takes in that a resource may have a permit again.
 func (t *Turns) unblock(r resource) {
 	if !r.idle(t) {
 		q := r.blocked().First().Value

@@ -6,12 +6,12 @@ package turns
 import "mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 
 // starvesAfter is how often a queue is passed over, because one of its resources had no
-// slot when another had, before slots are reserved for it.
+// permit when another had, before permits are reserved for it.
 const starvesAfter = 8
 
-// A queue needs a slot at its tenant, its store and its origin at the same moment. Where
+// A queue needs a permit at its tenant, its store and its origin at the same moment. Where
 // they are busy that moment may never come by itself. So for the first of the queues that
-// were passed over too often what becomes free is reserved: a slot for one turn at each.
+// were passed over too often what becomes free is reserved: a permit for one turn at each.
 // There is one such queue at a time, and the turns that are out end by themselves: it is
 // served soon, and then the next one is.
 
@@ -25,7 +25,7 @@ func (t *Turns) passOver(q *queue) {
 	}
 }
 
-// reserving is the queue that slots are reserved for, nil without one.
+// reserving is the queue that permits are reserved for, nil without one.
 func (t *Turns) reserving() *queue {
 	if t.starving.Empty() {
 		return nil
@@ -57,7 +57,7 @@ func (t *Turns) served(q *queue) {
 	t.unblock(q.to)
 }
 
-// popStarving gives the queue that slots are reserved for its turn, if all are free by now.
+// popStarving gives the queue that permits are reserved for its turn, if all are free by now.
 func (t *Turns) popStarving() Waiter {
 	q := t.reserving()
 	if q == nil || q.tenant.active >= t.limits.Tenant || q.store.reading >= t.limits.Store || !q.to.admits(t.limits.Origin) {

@@ -16,15 +16,15 @@ type Ticket struct {
 	queue   *queue                // where it waits for a turn or has got it
 	waits   *fifo.Element[Waiter] // in the queue, nil when it does not wait
 	hasTurn bool
-	reading bool // the turn takes a slot at the store
+	reading bool // the turn takes a permit at the store
 
-	at      *destination          // where its request has a slot or waits for one
+	at      *destination          // where its request has a permit or waits for one
 	request *fifo.Element[Waiter] // in the requests there, nil when it does not wait
 }
 
 func (k *Ticket) ticket() *Ticket { return k }
 
-// RequestedAt is the origin where the waiter's request has a slot, nil when it has none.
+// RequestedAt is the origin where the waiter's request has a permit, nil when it has none.
 func (k *Ticket) RequestedAt() *origins.Origin {
 	if k.at == nil {
 		return nil

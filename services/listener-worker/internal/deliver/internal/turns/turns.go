@@ -2,23 +2,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package turns says who goes next: it hands out the right to hold a batch in memory, a
-// turn, and the slots for requests at origins. It is pure; whoever waits embeds a
+// turn, and the permits for requests at origins. It is pure; whoever waits embeds a
 // [Ticket].
 //
-// A turn begins with reading, which takes a slot at the mail store and none at the
-// origin: a store that is slow keeps nobody from an origin. A slot there is taken with the
-// request. Turns are given while the origin has slots for more than what has been read
+// A turn begins with reading, which takes a permit at the mail store and none at the
+// origin: a store that is slow keeps nobody from an origin. A permit there is taken with the
+// request. Turns are given while the origin has permits for more than what has been read
 // for it by then, and for so many at once, so that an origin that is slow ties up few.
 //
 // Turns are given round robin over the tenants and, in each, over its queues, one for
 // each mail store and origin, so that neither a tenant with many queues nor a queue with
 // many waiters keeps others waiting.
 //
-// A queue that finds its store or its origin full is blocked there until a slot is free:
+// A queue that finds its store or its origin full is blocked there until a permit is free:
 // who waits for a full one costs nothing meanwhile. Each turn given back unblocks one
 // queue, and the store or origin itself takes part in the round robin while it has free
-// slots and blocked queues, so that none is forgotten when the one that was unblocked
-// cannot use the slot. Tenants at their limit number no more than process / tenant, so
+// permits and blocked queues, so that none is forgotten when the one that was unblocked
+// cannot use the permit. Tenants at their limit number no more than process / tenant, so
 // passing them over costs little. A queue that is passed over too often is served first;
 // see starvation.go.
 package turns
@@ -42,14 +42,14 @@ type Turns struct {
 	destinations map[*origins.Origin]*destination
 	ring         fifo.List[candidate]    // who takes part in the round robin
 	starving     fifo.List[*queue]       // those that were passed over too often
-	freed        fifo.List[*destination] // with a slot for a request that waits
+	freed        fifo.List[*destination] // with a permit for a request that waits
 }
 
 // candidate takes part in the round robin: a tenant, a store or a destination.
 type candidate interface {
 	// next gives a waiter its turn, nil when there is none.
 	next(t *Turns) Waiter
-	// idle tells whether there is nothing to serve or no slot for it.
+	// idle tells whether there is nothing to serve or no permit for it.
 	idle(t *Turns) bool
 	// inRing is the candidate's place in the ring, nil without one.
 	inRing() **fifo.Element[candidate]
@@ -127,7 +127,7 @@ func (t *Turns) Done(w Waiter) {
 	t.forget(q)
 }
 
-// hasRead gives back the slot that is taken for reading.
+// hasRead gives back the permit that is taken for reading.
 func (t *Turns) hasRead(k *Ticket) {
 	if !k.reading {
 		return

@@ -37,7 +37,7 @@ func count(like func(*fakeWaiter) bool, lists ...[]*fakeWaiter) int {
 // free tells whether somebody who waits may have a turn.
 func (m *model) free(w *fakeWaiter) bool {
 	atTenant, atStore, atOrigin := m.limits.Tenant, m.limits.Store, m.limits.Origin
-	if old := m.reserving(); old != nil && old != w.queue { // slots are reserved for it
+	if old := m.reserving(); old != nil && old != w.queue { // permits are reserved for it
 		if old.tenant == w.queue.tenant {
 			atTenant--
 		}

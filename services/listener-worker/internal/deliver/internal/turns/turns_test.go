@@ -57,7 +57,7 @@ func (w *world) move(f *fakeWaiter, origin string) {
 	}
 }
 
-// request asks for a slot where the endpoint is.
+// request asks for a permit where the endpoint is.
 func (w *world) request(f *fakeWaiter) Admission { return w.Request(f, f.Origin()) }
 
 // over takes a waiter out for good.
@@ -67,7 +67,7 @@ func (w *world) over(f *fakeWaiter) {
 	w.origins.Leave(f)
 }
 
-// pop gives the next its turn, and a slot for a request.
+// pop gives the next its turn, and a permit for a request.
 func (w *world) pop() *fakeWaiter {
 	f := w.popReading()
 	if f != nil {
