@@ -39,8 +39,8 @@ type fakeWorld struct {
 	consent  func() transport.Result // what pings are answered; nil: OK
 	tests    []transport.Push
 	reports  []deliver.EndpointReport
-	groups   []int                                       // how many reports each call had
-	tellErr  error                                       // of ReportEndpoints
+	groups   []int                                               // how many reports each call had
+	tellErr  error                                               // of ReportEndpoints
 	verdict  func(report deliver.EndpointReport) deliver.Verdict // nil: kept
 	answer   func(ctx context.Context, push transport.Push) transport.Result
 	fetches  int

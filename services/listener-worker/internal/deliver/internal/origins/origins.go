@@ -41,7 +41,7 @@ type Origin struct {
 
 	name      string
 	endpoints int
-	retained     int // of those who use it whether or not an endpoint is there
+	retained  int // of those who use it whether or not an endpoint is there
 	breaker   Breaker
 	failing   fifo.List[Member] // whose last request failed as if the origin were out of order
 	since     time.Time         // since when the breaker is not closed; zero when it is
