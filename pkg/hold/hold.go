@@ -19,6 +19,8 @@ import (
 	"slices"
 	"time"
 
+	"mailpush.internal/pkg/backoff"
+
 	"mailpush.internal/pkg/shard"
 
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -245,14 +247,7 @@ func (m *Machine) Next() time.Time {
 	return next
 }
 
-const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 10 * time.Second
-)
-
-// backoff is the wait after a number of failures in a row: doubled each time, the
-// second half of it drawn.
-func (m *Machine) backoff(failures int) time.Duration {
-	ceiling := min(minBackoff<<min(failures, 10), maxBackoff)
-	return ceiling/2 + time.Duration(m.random.Int64N(int64(ceiling/2)))
+// wait is how long to stay away after a number of failures in a row.
+func (m *Machine) wait(failures int) time.Duration {
+	return backoff.Joins().Half(failures-1, m.random.Float64())
 }

@@ -105,5 +105,5 @@ func (m *Machine) run(read []*holding) {
 func (m *Machine) putOff(s *holding, now time.Time) {
 	s.failures++
 	s.changed = true
-	s.notUntil = now.Add(m.backoff(s.failures))
+	s.notUntil = now.Add(m.wait(s.failures))
 }

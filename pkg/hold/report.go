@@ -60,7 +60,7 @@ func (e Reported) apply(m *Machine, now time.Time) {
 	r.inFlight, r.notUntil = false, time.Time{}
 	if e.Failed {
 		r.failures++
-		r.notUntil = now.Add(m.backoff(min(r.failures, patient)))
+		r.notUntil = now.Add(m.wait(min(r.failures, patient)))
 		return
 	}
 	r.stored, r.failures = e.Have, 0

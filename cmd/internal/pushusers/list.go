@@ -102,7 +102,8 @@ func (a *app) writeWide(users []*adminv1.PushUser) {
 func isRunning(state mailv1.ListenerState) bool {
 	switch state {
 	case mailv1.ListenerState_LISTENER_STATE_CONNECTING, mailv1.ListenerState_LISTENER_STATE_IDLE,
-		mailv1.ListenerState_LISTENER_STATE_POLLING, mailv1.ListenerState_LISTENER_STATE_BACKOFF:
+		mailv1.ListenerState_LISTENER_STATE_POLLING, mailv1.ListenerState_LISTENER_STATE_BACKOFF,
+		mailv1.ListenerState_LISTENER_STATE_WAITING:
 		return true
 	default:
 		return false

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"time"
 
+	"mailpush.internal/pkg/backoff"
+
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
@@ -18,17 +20,7 @@ import (
 // dead letters of one cursor.
 const MaxCursors = 5000
 
-const (
-	commitTimeout = 10 * time.Second       // for a group
-	minRetryDelay = 250 * time.Millisecond // after a call of the registry that failed; doubled
-	maxRetryDelay = 5 * time.Second
-)
-
-// retryDelay is how long to wait with the next call after a number of failures before
-// this one.
-func retryDelay(failures int) time.Duration {
-	return min(minRetryDelay<<min(failures, 8), maxRetryDelay)
-}
+const commitTimeout = 10 * time.Second // for a group
 
 // committer gathers cursors and stores them in groups, one group at a time. Only
 // the newest cursor of a (subscription, folder) is kept, with all that was stepped over.
@@ -208,7 +200,7 @@ func (l *Loop) commitFailed(group rows, err error) {
 		}
 		c.waiting[at] = e
 	}
-	delay := retryDelay(c.failures)
+	delay := backoff.Calls().Ceiling(c.failures)
 	c.failures++
 	c.at = time.Now().Add(delay)
 	l.cfg.Log.WarnContext(l.ctx, "cursors could not be stored", "cursors", len(c.waiting), "retry_in", delay, "error", err)

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"time"
 
+	"mailpush.internal/pkg/backoff"
+
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -160,7 +162,7 @@ func (l *Loop) judged(verdicts []Verdict, err error) {
 		for _, report := range newer {
 			r.add(report)
 		}
-		delay := retryDelay(r.failures)
+		delay := backoff.Calls().Ceiling(r.failures)
 		r.failures++
 		r.at = time.Now().Add(delay)
 		l.cfg.Log.WarnContext(l.ctx, "what endpoints have come to could not be told", "reports", len(r.waiting), "retry_in", delay, "error", err)

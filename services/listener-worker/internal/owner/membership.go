@@ -92,8 +92,16 @@ func (m *membership) untilReload() time.Duration {
 // takeWants takes in what the scheduler wants.
 func (m *membership) takeWants(wants <-chan *clusterv1.Want) {
 	m.loop.Go(func() {
-		for want := range wants {
-			m.loop.Post(func() { m.step(hold.Wanted{Want: want}) })
+		for {
+			select {
+			case want, open := <-wants:
+				if !open {
+					return // the loss of the membership follows
+				}
+				m.loop.Post(func() { m.step(hold.Wanted{Want: want}) })
+			case <-m.ctx.Done():
+				return
+			}
 		}
 	})
 }

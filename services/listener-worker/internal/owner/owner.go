@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mailpush.internal/pkg/backoff"
+
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/hold"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -183,7 +185,7 @@ func (o *Owner) Run(ctx context.Context) error {
 				o.cfg.Log.Log(ctx, gravity(err), "the cluster could not be joined", "error", err)
 			}
 			refused = err.Error()
-			pause(ctx, backoff(failures))
+			pause(ctx, away(failures))
 			continue
 		}
 		failures, refused = 0, ""
@@ -238,16 +240,9 @@ func (o *Owner) Suspended(user mailbox.User, version uint64, reason string) {
 	o.post(func(m *membership) { m.suspend(suspension{user, version, reason}) })
 }
 
-const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 10 * time.Second
-)
-
-// backoff is the wait after a number of failures in a row: doubled each time, the
-// second half of it drawn.
-func backoff(failures int) time.Duration {
-	ceiling := min(minBackoff<<min(failures, 10), maxBackoff)
-	return ceiling/2 + rand.N(ceiling/2)
+// away is how long to wait after a number of failures in a row.
+func away(failures int) time.Duration {
+	return backoff.Joins().Half(failures-1, rand.Float64())
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -54,7 +54,7 @@ func (m *membership) tellNext(failures int) {
 			err := m.registry.SuspendCredential(ctx, claim, next.user, next.version, reasonOf(next.reason))
 			cancel()
 			if retry := err != nil && worthRetrying(err); retry {
-				pause(m.ctx, backoff(failures+1))
+				pause(m.ctx, away(failures+1))
 			}
 			m.loop.Post(func() { m.told(next, failures, err) })
 		})

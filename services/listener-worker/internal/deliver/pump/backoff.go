@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"mailpush.internal/pkg/backoff"
+
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
@@ -63,23 +65,13 @@ func (p *Policy) wait(result transport.Result, failures int) time.Duration {
 	case transport.OK:
 		return 0
 	case transport.Retry, transport.PermanentItem:
-		span = doubled(p.Min, p.Max, failures)
+		span = backoff.Backoff{Min: p.Min, Max: p.Max}.Ceiling(failures - 1)
 	case transport.Gone, transport.Auth, transport.Misconfigured:
-		ceiling := doubled(p.LongMin, p.LongMax, failures)
+		ceiling := backoff.Backoff{Min: p.LongMin, Max: p.LongMax}.Ceiling(failures - 1)
 		least, span = ceiling/2, ceiling-ceiling/2
 	}
-	return max(least, p.after(result)) + scale(span, p.Random())
+	return max(least, p.after(result)) + backoff.Scale(span, p.Random())
 }
 
 // after is how long an endpoint wants to be left alone.
 func (p *Policy) after(result transport.Result) time.Duration { return min(result.After, p.LongMax) }
-
-func scale(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
-
-// doubled is low, doubled for each failure after the first, at most high.
-func doubled(low, high time.Duration, failures int) time.Duration {
-	for ; failures > 1 && low < high; failures-- {
-		low *= 2
-	}
-	return min(low, high)
-}

@@ -6,6 +6,8 @@ package pump
 import (
 	"time"
 
+	"mailpush.internal/pkg/backoff"
+
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/transport"
@@ -231,7 +233,7 @@ func (p *Pump) unmade(result transport.Result, now time.Time) []Effect {
 	p.unsend()
 	p.hindered++
 	p.hindrance = result.Detail
-	return p.away(scale(doubled(p.policy.Min, mostHindered, p.hindered), p.policy.Random()), now)
+	return p.away(backoff.Backoff{Min: p.policy.Min, Max: mostHindered}.Full(p.hindered-1, p.policy.Random()), now)
 }
 
 // unsend takes in that a request has not been made. A range that was never sent may
@@ -257,7 +259,7 @@ func (p *Pump) awake(now time.Time) []Effect {
 		return nil
 	}
 	if now.Before(p.notBefore) {
-		if at := p.notBefore.Add(scale(p.policy.Min, p.policy.Random())); at.Before(p.deadline) {
+		if at := p.notBefore.Add(backoff.Scale(p.policy.Min, p.policy.Random())); at.Before(p.deadline) {
 			p.deadline = at
 		}
 		return []Effect{Wait{Until: p.deadline}}

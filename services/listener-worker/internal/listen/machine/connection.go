@@ -86,7 +86,7 @@ func (m *Machine) failed(e Failed, now time.Time) {
 		m.suspend(e, now)
 		return
 	}
-	m.wake = now.Add(m.settings.backoff(m.failures))
+	m.wake = now.Add(m.settings.away(m.failures))
 	m.failures++
 	m.enter(mailv1.ListenerState_LISTENER_STATE_BACKOFF, now)
 }

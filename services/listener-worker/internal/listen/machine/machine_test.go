@@ -17,7 +17,7 @@ const (
 	connecting = mailv1.ListenerState_LISTENER_STATE_CONNECTING
 	idle       = mailv1.ListenerState_LISTENER_STATE_IDLE
 	polling    = mailv1.ListenerState_LISTENER_STATE_POLLING
-	backoff    = mailv1.ListenerState_LISTENER_STATE_BACKOFF
+	backing    = mailv1.ListenerState_LISTENER_STATE_BACKOFF
 	suspended  = mailv1.ListenerState_LISTENER_STATE_SUSPENDED
 	waiting    = mailv1.ListenerState_LISTENER_STATE_WAITING
 )
@@ -132,8 +132,8 @@ func TestStories(t *testing.T) {
 			{0, Opened{Conn: 1, End: end(5), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(5), Noticed: at(0)}, SetTimer{At: at(0.02)}}, connecting},
 			{0.02, Timer{}, []Effect{Close{Conn: 1}, SetTimer{At: at(0.02 + recheck)}}, waiting},
 			{0.02 + recheck, Timer{}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
-			{recheck + 1, Failed{Conn: 3, Failure: failure(mailbox.ClassUnavailable)}, []Effect{Close{Conn: 3}, SetTimer{At: at(recheck + 2)}}, backoff},
-			{recheck + 1.5, Hinted{mailbox.Hint{At: at(recheck + 1.5)}}, nil, backoff}, // the next opening looks anyway
+			{recheck + 1, Failed{Conn: 3, Failure: failure(mailbox.ClassUnavailable)}, []Effect{Close{Conn: 3}, SetTimer{At: at(recheck + 2)}}, backing},
+			{recheck + 1.5, Hinted{mailbox.Hint{At: at(recheck + 1.5)}}, nil, backing}, // the next opening looks anyway
 			{recheck + 2, Timer{}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
 		},
 		"what is noticed while IDLE begins is looked at when it stands": {
@@ -174,12 +174,12 @@ func TestStories(t *testing.T) {
 			step{3, FetchWanted{From: 2}, nil, idle},
 			step{3, Failed{Conn: 1, Failure: failure(mailbox.ClassLost)}, []Effect{
 				Close{Conn: 1}, ReportFetched{End: end(5), From: 2, Err: failure(mailbox.ClassLost)}, SetTimer{At: at(4)},
-			}, backoff},
-			step{3.5, Fetched{Conn: 1, From: 4, Upto: 4}, nil, backoff},
+			}, backing},
+			step{3.5, Fetched{Conn: 1, From: 4, Upto: 4}, nil, backing},
 			step{4, Timer{}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
-			step{4, Failed{Conn: 3, Failure: failure(mailbox.ClassTimeout)}, []Effect{Close{Conn: 3}, SetTimer{At: at(6)}}, backoff},
+			step{4, Failed{Conn: 3, Failure: failure(mailbox.ClassTimeout)}, []Effect{Close{Conn: 3}, SetTimer{At: at(6)}}, backing},
 			step{6, Timer{}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
-			step{6, Failed{Conn: 5, Failure: failure(mailbox.ClassLimit)}, []Effect{Close{Conn: 5}, SetTimer{At: at(10)}}, backoff},
+			step{6, Failed{Conn: 5, Failure: failure(mailbox.ClassLimit)}, []Effect{Close{Conn: 5}, SetTimer{At: at(10)}}, backing},
 		),
 		"a fetch wanted while connecting waits for the folder": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
@@ -198,25 +198,25 @@ func TestStories(t *testing.T) {
 		"a credential renewed while the old one is refused gets its attempt": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
 			{1, Renewed{Version: 2}, nil, connecting},
-			{2, Failed{Conn: 1, Failure: failure(mailbox.ClassRefused), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(3)}}, backoff},
+			{2, Failed{Conn: 1, Failure: failure(mailbox.ClassRefused), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(3)}}, backing},
 			{3, Timer{}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
 			{4, Failed{Conn: 3, Failure: failure(mailbox.ClassRefused), Version: 2}, []Effect{Close{Conn: 3}, ReportSuspended{Version: 2, Reason: "refused"}}, suspended},
 		},
 		"unexplained refusals suspend at the third": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
-			{0, Failed{Conn: 1, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(1)}}, backoff},
+			{0, Failed{Conn: 1, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(1)}}, backing},
 			{1, Timer{}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
-			{1, Failed{Conn: 3, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 3}, SetTimer{At: at(3)}}, backoff},
+			{1, Failed{Conn: 3, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 3}, SetTimer{At: at(3)}}, backing},
 			{3, Timer{}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
 			{3, Failed{Conn: 5, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 5}, ReportSuspended{Version: 1, Reason: "doubtful"}}, suspended},
 		},
 		"a refused master user is tried again for ever": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
-			{0, Failed{Conn: 1, Failure: failure(mailbox.ClassMasterRefused), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(1)}}, backoff},
+			{0, Failed{Conn: 1, Failure: failure(mailbox.ClassMasterRefused), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(1)}}, backing},
 			{1, Timer{}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
-			{1, Failed{Conn: 3, Failure: failure(mailbox.ClassMasterRefused), Version: 1}, []Effect{Close{Conn: 3}, SetTimer{At: at(3)}}, backoff},
+			{1, Failed{Conn: 3, Failure: failure(mailbox.ClassMasterRefused), Version: 1}, []Effect{Close{Conn: 3}, SetTimer{At: at(3)}}, backing},
 			{3, Timer{}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
-			{3, Failed{Conn: 5, Failure: failure(mailbox.ClassMasterRefused), Version: 1}, []Effect{Close{Conn: 5}, SetTimer{At: at(7)}}, backoff},
+			{3, Failed{Conn: 5, Failure: failure(mailbox.ClassMasterRefused), Version: 1}, []Effect{Close{Conn: 5}, SetTimer{At: at(7)}}, backing},
 			{7, Timer{}, []Effect{Open{Conn: 7}, SetTimer{}}, connecting},
 			{8, Opened{Conn: 7, End: end(5), Waits: ByIdle, Version: 1}, []Effect{ReportHead{End: end(5), Noticed: at(8)}, SetTimer{At: at(8.02)}}, connecting},
 		},
@@ -272,11 +272,11 @@ func TestJitterCoversTheWholeWait(t *testing.T) {
 	t.Parallel()
 	var asked []time.Duration
 	s := Settings{Jitter: func(d time.Duration) time.Duration { asked = append(asked, d); return d / 2 }}.withDefaults()
-	if got := s.backoff(3); got != 4*time.Second {
-		t.Errorf("backoff(3) = %v", got)
+	if got := s.away(3); got != 4*time.Second {
+		t.Errorf("backing(3) = %v", got)
 	}
-	if got := s.backoff(1000); got != 150*time.Second {
-		t.Errorf("backoff(1000) = %v", got)
+	if got := s.away(1000); got != 150*time.Second {
+		t.Errorf("backing(1000) = %v", got)
 	}
 	if got, want := s.refresh(), 28*time.Minute-84*time.Second; got != want {
 		t.Errorf("refresh() = %v, want %v", got, want)

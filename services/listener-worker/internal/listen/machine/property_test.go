@@ -213,7 +213,7 @@ func (w *world) check() {
 	if w.pending == nil && w.wanted {
 		w.fail("forgets a fetch")
 	}
-	if w.m.Status().State == backoff && w.conn != 0 {
+	if w.m.Status().State == backing && w.conn != 0 {
 		w.fail("keeps a connection while backing off")
 	}
 }

@@ -3,7 +3,11 @@
 
 package machine
 
-import "time"
+import (
+	"time"
+
+	"mailpush.internal/pkg/backoff"
+)
 
 // maxIdleRefresh keeps IDLE under the 29 minutes of RFC 2177.
 const maxIdleRefresh = 28 * time.Minute
@@ -62,14 +66,9 @@ func (s Settings) refresh() time.Duration {
 // recheck spreads looks without a hint over a tenth of the interval.
 func (s Settings) recheck() time.Duration { return s.Recheck - s.Jitter(s.Recheck/10) }
 
-// backoff is the wait before the attempt after `failures` failures: exponential
-// with full jitter.
-func (s Settings) backoff(failures int) time.Duration {
-	ceiling := s.MaxBackoff
-	if failures < 30 { // beyond, the shift would overflow
-		ceiling = min(s.MinBackoff<<failures, s.MaxBackoff)
-	}
-	return s.Jitter(ceiling)
+// away is the wait before the attempt after a number of failures before this one.
+func (s Settings) away(failures int) time.Duration {
+	return s.Jitter(backoff.Backoff{Min: s.MinBackoff, Max: s.MaxBackoff}.Ceiling(failures))
 }
 
 func orDefault(d, fallback time.Duration) time.Duration {

@@ -15,14 +15,12 @@ import (
 	"sync"
 	"time"
 
+	"mailpush.internal/pkg/backoff"
+
 	"mailpush.internal/pkg/hold"
 )
 
-const (
-	askTimeout  = 10 * time.Second
-	minAskDelay = 250 * time.Millisecond // after a question without an answer; doubled
-	maxAskDelay = 5 * time.Second
-)
+const askTimeout = 10 * time.Second
 
 // Gate is what deliveries pass. It is safe for concurrent use.
 type Gate struct {
@@ -53,7 +51,7 @@ func New(current func() bool, ask func(context.Context, []hold.Claim) ([]hold.Cl
 // Pass waits until a delivery under the claim may go out. It returns false when the
 // claim is refused, and an error when ctx ended first.
 func (g *Gate) Pass(ctx context.Context, claim hold.Claim) (bool, error) {
-	for delay := minAskDelay; !g.current(); delay = min(2*delay, maxAskDelay) {
+	for failures := 0; !g.current(); failures++ {
 		q := g.join(claim)
 		select {
 		case <-q.done:
@@ -64,7 +62,7 @@ func (g *Gate) Pass(ctx context.Context, claim hold.Claim) (bool, error) {
 			return !slices.Contains(q.refused, claim), nil
 		}
 		select {
-		case <-time.After(delay/2 + rand.N(delay/2)):
+		case <-time.After(backoff.Calls().Half(failures, rand.Float64())):
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
