@@ -6,7 +6,6 @@ package edge
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -129,45 +128,4 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-}
-
-func TestCheckURL(t *testing.T) {
-	t.Parallel()
-	for raw, want := range map[string]string{
-		"https://h/":           "",
-		"https://h:8443/p?q=1": "",
-		"https://[::1]:1/":     "",
-		"":                     "must be an absolute https URL",
-		"/path":                "must be an absolute https URL",
-		"ftp://h/":             "must be an absolute https URL",
-		"http://h/":            "must be https; http is not allowed here",
-		"https:///p":           "has no host",
-		"https:h":              "has no host",
-		"https://:443/":        "has no host",
-		"https://h:/":          "has no valid port",
-		"https://h:0/":         "has no valid port",
-		"https://h:65536/":     "has no valid port",
-		"https://u:p@h/":       "must not carry user info",
-		"https://h/#f":         "must not carry a fragment",
-		"https://h/#":          "must not carry a fragment",
-		"https://h/%zz":        "not a URL",
-		"https://h/\nx":        "not a URL",
-	} {
-		err := CheckURL(raw, false)
-		if (want == "") != (err == nil) || err != nil && err.Error() != "webhook.url: "+want {
-			t.Errorf("CheckURL(%q) = %v, want %q", raw, err, want)
-		}
-	}
-	if err := CheckURL("http://h/", true); err != nil {
-		t.Error(err)
-	}
-}
-
-func FuzzCheckURL(f *testing.F) {
-	f.Add("https://u@h:1/#")
-	f.Fuzz(func(t *testing.T, raw string) {
-		if CheckURL(raw, false) == nil && !strings.HasPrefix(strings.ToLower(raw), "https://") {
-			t.Errorf("accepted %q", raw)
-		}
-	})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"mailpush.internal/pkg/endpoint"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/services/admin-api/internal/decide"
@@ -72,8 +73,8 @@ func (e *Edge) check(r Request) (registry.CredentialKind, error) {
 	if !e.Policy.AllowedClients.Allow(r.Client) {
 		return "", fault.New(fault.Denied, "clientId: client %q is not allowed by push.allowedClients", r.Client)
 	}
-	if err := CheckURL(r.Webhook.URL, e.AllowHTTPWebhooks); err != nil {
-		return "", err
+	if err := endpoint.CheckURL(r.Webhook.URL, e.AllowHTTPWebhooks); err != nil {
+		return "", fault.Field("webhook.url", "%s", err)
 	}
 	if err := checkSecret("webhook.secret", r.Webhook.Scheme, r.Webhook.Secret); err != nil {
 		return "", err
@@ -116,7 +117,7 @@ func (e *Edge) begin(ctx context.Context, r Request) (*enrolment, error) {
 	n.sub = registry.Subscription{
 		ID: newID(), UserID: r.User, Client: r.Client, Device: r.Device, Topics: r.Topics,
 		Content: r.Content, Mode: r.Mode, WebhookURL: r.Webhook.URL, CreatedAt: time.Now(),
-		Endpoint: registry.Endpoint{Origin: registry.Origin(r.Webhook.URL)},
+		Endpoint: registry.Endpoint{Origin: endpoint.Origin(r.Webhook.URL)},
 		Signing:  registry.Signing{Scheme: r.Webhook.Scheme},
 	}
 	var err error

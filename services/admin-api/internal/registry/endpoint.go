@@ -3,12 +3,7 @@
 
 package registry
 
-import (
-	"net"
-	"net/url"
-	"strings"
-	"time"
-)
+import "time"
 
 // Endpoint is what is known of the place pushes go to.
 type Endpoint struct {
@@ -90,22 +85,4 @@ const (
 func HoldGone(gone, endpoints int64) bool {
 	const fewest, percent = 10, 20
 	return gone >= fewest && gone*100 > endpoints*percent
-}
-
-// Origin is where a webhook's URL points, without what may be secret in it. It is
-// empty for what is no URL, and never longer than a database column.
-func Origin(raw string) string {
-	const longest, digits = 255, 5 // a host name has at most 253 characters
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" || len(u.Port()) > digits {
-		return ""
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	// A URL may hide any bytes in its host; databases take text only.
-	host = strings.ToValidUTF8(host[:min(len(host), longest)], "?")
-	return u.Scheme + "://" + net.JoinHostPort(host, port)
 }

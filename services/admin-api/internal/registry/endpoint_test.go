@@ -3,11 +3,7 @@
 
 package registry
 
-import (
-	"strings"
-	"testing"
-	"unicode/utf8"
-)
+import "testing"
 
 func TestHoldGone(t *testing.T) {
 	t.Parallel()
@@ -29,34 +25,4 @@ func TestHoldGone(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
-}
-
-func TestOrigin(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("a", 3000)
-	for raw, want := range map[string]string{
-		"https://hook.example/path?token=t": "https://hook.example:443",
-		"HTTPS://Hook.Example:443/other":    "https://hook.example:443",
-		"https://hook.example.:8443":        "https://hook.example:8443",
-		"http://127.0.0.1/x":                "http://127.0.0.1:80",
-		"https://[2001:DB8::1]:9/":          "https://[2001:db8::1]:9",
-		"https://%ff.example/":              "https://\ufffd.example:443",
-		"https://" + long + "/":             "https://" + long[:255] + ":443",
-		"https://h:123456/":                 "",
-		"":                                  "",
-		"%":                                 "",
-	} {
-		if got := Origin(raw); got != want {
-			t.Errorf("%.40q: %q", raw, got)
-		}
-	}
-}
-
-func FuzzOrigin(f *testing.F) {
-	f.Add("https://hook.example/")
-	f.Fuzz(func(t *testing.T, raw string) {
-		if got := Origin(raw); !utf8.ValidString(got) || strings.HasPrefix(raw, "https://") && len(got) > 300 {
-			t.Errorf("%q: %q", raw, got)
-		}
-	})
 }

@@ -30,6 +30,9 @@ func migrations() []*gormigrate.Migration {
 	}, {
 		ID:      "202612-installation",
 		Migrate: migrate4,
+	}, {
+		ID:      "202612-origins",
+		Migrate: migrate5,
 	}}
 }
 

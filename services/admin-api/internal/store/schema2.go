@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"mailpush.internal/services/admin-api/internal/registry"
+	"mailpush.internal/pkg/endpoint"
 )
 
 // migrate2 adds what delivery needs beyond pushing: how subscriptions are signed and
@@ -36,7 +36,7 @@ func fillOrigins(tx *gorm.DB) error {
 		}
 		byOrigin := make(map[string][]string)
 		for _, r := range rows {
-			origin := registry.Origin(r.WebhookURL)
+			origin := endpoint.Origin(r.WebhookURL)
 			byOrigin[origin] = append(byOrigin[origin], r.ID)
 		}
 		for origin, ids := range byOrigin {
