@@ -19,7 +19,7 @@ import (
 var errInternal = errors.New("internal error")
 
 // Validate checks a message against the rules in its .proto file. The error is
-// Invalid and names the first wrong field as JSON callers write it.
+// Invalid and names the wrong fields as JSON callers write them.
 func Validate(message proto.Message) error {
 	err := protovalidate.Validate(message)
 	var broken *protovalidate.ValidationError
@@ -32,8 +32,12 @@ func Validate(message proto.Message) error {
 	// One message a field: people mend one thing at a time, programs retry whole.
 	texts := make([]string, 0, len(broken.Violations))
 	for _, violation := range broken.Violations {
-		field := jsonPath(protovalidate.FieldPathString(violation.Proto.GetField()))
-		texts = append(texts, field+": "+violation.Proto.GetMessage())
+		text := violation.Proto.GetMessage()
+		// A rule of the whole message has no field: its text names what it is about.
+		if field := jsonPath(protovalidate.FieldPathString(violation.Proto.GetField())); field != "" {
+			text = field + ": " + text
+		}
+		texts = append(texts, text)
 	}
 	return fault.New(fault.Invalid, "%s", strings.Join(texts, "; "))
 }

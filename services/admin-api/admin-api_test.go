@@ -173,7 +173,7 @@ func TestBadInputIsAnsweredByName(t *testing.T) {
 		"bad id":           {asApp, "Subscribe", edit(`"249"`, `"2 49"`), 400, "userId: "},
 		"no topics":        {asApp, "Subscribe", edit(`["mail:new"]`, `[]`), 400, "topics: "},
 		"unknown topic":    {asApp, "Subscribe", edit(`mail:new`, `mail:old`), 400, "topics[0]: "},
-		"no webhook":       {asApp, "Subscribe", `{"contextId":"1","userId":"2","clientId":"mobile","topics":["mail:new"]}`, 400, "webhook: "},
+		"no webhook":       {asApp, "Subscribe", `{"contextId":"1","userId":"2","clientId":"mobile","topics":["mail:new"]}`, 400, "set exactly one target: webhook"},
 		"mail store":       {asApp, "Subscribe", edit(`"demo"`, `"x"`), 400, `account.mailStore: no such mail store \"x\"; known: demo`},
 		"no login":         {asApp, "Subscribe", edit(`"anna"`, `""`), 400, "account.login: "},
 		"http URL":         {asApp, "Subscribe", edit(`https:`, `http:`), 400, "webhook.url: must be https"},

@@ -8,7 +8,8 @@
 // source: mailpush/mail/v1/mail.proto
 
 // Package mailpush.mail.v1 holds the words all services share: who a mailbox
-// belongs to, where it lives, and how far a subscription has been served.
+// belongs to, where it lives, where its pushes go, and how far a subscription has been
+// served.
 
 package mailv1
 
@@ -526,6 +527,124 @@ func (x *Cursor) GetUid() uint32 {
 	return 0
 }
 
+// Target is where the pushes of a subscription go: the address of an endpoint, of the
+// kind that says which transport gets there. To a program of an earlier release a kind
+// that it does not know looks as if there were none.
+type Target struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Target_Webhook
+	Kind          isTarget_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Target) Reset() {
+	*x = Target{}
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Target) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Target) ProtoMessage() {}
+
+func (x *Target) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Target.ProtoReflect.Descriptor instead.
+func (*Target) Descriptor() ([]byte, []int) {
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Target) GetKind() isTarget_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Target) GetWebhook() *WebhookTarget {
+	if x != nil {
+		if x, ok := x.Kind.(*Target_Webhook); ok {
+			return x.Webhook
+		}
+	}
+	return nil
+}
+
+type isTarget_Kind interface {
+	isTarget_Kind()
+}
+
+type Target_Webhook struct {
+	// An HTTP endpoint.
+	Webhook *WebhookTarget `protobuf:"bytes,1,opt,name=webhook,proto3,oneof"`
+}
+
+func (*Target_Webhook) isTarget_Kind() {}
+
+// WebhookTarget is an HTTP endpoint that takes pushes signed by Standard Webhooks.
+type WebhookTarget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it is. Path and query may be secret.
+	Url           string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookTarget) Reset() {
+	*x = WebhookTarget{}
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookTarget) ProtoMessage() {}
+
+func (x *WebhookTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookTarget.ProtoReflect.Descriptor instead.
+func (*WebhookTarget) Descriptor() ([]byte, []int) {
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WebhookTarget) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
 // ShardSet is a set of shards of one backend, each with the epoch of its grant.
 type ShardSet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -541,7 +660,7 @@ type ShardSet struct {
 
 func (x *ShardSet) Reset() {
 	*x = ShardSet{}
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +672,7 @@ func (x *ShardSet) String() string {
 func (*ShardSet) ProtoMessage() {}
 
 func (x *ShardSet) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +685,7 @@ func (x *ShardSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardSet.ProtoReflect.Descriptor instead.
 func (*ShardSet) Descriptor() ([]byte, []int) {
-	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{3}
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ShardSet) GetBackend() string {
@@ -618,6 +737,11 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x06folder\x12!\n" +
 	"\fuid_validity\x18\x02 \x01(\rR\vuidValidity\x12\x10\n" +
 	"\x03uid\x18\x03 \x01(\rR\x03uid\"T\n" +
+	"\x06Target\x12;\n" +
+	"\awebhook\x18\x01 \x01(\v2\x1f.mailpush.mail.v1.WebhookTargetH\x00R\awebhookB\r\n" +
+	"\x04kind\x12\x05\xbaH\x02\b\x01\"0\n" +
+	"\rWebhookTarget\x12\x1f\n" +
+	"\x03url\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x10\x80\x01\x01R\x03url\"T\n" +
 	"\bShardSet\x12\x18\n" +
 	"\abackend\x18\x01 \x01(\tR\abackend\x12\x16\n" +
 	"\x06shards\x18\x02 \x03(\rR\x06shards\x12\x16\n" +
@@ -661,7 +785,7 @@ func file_mailpush_mail_v1_mail_proto_rawDescGZIP() []byte {
 }
 
 var file_mailpush_mail_v1_mail_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_mailpush_mail_v1_mail_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_mailpush_mail_v1_mail_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_mailpush_mail_v1_mail_proto_goTypes = []any{
 	(TlsMode)(0),                // 0: mailpush.mail.v1.TlsMode
 	(Content)(0),                // 1: mailpush.mail.v1.Content
@@ -670,19 +794,22 @@ var file_mailpush_mail_v1_mail_proto_goTypes = []any{
 	(*User)(nil),                // 4: mailpush.mail.v1.User
 	(*MailStore)(nil),           // 5: mailpush.mail.v1.MailStore
 	(*Cursor)(nil),              // 6: mailpush.mail.v1.Cursor
-	(*ShardSet)(nil),            // 7: mailpush.mail.v1.ShardSet
-	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
+	(*Target)(nil),              // 7: mailpush.mail.v1.Target
+	(*WebhookTarget)(nil),       // 8: mailpush.mail.v1.WebhookTarget
+	(*ShardSet)(nil),            // 9: mailpush.mail.v1.ShardSet
+	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
 }
 var file_mailpush_mail_v1_mail_proto_depIdxs = []int32{
-	0, // 0: mailpush.mail.v1.MailStore.tls_mode:type_name -> mailpush.mail.v1.TlsMode
-	8, // 1: mailpush.mail.v1.MailStore.idle_refresh:type_name -> google.protobuf.Duration
-	8, // 2: mailpush.mail.v1.MailStore.poll_interval:type_name -> google.protobuf.Duration
-	8, // 3: mailpush.mail.v1.MailStore.response_timeout:type_name -> google.protobuf.Duration
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	0,  // 0: mailpush.mail.v1.MailStore.tls_mode:type_name -> mailpush.mail.v1.TlsMode
+	10, // 1: mailpush.mail.v1.MailStore.idle_refresh:type_name -> google.protobuf.Duration
+	10, // 2: mailpush.mail.v1.MailStore.poll_interval:type_name -> google.protobuf.Duration
+	10, // 3: mailpush.mail.v1.MailStore.response_timeout:type_name -> google.protobuf.Duration
+	8,  // 4: mailpush.mail.v1.Target.webhook:type_name -> mailpush.mail.v1.WebhookTarget
+	5,  // [5:5] is the sub-list for method output_type
+	5,  // [5:5] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_mail_v1_mail_proto_init() }
@@ -690,13 +817,16 @@ func file_mailpush_mail_v1_mail_proto_init() {
 	if File_mailpush_mail_v1_mail_proto != nil {
 		return
 	}
+	file_mailpush_mail_v1_mail_proto_msgTypes[3].OneofWrappers = []any{
+		(*Target_Webhook)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_mail_v1_mail_proto_rawDesc), len(file_mailpush_mail_v1_mail_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -103,7 +103,7 @@ type SubscribeRequest struct {
 	Content v1.Content `protobuf:"varint,6,opt,name=content,proto3,enum=mailpush.mail.v1.Content" json:"content,omitempty"`
 	// How to reach the user's mailbox. May be left out when an earlier call has said it.
 	Account *Account `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
-	// Where the pushes go.
+	// The target, where the pushes go: an HTTP endpoint.
 	Webhook *Webhook `protobuf:"bytes,8,opt,name=webhook,proto3" json:"webhook,omitempty"`
 	// How mails become pushes.
 	Mode          v1.Mode `protobuf:"varint,9,opt,name=mode,proto3,enum=mailpush.mail.v1.Mode" json:"mode,omitempty"`
@@ -757,8 +757,9 @@ type Subscription struct {
 	Topics []string `protobuf:"bytes,6,rep,name=topics,proto3" json:"topics,omitempty"`
 	// How much of each mail a push carries.
 	Content v1.Content `protobuf:"varint,7,opt,name=content,proto3,enum=mailpush.mail.v1.Content" json:"content,omitempty"`
-	// Where the webhook is, as https://host:port. A path or a query is shown as "/...",
-	// whoever asks: it may be a secret, and every application of the context sees it.
+	// Where the webhook is, as https://host:port; empty for another transport. A path or a
+	// query is shown as "/...", whoever asks: it may be a secret, and every application of
+	// the context sees it.
 	WebhookUrl string `protobuf:"bytes,8,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
 	// How far it has been served, per folder.
 	Cursors []*v1.Cursor `protobuf:"bytes,9,rep,name=cursors,proto3" json:"cursors,omitempty"`
@@ -770,8 +771,10 @@ type Subscription struct {
 	Disabled bool `protobuf:"varint,12,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// Why it is disabled; empty when it is not.
 	DisabledReason string `protobuf:"bytes,13,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How pushes get there, by the name of the target that Subscribe has set: webhook.
+	Transport     string `protobuf:"bytes,14,opt,name=transport,proto3" json:"transport,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
@@ -895,11 +898,18 @@ func (x *Subscription) GetDisabledReason() string {
 	return ""
 }
 
+func (x *Subscription) GetTransport() string {
+	if x != nil {
+		return x.Transport
+	}
+	return ""
+}
+
 var File_mailpush_push_v1_push_proto protoreflect.FileDescriptor
 
 const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmailpush/push/v1/push.proto\x12\x10mailpush.push.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x9f\x04\n" +
+	"\x1bmailpush/push/v1/push.proto\x12\x10mailpush.push.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x83\x05\n" +
 	"\x10SubscribeRequest\x12<\n" +
 	"\n" +
 	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
@@ -909,9 +919,10 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\x06topics\x18\x05 \x03(\tB\x1a\xbaH\x17\x92\x01\x14\b\x01\x10\x10\x18\x01\"\fr\n" +
 	"R\bmail:newR\x06topics\x12=\n" +
 	"\acontent\x18\x06 \x01(\x0e2\x19.mailpush.mail.v1.ContentB\b\xbaH\x05\x82\x01\x02\x10\x01R\acontent\x123\n" +
-	"\aaccount\x18\a \x01(\v2\x19.mailpush.push.v1.AccountR\aaccount\x12;\n" +
-	"\awebhook\x18\b \x01(\v2\x19.mailpush.push.v1.WebhookB\x06\xbaH\x03\xc8\x01\x01R\awebhook\x124\n" +
-	"\x04mode\x18\t \x01(\x0e2\x16.mailpush.mail.v1.ModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\"|\n" +
+	"\aaccount\x18\a \x01(\v2\x19.mailpush.push.v1.AccountR\aaccount\x123\n" +
+	"\awebhook\x18\b \x01(\v2\x19.mailpush.push.v1.WebhookR\awebhook\x124\n" +
+	"\x04mode\x18\t \x01(\x0e2\x16.mailpush.mail.v1.ModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04mode:j\xbaHg\x1ae\n" +
+	"\x18subscribe_request.target\x12\x1fset exactly one target: webhook\x1a([has(this.webhook)].exists_one(set, set)\"|\n" +
 	"\aAccount\x12(\n" +
 	"\n" +
 	"mail_store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tmailStore\x12\x1e\n" +
@@ -950,7 +961,7 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
 	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\"a\n" +
 	"\x19ListSubscriptionsResponse\x12D\n" +
-	"\rsubscriptions\x18\x01 \x03(\v2\x1e.mailpush.push.v1.SubscriptionR\rsubscriptions\"\xf7\x03\n" +
+	"\rsubscriptions\x18\x01 \x03(\v2\x1e.mailpush.push.v1.SubscriptionR\rsubscriptions\"\x95\x04\n" +
 	"\fSubscription\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1d\n" +
 	"\n" +
@@ -968,7 +979,8 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12*\n" +
 	"\x04mode\x18\v \x01(\x0e2\x16.mailpush.mail.v1.ModeR\x04mode\x12\x1a\n" +
 	"\bdisabled\x18\f \x01(\bR\bdisabled\x12'\n" +
-	"\x0fdisabled_reason\x18\r \x01(\tR\x0edisabledReason*K\n" +
+	"\x0fdisabled_reason\x18\r \x01(\tR\x0edisabledReason\x12\x1c\n" +
+	"\ttransport\x18\x0e \x01(\tR\ttransport*K\n" +
 	"\tSignature\x12\x19\n" +
 	"\x15SIGNATURE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSIGNATURE_V1\x10\x01\x12\x11\n" +

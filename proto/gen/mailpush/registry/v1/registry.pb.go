@@ -788,7 +788,10 @@ type Subscription struct {
 	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// How much of each mail a push carries.
 	Content v1.Content `protobuf:"varint,3,opt,name=content,proto3,enum=mailpush.mail.v1.Content" json:"content,omitempty"`
-	// The webhook's URL.
+	// The URL of a target that is a webhook. Workers of a release that knows no target
+	// read it; whoever knows better reads target.
+	//
+	// Deprecated: Marked as deprecated in mailpush/registry/v1/registry.proto.
 	WebhookUrl string `protobuf:"bytes,4,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
 	// Grows with each new signing secret; the secret itself is in the vault.
 	SecretVersion uint64 `protobuf:"varint,5,opt,name=secret_version,json=secretVersion,proto3" json:"secret_version,omitempty"`
@@ -814,8 +817,11 @@ type Subscription struct {
 	// The slot of the secret before; unset, which is of an earlier release, means the
 	// other one of 0 and 1.
 	PreviousSecretSlot *uint32 `protobuf:"varint,14,opt,name=previous_secret_slot,json=previousSecretSlot,proto3,oneof" json:"previous_secret_slot,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Where its pushes go; unset, which is of an earlier release, means the webhook at
+	// webhook_url.
+	Target        *v1.Target `protobuf:"bytes,15,opt,name=target,proto3" json:"target,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
@@ -869,6 +875,7 @@ func (x *Subscription) GetContent() v1.Content {
 	return v1.Content(0)
 }
 
+// Deprecated: Marked as deprecated in mailpush/registry/v1/registry.proto.
 func (x *Subscription) GetWebhookUrl() string {
 	if x != nil {
 		return x.WebhookUrl
@@ -944,6 +951,13 @@ func (x *Subscription) GetPreviousSecretSlot() uint32 {
 		return *x.PreviousSecretSlot
 	}
 	return 0
+}
+
+func (x *Subscription) GetTarget() *v1.Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
 }
 
 // CommitCursorsRequest moves cursors of subscriptions, each under its shard's claim.
@@ -1612,12 +1626,12 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\tpermanent\x18\x03 \x01(\bR\tpermanent\x12-\n" +
 	"\x12credential_version\x18\x04 \x01(\x04R\x11credentialVersion\x12H\n" +
 	"\rsubscriptions\x18\x05 \x03(\v2\".mailpush.registry.v1.SubscriptionR\rsubscriptions\x12'\n" +
-	"\x0fcredential_slot\x18\x06 \x01(\rR\x0ecredentialSlot\"\xec\x04\n" +
+	"\x0fcredential_slot\x18\x06 \x01(\rR\x0ecredentialSlot\"\xa2\x05\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x123\n" +
-	"\acontent\x18\x03 \x01(\x0e2\x19.mailpush.mail.v1.ContentR\acontent\x12\x1f\n" +
-	"\vwebhook_url\x18\x04 \x01(\tR\n" +
+	"\acontent\x18\x03 \x01(\x0e2\x19.mailpush.mail.v1.ContentR\acontent\x12#\n" +
+	"\vwebhook_url\x18\x04 \x01(\tB\x02\x18\x01R\n" +
 	"webhookUrl\x12%\n" +
 	"\x0esecret_version\x18\x05 \x01(\x04R\rsecretVersion\x122\n" +
 	"\acursors\x18\x06 \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12*\n" +
@@ -1630,7 +1644,8 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x06replay\x18\v \x01(\x04R\x06replay\x12\x1a\n" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12?\n" +
 	"\rfailing_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\x125\n" +
-	"\x14previous_secret_slot\x18\x0e \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01B\x17\n" +
+	"\x14previous_secret_slot\x18\x0e \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01\x120\n" +
+	"\x06target\x18\x0f \x01(\v2\x18.mailpush.mail.v1.TargetR\x06targetB\x17\n" +
 	"\x15_previous_secret_slot\"_\n" +
 	"\x14CommitCursorsRequest\x12G\n" +
 	"\x06shards\x18\x01 \x03(\v2\".mailpush.registry.v1.ShardCursorsB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06shards\"\xea\x01\n" +
@@ -1742,6 +1757,7 @@ var file_mailpush_registry_v1_registry_proto_goTypes = []any{
 	(*v1.Cursor)(nil),                 // 27: mailpush.mail.v1.Cursor
 	(v1.Mode)(0),                      // 28: mailpush.mail.v1.Mode
 	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
+	(*v1.Target)(nil),                 // 30: mailpush.mail.v1.Target
 }
 var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
 	6,  // 0: mailpush.registry.v1.ShardLoadsResponse.loads:type_name -> mailpush.registry.v1.ShardLoad
@@ -1758,39 +1774,40 @@ var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
 	28, // 11: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
 	29, // 12: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
 	29, // 13: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
-	15, // 14: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
-	7,  // 15: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
-	17, // 16: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
-	16, // 17: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
-	29, // 18: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	27, // 19: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
-	7,  // 20: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
-	20, // 21: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
-	7,  // 22: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
-	0,  // 23: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
-	29, // 24: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
-	1,  // 25: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
-	7,  // 26: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
-	25, // 27: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
-	2,  // 28: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
-	4,  // 29: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
-	8,  // 30: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
-	10, // 31: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
-	14, // 32: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
-	19, // 33: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
-	22, // 34: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
-	3,  // 35: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
-	5,  // 36: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
-	9,  // 37: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
-	11, // 38: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
-	18, // 39: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
-	21, // 40: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
-	23, // 41: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
-	35, // [35:42] is the sub-list for method output_type
-	28, // [28:35] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	30, // 14: mailpush.registry.v1.Subscription.target:type_name -> mailpush.mail.v1.Target
+	15, // 15: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
+	7,  // 16: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
+	17, // 17: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
+	16, // 18: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
+	29, // 19: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	27, // 20: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
+	7,  // 21: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
+	20, // 22: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
+	7,  // 23: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
+	0,  // 24: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
+	29, // 25: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
+	1,  // 26: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
+	7,  // 27: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
+	25, // 28: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
+	2,  // 29: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
+	4,  // 30: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
+	8,  // 31: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
+	10, // 32: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
+	14, // 33: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
+	19, // 34: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
+	22, // 35: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
+	3,  // 36: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
+	5,  // 37: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
+	9,  // 38: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
+	11, // 39: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
+	18, // 40: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
+	21, // 41: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
+	23, // 42: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
+	36, // [36:43] is the sub-list for method output_type
+	29, // [29:36] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_registry_v1_registry_proto_init() }

@@ -724,7 +724,10 @@ type SendTestRequest struct {
 	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	// The name of the subscription.
 	SubscriptionId string `protobuf:"bytes,2,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
-	// The webhook's URL.
+	// The URL of a target that is a webhook. Workers of a release that knows no target
+	// read it; whoever knows better reads target.
+	//
+	// Deprecated: Marked as deprecated in mailpush/worker/v1/worker.proto.
 	WebhookUrl string `protobuf:"bytes,3,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
 	// Where the signing secret is in the vault, as in the registry's Subscription.
 	SecretSlot uint32 `protobuf:"varint,4,opt,name=secret_slot,json=secretSlot,proto3" json:"secret_slot,omitempty"`
@@ -732,8 +735,11 @@ type SendTestRequest struct {
 	PreviousSecretUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=previous_secret_until,json=previousSecretUntil,proto3" json:"previous_secret_until,omitempty"`
 	// The slot of the secret before, as in the registry's Subscription.
 	PreviousSecretSlot *uint32 `protobuf:"varint,6,opt,name=previous_secret_slot,json=previousSecretSlot,proto3,oneof" json:"previous_secret_slot,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Where to push; unset, which is of an earlier release, means the webhook at
+	// webhook_url.
+	Target        *v1.Target `protobuf:"bytes,7,opt,name=target,proto3" json:"target,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendTestRequest) Reset() {
@@ -780,6 +786,7 @@ func (x *SendTestRequest) GetSubscriptionId() string {
 	return ""
 }
 
+// Deprecated: Marked as deprecated in mailpush/worker/v1/worker.proto.
 func (x *SendTestRequest) GetWebhookUrl() string {
 	if x != nil {
 		return x.WebhookUrl
@@ -806,6 +813,13 @@ func (x *SendTestRequest) GetPreviousSecretSlot() uint32 {
 		return *x.PreviousSecretSlot
 	}
 	return 0
+}
+
+func (x *SendTestRequest) GetTarget() *v1.Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
 }
 
 // SendTestResponse is what the endpoint answered.
@@ -919,17 +933,19 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\bfailures\x18\x06 \x01(\rR\bfailures\x125\n" +
 	"\bnext_try\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\anextTry\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\b \x01(\tR\tlastError\"\xe7\x02\n" +
+	"last_error\x18\b \x01(\tR\tlastError\"\xfb\x03\n" +
 	"\x0fSendTestRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x122\n" +
 	"\x0fsubscription_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x12+\n" +
 	"\vwebhook_url\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\n" +
+	"\xbaH\x05r\x03\x18\x80\x10\x18\x01R\n" +
 	"webhookUrl\x12\x1f\n" +
 	"\vsecret_slot\x18\x04 \x01(\rR\n" +
 	"secretSlot\x12N\n" +
 	"\x15previous_secret_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\x125\n" +
-	"\x14previous_secret_slot\x18\x06 \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01B\x17\n" +
+	"\x14previous_secret_slot\x18\x06 \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01\x120\n" +
+	"\x06target\x18\a \x01(\v2\x18.mailpush.mail.v1.TargetR\x06target:`\xbaH]\x1a[\n" +
+	"\x18send_test_request.target\x12\x13target: is required\x1a*has(this.target) || this.webhook_url != ''B\x17\n" +
 	"\x15_previous_secret_slot\"^\n" +
 	"\x10SendTestResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x16\n" +
@@ -983,6 +999,7 @@ var file_mailpush_worker_v1_worker_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 	(*v1.MailStore)(nil),          // 16: mailpush.mail.v1.MailStore
 	(*v1.Cursor)(nil),             // 17: mailpush.mail.v1.Cursor
+	(*v1.Target)(nil),             // 18: mailpush.mail.v1.Target
 }
 var file_mailpush_worker_v1_worker_proto_depIdxs = []int32{
 	13, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
@@ -1002,21 +1019,22 @@ var file_mailpush_worker_v1_worker_proto_depIdxs = []int32{
 	15, // 14: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
 	13, // 15: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
 	15, // 16: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
-	1,  // 17: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
-	4,  // 18: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
-	6,  // 19: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
-	8,  // 20: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
-	11, // 21: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
-	2,  // 22: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
-	5,  // 23: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
-	7,  // 24: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
-	9,  // 25: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
-	12, // 26: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
-	22, // [22:27] is the sub-list for method output_type
-	17, // [17:22] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 17: mailpush.worker.v1.SendTestRequest.target:type_name -> mailpush.mail.v1.Target
+	1,  // 18: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
+	4,  // 19: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
+	6,  // 20: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
+	8,  // 21: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
+	11, // 22: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
+	2,  // 23: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
+	5,  // 24: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
+	7,  // 25: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
+	9,  // 26: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
+	12, // 27: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
+	23, // [23:28] is the sub-list for method output_type
+	18, // [18:23] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_worker_v1_worker_proto_init() }
