@@ -53,7 +53,7 @@ func TestOneSubscriptionFromFirstToLast(t *testing.T) {
 
 	got = w.post(asApp, pushPath+"ListSubscriptions", `{"contextId":"1","userId":"249"}`)
 	if got.str("subscriptions", 0, "webhookUrl") != "https://hook.example/..." ||
-		got.str("subscriptions", 0, "content") != "CONTENT_ENVELOPE" || strings.Contains(got.text, "whsec_") {
+		got.str("subscriptions", 0, "transport") != "webhook" || got.str("subscriptions", 0, "content") != "CONTENT_ENVELOPE" || strings.Contains(got.text, "whsec_") {
 		t.Errorf("ListSubscriptions: %s", got.text)
 	}
 	want := map[string]any{"pushUsers": []any{map[string]any{

@@ -150,7 +150,11 @@ func (f *fakeWorker) GetDeliveries(_ context.Context, _ *connect.Request[workerv
 
 // SendTest answers what it was asked.
 func (*fakeWorker) SendTest(_ context.Context, r *connect.Request[workerv1.SendTestRequest]) (*connect.Response[workerv1.SendTestResponse], error) {
-	detail := fmt.Sprintf("%s of %s slot %d before %d, both %v", r.Msg.GetWebhookUrl(), r.Msg.GetUser().GetUserId(), r.Msg.GetSecretSlot(),
+	url := r.Msg.GetTarget().GetWebhook().GetUrl()
+	if url != r.Msg.GetWebhookUrl() { //nolint:staticcheck // what a worker of the release before reads
+		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("two targets"))
+	}
+	detail := fmt.Sprintf("%s of %s slot %d before %d, both %v", url, r.Msg.GetUser().GetUserId(), r.Msg.GetSecretSlot(),
 		r.Msg.GetPreviousSecretSlot(), r.Msg.GetPreviousSecretUntil() != nil)
 	return connect.NewResponse(&workerv1.SendTestResponse{Accepted: true, Result: "ok", Detail: detail}), nil
 }

@@ -407,6 +407,6 @@ func request() Request {
 	return Request{
 		User: anna, Client: "mobile", Device: "d1", Topics: []string{"mail:new"},
 		Account: &Account{Store: "demo", Login: "anna", Password: secret.New("pw")},
-		Webhook: Webhook{URL: "https://hook.example/x"},
+		Target:  registry.Target{Transport: registry.Webhook, Address: "https://hook.example/x"},
 	}
 }

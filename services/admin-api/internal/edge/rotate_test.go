@@ -47,7 +47,7 @@ func verifies(t *testing.T, sealed, public string) bool {
 
 func TestRotateLeavesTheSecretBeforeInForce(t *testing.T) {
 	t.Parallel()
-	w, a := subscribed(t, func(r *Request) { r.Webhook.Scheme = registry.SchemeV1a })
+	w, a := subscribed(t, func(r *Request) { r.Scheme = registry.SchemeV1a })
 	first, old := w.secret(t, a.ID), w.store.subs[0].Signing
 	if !verifies(t, first, a.Keys.Public) || !a.Keys.Made.IsZero() {
 		t.Errorf("the key pair does not fit, or the private key is shown: %+v", a.Keys)

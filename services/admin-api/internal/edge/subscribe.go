@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"mailpush.internal/pkg/endpoint"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
@@ -20,10 +20,13 @@ type Request struct {
 	User           registry.UserID
 	Client, Device string
 	Topics         []string
-	Content, Mode  int32
+	Content        mailv1.Content
+	Mode           mailv1.Mode
 	Account        *Account // nil keeps what an earlier call has said
 	AnyLogin       bool     // the caller may have the master user open any mailbox
-	Webhook        Webhook
+	Target         registry.Target
+	Scheme         registry.Scheme
+	Secret         secret.String // what signs the pushes; zero: one is made
 }
 
 // Account is the user's login at a mail store.
@@ -73,10 +76,7 @@ func (e *Edge) check(r Request) (registry.CredentialKind, error) {
 	if !e.Policy.AllowedClients.Allow(r.Client) {
 		return "", fault.New(fault.Denied, "clientId: client %q is not allowed by push.allowedClients", r.Client)
 	}
-	if err := endpoint.CheckURL(r.Webhook.URL, e.AllowHTTPWebhooks); err != nil {
-		return "", fault.Field("webhook.url", "%s", err)
-	}
-	if err := checkSecret("webhook.secret", r.Webhook.Scheme, r.Webhook.Secret); err != nil {
+	if err := e.checkTarget(r); err != nil {
 		return "", err
 	}
 	if r.Account == nil {
@@ -116,9 +116,9 @@ func (e *Edge) begin(ctx context.Context, r Request) (*enrolment, error) {
 	n := &enrolment{Edge: e, Request: r}
 	n.sub = registry.Subscription{
 		ID: newID(), UserID: r.User, Client: r.Client, Device: r.Device, Topics: r.Topics,
-		Content: r.Content, Mode: r.Mode, WebhookURL: r.Webhook.URL, CreatedAt: time.Now(),
-		Endpoint: registry.Endpoint{Origin: endpoint.Origin(r.Webhook.URL)},
-		Signing:  registry.Signing{Scheme: r.Webhook.Scheme},
+		Content: r.Content, Mode: r.Mode, Target: r.Target, CreatedAt: time.Now(),
+		Endpoint: registry.Endpoint{Origin: r.Target.Origin()},
+		Signing:  registry.Signing{Scheme: r.Scheme},
 	}
 	var err error
 	n.before, err = e.Store.User(ctx, r.User)
@@ -167,7 +167,7 @@ func (n *enrolment) store(ctx context.Context, kind registry.CredentialKind) err
 			return err
 		}
 	}
-	if err := n.sealWebhook(ctx); err != nil {
+	if err := n.sealSecret(ctx); err != nil {
 		return err
 	}
 	done := registry.Enrolment{Subscription: n.sub, Before: n.before, Credential: n.cred, Sealed: n.sealed}
@@ -201,10 +201,10 @@ func (n *enrolment) credential(c registry.Credential) {
 	n.after.Credential = c
 }
 
-// sealWebhook makes the secret that follows the current one and, with the registry's
+// sealSecret makes the secret that follows the current one and, with the registry's
 // word, the one before: whoever subscribes anew wants nothing of what was.
-func (n *enrolment) sealWebhook(ctx context.Context) error {
-	n.keys = newKeys(n.Webhook.Scheme, n.Webhook.Secret)
+func (n *enrolment) sealSecret(ctx context.Context) error {
+	n.keys = newKeys(n.Scheme, n.Secret)
 	account := registry.WebhookAccount(n.sub.ID, n.sub.Signing.Slot)
 	var err error
 	n.sub.Signing.Version, err = n.seal(ctx, account, n.sub.Signing.Version, func(ctx context.Context, at Seat) (uint64, error) {

@@ -65,12 +65,12 @@ func TestSubscribeAgainKeepsIDAndCursorAndLiftsSuspension(t *testing.T) {
 
 	delete(w.workers.baseline, "a1")
 	again = request()
-	again.Webhook.Secret = newKeys(registry.SchemeV1, secret.String{}).Made
+	again.Secret = newKeys(registry.SchemeV1, secret.String{}).Made
 	a, err = w.Subscribe(t.Context(), again)
 	if err != nil || !a.Permanent || a.ID != first.ID || !a.Keys.Made.IsZero() {
 		t.Fatalf("new login: %+v, %v", a, err)
 	}
-	if got := w.secret(t, a.ID); got != again.Webhook.Secret.Reveal() {
+	if got := w.secret(t, a.ID); got != again.Secret.Reveal() {
 		t.Error("the signing secret was not replaced")
 	}
 	w.store.subs[0].Cursors[0].UID = 50
@@ -324,12 +324,13 @@ func TestSubscribeRefusesAndNamesTheField(t *testing.T) {
 			fault.Denied, `clientId: client "mobile" is not allowed by push.allowedClients`},
 		"store": {func(_ *world, r *Request) { r.Account.Store = "x" },
 			fault.Invalid, `account.mailStore: no such mail store "x"; known: demo, sleepy`},
-		"password": {func(_ *world, r *Request) { r.Account.Password = secret.String{} }, fault.Invalid, "account.password: is required"},
-		"no login": {func(_ *world, r *Request) { r.Account.Login = "" }, fault.Invalid, "account.login: is required"},
-		"url":      {func(_ *world, r *Request) { r.Webhook.URL = "http://h/" }, fault.Invalid, "webhook.url: must be https"},
-		"secret":   {func(_ *world, r *Request) { r.Webhook.Secret = secret.New("whsec_!") }, fault.Invalid, "webhook.secret: must be whsec_"},
+		"password":  {func(_ *world, r *Request) { r.Account.Password = secret.String{} }, fault.Invalid, "account.password: is required"},
+		"no login":  {func(_ *world, r *Request) { r.Account.Login = "" }, fault.Invalid, "account.login: is required"},
+		"url":       {func(_ *world, r *Request) { r.Target.Address = "http://h/" }, fault.Invalid, "webhook.url: must be https"},
+		"transport": {func(_ *world, r *Request) { r.Target.Transport = "fax" }, fault.Invalid, `there is no transport "fax"`},
+		"secret":    {func(_ *world, r *Request) { r.Secret = secret.New("whsec_!") }, fault.Invalid, "webhook.secret: must be whsec_"},
 		"private key": {func(_ *world, r *Request) {
-			r.Webhook.Scheme, r.Webhook.Secret = registry.SchemeV1a, secret.New("whsk_x")
+			r.Scheme, r.Secret = registry.SchemeV1a, secret.New("whsk_x")
 		},
 			fault.Invalid, "webhook.secret: must be left out: the key pair of v1a is made here"},
 	}

@@ -18,7 +18,7 @@ import (
 func (w *Workers) Deliveries(ctx context.Context, address string, users []registry.UserID) ([]edge.Delivery, error) {
 	req := &workerv1.GetDeliveriesRequest{}
 	for _, u := range users {
-		req.Users = append(req.Users, user(u))
+		req.Users = append(req.Users, u.Wire())
 	}
 	res, err := call(ctx, "the worker", w.client(address).GetDeliveries, req)
 	if err != nil {
@@ -37,8 +37,10 @@ func (w *Workers) Deliveries(ctx context.Context, address string, users []regist
 
 // SendTest implements [edge.Workers]. How long it may take is the caller's to say.
 func (w *Workers) SendTest(ctx context.Context, address string, sub registry.Subscription) (edge.TestResult, error) {
+	target := sub.Target.Wire()
 	res, err := call(ctx, "the worker", w.client(address).SendTest, &workerv1.SendTestRequest{
-		User: user(sub.UserID), SubscriptionId: sub.ID, WebhookUrl: sub.WebhookURL,
+		User: sub.UserID.Wire(), SubscriptionId: sub.ID, Target: target,
+		WebhookUrl: target.GetWebhook().GetUrl(), // a worker of the release before knows no target
 		SecretSlot: sub.Signing.Slot, PreviousSecretUntil: timestamp(sub.Signing.PreviousUntil),
 		PreviousSecretSlot: &sub.Signing.PreviousSlot,
 	})

@@ -16,9 +16,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/rpc"
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/edge"
-	"mailpush.internal/services/admin-api/internal/registry"
 )
 
 // callTime bounds a call that has no reason to take long.
@@ -42,8 +40,4 @@ func failed(who string, err error) error {
 		return rpc.FromConnect(who, err)
 	}
 	return fault.Wrap(fault.Unavailable, errors.Join(edge.ErrNoAnswer, err), "%s does not answer; try again", who)
-}
-
-func user(u registry.UserID) *mailv1.User {
-	return &mailv1.User{ContextId: u.Context, UserId: u.User}
 }

@@ -57,7 +57,7 @@ func (v *Vault) SealWebhook(ctx context.Context, at edge.Seat, key secret.String
 func (v *Vault) seal(ctx context.Context, at edge.Seat, c *vaultv1.Credential) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	req := &vaultv1.SealRequest{User: user(at.UserID), Account: at.Account, Credential: c, Above: at.Above}
+	req := &vaultv1.SealRequest{User: at.UserID.Wire(), Account: at.Account, Credential: c, Above: at.Above}
 	res, err := call(ctx, vaultName, v.client.Seal, req)
 	return res.GetVersion(), err
 }
@@ -66,6 +66,6 @@ func (v *Vault) seal(ctx context.Context, at edge.Seat, c *vaultv1.Credential) (
 func (v *Vault) Delete(ctx context.Context, u registry.UserID, account string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	_, err := call(ctx, vaultName, v.client.Delete, &vaultv1.DeleteRequest{User: user(u), Account: account})
+	_, err := call(ctx, vaultName, v.client.Delete, &vaultv1.DeleteRequest{User: u.Wire(), Account: account})
 	return err
 }

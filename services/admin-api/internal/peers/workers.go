@@ -73,14 +73,14 @@ func (w *Workers) makeRoom() {
 func (w *Workers) Baseline(
 	ctx context.Context, address string, u registry.User, store *mailv1.MailStore,
 ) ([]registry.Cursor, uint64, error) {
-	req := &workerv1.GetBaselineRequest{User: user(u.UserID), Store: store, CredentialSlot: u.Credential.Slot}
+	req := &workerv1.GetBaselineRequest{User: u.UserID.Wire(), Store: store, CredentialSlot: u.Credential.Slot}
 	res, err := call(ctx, "the worker", w.client(address).GetBaseline, req)
 	if err != nil {
 		return nil, 0, err
 	}
 	var out []registry.Cursor
 	for _, c := range res.GetCursors() {
-		out = append(out, registry.Cursor{Folder: c.GetFolder(), UIDValidity: c.GetUidValidity(), UID: c.GetUid()})
+		out = append(out, registry.CursorOf(c))
 	}
 	return out, res.GetCredentialVersion(), nil
 }
@@ -89,7 +89,7 @@ func (w *Workers) Baseline(
 func (w *Workers) Listeners(ctx context.Context, address string, users []registry.UserID) ([]edge.Listener, error) {
 	req := &workerv1.GetListenersRequest{}
 	for _, u := range users {
-		req.Users = append(req.Users, user(u))
+		req.Users = append(req.Users, u.Wire())
 	}
 	res, err := call(ctx, "the worker", w.client(address).GetListeners, req)
 	if err != nil {
@@ -98,7 +98,7 @@ func (w *Workers) Listeners(ctx context.Context, address string, users []registr
 	var out []edge.Listener
 	for _, l := range res.GetListeners() {
 		out = append(out, edge.Listener{
-			UserID:    registry.UserID{Context: l.GetUser().GetContextId(), User: l.GetUser().GetUserId()},
+			UserID:    registry.UserOf(l.GetUser()),
 			Permanent: l.GetPermanent(), Backend: l.GetBackend(), State: l.GetState(), Worker: res.GetWorker(),
 			Since: moment(l.GetSince()), LastEvent: moment(l.GetLastEvent()), LastError: l.GetLastError(),
 		})

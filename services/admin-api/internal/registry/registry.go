@@ -14,6 +14,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/shard"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 )
 
 // Cells is how finely users are spread: a user's cell is its shard at the
@@ -91,14 +92,14 @@ type Subscription struct {
 	UserID
 	Client, Device string
 	Topics         []string
-	Content        int32 // mailpush.mail.v1.Content
-	Mode           int32 // mailpush.mail.v1.Mode
-	WebhookURL     string
+	Content        mailv1.Content
+	Mode           mailv1.Mode
+	Target         Target
 	Signing        Signing
 	Endpoint       Endpoint
 	// Replay grows with each replay: cursors of a lower one are not stored any more.
 	Replay uint64
-	// Revision grows with each change of URL, secret or mode, and when the
+	// Revision grows with each change of target, secret or mode, and when the
 	// subscription is enabled: reports about an earlier one change nothing.
 	Revision  uint64
 	Disabled  Disabled

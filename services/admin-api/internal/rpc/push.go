@@ -4,6 +4,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 
@@ -38,18 +39,12 @@ func (p push) Subscribe(
 	}
 	r := edge.Request{
 		User:   registry.UserID{Context: m.GetContextId(), User: m.GetUserId()},
-		Client: m.GetClientId(), Device: m.GetDeviceId(), Topics: m.GetTopics(), Content: int32(m.GetContent()), Mode: int32(m.GetMode()),
+		Client: m.GetClientId(), Device: m.GetDeviceId(), Topics: m.GetTopics(),
+		Content:  cmp.Or(m.GetContent(), mailv1.Content_CONTENT_ENVELOPE),
+		Mode:     cmp.Or(m.GetMode(), mailv1.Mode_MODE_BATCH),
 		AnyLogin: caller.Admin,
-		Webhook: edge.Webhook{
-			URL: m.GetWebhook().GetUrl(), Secret: secret.New(m.GetWebhook().GetSecret()), Scheme: scheme(m.GetWebhook().GetSignature()),
-		},
 	}
-	if m.GetContent() == mailv1.Content_CONTENT_UNSPECIFIED {
-		r.Content = int32(mailv1.Content_CONTENT_ENVELOPE)
-	}
-	if m.GetMode() == mailv1.Mode_MODE_UNSPECIFIED {
-		r.Mode = int32(mailv1.Mode_MODE_BATCH)
-	}
+	target(&r, m)
 	if a := m.GetAccount(); a != nil {
 		r.Account = &edge.Account{Store: a.GetMailStore(), Login: a.GetLogin(), Password: secret.New(a.GetPassword())}
 	}
@@ -62,6 +57,15 @@ func (p push) Subscribe(
 		SubscriptionId: answer.ID, Permanent: answer.Permanent, Reason: optional(answer.Reason),
 		WebhookSecret: optional(answer.Keys.Made.Reveal()), WebhookPublicKey: optional(answer.Keys.Public),
 	}), nil
+}
+
+// target reads where the pushes go, and what signs them. That exactly one target is set
+// is a rule of the message.
+func target(r *edge.Request, m *pushv1.SubscribeRequest) {
+	if w := m.GetWebhook(); w != nil {
+		r.Target = registry.Target{Transport: registry.Webhook, Address: w.GetUrl()}
+		r.Scheme, r.Secret = scheme(w.GetSignature()), secret.New(w.GetSecret())
+	}
 }
 
 // optional is a text of the kind that is left out when there is none.
@@ -102,8 +106,9 @@ func (p push) ListSubscriptions(
 	for _, s := range subs {
 		res.Subscriptions = append(res.Subscriptions, &pushv1.Subscription{
 			SubscriptionId: s.ID, ContextId: s.Context, UserId: s.User, ClientId: s.Client, DeviceId: s.Device,
-			Topics: s.Topics, Content: mailv1.Content(s.Content), WebhookUrl: withoutPath(s.WebhookURL),
-			Cursors: cursors(s.Cursors), CreatedAt: timestamppb.New(s.CreatedAt), Mode: mailv1.Mode(s.Mode),
+			Topics: s.Topics, Content: s.Content, Mode: s.Mode,
+			Transport: string(s.Target.Transport), WebhookUrl: withoutPath(s.Target.Wire().GetWebhook().GetUrl()),
+			Cursors: cursors(s.Cursors), CreatedAt: timestamppb.New(s.CreatedAt),
 			Disabled: s.Disabled.Is, DisabledReason: s.Disabled.Reason,
 		})
 	}
@@ -117,7 +122,7 @@ const hiddenPath = "/..."
 // subscription is shown to every application of its context.
 func withoutPath(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil {
+	if err != nil || raw == "" {
 		return ""
 	}
 	origin := u.Scheme + "://" + u.Host
@@ -130,7 +135,7 @@ func withoutPath(raw string) string {
 func cursors(list []registry.Cursor) []*mailv1.Cursor {
 	out := make([]*mailv1.Cursor, len(list))
 	for i, c := range list {
-		out[i] = &mailv1.Cursor{Folder: c.Folder, UidValidity: c.UIDValidity, Uid: c.UID}
+		out[i] = c.Wire()
 	}
 	return out
 }

@@ -130,14 +130,19 @@ func (s shards) ListShard(
 
 func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 	out := &registryv1.Mailbox{
-		User:      &mailv1.User{ContextId: b.Context, UserId: b.UserID.User},
+		User:      b.UserID.Wire(),
 		MailStore: b.Store, Permanent: true,
 		CredentialVersion: b.Credential.Version, CredentialSlot: b.Credential.Slot,
 	}
 	for _, s := range b.Subscriptions {
+		target := s.Target.Wire()
+		if target == nil {
+			continue // stored by a later release, which tells workers of it
+		}
 		out.Subscriptions = append(out.Subscriptions, &registryv1.Subscription{
-			Id: s.ID, ClientId: s.Client, Content: mailv1.Content(s.Content), WebhookUrl: s.WebhookURL,
-			SecretVersion: s.Signing.Version, Cursors: cursors(s.Cursors), Mode: mailv1.Mode(s.Mode),
+			Id: s.ID, ClientId: s.Client, Content: s.Content, Mode: s.Mode, Target: target,
+			WebhookUrl:    target.GetWebhook().GetUrl(), // a worker of the release before knows no target
+			SecretVersion: s.Signing.Version, Cursors: cursors(s.Cursors),
 			Confirmed: s.Endpoint.Confirmed, FailingSince: timestamp(s.Endpoint.FailingSince),
 			SecretSlot: s.Signing.Slot, PreviousSecretUntil: timestamp(s.Signing.PreviousUntil),
 			PreviousSecretSlot: &s.Signing.PreviousSlot,
@@ -162,9 +167,7 @@ func (s shards) CommitCursors(
 		for _, c := range sc.GetCursors() {
 			batch[i].Cursors = append(batch[i].Cursors, registry.SubscriptionCursor{
 				Subscription: c.GetSubscriptionId(), Replay: c.GetReplay(), Rewind: c.GetRewind(),
-				Cursor: registry.Cursor{
-					Folder: c.GetCursor().GetFolder(), UIDValidity: c.GetCursor().GetUidValidity(), UID: c.GetCursor().GetUid(),
-				},
+				Cursor: registry.CursorOf(c.GetCursor()),
 			})
 		}
 	}
@@ -182,7 +185,7 @@ func (s shards) SuspendCredential(
 	ctx context.Context, req *connect.Request[registryv1.SuspendCredentialRequest],
 ) (*connect.Response[registryv1.SuspendCredentialResponse], error) {
 	m := req.Msg
-	u := registry.UserID{Context: m.GetUser().GetContextId(), User: m.GetUser().GetUserId()}
+	u := registry.UserOf(m.GetUser())
 	began, asked := time.Now(), claim(m.GetClaim())
 	changed, err := s.shards.Suspend(ctx, asked, u, m.GetCredentialVersion(), m.GetReason())
 	if fault.KindOf(err) == fault.Precondition {

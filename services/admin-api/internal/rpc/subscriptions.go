@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
@@ -43,7 +42,7 @@ func (a admin) ListSubscriptions(
 func standing(s edge.Standing) *adminv1.Subscription {
 	return &adminv1.Subscription{
 		SubscriptionId: s.ID, ContextId: s.Context, UserId: s.User, ClientId: s.Client, DeviceId: s.Device,
-		Transport: "webhook", Origin: s.Endpoint.Origin, Mode: mailv1.Mode(s.Mode),
+		Transport: string(s.Target.Transport), Origin: s.Endpoint.Origin, Mode: s.Mode,
 		State: s.State, Lag: s.Lag, OldestPending: timestamp(s.OldestPending), LastError: s.LastError,
 		Since: timestamp(s.Since), NextTry: timestamp(s.NextTry), Cursors: cursors(s.Cursors), Worker: s.Worker,
 		CreatedAt: timestamppb.New(s.CreatedAt),
@@ -79,7 +78,7 @@ func (a admin) ReplaySubscription(
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&adminv1.ReplaySubscriptionResponse{Cursor: cursors([]registry.Cursor{cursor})[0]}), nil
+	return connect.NewResponse(&adminv1.ReplaySubscriptionResponse{Cursor: cursor.Wire()}), nil
 }
 
 // TestSubscription implements AdminServiceHandler.

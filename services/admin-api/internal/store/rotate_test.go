@@ -87,7 +87,7 @@ func TestSubscribeEndsARotationAndEnables(t *testing.T) {
 			want.Revision = 2
 			same(t, "subscribed again", want, must(s.Subscription(ctx, "sub_a"))(t))
 		}
-		again.WebhookURL += "x"
+		again.Target.Address += "x"
 		subscribe(t, s, again, nil)
 		if got := must(s.Subscription(ctx, "sub_a"))(t); got.Endpoint.Confirmed || got.Revision != 3 {
 			t.Errorf("a new URL: %+v", got)

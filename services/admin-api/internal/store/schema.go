@@ -33,6 +33,9 @@ func migrations() []*gormigrate.Migration {
 	}, {
 		ID:      "202612-origins",
 		Migrate: migrate5,
+	}, {
+		ID:      "202612-transport",
+		Migrate: migrate6,
 	}}
 }
 

@@ -48,7 +48,7 @@ func TestUpgradeKeepsSubscriptions(t *testing.T) {
 			want := map[string]string{"sub_a": "https://hook.example:443", "sub_b": "https://hook.example:443", "sub_c": "http://[::1]:8080", "sub_d": ""}
 			for id, origin := range want {
 				sub := subscription(id, anna, "mobile", id)
-				sub.WebhookURL, sub.Cursors, sub.Signing.Version = urls[id], nil, 4
+				sub.Target.Address, sub.Cursors, sub.Signing.Version = urls[id], nil, 4
 				sub.Endpoint = registry.Endpoint{Origin: origin, Confirmed: true}
 				same(t, id, sub, got[id])
 			}
@@ -100,6 +100,66 @@ func TestUpgradeJoinsOrigins(t *testing.T) {
 			if err != nil || sub != origin || gone != origin {
 				t.Errorf("%s: subscription has %q, departure %q, error %v", old, sub, gone, err)
 			}
+		}
+	})
+}
+
+// TestRollingUpgradeOfTransports has a replica of the release before, which does not know
+// the column, at work beside the one that has added it.
+func TestRollingUpgradeOfTransports(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+		old := must(sqldb.Open(ctx, dsn, log))(t)
+		defer func() { _ = sqldb.Close(old) }()
+		if err := sqldb.Migrate(old, "registry_migrations", migrations()[:5]); err != nil {
+			t.Fatal(err)
+		}
+		insert := func(id string) {
+			t.Helper()
+			err := old.Exec(`INSERT INTO subscriptions (id, user_key, cell, client_id, device_id, topics, content, webhook_url, secret_version, created_at)
+				VALUES (?, ?, 0, 'mobile', ?, 'mail:new', 3, ?, 1, 1)`, id, anna.Key(), id, "https://hook.example/"+id).Error
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		row := userRow{UserKey: anna.Key(), ContextID: anna.Context, UserID: anna.User, Store: "demo", CredentialState: "stored", Enabled: true}
+		if err := old.Create(&row).Error; err != nil {
+			t.Fatal(err)
+		}
+		insert("sub_before")
+		s := must(Open(ctx, dsn, log))(t)
+		defer s.Close()
+		target := func(id string) registry.Target { return must(s.Subscription(ctx, id))(t).Target }
+		same(t, "a row of before", registry.Target{Transport: registry.Webhook, Address: "https://hook.example/sub_before"}, target("sub_before"))
+		insert("sub_during")
+		same(t, "a row made meanwhile", registry.Target{Transport: registry.Webhook, Address: "https://hook.example/sub_during"}, target("sub_during"))
+
+		subscribe(t, s, subscription("sub_new", bob, "mobile", ""), login(1))
+		var url string
+		if err := old.Raw("SELECT webhook_url FROM subscriptions WHERE id = 'sub_new'").Scan(&url).Error; err != nil || url != target("sub_new").Address {
+			t.Errorf("the replica of before sees %q, error %v", url, err)
+		}
+		if err := old.Exec("UPDATE subscriptions SET webhook_url = 'https://moved.example/', secret_version = 2 WHERE id = 'sub_new'").Error; err != nil {
+			t.Fatal(err)
+		}
+		same(t, "a row moved by it", registry.Target{Transport: registry.Webhook, Address: "https://moved.example/"}, target("sub_new"))
+	})
+}
+
+// TestTransportIsStored also when a later release knows more of them, and when a device
+// changes from one to another.
+func TestTransportIsStored(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		sub := subscription("sub_a", anna, "mobile", "")
+		sub.Target.Transport, sub.Endpoint.Confirmed = "web_push", true
+		subscribe(t, s, sub, login(1))
+		same(t, "stored", sub.Target, must(s.Subscription(t.Context(), "sub_a"))(t).Target)
+		sub.Target.Transport = registry.Webhook
+		subscribe(t, s, sub, nil)
+		got := must(s.Subscription(t.Context(), "sub_a"))(t)
+		if got.Target != sub.Target || got.Endpoint.Confirmed || got.Revision != 1 {
+			t.Errorf("after a change of transport alone: %+v", got)
 		}
 	})
 }

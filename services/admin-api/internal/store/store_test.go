@@ -46,7 +46,7 @@ var (
 func subscription(id string, user registry.UserID, client, device string) registry.Subscription {
 	return registry.Subscription{
 		ID: id, UserID: user, Client: client, Device: device, Topics: []string{"mail:new"}, Content: 3, Mode: 2,
-		WebhookURL: "https://hook.example/é?" + id, Signing: registry.Signing{Scheme: registry.SchemeV1, Version: 1},
+		Target: registry.Target{Transport: registry.Webhook, Address: "https://hook.example/é?" + id}, Signing: registry.Signing{Scheme: registry.SchemeV1, Version: 1},
 		Endpoint:  registry.Endpoint{Origin: "https://hook.example:443"},
 		CreatedAt: time.UnixMicro(1_700_000_000_000_000).UTC(),
 		Cursors:   []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}},
@@ -145,7 +145,7 @@ func TestSubscribeAgainKeepsCursorAndReplacesTheRest(t *testing.T) {
 		sub := subscription("sub_a", anna, "mobile", "d1")
 		subscribe(t, s, sub, &registry.Credential{State: registry.CredentialSuspended, Reason: "no", Version: 4})
 		again := sub
-		again.WebhookURL, again.Signing.Version, again.Content = "https://new.example/", 2, 1
+		again.Target.Address, again.Signing.Version, again.Content = "https://new.example/", 2, 1
 		again.Endpoint.Origin = "https://new.example:443"
 		again.CreatedAt = sub.CreatedAt.Add(time.Hour)
 		again.Cursors = []registry.Cursor{{Folder: "INBOX", UIDValidity: 8, UID: 900}, {Folder: "Später", UIDValidity: 1, UID: 1}}

@@ -157,11 +157,11 @@ func renew(old, asked subscriptionRow) subscriptionRow {
 	row := old
 	row.Topics, row.Content = asked.Topics, asked.Content
 	row.Origin = asked.Origin // an earlier release writes it by another rule
-	sameURL := old.WebhookURL == asked.WebhookURL
-	if sameURL && old.SecretVersion == asked.SecretVersion && old.Signature == asked.Signature && old.Mode == asked.Mode {
+	sameTarget := old.target() == asked.target()
+	if sameTarget && old.SecretVersion == asked.SecretVersion && old.Signature == asked.Signature && old.Mode == asked.Mode {
 		return row
 	}
-	row.WebhookURL, row.Confirmed = asked.WebhookURL, old.Confirmed && sameURL
+	row.Transport, row.Address, row.Confirmed = asked.Transport, asked.Address, old.Confirmed && sameTarget
 	row.Signature, row.SecretVersion = asked.Signature, asked.SecretVersion
 	row.SecretSlot, row.SecretSlotVersion = asked.SecretSlot, asked.SecretSlotVersion
 	row.PreviousSecretUntil, row.PreviousSecretSlot = 0, otherSlot

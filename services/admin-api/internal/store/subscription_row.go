@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -22,7 +23,8 @@ type subscriptionRow struct {
 	Topics              string
 	Content             int32
 	Mode                int32
-	WebhookURL          string `gorm:"column:webhook_url"`
+	Transport           string
+	Address             string `gorm:"column:webhook_url"` // of any transport; see migrate6
 	Origin              string
 	Signature           string
 	SecretVersion       int64
@@ -95,7 +97,8 @@ func (r subscriptionRow) with(s registry.Signing) subscriptionRow {
 func newSubscriptionRow(s registry.Subscription) subscriptionRow {
 	row := subscriptionRow{
 		ID: s.ID, UserKey: s.Key(), Cell: int64(s.Cell()), ClientID: s.Client, DeviceID: s.Device,
-		Topics: strings.Join(s.Topics, " "), Content: s.Content, Mode: s.Mode, WebhookURL: s.WebhookURL,
+		Topics: strings.Join(s.Topics, " "), Content: int32(s.Content), Mode: int32(s.Mode),
+		Transport: string(s.Target.Transport), Address: s.Target.Address,
 		Origin: s.Endpoint.Origin, Confirmed: s.Endpoint.Confirmed,
 		FailingSince: micros(s.Endpoint.FailingSince), LastError: clip(s.Endpoint.LastError),
 		Replay: signed(s.Replay), Revision: signed(s.Revision),
@@ -108,7 +111,7 @@ func newSubscriptionRow(s registry.Subscription) subscriptionRow {
 func (r subscriptionRow) subscription(user registry.UserID, cursors []registry.Cursor) registry.Subscription {
 	sub := registry.Subscription{
 		ID: r.ID, UserID: user, Client: r.ClientID, Device: r.DeviceID, Topics: strings.Fields(r.Topics),
-		Content: r.Content, Mode: r.Mode, WebhookURL: r.WebhookURL,
+		Content: mailv1.Content(r.Content), Mode: mailv1.Mode(r.Mode), Target: r.target(),
 		Signing: registry.Signing{
 			Scheme: registry.Scheme(r.Signature), Version: unsigned(r.SecretVersion),
 			Slot: uint32(r.slot()), PreviousUntil: moment(r.PreviousSecretUntil),
@@ -124,6 +127,10 @@ func (r subscriptionRow) subscription(user registry.UserID, cursors []registry.C
 		sub.Signing.PreviousSlot = uint32(r.previousSlot())
 	}
 	return sub
+}
+
+func (r subscriptionRow) target() registry.Target {
+	return registry.Target{Transport: registry.Transport(r.Transport), Address: r.Address}
 }
 
 func micros(t time.Time) int64 {

@@ -7,17 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"strings"
-
-	"mailpush.internal/pkg/secret"
-	"mailpush.internal/services/admin-api/internal/registry"
 )
-
-// Webhook is where the pushes of a subscription go.
-type Webhook struct {
-	URL    string
-	Secret secret.String // zero: one is made
-	Scheme registry.Scheme
-}
 
 // newID names a subscription: 128 random bits, so that ids cannot be guessed.
 func newID() string {
