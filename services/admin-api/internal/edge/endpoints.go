@@ -31,7 +31,7 @@ func (e *Edge) Report(ctx context.Context, reports []registry.Report) ([]registr
 			return nil, err
 		}
 	}
-	j := judgement{Edge: e, changed: make(map[slot]bool)}
+	j := judgement{Edge: e, changed: make(map[registry.Shard]bool)}
 	for _, r := range reports {
 		if r.Outcome != registry.OutcomeGone {
 			j.settle(r, settled[0])
@@ -52,14 +52,14 @@ type judgement struct {
 	*Edge
 
 	verdicts  []registry.Verdict
-	changed   map[slot]bool // whose owners must be told
-	vaultDown bool          // erasures are left for later
+	changed   map[registry.Shard]bool // whose owners must be told
+	vaultDown bool                    // erasures are left for later
 }
 
 func (j *judgement) settle(r registry.Report, v registry.Verdict) {
 	j.verdicts = append(j.verdicts, v)
 	if v == registry.VerdictDisabled || v == registry.VerdictDeleted {
-		j.changed[slot{r.Claim.Backend, r.Claim.Shard}] = true
+		j.changed[r.Claim.Shard] = true
 	}
 }
 
@@ -89,7 +89,7 @@ func (j *judgement) depart(ctx context.Context, r registry.Report) error {
 	}
 	j.Log.InfoContext(ctx, "subscription deleted, its endpoint is gone", "subscription", r.Subscription, "user", sub.UserID)
 	if backend := j.Policy.Stores[d.Removed.User.Store]; backend != "" {
-		j.changed[slot{backend, registry.ShardOf(sub.UserID, j.Shards)}] = true
+		j.changed[registry.Shard{Backend: backend, Number: registry.ShardOf(sub.UserID, j.Shards)}] = true
 	}
 	if !j.vaultDown {
 		j.vaultDown = !j.erase(ctx, d.Removed.Erasures)

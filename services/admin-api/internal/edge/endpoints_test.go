@@ -18,7 +18,7 @@ import (
 
 func gone(id string, shard uint32) registry.Report {
 	return registry.Report{
-		Claim: registry.Claim{Backend: "imapidle", Shard: shard, Epoch: 5}, Subscription: id, Outcome: registry.OutcomeGone,
+		Claim: registry.Claim{Shard: idle(shard), Epoch: 5}, Subscription: id, Outcome: registry.OutcomeGone,
 	}
 }
 
@@ -57,9 +57,10 @@ func TestReportKeepsTheOrderAndTellsOwners(t *testing.T) {
 	if diff := cmp.Diff(want, verdicts); diff != "" || err != nil {
 		t.Errorf("error %v, verdicts (-want +got):\n%s", err, diff)
 	}
-	slices.Sort(w.cluster.touched)
-	shards := []uint32{mine, other}
-	slices.Sort(shards)
+	shards := []registry.Shard{idle(mine), idle(other)}
+	for _, list := range [][]registry.Shard{w.cluster.touched, shards} {
+		slices.SortFunc(list, registry.Shard.Compare)
+	}
 	if !slices.Equal(w.cluster.touched, shards) {
 		t.Errorf("touched %v, want %v", w.cluster.touched, shards)
 	}
@@ -82,7 +83,7 @@ func TestReportSaidAgain(t *testing.T) {
 	w.store.verdicts = map[string]registry.Verdict{"left long ago": registry.VerdictDeleted}
 	for range 2 { // the answer of the first time may be lost, and with it the word to the owner
 		w.cluster.touched = nil
-		if _, err := w.Report(t.Context(), []registry.Report{gone("left long ago", 1)}); err != nil || !slices.Equal(w.cluster.touched, []uint32{1}) {
+		if _, err := w.Report(t.Context(), []registry.Report{gone("left long ago", 1)}); err != nil || !slices.Equal(w.cluster.touched, []registry.Shard{idle(1)}) {
 			t.Errorf("touched %v, %v", w.cluster.touched, err)
 		}
 	}

@@ -268,20 +268,25 @@ func (f *fakeVault) Delete(_ context.Context, u registry.UserID, account string)
 }
 
 type fakeCluster struct {
-	touched []uint32
+	touched []registry.Shard
 	err     error
 	during  func() // what others do meanwhile
 }
 
-func (f *fakeCluster) Touch(_ context.Context, _ string, shard uint32) error {
+func (f *fakeCluster) Touch(_ context.Context, backend string, shard uint32) error {
 	if during := f.during; during != nil {
 		f.during = nil
 		during()
 	}
 	if f.err == nil {
-		f.touched = append(f.touched, shard)
+		f.touched = append(f.touched, registry.Shard{Backend: backend, Number: shard})
 	}
 	return f.err
+}
+
+// idle is a shard of the backend that most users of the tests are of.
+func idle(number uint32) registry.Shard {
+	return registry.Shard{Backend: "imapidle", Number: number}
 }
 
 type fakeScheduler struct {

@@ -28,7 +28,7 @@ func put(w *world, state registry.CredentialState, names ...string) {
 		}
 		w.store.subs = append(w.store.subs, registry.Subscription{ID: name, UserID: id, Client: "mobile"})
 		w.scheduler.members.Workers[0].Held = append(w.scheduler.members.Workers[0].Held,
-			registry.Claim{Backend: "imapidle", Shard: registry.ShardOf(id, w.Shards), Epoch: 2})
+			registry.Claim{Shard: idle(registry.ShardOf(id, w.Shards)), Epoch: 2})
 	}
 }
 
@@ -38,7 +38,7 @@ func TestPushUsersShowsWhatOwnersReport(t *testing.T) {
 	put(w, registry.CredentialStored, "2", "10", "11")
 	put(w, registry.CredentialSuspended, "3")
 	// A former owner that still claims a shard under a lower epoch is not asked.
-	w.scheduler.members.Workers[1].Held = []registry.Claim{{Backend: "imapidle", Shard: registry.ShardOf(registry.UserID{Context: "1", User: "11"}, 4), Epoch: 1}}
+	w.scheduler.members.Workers[1].Held = []registry.Claim{{Shard: idle(registry.ShardOf(registry.UserID{Context: "1", User: "11"}, 4)), Epoch: 1}}
 	w.workers.listeners["a2"] = []Listener{{UserID: registry.UserID{Context: "1", User: "11"}}}
 	idle := mailv1.ListenerState_LISTENER_STATE_IDLE
 	for _, name := range []string{"10", "2"} {

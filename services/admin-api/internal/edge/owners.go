@@ -29,18 +29,17 @@ func (e *Edge) byOwner(users []registry.User, workers []Worker) map[string]*ques
 		worker *Worker
 		epoch  uint64
 	}
-	owners := make(map[slot]owner)
+	owners := make(map[registry.Shard]owner)
 	for i, w := range workers {
 		for _, c := range w.Held {
-			at := slot{c.Backend, c.Shard}
-			if o, ok := owners[at]; !ok || o.epoch < c.Epoch {
-				owners[at] = owner{&workers[i], c.Epoch}
+			if o, ok := owners[c.Shard]; !ok || o.epoch < c.Epoch {
+				owners[c.Shard] = owner{&workers[i], c.Epoch}
 			}
 		}
 	}
 	out := make(map[string]*question)
 	for _, u := range users {
-		o, ok := owners[slot{e.Policy.Stores[u.Store], registry.ShardOf(u.UserID, e.Shards)}]
+		o, ok := owners[registry.Shard{Backend: e.Policy.Stores[u.Store], Number: registry.ShardOf(u.UserID, e.Shards)}]
 		if !ok {
 			continue
 		}

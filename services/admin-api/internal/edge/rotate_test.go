@@ -64,7 +64,7 @@ func TestRotateLeavesTheSecretBeforeInForce(t *testing.T) {
 	want := registry.Signing{
 		Scheme: registry.SchemeV1, Version: w.vault.version, Slot: got.Slot, PreviousUntil: until, PreviousSlot: old.Slot,
 	}
-	if got != want || got.Slot == old.Slot || !slices.Equal(w.cluster.touched, []uint32{registry.ShardOf(anna, 4)}) {
+	if got != want || got.Slot == old.Slot || !slices.Equal(w.cluster.touched, []registry.Shard{idle(registry.ShardOf(anna, 4))}) {
 		t.Errorf("stored %+v, touched %v", got, w.cluster.touched)
 	}
 	keys, _, err = w.Rotate(t.Context(), a.ID, Rotation{Scheme: registry.SchemeV1}, everywhere)

@@ -4,7 +4,6 @@
 package edge
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -40,8 +39,8 @@ type Shards struct {
 
 // Load is how many listeners a shard needs.
 type Load struct {
-	Backend   string
-	Shard     uint32
+	registry.Shard
+
 	Listeners uint32
 }
 
@@ -52,18 +51,16 @@ func (s Shards) Loads(ctx context.Context) (loads []Load, maxEpoch uint64, err e
 	if err != nil {
 		return nil, 0, err
 	}
-	sums := make(map[slot]uint32)
+	sums := make(map[registry.Shard]uint32)
 	for _, g := range groups {
 		if d := decide.Listener(s.Policy, g.Like, decide.NotAsked); d.OK() {
-			sums[slot{d.Backend, g.Shard}] += g.Users
+			sums[registry.Shard{Backend: d.Backend, Number: g.Shard}] += g.Users
 		}
 	}
 	for at, n := range sums {
-		loads = append(loads, Load{at.backend, at.shard, n})
+		loads = append(loads, Load{at, n})
 	}
-	slices.SortFunc(loads, func(a, b Load) int {
-		return cmp.Or(cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Shard, b.Shard))
-	})
+	slices.SortFunc(loads, func(a, b Load) int { return a.Compare(b.Shard) })
 	maxEpoch, err = s.Epochs.MaxEpoch(ctx)
 	return loads, maxEpoch, err
 }
@@ -111,7 +108,7 @@ func (s Shards) List(
 	var list []uint32
 	for _, c := range claims {
 		if !slices.Contains(refused, c) {
-			list = append(list, c.Shard)
+			list = append(list, c.Number)
 		}
 	}
 	size := registry.PageSize{Users: ShardPage, Subscriptions: shardPageSubscriptions}
@@ -156,10 +153,10 @@ func (s Shards) distinct(claims []registry.Claim) error {
 		if c.Backend != claims[0].Backend {
 			return fault.Field("claims.backend", "all claims must be of one backend")
 		}
-		if seen[c.Shard] {
-			return fault.Field("claims.shard", "shard %d is claimed twice", c.Shard)
+		if seen[c.Number] {
+			return fault.Field("claims.shard", "shard %d is claimed twice", c.Number)
 		}
-		seen[c.Shard] = true
+		seen[c.Number] = true
 	}
 	return nil
 }
@@ -179,8 +176,8 @@ func (s Shards) Commit(ctx context.Context, batch []registry.ShardCursors) (refu
 func (s Shards) Suspend(
 	ctx context.Context, claim registry.Claim, user registry.UserID, version uint64, reason string,
 ) (bool, error) {
-	if registry.ShardOf(user, s.Shards) != claim.Shard {
-		return false, fault.Field("claim.shard", "user %s is not in shard %d", user, claim.Shard)
+	if registry.ShardOf(user, s.Shards) != claim.Number {
+		return false, fault.Field("claim.shard", "user %s is not in shard %d", user, claim.Number)
 	}
 	if err := s.valid("claim", claim); err != nil {
 		return false, err
@@ -191,7 +188,7 @@ func (s Shards) Suspend(
 	}
 	if len(fenced) > 0 {
 		return false, fault.New(fault.Precondition, "a higher epoch than %d is open for shard %d of %s",
-			claim.Epoch, claim.Shard, claim.Backend)
+			claim.Epoch, claim.Number, claim.Backend)
 	}
 	return s.Mailboxes.SuspendCredential(ctx, user, version, reason)
 }
@@ -199,8 +196,8 @@ func (s Shards) Suspend(
 func (s Shards) valid(field string, c registry.Claim) error { return validClaim(field, c, s.Shards) }
 
 func validClaim(field string, c registry.Claim, shards uint32) error {
-	if c.Shard >= shards {
-		return fault.Field(field+".shard", "there are %d shards, got %d", shards, c.Shard)
+	if c.Number >= shards {
+		return fault.Field(field+".shard", "there are %d shards, got %d", shards, c.Number)
 	}
 	if c.Epoch > math.MaxInt64 {
 		return fault.Field(field+".epoch", "is no etcd revision")

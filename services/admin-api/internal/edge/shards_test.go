@@ -84,7 +84,7 @@ func TestListShowsWhatIsAllowedOnly(t *testing.T) {
 	f := &fakeShards{epoch: 5, boxes: []registry.Mailbox{
 		box(registry.CredentialStored, "mobile", "web"), box(registry.CredentialStored, "web"), box(registry.CredentialSuspended, "mobile"),
 	}}
-	mine, stale := registry.Claim{Backend: "imapidle", Shard: 1, Epoch: 5}, registry.Claim{Backend: "imapidle", Shard: 2, Epoch: 4}
+	mine, stale := registry.Claim{Shard: idle(1), Epoch: 5}, registry.Claim{Shard: idle(2), Epoch: 4}
 	page, err := newShards(f).List(t.Context(), []registry.Claim{mine, stale}, registry.Position{}, true)
 	if err != nil || page.More || len(page.Mailboxes) != 1 {
 		t.Fatalf("got %+v, %v", page, err)
@@ -109,7 +109,7 @@ func TestMailboxesInSlotsAreKeptFromWorkersThatKnowNone(t *testing.T) {
 	bobs := box(registry.CredentialStored, "mobile")
 	bobs.UserID, bobs.Credential.Slot = bob, 7
 	f := &fakeShards{epoch: 5, boxes: []registry.Mailbox{box(registry.CredentialStored, "mobile"), bobs}}
-	mine := []registry.Claim{{Backend: "imapidle", Shard: 1, Epoch: 5}}
+	mine := []registry.Claim{{Shard: idle(1), Epoch: 5}}
 	for knows, want := range map[bool]int{true: 2, false: 1} {
 		page, err := newShards(f).List(t.Context(), mine, registry.Position{}, knows)
 		if err != nil || len(page.Mailboxes) != want || page.Mailboxes[0].UserID != anna {
@@ -128,7 +128,7 @@ func TestLoadsAddUpGroups(t *testing.T) {
 		group(3, 5, box(registry.CredentialStored, "mobile")), group(2, 7, box(registry.CredentialSuspended, "mobile")),
 	}}
 	loads, top, err := newShards(f).Loads(t.Context())
-	if diff := cmp.Diff([]Load{{"imapidle", 1, 2}, {"imapidle", 3, 9}}, loads); diff != "" || top != 9 || err != nil {
+	if diff := cmp.Diff([]Load{{idle(1), 2}, {idle(3), 9}}, loads); diff != "" || top != 9 || err != nil {
 		t.Errorf("highest epoch %d, error %v, loads (-want +got):\n%s", top, err, diff)
 	}
 }
@@ -137,7 +137,7 @@ func TestClaimsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	s := newShards(&fakeShards{})
 	claim := func(backend string, shard uint32, epoch uint64) registry.Claim {
-		return registry.Claim{Backend: backend, Shard: shard, Epoch: epoch}
+		return registry.Claim{Shard: registry.Shard{Backend: backend, Number: shard}, Epoch: epoch}
 	}
 	for want, claims := range map[string][]registry.Claim{
 		"claims.shard: there are 4 shards": {claim("imapidle", 4, 1)},

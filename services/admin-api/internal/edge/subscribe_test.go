@@ -36,7 +36,7 @@ func TestSubscribeStoresAndTells(t *testing.T) {
 	if len(sub.Cursors) != 1 || sub.Cursors[0].UID != 100 || sub.Signing.Version == 0 {
 		t.Errorf("stored %+v", sub)
 	}
-	if diff := cmp.Diff([]uint32{registry.ShardOf(anna, 4)}, w.cluster.touched); diff != "" {
+	if diff := cmp.Diff([]registry.Shard{idle(registry.ShardOf(anna, 4))}, w.cluster.touched); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -12,38 +12,32 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// slot names a shard of a backend.
-type slot struct {
-	backend string
-	shard   uint32
-}
-
 // untold are the shards whose owners could not be told of a change. They are kept in
 // memory only: an owner reads again within 5 minutes even when nobody tells it.
 type untold struct {
-	mu    sync.Mutex
-	slots map[slot]bool
+	mu     sync.Mutex
+	shards map[registry.Shard]bool
 }
 
-func (u *untold) add(at slot) {
+func (u *untold) add(at registry.Shard) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.slots == nil {
-		u.slots = make(map[slot]bool)
+	if u.shards == nil {
+		u.shards = make(map[registry.Shard]bool)
 	}
-	u.slots[at] = true
+	u.shards[at] = true
 }
 
-func (u *untold) remove(at slot) {
+func (u *untold) remove(at registry.Shard) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.slots, at)
+	delete(u.shards, at)
 }
 
-func (u *untold) list() []slot {
+func (u *untold) list() []registry.Shard {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return slices.Collect(maps.Keys(u.slots))
+	return slices.Collect(maps.Keys(u.shards))
 }
 
 // touch tells the owners of the user's shard, under the backends of both mail
@@ -52,7 +46,7 @@ func (e *Edge) touch(ctx context.Context, user registry.UserID, stores ...string
 	var told []string
 	for _, s := range stores {
 		if backend := e.Policy.Stores[s]; backend != "" && !slices.Contains(told, backend) {
-			e.tell(ctx, slot{backend, registry.ShardOf(user, e.Shards)})
+			e.tell(ctx, registry.Shard{Backend: backend, Number: registry.ShardOf(user, e.Shards)})
 			told = append(told, backend)
 		}
 	}
@@ -61,13 +55,13 @@ func (e *Edge) touch(ctx context.Context, user registry.UserID, stores ...string
 // tell tells the owner of a shard that the registry has changed, and says whether it
 // could. That it could not is no error: the change is stored, to ask for it again would
 // find it done, and Run makes up for it.
-func (e *Edge) tell(ctx context.Context, at slot) bool {
+func (e *Edge) tell(ctx context.Context, at registry.Shard) bool {
 	ctx, cancel := unhurried(ctx)
 	defer cancel()
 	e.untold.remove(at) // first: a change that comes meanwhile adds it again
-	if err := e.Cluster.Touch(ctx, at.backend, at.shard); err != nil {
+	if err := e.Cluster.Touch(ctx, at.Backend, at.Number); err != nil {
 		e.untold.add(at)
-		e.Log.WarnContext(ctx, "owner not told of a change yet", "backend", at.backend, "shard", at.shard, "error", err)
+		e.Log.WarnContext(ctx, "owner not told of a change yet", "backend", at.Backend, "shard", at.Number, "error", err)
 		return false
 	}
 	return true

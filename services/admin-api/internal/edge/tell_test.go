@@ -23,7 +23,7 @@ func TestOwnerThatCannotBeToldIsToldLater(t *testing.T) {
 		"report": func(w *world, id string) error {
 			w.store.verdicts = map[string]registry.Verdict{id: registry.VerdictDisabled}
 			_, err := w.Report(t.Context(), []registry.Report{{
-				Claim:        registry.Claim{Backend: "imapidle", Shard: registry.ShardOf(anna, w.Shards), Epoch: 5},
+				Claim:        registry.Claim{Shard: idle(registry.ShardOf(anna, w.Shards)), Epoch: 5},
 				Subscription: id, Outcome: registry.OutcomeFailing,
 			}})
 			return err
@@ -40,7 +40,7 @@ func TestOwnerThatCannotBeToldIsToldLater(t *testing.T) {
 			w.cluster.err = nil
 			for range 2 { // once it is told it is not told again
 				w.TellUntold(t.Context())
-				if want := []uint32{registry.ShardOf(anna, w.Shards)}; !slices.Equal(w.cluster.touched, want) {
+				if want := []registry.Shard{idle(registry.ShardOf(anna, w.Shards))}; !slices.Equal(w.cluster.touched, want) {
 					t.Errorf("touched %v, want %v", w.cluster.touched, want)
 				}
 			}

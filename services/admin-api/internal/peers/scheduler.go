@@ -54,7 +54,7 @@ func claims(sets []*mailv1.ShardSet) []registry.Claim {
 	var out []registry.Claim
 	for _, set := range sets {
 		for i, shard := range set.GetShards() {
-			c := registry.Claim{Backend: set.GetBackend(), Shard: shard}
+			c := registry.Claim{Shard: registry.Shard{Backend: set.GetBackend(), Number: shard}}
 			if i < len(set.GetEpochs()) {
 				c.Epoch = set.GetEpochs()[i]
 			}

@@ -8,6 +8,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -33,7 +34,7 @@ func (u UserID) String() string { return u.User + "@" + u.Context }
 // Cell is the user's shard among Cells.
 func (u UserID) Cell() uint32 { return shard.Of(u.Context, u.User, Cells) }
 
-// ShardOf is the user's shard among shards, a power of two.
+// ShardOf is the number of the user's shard among shards, a power of two.
 func ShardOf(u UserID, shards uint32) uint32 { return shard.Of(u.Context, u.User, shards) }
 
 // CredentialState says whether the user's mailbox can be opened.
@@ -183,11 +184,22 @@ type Cursor struct {
 	UID         uint32
 }
 
+// Shard is a slice of the users of one backend.
+type Shard struct {
+	Backend string
+	Number  uint32
+}
+
+// Compare orders shards by backend, then by number.
+func (s Shard) Compare(other Shard) int {
+	return cmp.Or(cmp.Compare(s.Backend, other.Backend), cmp.Compare(s.Number, other.Number))
+}
+
 // Claim is a worker's right to act for a shard.
 type Claim struct {
-	Backend string
-	Shard   uint32
-	Epoch   uint64
+	Shard
+
+	Epoch uint64
 }
 
 // ShardCursors are cursors of one shard, to be stored under its claim, and what was

@@ -39,13 +39,13 @@ func (s shards) record(ctx context.Context, did string, began time.Time, asked, 
 		return
 	}
 	for _, c := range asked {
-		s.log.DebugContext(ctx, "claim was judged", "did", did, "backend", c.Backend, "shard", c.Shard, "epoch", c.Epoch,
+		s.log.DebugContext(ctx, "claim was judged", "did", did, "backend", c.Backend, "shard", c.Number, "epoch", c.Epoch,
 			"accepted", !slices.Contains(refused, c), "known", err == nil, "began", began)
 	}
 }
 
 func claim(c *registryv1.Claim) registry.Claim {
-	return registry.Claim{Backend: c.GetBackend(), Shard: c.GetShard(), Epoch: c.GetEpoch()}
+	return registry.Claim{Shard: registry.Shard{Backend: c.GetBackend(), Number: c.GetShard()}, Epoch: c.GetEpoch()}
 }
 
 func claims(list []*registryv1.Claim) []registry.Claim {
@@ -59,7 +59,7 @@ func claims(list []*registryv1.Claim) []registry.Claim {
 func wireClaims(list []registry.Claim) []*registryv1.Claim {
 	out := make([]*registryv1.Claim, len(list))
 	for i, c := range list {
-		out[i] = &registryv1.Claim{Backend: c.Backend, Shard: c.Shard, Epoch: c.Epoch}
+		out[i] = &registryv1.Claim{Backend: c.Backend, Shard: c.Number, Epoch: c.Epoch}
 	}
 	return out
 }
@@ -81,7 +81,7 @@ func (s shards) ShardLoads(
 	}
 	res := &registryv1.ShardLoadsResponse{MaxEpoch: top}
 	for _, l := range loads {
-		res.Loads = append(res.Loads, &registryv1.ShardLoad{Backend: l.Backend, Shard: l.Shard, Listeners: l.Listeners})
+		res.Loads = append(res.Loads, &registryv1.ShardLoad{Backend: l.Backend, Shard: l.Number, Listeners: l.Listeners})
 	}
 	return connect.NewResponse(res), nil
 }

@@ -82,7 +82,7 @@ func lockSubscriptions(tx *gorm.DB, ids []string, columns ...string) (map[string
 
 // ofShard says whether a subscription that is known is of the claimed shard.
 func (r subscriptionRow) ofShard(claim registry.Claim, shards uint32) bool {
-	return r.ID != "" && r.Cell>>cellBits(shards) == int64(claim.Shard)
+	return r.ID != "" && r.Cell>>cellBits(shards) == int64(claim.Number)
 }
 
 // step is a cursor on its way to the database.

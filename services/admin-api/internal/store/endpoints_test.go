@@ -15,7 +15,7 @@ import (
 func noon() time.Time { return time.UnixMicro(1_800_000_000_000_000).UTC() }
 
 func claimOf(u registry.UserID, epoch uint64) registry.Claim {
-	return registry.Claim{Backend: "imapidle", Shard: shard.Of(u.Context, u.User, shards), Epoch: epoch}
+	return registry.Claim{Shard: registry.Shard{Backend: "imapidle", Number: shard.Of(u.Context, u.User, shards)}, Epoch: epoch}
 }
 
 func report(id string, u registry.UserID, outcome registry.Outcome) registry.Report {
@@ -67,7 +67,7 @@ func TestReportsThatChangeNothing(t *testing.T) {
 		ctx := t.Context()
 		subscribe(t, s, subscription("sub_a", anna, "mobile", ""), login(1))
 		subscribe(t, s, subscription("sub_b", bob, "mobile", ""), login(1))
-		if claimOf(anna, 1).Shard == claimOf(bob, 1).Shard {
+		if claimOf(anna, 1).Number == claimOf(bob, 1).Number {
 			t.Fatal("the two users must be of two shards")
 		}
 		must(s.OpenEpochs(ctx, []registry.Claim{claimOf(anna, 5), claimOf(bob, 5)}))(t)

@@ -15,12 +15,6 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// slot names a shard of a backend.
-type slot struct {
-	backend string
-	shard   uint32
-}
-
 // OpenEpochs makes each claim's epoch the newest of its shard. It returns the
 // claims refused because a higher epoch is open; an equal one is accepted again.
 func (s *Store) OpenEpochs(ctx context.Context, claims []registry.Claim) ([]registry.Claim, error) {
@@ -48,14 +42,13 @@ func (s *Store) OpenEpochs(ctx context.Context, claims []registry.Claim) ([]regi
 // newest keeps the highest epoch of each shard, in the order in which rows are
 // always locked.
 func newest(claims []registry.Claim) []epochRow {
-	top := make(map[slot]uint64, len(claims))
+	top := make(map[registry.Shard]uint64, len(claims))
 	for _, c := range claims {
-		at := slot{c.Backend, c.Shard}
-		top[at] = max(top[at], c.Epoch)
+		top[c.Shard] = max(top[c.Shard], c.Epoch)
 	}
 	rows := make([]epochRow, 0, len(top))
 	for at, epoch := range top {
-		rows = append(rows, epochRow{Backend: at.backend, Shard: int64(at.shard), Epoch: signed(epoch)})
+		rows = append(rows, epochRow{Backend: at.Backend, Shard: int64(at.Number), Epoch: signed(epoch)})
 	}
 	slices.SortFunc(rows, func(a, b epochRow) int {
 		return cmp.Or(cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Shard, b.Shard))
@@ -71,7 +64,7 @@ func locked(tx *gorm.DB) *gorm.DB {
 
 // stale returns the claims below the newest epoch of their shard.
 func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
-	open := make(map[slot]uint64, len(claims))
+	open := make(map[registry.Shard]uint64, len(claims))
 	for part := range slices.Chunk(newest(claims), chunk) {
 		byBackend := make(map[string][]int64)
 		for _, r := range part {
@@ -84,13 +77,13 @@ func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
 				return nil, fmt.Errorf("reading epochs: %w", err)
 			}
 			for _, r := range rows {
-				open[slot{r.Backend, uint32(r.Shard)}] = unsigned(r.Epoch)
+				open[registry.Shard{Backend: r.Backend, Number: uint32(r.Shard)}] = unsigned(r.Epoch)
 			}
 		}
 	}
 	var refused []registry.Claim
 	for _, c := range claims {
-		if c.Epoch < open[slot{c.Backend, c.Shard}] {
+		if c.Epoch < open[c.Shard] {
 			refused = append(refused, c)
 		}
 	}

@@ -193,12 +193,12 @@ func TestEpochsOnlyGrow(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		claim := func(shard uint32, epoch uint64) registry.Claim {
-			return registry.Claim{Backend: "imapidle", Shard: shard, Epoch: epoch}
+			return registry.Claim{Shard: registry.Shard{Backend: "imapidle", Number: shard}, Epoch: epoch}
 		}
 		if got := must(s.MaxEpoch(ctx))(t); got != 0 {
 			t.Errorf("highest epoch of an empty registry: %d", got)
 		}
-		if refused := must(s.OpenEpochs(ctx, []registry.Claim{claim(1, 10), claim(2, 10), {Backend: "b", Shard: 1, Epoch: 99}}))(t); len(refused) != 0 {
+		if refused := must(s.OpenEpochs(ctx, []registry.Claim{claim(1, 10), claim(2, 10), {Shard: registry.Shard{Backend: "b", Number: 1}, Epoch: 99}}))(t); len(refused) != 0 {
 			t.Errorf("fresh epochs refused: %v", refused)
 		}
 		// One shard twice in one call, a lower one, an equal one, a higher one.
@@ -218,7 +218,7 @@ func TestCommitCursors(t *testing.T) {
 		subscribe(t, s, subscription("sub_a", anna, "mobile", ""), login(1))
 		subscribe(t, s, subscription("sub_b", bob, "mobile", ""), login(1))
 		claimOf := func(u registry.UserID, epoch uint64) registry.Claim {
-			return registry.Claim{Backend: "imapidle", Shard: shard.Of(u.Context, u.User, 1<<20), Epoch: epoch}
+			return registry.Claim{Shard: registry.Shard{Backend: "imapidle", Number: shard.Of(u.Context, u.User, 1<<20)}, Epoch: epoch}
 		}
 		commit := func(c registry.Claim, cursors ...registry.SubscriptionCursor) []registry.Claim {
 			t.Helper()
@@ -278,7 +278,7 @@ func TestWritersOfOneUser(t *testing.T) {
 						t.Errorf("subscribing: %v", err)
 					}
 					_, err = s.CommitCursors(t.Context(), shards, []registry.ShardCursors{{
-						Claim: registry.Claim{Backend: "imapidle", Shard: shard.Of(anna.Context, anna.User, shards), Epoch: 1},
+						Claim: registry.Claim{Shard: registry.Shard{Backend: "imapidle", Number: shard.Of(anna.Context, anna.User, shards)}, Epoch: 1},
 						Cursors: []registry.SubscriptionCursor{
 							{Subscription: id, Cursor: registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 200}},
 							{Subscription: fmt.Sprintf("sub_%d", (i+1)%8), Cursor: registry.Cursor{Folder: "INBOX", UIDValidity: 7, UID: 200}},
