@@ -49,8 +49,11 @@ type Config struct {
 	AllowedClients       []string // push.allowedClients; empty allows all
 	CredStorage          bool     // push.credstorage.enabled
 	PasswordSourceGlobal bool     // mail.passwordSource is global
-	IMAPIdlePermanent    bool     // imapidle.supportsPermanentListeners
-	Stores               []*mailv1.MailStore
+	// PermanentBackends says of each backend there is whether it may run permanent
+	// listeners: <backend>.supportsPermanentListeners.
+	PermanentBackends map[string]bool
+	// Stores name each the backend that notices its new mail.
+	Stores []*mailv1.MailStore
 	// MasterLogins is mail.stores.*.masterLogin by mail store: what the master user opens
 	// for a user, with {user} and {context} for the ids. All that keeps tenants apart
 	// where PasswordSourceGlobal is set.
@@ -86,9 +89,6 @@ func CheckTokenHash(text string) error {
 	return err
 }
 
-// idleBackend is the backend whose switch is Config.IMAPIdlePermanent.
-const idleBackend = "imapidle"
-
 // Service is one replica of admin-api.
 type Service struct {
 	config  Config
@@ -110,14 +110,14 @@ func New(c Config, rt service.Runtime) (*Service, error) {
 	s.policy = decide.Policy{
 		AllowPermanentPush: c.AllowPermanentPush, AllowedClients: c.AllowedClients,
 		CredStorage: c.CredStorage, MasterUser: c.PasswordSourceGlobal,
-		Stores: make(map[string]string, len(c.Stores)),
-	}
-	if c.IMAPIdlePermanent {
-		s.policy.PermanentBackends = []string{idleBackend}
+		PermanentBackends: c.PermanentBackends, Stores: make(map[string]string, len(c.Stores)),
 	}
 	for _, m := range c.Stores {
 		if _, twice := s.stores[m.GetName()]; twice || m.GetName() == "" {
 			return nil, fmt.Errorf("admin-api: the name of mail store %q is empty or given twice", m.GetName())
+		}
+		if m.GetBackend() == "" {
+			return nil, fmt.Errorf("admin-api: mail store %q names no backend", m.GetName())
 		}
 		if c.PasswordSourceGlobal && !strings.Contains(c.MasterLogins[m.GetName()], "{user}") {
 			return nil, fmt.Errorf("admin-api: mail store %q needs the login of a user for the master user", m.GetName())

@@ -184,7 +184,7 @@ type fakeScheduler struct {
 
 func (f *fakeScheduler) ListWorkers(context.Context, *connect.Request[schedulerv1.ListWorkersRequest]) (*connect.Response[schedulerv1.ListWorkersResponse], error) {
 	return connect.NewResponse(&schedulerv1.ListWorkersResponse{Leader: "s1", Shards: shards, Workers: []*schedulerv1.Worker{{
-		Id: "w1", Address: f.address, Backends: []string{"imapidle"}, Capacity: 100, Version: "v", Draining: f.worker.drains(),
+		Id: "w1", Address: f.address, Backends: []string{"imapidle", "other"}, Capacity: 100, Version: "v", Draining: f.worker.drains(),
 		Held: []*mailv1.ShardSet{{Backend: "imapidle", Shards: []uint32{0, 1, 2, 3}, Epochs: []uint64{5, 5, 5, 5}}},
 	}}}), nil
 }
@@ -230,7 +230,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		SchedulerAddrs: []string{w.serve(identity.Scheduler, func() (string, http.Handler) {
 			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{worker, w.worker})
 		})},
-		AllowPermanentPush: true, CredStorage: true, IMAPIdlePermanent: true,
+		AllowPermanentPush: true, CredStorage: true, PermanentBackends: map[string]bool{"imapidle": true},
 		Stores:         []*mailv1.MailStore{{Name: "demo", Address: "127.0.0.1:143", Backend: "imapidle"}},
 		Admins:         []Admin{{Name: "root", PasswordHash: HashPassword(secret.New("right"))}},
 		Applications:   []Application{{Name: "app", TokenHash: HashToken(secret.New("token")), Contexts: []string{"1"}}},

@@ -5,8 +5,10 @@ package settings_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,7 +116,11 @@ func TestValidateNamesTheKey(t *testing.T) {
 			"mail.passwordSource=global", "mail.stores={main: {address: 'h:143', masterLogin: '{user}'}}",
 			"admin.applications=[{name: web, tokenHash: x, contexts: ['1']}]",
 		}, "mail.stores.main.masterLogin: without {context} it is the same in all contexts, and application \"web\" is not for all"},
-		{"backend", identity.Worker, []string{"worker.backends=[carrierpigeon]"}, "worker.backends"},
+		{"backend", identity.Worker, []string{"worker.backends=[carrierpigeon]"}, `worker.backends: "carrierpigeon": want one of: imapidle`},
+		{"backend of later", identity.Worker, []string{"worker.backends=[imapidle, dovecot]"}, `worker.backends: "dovecot": this version does not have that backend yet; it has: imapidle`},
+		{"no backend", identity.Worker, []string{"worker.backends=[]"}, "worker.backends: want at least one: imapidle"},
+		{"store's backend", identity.Admin, []string{"mail.stores={main: {address: 'h:143', backend: carrierpigeon}}"}, `mail.stores.main.backend: "carrierpigeon": want one of: imapidle`},
+		{"store's backend of later", identity.Admin, []string{"mail.stores={main: {address: 'h:143', backend: mailnotify}}"}, `mail.stores.main.backend: "mailnotify": this version does not have that backend yet; it has: imapidle`},
 		{"unreachable worker", identity.Worker, []string{"worker.listen=0.0.0.0:8104"}, "worker.advertise"},
 		{"allowed prefix with host bits", identity.Worker, []string{"push.webhook.allowPrivate=[10.1.2.3/8]"}, "push.webhook.allowPrivate: \"10.1.2.3/8\": want 10.0.0.0/8"},
 		{"allowed prefix of mapped addresses", identity.Worker, []string{"push.webhook.allowPrivate=['::ffff:10.0.0.0/104']"}, "push.webhook.allowPrivate: \"::ffff:10.0.0.0/104\": want the prefix as IPv4"},
@@ -131,6 +137,17 @@ func TestValidateNamesTheKey(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestEveryBackendSaysWhetherItMayBePermanent(t *testing.T) {
+	t.Parallel()
+	for _, permanent := range []bool{true, false} {
+		s := settings.Settings{IMAPIdle: settings.IMAPIdle{SupportsPermanentListeners: permanent}}
+		got := s.PermanentBackends()
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, settings.Backends()) || got[settings.BackendIMAPIdle] != permanent {
+			t.Errorf("got %v", got)
+		}
 	}
 }
 

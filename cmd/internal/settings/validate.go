@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"mailpush.internal/pkg/identity"
@@ -21,7 +22,6 @@ import (
 const (
 	PasswordSession = "session"
 	PasswordGlobal  = "global"
-	BackendIMAPIdle = "imapidle"
 	TLSImplicit     = "implicit"
 	TLSStart        = "starttls"
 	TLSNone         = "none"
@@ -161,9 +161,7 @@ func (s *Settings) validateMail(p *problems) {
 		if !slices.Contains([]string{"", TLSImplicit, TLSStart, TLSNone}, store.TLS) {
 			p.add(key+".tls", "%q: want implicit, starttls or none", store.TLS)
 		}
-		if store.Backend != "" && store.Backend != BackendIMAPIdle {
-			p.add(key+".backend", "%q: want imapidle", store.Backend)
-		}
+		p.backend(key+".backend", store.BackendOrDefault())
 		if store.IdleRefresh < 0 || store.IdleRefresh >= maxIdle {
 			p.add(key+".idleRefresh", "%s: want less than %s (RFC 2177)", store.IdleRefresh, maxIdle)
 		}
@@ -211,12 +209,10 @@ func (s *Settings) validateWorker(p *problems) {
 		}
 	}
 	if len(s.Worker.Backends) == 0 {
-		p.add("worker.backends", "want at least one: imapidle")
+		p.add("worker.backends", "want at least one: %s", strings.Join(Backends(), ", "))
 	}
 	for _, backend := range s.Worker.Backends {
-		if backend != BackendIMAPIdle {
-			p.add("worker.backends", "%q: want imapidle", backend)
-		}
+		p.backend("worker.backends", backend)
 	}
 	if s.Worker.Capacity == 0 {
 		p.add("worker.capacity", "want at least 1")

@@ -9,6 +9,7 @@ package decide
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -156,7 +157,11 @@ func permanentAllowed(p Policy, _ registry.User, _ Capability) (bool, string) {
 
 func backendSupports(p Policy, u registry.User, _ Capability) (bool, string) {
 	backend := p.Stores[u.Store]
-	if !slices.Contains(p.PermanentBackends, backend) {
+	switch permanent, known := p.PermanentBackends[backend]; {
+	case !known:
+		have := strings.Join(slices.Sorted(maps.Keys(p.PermanentBackends)), ", ")
+		return false, fmt.Sprintf("this version has no backend %q; it has: %s", backend, have)
+	case !permanent:
 		return false, backend + ".supportsPermanentListeners is off"
 	}
 	return true, "backend " + backend + " supports permanent listeners"

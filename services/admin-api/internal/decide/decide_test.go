@@ -14,8 +14,8 @@ import (
 func policy() Policy {
 	return Policy{
 		AllowPermanentPush: true, CredStorage: true,
-		PermanentBackends: []string{"imapidle"},
-		Stores:            map[string]string{"demo": "imapidle", "other": "dovecot"},
+		PermanentBackends: map[string]bool{"imapidle": true, "dovecot": false},
+		Stores:            map[string]string{"demo": "imapidle", "other": "dovecot", "typo": "imapidel"},
 	}
 }
 
@@ -48,13 +48,15 @@ func TestListenerNamesTheFirstNo(t *testing.T) {
 		{"no store", func(_ *Policy, u *registry.User) { u.Store = "" }, Capable,
 			"mail store", "no mail store is known: no subscription has brought an account yet"},
 		{"store left the configuration", func(_ *Policy, u *registry.User) { u.Store = "gone" }, Capable,
-			"mail store", `no such mail store "gone"; known: demo, other`},
+			"mail store", `no such mail store "gone"; known: demo, other, typo`},
 		{"no stores at all", func(p *Policy, _ *registry.User) { p.Stores = nil }, Capable,
 			"mail store", `no such mail store "demo"; known: none`},
 		{"permanent push off", func(p *Policy, _ *registry.User) { p.AllowPermanentPush = false }, Capable,
 			"permanent push", "push.allowPermanentPush is off"},
 		{"backend off", func(_ *Policy, u *registry.User) { u.Store = "other" }, Capable,
 			"backend", "dovecot.supportsPermanentListeners is off"},
+		{"backend unknown", func(_ *Policy, u *registry.User) { u.Store = "typo" }, Capable,
+			"backend", `this version has no backend "imapidel"; it has: dovecot, imapidle`},
 		{"nothing stored", func(_ *Policy, u *registry.User) { u.Credential = registry.Credential{State: registry.CredentialNone} },
 			Capable, "login", "no login is stored: no subscription has brought an account yet"},
 		{"storage off", func(p *Policy, u *registry.User) {

@@ -19,8 +19,9 @@ type Policy struct {
 	CredStorage bool
 	// MasterUser is mail.passwordSource=global: a master user opens mailboxes.
 	MasterUser bool
-	// PermanentBackends are the backends that support permanent listeners.
-	PermanentBackends []string
+	// PermanentBackends says of each backend that this version has whether it may run
+	// permanent listeners.
+	PermanentBackends map[string]bool
 	// Stores maps the name of each mail store to its backend.
 	Stores map[string]string
 }

@@ -377,7 +377,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.Edge = New(Config{
 		Policy: decide.Policy{
-			AllowPermanentPush: true, CredStorage: true, PermanentBackends: []string{"imapidle"},
+			AllowPermanentPush: true, CredStorage: true, PermanentBackends: map[string]bool{"imapidle": true, "mailnotify": true},
 			Stores: map[string]string{"demo": "imapidle", "sleepy": "mailnotify"},
 		},
 		Stores:       map[string]*mailv1.MailStore{"demo": {Name: "demo"}, "sleepy": {Name: "sleepy"}},

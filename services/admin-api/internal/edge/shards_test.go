@@ -61,7 +61,7 @@ func (*fakeShards) SuspendCredential(context.Context, registry.UserID, uint64, s
 func newShards(f *fakeShards) Shards {
 	return Shards{
 		Policy: decide.Policy{
-			AllowPermanentPush: true, CredStorage: true, PermanentBackends: []string{"imapidle"},
+			AllowPermanentPush: true, CredStorage: true, PermanentBackends: map[string]bool{"imapidle": true},
 			AllowedClients: decide.Clients{"mobile"}, Stores: map[string]string{"demo": "imapidle"},
 		},
 		Shards: 4, Epochs: f, Mailboxes: f,

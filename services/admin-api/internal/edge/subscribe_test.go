@@ -266,7 +266,7 @@ func TestSubscribeWithoutAListenerSaysWhy(t *testing.T) {
 	}{
 		"no account":  {func(_ *world, r *Request) { r.Account = nil }, "no mail store is known"},
 		"storage off": {func(w *world, _ *Request) { w.Policy.CredStorage = false }, "push.credstorage.enabled is off"},
-		"backend off": {func(w *world, _ *Request) { w.Policy.PermanentBackends = nil }, "imapidle.supportsPermanentListeners is off"},
+		"backend off": {func(w *world, _ *Request) { w.Policy.PermanentBackends["imapidle"] = false }, "imapidle.supportsPermanentListeners is off"},
 		"push off":    {func(w *world, _ *Request) { w.Policy.AllowPermanentPush = false }, "push.allowPermanentPush is off"},
 		"credential lost": {func(w *world, r *Request) {
 			w.store.users[anna] = registry.User{UserID: anna, Enabled: true, Store: "demo", Credential: registry.Credential{

@@ -130,7 +130,7 @@ func TestGroupsDecideLikeUsers(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		fill(t, s)
 		base := decide.Policy{
-			AllowPermanentPush: true, CredStorage: true, PermanentBackends: []string{"imapidle"},
+			AllowPermanentPush: true, CredStorage: true, PermanentBackends: map[string]bool{"imapidle": true, "dovecot": false},
 			Stores: map[string]string{"demo": "imapidle", "other": "dovecot"},
 		}
 		for name, change := range map[string]func(*decide.Policy){
