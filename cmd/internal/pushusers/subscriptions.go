@@ -110,7 +110,7 @@ func (a *app) writeSubscriptions(list []*adminv1.Subscription) {
 	}
 	columns := []column{
 		{"Subscription", false}, {"User", false}, {"Client", false}, {"Origin", false}, {"Mode", false}, {"State", false},
-		{"Lag", true}, {"Last error", false}, {"Device", false}, {"Worker", false}, {"Since", false},
+		{"Lag", true}, {"Last error", false}, {"Device", false}, {"Transport", false}, {"Worker", false}, {"Since", false},
 		{"Oldest pending", false}, {"Next try", false}, {"Created", false}, {"Cursors", false},
 	}
 	if a.output != outputWide {
@@ -121,7 +121,7 @@ func (a *app) writeSubscriptions(list []*adminv1.Subscription) {
 		row := []string{
 			s.GetSubscriptionId(), s.GetUserId() + "@" + s.GetContextId(), s.GetClientId(), orDash(s.GetOrigin()),
 			modeText(s.GetMode()), subscriptionState(s.GetState()), count(s.GetLag()), orDash(s.GetLastError()),
-			orDash(s.GetDeviceId()), orDash(s.GetWorker()), timeText(s.GetSince()), timeText(s.GetOldestPending()),
+			orDash(s.GetDeviceId()), orDash(s.GetTransport()), orDash(s.GetWorker()), timeText(s.GetSince()), timeText(s.GetOldestPending()),
 			timeText(s.GetNextTry()), timeText(s.GetCreatedAt()), cursorsText(s.GetCursors()),
 		}
 		rows = append(rows, row[:len(columns)])
