@@ -40,7 +40,7 @@ func CheckURL(raw string, allowHTTP bool) error {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return errors.New("not a URL") // err would quote it
+		return errors.New("is not a URL") // err would quote it
 	case u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("must be an absolute https URL")
 	case u.Scheme == "http" && !allowHTTP:

@@ -50,12 +50,12 @@ func TestCheckURL(t *testing.T) {
 		"https://u@h/":                 "must not carry user info",
 		"https://h/#f":                 "must not carry a fragment",
 		"https://h/#":                  "must not carry a fragment",
-		"https://h/%zz":                "not a URL",
-		"https://h/\nx":                "not a URL",
-		"https://exa mple.org":         "not a URL",
-		"https://[::1/":                "not a URL",
-		"https://[hook.example]/":      "not a URL",
-		"https://h:port/":              "not a URL",
+		"https://h/%zz":                "is not a URL",
+		"https://h/\nx":                "is not a URL",
+		"https://exa mple.org":         "is not a URL",
+		"https://[::1/":                "is not a URL",
+		"https://[hook.example]/":      "is not a URL",
+		"https://h:port/":              "is not a URL",
 	} {
 		err := endpoint.CheckURL(raw, false)
 		if (want == "") != (err == nil) || err != nil && err.Error() != want {
@@ -104,7 +104,7 @@ func FuzzEndpoint(f *testing.F) {
 		f.Add(raw)
 	}
 	said := []string{
-		"not a URL", "must be an absolute https URL", "must be https; http is not allowed here", "has no host", "has no valid host",
+		"is not a URL", "must be an absolute https URL", "must be https; http is not allowed here", "has no host", "has no valid host",
 		"has no valid port", "must not carry user info", "must not carry a fragment",
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

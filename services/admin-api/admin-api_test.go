@@ -318,6 +318,7 @@ func TestRegistryServesWorkersAndTheSchedulerOnly(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+	idle := func(name string) *mailv1.MailStore { return &mailv1.MailStore{Name: name, Backend: "imapidle"} }
 	tests := map[string]struct {
 		addr   net.Addr
 		tls    *tls.Config
@@ -328,8 +329,9 @@ func TestNewRefuses(t *testing.T) {
 		"TLS off loopback":        {&net.TCPAddr{IP: net.IPv4zero, Port: 80}, &tls.Config{MinVersion: tls.VersionTLS13}, func(*Config) {}, ""},
 		"loopback":                {loopback, nil, func(*Config) {}, ""},
 		"admin without a hash":    {loopback, nil, func(c *Config) { c.Admins = []Admin{{Name: "a"}} }, `admin "a": not an Argon2id hash`},
-		"store twice":             {loopback, nil, func(c *Config) { c.Stores = []*mailv1.MailStore{{Name: "a"}, {Name: "a"}} }, `mail store "a" is empty or given twice`},
-		"master user for whom":    {loopback, nil, func(c *Config) { c.PasswordSourceGlobal, c.Stores = true, []*mailv1.MailStore{{Name: "a"}} }, `mail store "a" needs the login`},
+		"store twice":             {loopback, nil, func(c *Config) { c.Stores = []*mailv1.MailStore{idle("a"), idle("a")} }, `mail store "a" is empty or given twice`},
+		"store of no backend":     {loopback, nil, func(c *Config) { c.Stores = []*mailv1.MailStore{{Name: "a"}} }, `mail store "a" names no backend`},
+		"master user for whom":    {loopback, nil, func(c *Config) { c.PasswordSourceGlobal, c.Stores = true, []*mailv1.MailStore{idle("a")} }, `mail store "a" needs the login`},
 	}
 	for name, tt := range tests {
 		c, rt := bare(tt.addr, tt.tls)
