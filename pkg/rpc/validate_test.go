@@ -26,7 +26,8 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 	}
 	try := func(url string, target *mailv1.Target) proto.Message {
 		return &workerv1.SendTestRequest{
-			User: &mailv1.User{ContextId: "1", UserId: "249"}, SubscriptionId: "sub_1", WebhookUrl: url, Target: target,
+			User: &mailv1.User{ContextId: "1", UserId: "249"}, SubscriptionId: "sub_1", Target: target,
+			WebhookUrl: url, //nolint:staticcheck // an earlier release sets it
 		}
 	}
 	webhook := &mailv1.Target{Kind: &mailv1.Target_Webhook{Webhook: &mailv1.WebhookTarget{Url: "https://h/"}}}

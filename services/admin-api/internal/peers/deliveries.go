@@ -40,7 +40,7 @@ func (w *Workers) SendTest(ctx context.Context, address string, sub registry.Sub
 	target := sub.Target.Wire()
 	res, err := call(ctx, "the worker", w.client(address).SendTest, &workerv1.SendTestRequest{
 		User: sub.UserID.Wire(), SubscriptionId: sub.ID, Target: target,
-		WebhookUrl: target.GetWebhook().GetUrl(), // a worker of the release before knows no target
+		WebhookUrl: target.GetWebhook().GetUrl(), //nolint:staticcheck // a worker of the release before knows no target
 		SecretSlot: sub.Signing.Slot, PreviousSecretUntil: timestamp(sub.Signing.PreviousUntil),
 		PreviousSecretSlot: &sub.Signing.PreviousSlot,
 	})

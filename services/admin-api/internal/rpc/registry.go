@@ -141,7 +141,7 @@ func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 		}
 		out.Subscriptions = append(out.Subscriptions, &registryv1.Subscription{
 			Id: s.ID, ClientId: s.Client, Content: s.Content, Mode: s.Mode, Target: target,
-			WebhookUrl:    target.GetWebhook().GetUrl(), // a worker of the release before knows no target
+			WebhookUrl:    target.GetWebhook().GetUrl(), //nolint:staticcheck // a worker of the release before knows no target
 			SecretVersion: s.Signing.Version, Cursors: cursors(s.Cursors),
 			Confirmed: s.Endpoint.Confirmed, FailingSince: timestamp(s.Endpoint.FailingSince),
 			SecretSlot: s.Signing.Slot, PreviousSecretUntil: timestamp(s.Signing.PreviousUntil),
