@@ -25,7 +25,7 @@ func TestMailboxShowsTargets(t *testing.T) {
 	}}
 	want := []*registryv1.Subscription{{
 		Id: "sub_a", Content: mailv1.Content_CONTENT_IDS, PreviousSecretSlot: new(uint32),
-		WebhookUrl: url, //nolint:staticcheck // what a worker of the release before reads
+		WebhookUrl: url, // what a worker of the release before reads
 		Target:     &mailv1.Target{Kind: &mailv1.Target_Webhook{Webhook: &mailv1.WebhookTarget{Url: url}}},
 	}}
 	if diff := cmp.Diff(want, mailbox(box).GetSubscriptions(), protocmp.Transform()); diff != "" {
