@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proctest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// reapTimeout is how long the rest of a group may take to go once it is killed.
+const reapTimeout = 10 * time.Second
+
+// endGroup kills what is left of a process group, and waits until it is gone.
+func endGroup(group int) error {
+	giveUp := time.NewTimer(reapTimeout)
+	defer giveUp.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		if err := syscall.Kill(-group, syscall.SIGKILL); errors.Is(err, syscall.ESRCH) {
+			return nil
+		}
+		// Those that are dead, and that nobody has asked about yet, belong to it, too.
+		left := members(group)
+		if len(left) == 0 {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-giveUp.C:
+			return fmt.Errorf("%d processes do not end, one of them %s", len(left), left[0].name)
+		}
+	}
+}
+
+// member is a process of a group.
+type member struct {
+	pid  int
+	name string
+}
+
+// KillMembers kills the processes of the group that have the given name, as a crash of
+// them does. The others go on.
+func (p *Process) KillMembers(name string) {
+	for _, m := range members(p.Pid()) {
+		if m.name == name && m.pid != p.Pid() {
+			_ = syscall.Kill(m.pid, syscall.SIGKILL) // it may have ended
+		}
+	}
+}
+
+// members finds the processes of a group that live.
+func members(group int) []member {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var found []member
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if name, of, alive := inspect(pid); alive && of == group {
+			found = append(found, member{pid, name})
+		}
+	}
+	return found
+}
+
+// inspect reads proc_pid_stat(5); a zombie counts as gone.
+func inspect(pid int) (name string, group int, alive bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0, false
+	}
+	open, end := strings.IndexByte(string(text), '('), strings.LastIndexByte(string(text), ')')
+	if open < 0 || end < open {
+		return "", 0, false
+	}
+	fields := strings.Fields(string(text[end+1:]))
+	const state, ofGroup = 0, 2
+	if len(fields) <= ofGroup || fields[state] == "Z" {
+		return "", 0, false
+	}
+	group, err = strconv.Atoi(fields[ofGroup])
+	return string(text[open+1 : end]), group, err == nil
+}
