@@ -17,9 +17,9 @@
 package dovecottest
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/imaptest"
+	"mailpush.internal/pkg/proctest"
 )
 
 const (
@@ -43,8 +44,7 @@ type Server struct {
 	owner       owner
 	imap, imaps string // host:port
 	certificate imaptest.Certificate
-	process     *exec.Cmd
-	exited      chan struct{} // closed when the master has ended
+	process     *proctest.Process
 	deliveries  chan struct{} // one place for each LMTP session
 
 	mu      sync.Mutex
@@ -127,11 +127,11 @@ func (s *Server) prepare() error {
 			return err
 		}
 	}
-	ports, err := freePorts(2)
+	free, err := proctest.FreeAddresses(context.Background(), "127.0.0.1", 2)
 	if err != nil {
 		return err
 	}
-	s.imap, s.imaps = ports[0], ports[1]
+	s.imap, s.imaps = free[0], free[1]
 	if s.certificate, err = imaptest.NewCertificate(24*time.Hour, "localhost", "127.0.0.1"); err != nil {
 		return err
 	}
@@ -147,20 +147,6 @@ func (s *Server) prepare() error {
 }
 
 func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
-
-// freePorts finds loopback ports that were free a moment ago.
-func freePorts(n int) ([]string, error) {
-	if n == 0 {
-		return nil, nil
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = l.Close() }() // held until all are found
-	others, err := freePorts(n - 1)
-	return append(others, l.Addr().String()), err
-}
 
 // Addr is where IMAP without TLS, and with STARTTLS, is served.
 func (s *Server) Addr() string { return s.imap }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,13 +47,30 @@ type member struct {
 }
 
 // KillMembers kills the processes of the group that have the given name, as a crash of
-// them does. The others go on.
+// them does, and waits until they are gone. The others go on.
 func (p *Process) KillMembers(name string) {
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for victims := p.others(name); len(victims) > 0; <-again.C {
+		for _, pid := range victims {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		}
+		victims = slices.DeleteFunc(victims, func(pid int) bool {
+			now, group, alive := inspect(pid)
+			return !alive || now != name || group != p.Pid()
+		})
+	}
+}
+
+// others are the processes of the group that have a name, but for its leader.
+func (p *Process) others(name string) []int {
+	var found []int
 	for _, m := range members(p.Pid()) {
 		if m.name == name && m.pid != p.Pid() {
-			_ = syscall.Kill(m.pid, syscall.SIGKILL) // it may have ended
+			found = append(found, m.pid)
 		}
 	}
+	return found
 }
 
 // members finds the processes of a group that live.

@@ -3,8 +3,8 @@
 
 // Package proctest runs programs as child processes, for tests, trials and benchmarks.
 //
-// Invariant: a process ends with everything it has started, by Stop, by Kill, by itself,
-// or because the process that started it has died in whatever way.
+// Invariant: a process ends when the process that started it dies, in whatever way; and
+// when it has ended, by Stop, by Kill or by itself, nothing is left of its process group.
 package proctest
 
 import (

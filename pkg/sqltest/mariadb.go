@@ -11,10 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
 	"github.com/go-sql-driver/mysql"
+
+	"mailpush.internal/pkg/proctest"
 )
 
 // NewMariaDB is NewPostgres for MariaDB, with the system user mysql. The server has
@@ -29,7 +30,7 @@ func NewMariaDB(dir string) (*Server, error) {
 		scheme:   "mysql",
 		dropping: "DROP DATABASE %s",
 		prepare:  programs.prepare,
-		command:  programs.command,
+		serve:    programs.serve,
 		open: func(address url.URL) (*sql.DB, error) {
 			config := mysql.NewConfig()
 			config.User = address.User.Username()
@@ -79,18 +80,13 @@ func (m mariadb) prepare(ctx context.Context, site site) error {
 	return os.WriteFile(filepath.Join(site.dir, "accounts.sql"), []byte(accounts), 0o644)
 }
 
-func (m mariadb) command(site site, port int) *command {
-	return &command{
-		path: m.server,
-		args: []string{
-			"--no-defaults",
-			"--datadir=" + filepath.Join(site.dir, "data"), "--tmpdir=" + site.dir,
-			"--socket=" + filepath.Join(site.dir, "socket"), "--pid-file=" + filepath.Join(site.dir, "pid"),
-			"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-name-resolve",
-			"--init-file=" + filepath.Join(site.dir, "accounts.sql"),
-			"--max-connections=300", "--innodb-buffer-pool-size=64M", "--skip-log-bin",
-			"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
-		},
-		end: syscall.SIGKILL, // an orderly end takes seconds
-	}
+func (m mariadb) serve(owner owner, site site, port string) (*proctest.Process, error) {
+	return owner.serve(site.dir, m.server, syscall.SIGKILL, // an orderly end takes seconds
+		"--no-defaults",
+		"--datadir="+filepath.Join(site.dir, "data"), "--tmpdir="+site.dir,
+		"--socket="+filepath.Join(site.dir, "socket"), "--pid-file="+filepath.Join(site.dir, "pid"),
+		"--bind-address=127.0.0.1", "--port="+port, "--skip-name-resolve",
+		"--init-file="+filepath.Join(site.dir, "accounts.sql"),
+		"--max-connections=300", "--innodb-buffer-pool-size=64M", "--skip-log-bin",
+		"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync")
 }

@@ -11,11 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"mailpush.internal/pkg/proctest"
 )
 
 // postgresPrograms is where Debian puts them, a directory for each version.
@@ -35,7 +36,7 @@ func NewPostgres(dir string) (*Server, error) {
 		scheme:   "postgres",
 		dropping: "DROP DATABASE %s WITH (FORCE)",
 		prepare:  programs.prepare,
-		command:  programs.command,
+		serve:    programs.serve,
 		open: func(address url.URL) (*sql.DB, error) {
 			config, err := pgx.ParseConfig(address.JoinPath("postgres").String())
 			if err != nil {
@@ -75,14 +76,9 @@ func (p postgres) prepare(ctx context.Context, site site) error {
 		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
 }
 
-func (p postgres) command(_ site, port int) *command {
-	return &command{
-		path: p.program("postgres"),
-		args: []string{
-			"-D", "data", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", "",
-			"-c", "max_connections=300", "-c", "shared_buffers=32MB",
-			"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
-		},
-		end: syscall.SIGQUIT, // at once, its helper processes too
-	}
+func (p postgres) serve(owner owner, site site, port string) (*proctest.Process, error) {
+	return owner.serve(site.dir, p.program("postgres"), syscall.SIGQUIT,
+		"-D", "data", "-h", "127.0.0.1", "-p", port, "-k", "",
+		"-c", "max_connections=300", "-c", "shared_buffers=32MB",
+		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 }

@@ -12,10 +12,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
+
+	"mailpush.internal/pkg/proctest"
 )
 
 // stopTimeout is how long a server may take to end before it is killed.
@@ -69,11 +70,6 @@ func (o owner) own(path string) error {
 	return nil
 }
 
-// attributes also make the kernel send death to the child when its parent dies.
-func (o owner) attributes(death syscall.Signal) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Credential: o.credential, Pdeathsig: death}
-}
-
 // environment is what a server sees: none of the tests' own settings.
 func environment() []string {
 	return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC"}
@@ -83,7 +79,8 @@ func environment() []string {
 func (o owner) runner(dir string) func(ctx context.Context, name string, args ...string) error {
 	return func(ctx context.Context, name string, args ...string) error {
 		cmd := exec.CommandContext(ctx, name, args...)
-		cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, environment(), o.attributes(syscall.SIGKILL)
+		cmd.Dir, cmd.Env = dir, environment()
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: o.credential, Pdeathsig: syscall.SIGKILL}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("running %s as %q: %w: %s", filepath.Base(name), o.name, err, bytes.TrimSpace(out))
 		}
@@ -91,94 +88,11 @@ func (o owner) runner(dir string) func(ctx context.Context, name string, args ..
 	}
 }
 
-// command is a server to be run, and the signal that ends it at once.
-type command struct {
-	path string
-	args []string
-	end  syscall.Signal
-}
-
-// process is a running server.
-type process struct {
-	log    string
-	pid    int
-	end    syscall.Signal
-	exited chan struct{}
-	err    error // why it ended; read it after exited
-}
-
-// launch starts a server. Its goroutine keeps its thread for as long as the server
-// runs: the kernel takes the end of the thread that started it for the parent's death.
-func (o owner) launch(dir string, c *command) (*process, error) {
-	p := &process{log: filepath.Join(dir, "server.log"), end: c.end, exited: make(chan struct{})}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.exited)
-		p.err = o.run(dir, c, p, started)
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func (o owner) run(dir string, c *command, p *process, started chan<- error) error {
-	log, err := os.Create(p.log)
-	if err != nil {
-		started <- err
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command(c.path, c.args...) // stop ends it, no context does
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, environment(), o.attributes(c.end)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		started <- err
-		return err
-	}
-	p.pid = cmd.Process.Pid
-	started <- nil
-	return cmd.Wait()
-}
-
-// await returns when the server answers, has ended, or ctx has.
-func (p *process) await(ctx context.Context, ping func(context.Context) error) error {
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for {
-		err := ping(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-p.exited:
-			said, _ := os.ReadFile(p.log) // best effort, it only explains
-			return fmt.Errorf("it ended: %w: %s", p.err, said[max(0, len(said)-2000):])
-		case <-ctx.Done():
-			return fmt.Errorf("it does not answer: %w", err)
-		case <-retry.C:
-		}
-	}
-}
-
-// stop ends the server: its data is not worth an orderly shutdown.
-func (p *process) stop() error {
-	for _, signal := range []syscall.Signal{p.end, syscall.SIGKILL} {
-		select {
-		case <-p.exited:
-			return nil
-		default:
-		}
-		if err := syscall.Kill(p.pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("stopping process %d: %w", p.pid, err)
-		}
-		select {
-		case <-p.exited:
-			return nil
-		case <-time.After(stopTimeout):
-		}
-	}
-	return fmt.Errorf("process %d does not end", p.pid)
+// serve starts a server. Its data is not worth an orderly shutdown: end is the signal
+// that ends it at once, and with its helper processes.
+func (o owner) serve(dir, program string, end syscall.Signal, args ...string) (*proctest.Process, error) {
+	return proctest.Start(proctest.Command{
+		Path: program, Args: args, Dir: dir, Env: environment(), Log: filepath.Join(dir, "server.log"),
+		Credential: o.credential, Stop: end, Orphan: end, StopWithin: stopTimeout,
+	})
 }

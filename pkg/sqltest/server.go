@@ -9,13 +9,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/secret"
 )
 
@@ -34,7 +33,7 @@ const (
 // concurrent use.
 type Server struct {
 	dir      string
-	process  *process
+	process  *proctest.Process
 	admin    *sql.DB
 	address  url.URL // without the database
 	dropping string  // the statement that drops a database, with %s for its name
@@ -46,7 +45,7 @@ type engine struct {
 	scheme   string
 	dropping string
 	prepare  func(ctx context.Context, site site) error
-	command  func(site site, port int) *command
+	serve    func(owner owner, site site, port string) (*proctest.Process, error)
 	open     func(address url.URL) (*sql.DB, error)
 }
 
@@ -91,25 +90,26 @@ func (e engine) start(dir string) (_ *Server, err error) {
 }
 
 func (e engine) launch(ctx context.Context, owner owner, site site) (*Server, error) {
-	port, err := freePort(ctx)
+	free, err := proctest.FreeAddresses(ctx, "127.0.0.1", 1)
 	if err != nil {
 		return nil, err
 	}
 	address := url.URL{
 		Scheme: e.scheme,
 		User:   url.UserPassword(superuser, site.password),
-		Host:   net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		Host:   free[0],
 	}
 	admin, err := e.open(address)
 	if err != nil {
 		return nil, err
 	}
-	running, err := owner.launch(site.dir, e.command(site, port))
+	running, err := e.serve(owner, site, address.Port())
 	if err != nil {
 		return nil, errors.Join(err, admin.Close())
 	}
-	if err := running.await(ctx, admin.PingContext); err != nil {
-		return nil, errors.Join(err, admin.Close(), running.stop())
+	if err := running.Await(ctx, "an answer", admin.PingContext); err != nil {
+		running.Kill()
+		return nil, errors.Join(err, admin.Close())
 	}
 	return &Server{dir: site.dir, process: running, admin: admin, address: address, dropping: e.dropping}, nil
 }
@@ -133,18 +133,5 @@ func (s *Server) NewDatabase(ctx context.Context) (dsn secret.String, drop func(
 
 // Stop ends the server and removes its files.
 func (s *Server) Stop() error {
-	return errors.Join(s.admin.Close(), s.process.stop(), os.RemoveAll(s.dir))
-}
-
-func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(port)
+	return errors.Join(s.admin.Close(), s.process.Stop(), os.RemoveAll(s.dir))
 }

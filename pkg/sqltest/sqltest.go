@@ -131,23 +131,3 @@ func database(t *testing.T, l *lazy) secret.String {
 	})
 	return dsn
 }
-
-// StartPostgres starts a PostgreSQL server for one test and returns the address of
-// a fresh database on it. The server is gone when the test ends.
-func StartPostgres(tb testing.TB) secret.String {
-	tb.Helper()
-	server, err := NewPostgres("")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			tb.Error(err)
-		}
-	})
-	dsn, _, err := server.NewDatabase(tb.Context())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return dsn
-}
