@@ -20,6 +20,7 @@ import (
 	"mailpush.internal/cmd/internal/allinone"
 	"mailpush.internal/cmd/internal/pushusers"
 	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/pushtest"
 )
 
 // demoTimeout bounds the whole demo once it is built; it takes about two seconds.
@@ -106,24 +107,24 @@ func (s *stage) perform(ctx context.Context, stdout io.Writer) (time.Duration, e
 	if err != nil {
 		return 0, err
 	}
-	if err := verify(got, subscribed.WebhookSecret); err != nil {
+	if err := got.Verify(subscribed.WebhookSecret); err != nil {
 		return 0, err
 	}
 	if err := showPush(stdout, got); err != nil {
 		return 0, err
 	}
 	fmt.Fprintln(stdout, "\n$ pushusers")
-	return got.at.Sub(delivered), s.showPushUsers(stdout)
+	return got.At.Sub(delivered), s.showPushUsers(stdout)
 }
 
-func showPush(stdout io.Writer, got push) error {
+func showPush(stdout io.Writer, got *pushtest.Push) error {
 	var body bytes.Buffer
-	if err := json.Indent(&body, got.body, "  ", "  "); err != nil {
+	if err := json.Indent(&body, got.Body, "  ", "  "); err != nil {
 		return fmt.Errorf("reading the push: %w", err)
 	}
 	fmt.Fprintln(stdout, "\nthe push, as the webhook received it:")
 	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
-		fmt.Fprintf(stdout, "  %s: %s\n", name, got.header.Get(name))
+		fmt.Fprintf(stdout, "  %s: %s\n", name, got.Header.Get(name))
 	}
 	fmt.Fprintf(stdout, "  %s\n  signature verified (Standard Webhooks)\n", body.String())
 	return nil
@@ -135,7 +136,7 @@ func (s *stage) awaitConsent(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	return verify(ping, key)
+	return ping.Verify(key)
 }
 
 // awaitListener waits until the list shows the user's listener waiting for mail, so

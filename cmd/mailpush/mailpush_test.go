@@ -43,11 +43,11 @@ func TestDemoEndsWithItsTime(t *testing.T) {
 // Whoever subscribes the demo receiver a second time waits for nobody to look at pings.
 func TestReceiverAnswersEveryPing(t *testing.T) {
 	t.Parallel()
-	r, err := newReceiver(t.Context(), "127.0.0.1:0")
+	r, err := newReceiver("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.close)
+	t.Cleanup(r.Close)
 	for range 3 {
 		body := strings.NewReader(`{"type":"ping","data":{"challenge":"so be it"}}`)
 		answer, err := http.Post(r.url, "application/json", body)

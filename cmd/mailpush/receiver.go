@@ -7,91 +7,55 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"time"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"mailpush.internal/pkg/pushtest"
 )
-
-const (
-	receiverTimeout = 10 * time.Second
-	maxPushBytes    = 1 << 20
-)
-
-// push is one webhook request as the demo's receiver got it.
-type push struct {
-	at     time.Time
-	header http.Header
-	body   []byte
-}
 
 // receiver is the demo's webhook endpoint: it accepts everything and hands it on, the
-// ping apart from the pushes.
+// ping apart from the pushes. It runs for as long as the demo does, and keeps nothing.
 type receiver struct {
+	*pushtest.Receiver
+
 	url    string
-	server *http.Server
-	pings  chan push
-	pushes chan push
+	pings  chan *pushtest.Push
+	pushes chan *pushtest.Push
 }
 
-func newReceiver(ctx context.Context, address string) (*receiver, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("starting the webhook receiver: %w", err)
+func newReceiver(address string) (*receiver, error) {
+	r := &receiver{pings: make(chan *pushtest.Push, 1), pushes: make(chan *pushtest.Push, 1)}
+	var err error
+	if r.Receiver, err = pushtest.New(pushtest.Options{Address: address, Answer: r.handOn, Forget: true}); err != nil {
+		return nil, err
 	}
-	r := &receiver{url: "http://" + listener.Addr().String() + "/push", pings: make(chan push, 1), pushes: make(chan push, 1)}
-	r.server = &http.Server{Handler: r, ReadHeaderTimeout: receiverTimeout}
-	go func() { _ = r.server.Serve(listener) }() // ends with close
+	r.url = r.URL() + "/push"
 	return r, nil
 }
 
-// ServeHTTP implements [http.Handler].
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	at := time.Now()
-	body, err := io.ReadAll(http.MaxBytesReader(w, request.Body, maxPushBytes))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	var content struct {
-		Type string `json:"type"`
-		Data struct {
-			Challenge string `json:"challenge"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(body, &content); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	got := push{at: at, header: request.Header, body: body}
-	if content.Type == "ping" {
+func (r *receiver) handOn(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
+	if push.Type == pushtest.TypePing {
 		select {
-		case r.pings <- got:
+		case r.pings <- push:
 		default: // who looks at pings looks at the first
 		}
-		// Any 2xx would do by default.
-		_, _ = io.WriteString(w, content.Data.Challenge)
+		pushtest.Accept(w, request, push)
 		return
 	}
 	select {
-	case r.pushes <- got:
-		w.WriteHeader(http.StatusNoContent)
+	case r.pushes <- push:
+		pushtest.Accept(w, request, push)
 	case <-request.Context().Done():
 	}
 }
 
 // next waits for the next of the pings or pushes.
-func next(ctx context.Context, kind <-chan push) (push, error) {
+func next(ctx context.Context, kind <-chan *pushtest.Push) (*pushtest.Push, error) {
 	select {
 	case got := <-kind:
 		return got, nil
 	case <-ctx.Done():
-		return push{}, errors.New("no push came in time")
+		return nil, errors.New("no push came in time")
 	}
 }
 
@@ -100,18 +64,4 @@ func newWebhookSecret() string {
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never returns an error
 	return "whsec_" + base64.StdEncoding.EncodeToString(raw)
-}
-
-func (r *receiver) close() { _ = r.server.Close() }
-
-// verify checks a push's signature with the public Standard Webhooks library.
-func verify(got push, secret string) error {
-	webhook, err := standardwebhooks.NewWebhook(secret)
-	if err != nil {
-		return fmt.Errorf("reading the signing secret: %w", err)
-	}
-	if err := webhook.Verify(got.body, got.header); err != nil {
-		return fmt.Errorf("verifying the push's signature: %w", err)
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"mailpush.internal/cmd/internal/allinone"
 	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/pushtest"
 )
 
 // The flags that only make sense for the demo.
@@ -168,14 +169,14 @@ func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
 // showPushes prints each push to the demo's receiver until ctx ends; only an end by
 // itself is an error.
 func (s *stage) showPushes(ctx context.Context, stdout io.Writer, webhookSecret string) error {
-	var pushes <-chan push
+	var pushes <-chan *pushtest.Push
 	if s.receiver != nil {
 		pushes = s.receiver.pushes
 	}
 	for {
 		select {
 		case got := <-pushes:
-			if err := errors.Join(verify(got, webhookSecret), showPush(stdout, got)); err != nil {
+			if err := errors.Join(got.Verify(webhookSecret), showPush(stdout, got)); err != nil {
 				fmt.Fprintln(stdout, err)
 			}
 		case err := <-s.ended:

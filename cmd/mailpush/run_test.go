@@ -94,11 +94,11 @@ func TestRunServesTheMailStoreOfItsSettings(t *testing.T) {
 	if err := mail.AddUser("bert", "pw"); err != nil {
 		t.Fatal(err)
 	}
-	webhook, err := newReceiver(t.Context(), "127.0.0.1:0")
+	webhook, err := newReceiver("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(webhook.close)
+	t.Cleanup(webhook.Close)
 	r := startRun(t, fmt.Sprintf(`
 mail: {stores: {office: {address: %q, tls: none}}}
 push: {webhook: {allowHTTP: true, allowPrivate: [127.0.0.0/8]}}
@@ -130,8 +130,8 @@ admin: {listen: "127.0.0.1:0", internalListen: "127.0.0.1:0", opsListen: "127.0.
 		t.Fatal(err)
 	}
 	got, err := next(ctx, webhook.pushes)
-	if err != nil || verify(got, answer.WebhookSecret) != nil || !strings.Contains(string(got.body), `"real"`) {
-		t.Errorf("the push: %s, %v", got.body, err)
+	if err != nil || got.Verify(answer.WebhookSecret) != nil || !strings.Contains(string(got.Body), `"real"`) {
+		t.Errorf("the push: %s, %v", got.Body, err)
 	}
 	r.end(t)
 }

@@ -68,7 +68,7 @@ func newStage(ctx context.Context, o stageOptions) (*stage, error) {
 func (s *stage) start(ctx context.Context, o stageOptions) error {
 	var err error
 	if isDemo(o.settings) {
-		if err := s.startDemo(ctx, o); err != nil {
+		if err := s.startDemo(o); err != nil {
 			return err
 		}
 	}
@@ -84,7 +84,7 @@ func (s *stage) start(ctx context.Context, o stageOptions) error {
 // isDemo tells whether there is no mailbox to listen to but that of a demo.
 func isDemo(s *settings.Settings) bool { return len(s.Mail.Stores) == 0 }
 
-func (s *stage) startDemo(ctx context.Context, o stageOptions) error {
+func (s *stage) startDemo(o stageOptions) error {
 	var err error
 	if s.mail, err = imaptest.NewServer(imaptest.Options{Address: o.mailAddress, Protection: imaptest.Plain}); err != nil {
 		return fmt.Errorf("starting the demo mail store: %w", err)
@@ -92,7 +92,7 @@ func (s *stage) startDemo(ctx context.Context, o stageOptions) error {
 	if err := s.mail.AddUser(demoLogin, s.password); err != nil {
 		return err
 	}
-	if s.receiver, err = newReceiver(ctx, o.receiverAddress); err != nil {
+	if s.receiver, err = newReceiver(o.receiverAddress); err != nil {
 		return err
 	}
 	o.settings.Mail.Stores = demoStores(s.mail.Addr())
@@ -141,7 +141,7 @@ func (s *stage) close() error {
 
 func (s *stage) closeDemo() {
 	if s.receiver != nil {
-		s.receiver.close()
+		s.receiver.Close()
 	}
 	if s.mail != nil {
 		_ = s.mail.Close() // it is in memory: nothing can be lost

@@ -7,10 +7,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +19,7 @@ import (
 	"mailpush.internal/cmd/internal/allinone"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/imaptest"
+	"mailpush.internal/pkg/pushtest"
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -32,9 +31,8 @@ const patience = 30 * time.Second
 
 // world is what lies outside of mailpush: a mail store and a webhook.
 type world struct {
-	mail   *imaptest.Server
-	url    string
-	pushes chan string
+	mail    *imaptest.Server
+	webhook *pushtest.Receiver
 }
 
 func newWorld(t *testing.T) *world {
@@ -47,16 +45,7 @@ func newWorld(t *testing.T) *world {
 	if err := mail.AddUser("anna", "pw"); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{mail: mail, pushes: make(chan string, 100)}
-	webhook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		if !strings.HasPrefix(string(body), `{"type":"ping"`) {
-			w.pushes <- string(body)
-		}
-	}))
-	t.Cleanup(webhook.Close)
-	w.url = webhook.URL
-	return w
+	return &world{mail: mail, webhook: pushtest.Start(t)}
 }
 
 func (w *world) deliver(t *testing.T, subject string) {
@@ -66,15 +55,17 @@ func (w *world) deliver(t *testing.T, subject string) {
 	}
 }
 
+// expect waits for the next push that is no ping.
 func (w *world) expect(t *testing.T, subject string) {
 	t.Helper()
-	select {
-	case got := <-w.pushes:
-		if !strings.Contains(got, `"`+subject+`"`) || !strings.Contains(got, `"count":1`) {
-			t.Errorf("the push for %q is %s", subject, got)
-		}
-	case <-time.After(patience):
-		t.Fatalf("no push for %q", subject)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got, err := w.webhook.Next(ctx, pushtest.Not(pushtest.OfType(pushtest.TypePing)))
+	if err != nil {
+		t.Fatalf("no push for %q: %v", subject, err)
+	}
+	if !pushtest.About(subject)(got) || got.Data.Count != 1 {
+		t.Errorf("the push for %q is %s", subject, got.Body)
 	}
 }
 
@@ -130,7 +121,7 @@ func (r *running) subscribe(t *testing.T, w *world, password string) *pushv1.Sub
 	answer, err := r.push.Subscribe(t.Context(), connect.NewRequest(&pushv1.SubscribeRequest{
 		ContextId: "1", UserId: "249", ClientId: "test", Topics: []string{"mail:new"},
 		Account: &pushv1.Account{MailStore: "main", Login: "anna", Password: password},
-		Webhook: &pushv1.Webhook{Url: w.url},
+		Webhook: &pushv1.Webhook{Url: w.webhook.URL()},
 	}))
 	if err != nil {
 		t.Fatal(err)
