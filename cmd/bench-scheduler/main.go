@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -22,9 +23,6 @@ import (
 )
 
 func main() {
-	if code, played := rig.Role(os.Args, os.Stdout, os.Stderr); played {
-		os.Exit(code)
-	}
 	kills := flag.Int("kills", 20, "workers to kill for each lease")
 	listeners := flag.Int("listeners", 100, "listeners to keep")
 	flag.Parse()
@@ -38,11 +36,20 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, stdout io.Writer, kills, listeners int) error {
+func bench(ctx context.Context, stdout io.Writer, kills, listeners int) (err error) {
+	dir, err := os.MkdirTemp("", "mailpush-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	programs, err := rig.Build(ctx, dir)
+	if err != nil {
+		return err
+	}
 	var all []takeovers
 	for _, ttl := range []time.Duration{5 * time.Second, 3 * time.Second} {
 		fmt.Fprintf(stdout, "bench-scheduler: %d kill -9 of a worker, lease %s, %d listeners on two workers\n", kills, ttl, listeners)
-		measured, err := measureTakeover(ctx, stdout, ttl, kills, listeners)
+		measured, err := measureTakeover(ctx, stdout, programs, ttl, kills, listeners)
 		if err != nil {
 			return fmt.Errorf("measuring take-over with a lease of %s: %w", ttl, err)
 		}

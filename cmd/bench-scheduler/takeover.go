@@ -15,9 +15,9 @@ import (
 	"connectrpc.com/connect"
 
 	"mailpush.internal/cmd/internal/rig"
-	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/imaptest"
+	"mailpush.internal/pkg/proctest"
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 )
 
@@ -44,26 +44,28 @@ type takeovers struct {
 
 // bed is two workers, as processes, that share the mailboxes of one mail store.
 type bed struct {
+	programs  rig.Programs
 	mailpush  *rig.Mailpush
 	store     *imaptest.Many
 	receiver  *rig.Receiver
-	workers   []*rig.Child
+	workers   []*proctest.Process
 	listeners int
+	started   int // workers, ever
 }
 
-func measureTakeover(ctx context.Context, stdout io.Writer, ttl time.Duration, kills, listeners int) (_ takeovers, err error) {
-	b, closeBed, err := newBed(ctx, ttl, listeners)
+func measureTakeover(ctx context.Context, stdout io.Writer, programs rig.Programs, ttl time.Duration, kills, listeners int) (_ takeovers, err error) {
+	b, closeBed, err := newBed(ctx, programs, ttl, listeners)
 	if err != nil {
 		return takeovers{}, err
 	}
 	defer func() { err = errors.Join(err, closeBed()) }()
 	t := takeovers{ttl: ttl}
 	for n := range kills {
-		if err := b.replace(ctx, func(victim *rig.Child) error { return b.kill(ctx, victim, &t) }); err != nil {
+		if err := b.replace(ctx, func(victim *proctest.Process) error { return b.kill(ctx, victim, &t) }); err != nil {
 			return t, fmt.Errorf("kill %d: %w", n+1, err)
 		}
 		mails := span{}
-		if err := b.replace(ctx, func(victim *rig.Child) (err error) {
+		if err := b.replace(ctx, func(victim *proctest.Process) (err error) {
 			mails, err = b.stop(ctx, victim, &t)
 			return err
 		}); err != nil {
@@ -78,19 +80,19 @@ func measureTakeover(ctx context.Context, stdout io.Writer, ttl time.Duration, k
 }
 
 // newBed starts everything and waits until both workers have their half.
-func newBed(ctx context.Context, ttl time.Duration, listeners int) (*bed, func() error, error) {
+func newBed(ctx context.Context, programs rig.Programs, ttl time.Duration, listeners int) (*bed, func() error, error) {
 	dir, err := os.MkdirTemp("", "mailpush-bench-")
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &bed{listeners: listeners}
+	b := &bed{programs: programs, listeners: listeners}
 	closeBed := func() error {
 		var err error
 		for _, worker := range b.workers {
-			worker.Stop()
+			err = errors.Join(err, worker.Stop())
 		}
 		if b.mailpush != nil {
-			err = b.mailpush.Close()
+			err = errors.Join(err, b.mailpush.Close())
 		}
 		if b.store != nil {
 			err = errors.Join(err, b.store.Close())
@@ -120,15 +122,16 @@ func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 	}
 	b.mailpush, err = rig.New(ctx, rig.Options{
 		Dir:      filepath.Join(dir, "data"),
-		Store:    settings.Store{Address: b.store.Addr(), TLS: settings.TLSImplicit, CAFile: ca, ServerName: "localhost"},
+		Programs: b.programs,
+		Store:    rig.Store{Address: b.store.Addr(), CAFile: ca},
 		Services: []string{identity.Admin, identity.Vault, identity.Scheduler},
-		Set:      func(s *settings.Settings) { s.Cluster.LeaseTTL, s.Cluster.Shards = ttl, shards },
+		Set:      []string{"cluster.leaseTTL=" + ttl.String(), fmt.Sprintf("cluster.shards=%d", shards)},
 	})
 	if err != nil {
 		return err
 	}
 	for range 2 {
-		if err := b.addWorker(ctx); err != nil {
+		if err := b.addWorker(); err != nil {
 			return err
 		}
 	}
@@ -143,8 +146,9 @@ func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 	return b.settled(ctx)
 }
 
-func (b *bed) addWorker(ctx context.Context) error {
-	worker, err := b.mailpush.StartWorker(ctx)
+func (b *bed) addWorker() error {
+	b.started++
+	worker, err := b.mailpush.StartWorker(fmt.Sprintf("worker-%d", b.started))
 	if err == nil {
 		b.workers = append(b.workers, worker)
 	}
@@ -152,13 +156,13 @@ func (b *bed) addWorker(ctx context.Context) error {
 }
 
 // replace loses the older worker in the given way, and starts another in its place.
-func (b *bed) replace(ctx context.Context, lose func(*rig.Child) error) error {
+func (b *bed) replace(ctx context.Context, lose func(*proctest.Process) error) error {
 	victim := b.workers[0]
 	b.workers = b.workers[1:]
 	if err := lose(victim); err != nil {
 		return err
 	}
-	if err := b.addWorker(ctx); err != nil {
+	if err := b.addWorker(); err != nil {
 		return err
 	}
 	return b.settled(ctx)
@@ -186,7 +190,7 @@ func (b *bed) settled(ctx context.Context) error {
 	})
 }
 
-func (b *bed) kill(ctx context.Context, victim *rig.Child, t *takeovers) error {
+func (b *bed) kill(ctx context.Context, victim *proctest.Process, t *takeovers) error {
 	_, before := b.store.Seen()
 	start := time.Now()
 	victim.Kill()
@@ -204,10 +208,11 @@ func (b *bed) kill(ctx context.Context, victim *rig.Child, t *takeovers) error {
 // stop ends a worker in order and takes the time from the first listener that went
 // dark until none was any more, over all batches of the hand-over. Mail arrives in all
 // mailboxes meanwhile.
-func (b *bed) stop(ctx context.Context, victim *rig.Child, t *takeovers) (span, error) {
+func (b *bed) stop(ctx context.Context, victim *proctest.Process, t *takeovers) (_ span, err error) {
+	var failed error
 	ended := make(chan struct{})
-	go func() { defer close(ended); victim.Stop() }()
-	defer func() { <-ended }()
+	go func() { defer close(ended); failed = victim.Stop() }()
+	defer func() { <-ended; err = errors.Join(err, failed) }()
 	var first, last, mailed time.Time
 	mails := span{oldest: b.store.Deliver()}
 	if err := b.until(ctx, func(served, _ int) bool {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailpush.internal/cmd/internal/rig"
-	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/dovecottest"
+	"mailpush.internal/pkg/pushtest"
 )
 
 // pushTimeout is when a mail counts as lost, and the benchmark as failed.
@@ -23,7 +23,7 @@ const pushTimeout = time.Minute
 
 // measureLatency delivers mails through a real Dovecot, one at a time per mailbox
 // and all mailboxes side by side, and times each push.
-func measureLatency(ctx context.Context, mails, mailboxes int) (_ latencies, err error) {
+func measureLatency(ctx context.Context, programs rig.Programs, mails, mailboxes int) (_ latencies, err error) {
 	dir, err := os.MkdirTemp("", "mailpush-bench-")
 	if err != nil {
 		return latencies{}, err
@@ -46,14 +46,14 @@ func measureLatency(ctx context.Context, mails, mailboxes int) (_ latencies, err
 		return latencies{}, err
 	}
 	defer tapped.close()
-	sink, err := newSink(ctx)
+	sink, err := pushtest.New(pushtest.Options{})
 	if err != nil {
 		return latencies{}, err
 	}
-	defer sink.close()
+	defer sink.Close()
 	// The tap reads what passes, so this store speaks clear text on loopback.
-	store := settings.Store{Address: tapped.listener.Addr().String(), TLS: settings.TLSNone}
-	mailpush, err := rig.New(ctx, rig.Options{Dir: filepath.Join(dir, "data"), Store: store})
+	store := rig.Store{Address: tapped.listener.Addr().String()}
+	mailpush, err := rig.New(ctx, rig.Options{Dir: filepath.Join(dir, "data"), Programs: programs, Store: store})
 	if err != nil {
 		return latencies{}, err
 	}
@@ -63,7 +63,10 @@ func measureLatency(ctx context.Context, mails, mailboxes int) (_ latencies, err
 		if err := dovecot.AddUser(rig.Box(i), rig.Password); err != nil {
 			return latencies{}, err
 		}
-		if err := mailpush.Subscribe(ctx, rig.Box(i), sink.url); err != nil {
+		// The first waits until the worker is known to all.
+		if err := mailpush.Await(ctx, "a subscription", func(ctx context.Context) error {
+			return mailpush.Subscribe(ctx, rig.Box(i), sink.URL())
+		}); err != nil {
 			return latencies{}, err
 		}
 	}
@@ -77,7 +80,7 @@ func measureLatency(ctx context.Context, mails, mailboxes int) (_ latencies, err
 type course struct {
 	dovecot *dovecottest.Server
 	tap     *tap
-	sink    *sink
+	sink    *pushtest.Receiver
 }
 
 func (c course) deliverAll(ctx context.Context, mails, mailboxes int) (latencies, error) {
@@ -114,11 +117,13 @@ func (c course) deliverOne(ctx context.Context, box string, n int, into *latenci
 		return err
 	}
 	delivered := time.Now()
-	pushed, err := c.sink.next(ctx, box)
+	within, cancel := context.WithTimeout(ctx, pushTimeout)
+	defer cancel()
+	pushed, err := c.sink.Next(within, pushtest.To(box), pushtest.OfType(pushtest.TypeNewMail))
 	if err != nil {
 		return fmt.Errorf("mail %d of %s: %w", n, box, err)
 	}
-	into.fromDelivery = append(into.fromDelivery, pushed.Sub(delivered))
-	into.fromExists = append(into.fromExists, pushed.Sub(c.tap.lastExists(box)))
+	into.fromDelivery = append(into.fromDelivery, pushed.At.Sub(delivered))
+	into.fromExists = append(into.fromExists, pushed.At.Sub(c.tap.lastExists(box)))
 	return nil
 }

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -24,9 +25,6 @@ import (
 const roleDouble = "imap-double"
 
 func main() {
-	if code, played := rig.Role(os.Args, os.Stdout, os.Stderr); played {
-		os.Exit(code)
-	}
 	if len(os.Args) > 1 && os.Args[1] == roleDouble {
 		os.Exit(doubleMain(os.Args[2:], os.Stdout))
 	}
@@ -44,15 +42,24 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, stdout io.Writer, mails, mailboxes, listeners int) error {
+func bench(ctx context.Context, stdout io.Writer, mails, mailboxes, listeners int) (err error) {
+	dir, err := os.MkdirTemp("", "mailpush-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	programs, err := rig.Build(ctx, dir)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(stdout, "bench: %d cores, %s, GOMAXPROCS %d\n", runtime.NumCPU(), runtime.Version(), runtime.GOMAXPROCS(0))
 	fmt.Fprintf(stdout, "bench: delivering %d mails to %d mailboxes of a real Dovecot\n", mails, mailboxes)
-	times, err := measureLatency(ctx, mails, mailboxes)
+	times, err := measureLatency(ctx, programs, mails, mailboxes)
 	if err != nil {
 		return fmt.Errorf("measuring latency: %w", err)
 	}
 	fmt.Fprintf(stdout, "bench: holding %d idle TLS listeners\n", listeners)
-	memory, err := measureMemory(ctx, listeners)
+	memory, err := measureMemory(ctx, programs, listeners)
 	if err != nil {
 		return fmt.Errorf("measuring memory: %w", err)
 	}

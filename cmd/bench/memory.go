@@ -4,19 +4,18 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"mailpush.internal/cmd/internal/rig"
-	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/proctest"
+	"mailpush.internal/pkg/pushtest"
 )
 
 // subscribers is how many users are subscribed side by side.
@@ -25,7 +24,7 @@ const subscribers = 4
 // measureMemory holds n idle TLS listeners in a worker that is a process of its
 // own, against an IMAP double in another, and compares the worker's resident
 // memory before and after.
-func measureMemory(ctx context.Context, n int) (_ memoryUse, err error) {
+func measureMemory(ctx context.Context, programs rig.Programs, n int) (_ memoryUse, err error) {
 	dir, err := os.MkdirTemp("", "mailpush-bench-")
 	if err != nil {
 		return memoryUse{}, err
@@ -35,29 +34,29 @@ func measureMemory(ctx context.Context, n int) (_ memoryUse, err error) {
 	if err != nil {
 		return memoryUse{}, err
 	}
-	defer double.Stop()
-	endpoint, err := rig.NewEndpoint(ctx)
+	defer func() { err = errors.Join(err, double.Stop()) }()
+	endpoint, err := pushtest.New(pushtest.Options{Forget: true})
 	if err != nil {
 		return memoryUse{}, err
 	}
-	defer func() { err = errors.Join(err, endpoint.Close()) }()
-	store := settings.Store{Address: address, TLS: settings.TLSImplicit, CAFile: filepath.Join(dir, "imap-ca.crt"), ServerName: "localhost"}
+	defer endpoint.Close()
 	mailpush, err := rig.New(ctx, rig.Options{
-		Dir: filepath.Join(dir, "data"), Store: store, Services: []string{identity.Admin, identity.Vault, identity.Scheduler},
+		Dir: filepath.Join(dir, "data"), Programs: programs, Store: rig.Store{Address: address, CAFile: filepath.Join(dir, "imap-ca.crt")},
+		Services: []string{identity.Admin, identity.Vault, identity.Scheduler},
 	})
 	if err != nil {
 		return memoryUse{}, err
 	}
 	defer func() { err = errors.Join(err, mailpush.Close()) }()
-	worker, err := mailpush.StartWorker(ctx)
+	worker, err := mailpush.StartWorker("worker")
 	if err != nil {
 		return memoryUse{}, err
 	}
-	defer worker.Stop()
+	defer func() { err = errors.Join(err, worker.Stop()) }()
 
 	// The first subscriptions wait until the worker is known to all.
 	if err := mailpush.Await(ctx, "the worker", func(ctx context.Context) error {
-		return mailpush.Subscribe(ctx, rig.Box(0), endpoint.URL)
+		return mailpush.Subscribe(ctx, rig.Box(0), endpoint.URL())
 	}); err != nil {
 		return memoryUse{}, err
 	}
@@ -65,13 +64,13 @@ func measureMemory(ctx context.Context, n int) (_ memoryUse, err error) {
 		return memoryUse{}, err
 	}
 	use := memoryUse{listeners: n - 1}
-	if use.before, err = worker.Resident(ctx); err != nil {
+	if use.before, err = rig.Resident(ctx, worker); err != nil {
 		return memoryUse{}, err
 	}
-	if err := subscribeAll(ctx, mailpush, n, endpoint.URL); err != nil {
+	if err := subscribeAll(ctx, mailpush, n, endpoint.URL()); err != nil {
 		return memoryUse{}, err
 	}
-	use.after, err = worker.Resident(ctx)
+	use.after, err = rig.Resident(ctx, worker)
 	return use, err
 }
 
@@ -89,22 +88,31 @@ func subscribeAll(ctx context.Context, mailpush *rig.Mailpush, n int, url string
 
 // startDouble starts the IMAP double and returns its address; its certificate lies
 // in caFile.
-func startDouble(ctx context.Context, caFile string) (*rig.Child, string, error) {
-	c, err := rig.NewChild(ctx, roleDouble, caFile)
+func startDouble(ctx context.Context, caFile string) (*proctest.Process, string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", fmt.Errorf("finding this program: %w", err)
+	}
+	said := make(chan string, 1)
+	p, err := proctest.Start(proctest.Command{
+		Path: self, Args: []string{roleDouble, caFile}, Name: "the IMAP double", Log: caFile + ".log",
+		Look: func(line []byte) {
+			select {
+			case said <- string(line):
+			default: // the address is the first line
+			}
+		},
+	})
 	if err != nil {
 		return nil, "", err
 	}
-	out, err := c.Command.StdoutPipe()
-	if err != nil {
-		return nil, "", err
+	select {
+	case address := <-said:
+		return p, address, nil
+	case <-p.Ended():
+		return nil, "", fmt.Errorf("starting %s: %s", p.Name(), p.Log())
+	case <-ctx.Done():
+		p.Kill()
+		return nil, "", ctx.Err()
 	}
-	if err := c.Command.Start(); err != nil {
-		return nil, "", fmt.Errorf("starting the IMAP double: %w", err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		c.Stop()
-		return nil, "", fmt.Errorf("starting the IMAP double: %w", err)
-	}
-	return c, strings.TrimSpace(line), nil
 }

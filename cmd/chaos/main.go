@@ -23,9 +23,6 @@ import (
 )
 
 func main() {
-	if code, played := chaos.Role(os.Args, os.Stdout, os.Stderr); played {
-		os.Exit(code)
-	}
 	o := chaos.Options{
 		Odds:     chaos.Odds{Refuse: 0.05, Throttle: 0.04, Hang: 0.01, Reset: 0.03, Break: 0.02},
 		Patience: 2 * time.Minute,
@@ -35,7 +32,7 @@ func main() {
 	flag.IntVar(&o.Mails, "mails", 20_000, "how many mails are delivered to them")
 	flag.IntVar(&o.Kills, "kills", 50, "how often a worker, the vault or admin-api is killed")
 	flag.DurationVar(&o.Length, "for", 5*time.Minute, "how long mails arrive and processes are killed")
-	flag.BoolVar(&o.Hasty, "hasty", false, "have the workers move the cursor too early: mail must be found missing")
+	flag.BoolVar(&o.Hasty, "hasty", false, "answer pushes before they are accepted: mail must be found missing")
 	keep := flag.Bool("keep", false, "keep the logs of the processes, and say where")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

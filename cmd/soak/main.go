@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	if code, played := faults.Role(os.Args, os.Stdout, os.Stderr); played {
+	if code, played := faults.Role(os.Args, os.Stderr); played {
 		os.Exit(code)
 	}
 	length := flag.Duration("for", 10*time.Minute, "how long to break things")

@@ -33,7 +33,8 @@ type Options struct {
 	Odds      Odds
 	// Patience is how long to wait for what is left without any new push.
 	Patience time.Duration
-	// Hasty has workers that move the cursor before the endpoint has accepted.
+	// Hasty has every push answered with 200 before its endpoint has accepted, and so the
+	// cursor moved: what a worker does that takes a push for accepted too early.
 	Hasty bool
 }
 
@@ -81,14 +82,14 @@ func Run(ctx context.Context, o Options, out io.Writer) (_ Verdict, err error) {
 
 func (r *run) start(ctx context.Context, broken func(error)) error {
 	var err error
-	if r.hooks, err = newReceivers(r.record, newDice(r.Odds, r.Seed)); err != nil {
+	if r.hooks, err = newReceivers(r.record, newDice(r.Odds, r.Seed), r.Hasty); err != nil {
 		return err
 	}
 	if r.around, err = deploy(ctx, r.Dir); err != nil {
 		return err
 	}
 	r.mailing = &mailing{dovecot: r.around.dovecot, mailboxes: r.Mailboxes, delivered: make(map[string][]string)}
-	if r.fleet, err = launch(r.around, r.Hasty, broken); err != nil {
+	if r.fleet, err = launch(r.around, broken); err != nil {
 		return err
 	}
 	r.tell("subscribing %d devices", r.Mailboxes*len(devices()))

@@ -4,19 +4,11 @@
 package chaos_test
 
 import (
-	"os"
 	"testing"
 	"time"
 
 	"mailpush.internal/cmd/internal/chaos"
 )
-
-func TestMain(m *testing.M) {
-	if code, played := chaos.Role(os.Args, os.Stdout, os.Stderr); played {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
 
 // small is what fits into a minute with the race detector.
 func small(t *testing.T) chaos.Options {
@@ -49,9 +41,9 @@ func TestNothingIsLost(t *testing.T) {
 	}
 }
 
-// The same run must find out a worker that moves its cursor before the endpoint has
-// accepted: else it could not tell that the others do not.
-func TestHastyWorkerIsFoundOut(t *testing.T) {
+// The same run must find out a cursor that moves before the endpoint has accepted: else
+// it could not tell that all others do not.
+func TestHastyAnswersAreFoundOut(t *testing.T) {
 	t.Parallel()
 	o := small(t)
 	o.Hasty = true

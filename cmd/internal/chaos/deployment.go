@@ -16,9 +16,8 @@ import (
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/identity"
-	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/sqltest"
-	adminapi "mailpush.internal/services/admin-api"
 )
 
 const (
@@ -61,8 +60,9 @@ const (
 // deployment is what a run leaves alone, and what its processes are started with.
 type deployment struct {
 	dir, config string
+	programs    rig.Programs
 	public      string // where admin-api listens to applications
-	token       secret.String
+	token       string
 
 	dovecotDir string
 	dovecot    *dovecottest.Server
@@ -72,12 +72,15 @@ type deployment struct {
 
 // deploy starts the servers around mailpush and writes its configuration into dir.
 func deploy(ctx context.Context, dir string) (_ *deployment, err error) {
-	d := &deployment{dir: dir, token: secret.New(rand.Text())}
+	d := &deployment{dir: dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
 		}
 	}()
+	if d.programs, err = rig.Build(ctx, dir); err != nil {
+		return nil, err
+	}
 	if d.postgres, err = sqltest.NewPostgres(""); err != nil {
 		return nil, err
 	}
@@ -104,7 +107,7 @@ func (d *deployment) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{identity.Admin, identity.Vault, identity.Scheduler, identity.Worker} {
+	for _, name := range identity.Services() {
 		if _, err := authority.Write(name, filepath.Join(d.dir, "tls")); err != nil {
 			return err
 		}
@@ -126,7 +129,15 @@ func (d *deployment) write(ctx context.Context) error {
 }
 
 func (d *deployment) writeConfiguration(ctx context.Context) error {
-	free, err := rig.FreeAddresses(ctx, addressesHost, addresses)
+	free, err := proctest.FreeAddresses(ctx, addressesHost, addresses)
+	if err != nil {
+		return err
+	}
+	var tokenHash string
+	if d.token, tokenHash, err = d.programs.NewToken(ctx); err != nil {
+		return err
+	}
+	passwordHash, err := d.programs.HashPassword(ctx, rand.Text())
 	if err != nil {
 		return err
 	}
@@ -142,7 +153,7 @@ func (d *deployment) writeConfiguration(ctx context.Context) error {
 	}
 	err = text.Execute(file, map[string]any{
 		"Dir": d.dir, "Etcd": d.etcd.Endpoints()[0], "IMAP": d.dovecot.TLSAddr(),
-		"Addr": free, "TokenHash": adminapi.HashToken(d.token), "PasswordHash": adminapi.HashPassword(secret.New(rand.Text())),
+		"Addr": free, "TokenHash": tokenHash, "PasswordHash": passwordHash,
 	})
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)

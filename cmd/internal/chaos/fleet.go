@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/proctest"
 )
 
 // workers is how many there are.
@@ -17,7 +18,6 @@ const workers = 3
 
 // fleet is the processes of mailpush. It is safe for concurrent use.
 type fleet struct {
-	dir     string
 	members []*member
 	watches sync.WaitGroup
 
@@ -29,29 +29,26 @@ type fleet struct {
 
 // member is one process, and whoever comes after it.
 type member struct {
-	name   string
-	args   []string
-	spared bool // not to be killed
+	command proctest.Command
+	spared  bool // not to be killed
 
-	process *rig.Process // nil while it is away
+	process *proctest.Process // nil while it is away
 }
 
-// launch starts mailpush. hasty has workers that say a push was accepted before they
-// have made it.
-func launch(d *deployment, hasty bool, broken func(error)) (*fleet, error) {
-	f := &fleet{dir: d.dir, broken: broken}
-	add := func(name, role string, spared bool) {
-		f.members = append(f.members, &member{name: name, args: []string{role, "--config", d.config}, spared: spared})
+// launch starts mailpush.
+func launch(d *deployment, broken func(error)) (*fleet, error) {
+	f := &fleet{broken: broken}
+	add := func(name, program string, spared bool) {
+		f.members = append(f.members, &member{spared: spared, command: proctest.Command{
+			Path: d.programs.Path(program), Args: []string{"--config", d.config},
+			Name: name, Log: filepath.Join(d.dir, name+".log"),
+		}})
 	}
-	add("credential-vault", vaultRole, false)
-	add("admin-api", adminRole, false)
-	add("scheduler", schedulerRole, true)
-	role := workerRole
-	if hasty {
-		role = hastyRole
-	}
+	add(identity.Vault, identity.Vault, false)
+	add(identity.Admin, identity.Admin, false)
+	add(identity.Scheduler, identity.Scheduler, true)
 	for n := range workers {
-		add(fmt.Sprintf("worker-%d", n+1), role, false)
+		add(fmt.Sprintf("worker-%d", n+1), identity.Worker, false)
 	}
 	for _, m := range f.members {
 		if err := f.start(m); err != nil {
@@ -68,7 +65,7 @@ func (f *fleet) start(m *member) error {
 	if f.closed {
 		return nil
 	}
-	process, err := rig.StartProcess(m.name, filepath.Join(f.dir, m.name+".log"), nil, m.args...)
+	process, err := proctest.Start(m.command)
 	if err != nil {
 		return err
 	}
@@ -78,7 +75,7 @@ func (f *fleet) start(m *member) error {
 }
 
 // watch sees to it that no process ends unless it is killed.
-func (f *fleet) watch(m *member, process *rig.Process) {
+func (f *fleet) watch(m *member, process *proctest.Process) {
 	<-process.Ended()
 	f.mu.Lock()
 	unexpected := m.process == process
@@ -87,7 +84,7 @@ func (f *fleet) watch(m *member, process *rig.Process) {
 	}
 	f.mu.Unlock()
 	if unexpected {
-		f.broken(fmt.Errorf("%s has ended by itself: %v, see its log", m.name, process.Command.ProcessState))
+		f.broken(fmt.Errorf("%s has ended by itself, see its log: %w", process.Name(), process.Err()))
 	}
 }
 
@@ -117,7 +114,7 @@ func (f *fleet) kill(random *rand.Rand) *member {
 func (f *fleet) close() {
 	f.mu.Lock()
 	f.closed = true
-	var processes []*rig.Process
+	var processes []*proctest.Process
 	for _, m := range f.members {
 		if m.process != nil {
 			processes = append(processes, m.process)

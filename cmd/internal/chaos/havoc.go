@@ -33,7 +33,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length 
 			continue
 		}
 		done++
-		tell("kill -9 of %s, away for %.1f s", victim.name, absence.Seconds())
+		tell("kill -9 of %s, away for %.1f s", victim.command.Name, absence.Seconds())
 		back.Go(func() {
 			if err := sleep(ctx, absence); err != nil {
 				return

@@ -7,138 +7,109 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"mailpush.internal/pkg/pushtest"
 )
 
 // origins is how many servers the endpoints are spread over: a sender that stays away
 // from one that fails leaves the others alone.
 const origins = 8
 
-// readTimeout bounds the reading of one request.
-const readTimeout = 10 * time.Second
-
 // receivers are the endpoints of all subscriptions.
 type receivers struct {
 	record  *record
 	dice    *dice
-	servers []*http.Server
-	urls    []string
-	serving sync.WaitGroup
+	hasty   bool          // answer 200 to what is not accepted, too
+	longest time.Duration // that a receiver hangs
+	servers []*pushtest.Receiver
 
-	mu   sync.Mutex
-	keys map[string]*standardwebhooks.Webhook // by subscription
+	mu      sync.Mutex
+	secrets map[string]string // by subscription
 }
 
-func newReceivers(record *record, dice *dice) (*receivers, error) {
-	r := &receivers{record: record, dice: dice, keys: make(map[string]*standardwebhooks.Webhook)}
+func newReceivers(record *record, dice *dice, hasty bool) (*receivers, error) {
+	r := &receivers{record: record, dice: dice, hasty: hasty, longest: longest, secrets: make(map[string]string)}
 	for n := range origins {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", n+1)) //nolint:noctx // a listener on loopback does not block
+		server, err := pushtest.New(pushtest.Options{Address: fmt.Sprintf("127.0.0.%d:0", n+1), Answer: r.answer, Forget: true})
 		if err != nil {
 			r.close()
-			return nil, fmt.Errorf("starting a receiver: %w", err)
+			return nil, err
 		}
-		server := &http.Server{Handler: http.HandlerFunc(r.serve), ReadTimeout: readTimeout}
-		r.servers, r.urls = append(r.servers, server), append(r.urls, "http://"+listener.Addr().String())
-		r.serving.Go(func() { _ = server.Serve(listener) }) // until close
+		r.servers = append(r.servers, server)
 	}
 	return r, nil
 }
 
 // url is the endpoint of the nth subscription.
 func (r *receivers) url(n int, subscription string) string {
-	return r.urls[n%origins] + "/" + subscription
+	return r.servers[n%origins].URL() + "/" + subscription
 }
 
 // expect has a subscription's pushes verified with the secret it was given.
-func (r *receivers) expect(subscription, secret string) error {
-	key, err := standardwebhooks.NewWebhook(secret)
-	if err != nil {
-		return fmt.Errorf("reading the signing secret of %s: %w", subscription, err)
-	}
+func (r *receivers) expect(subscription, secret string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys[subscription] = key
-	return nil
+	r.secrets[subscription] = secret
 }
 
-// push is the part of a body that is looked at.
-type push struct {
-	Type string `json:"type"`
-	Data struct {
-		ContextID   string `json:"contextId"`
-		UserID      string `json:"userId"`
-		Folder      string `json:"folder"`
-		UIDValidity uint32 `json:"uidValidity"`
-		Events      []struct {
-			ID      string `json:"id"`
-			UID     uint32 `json:"uid"`
-			Subject string `json:"subject"`
-		} `json:"events"`
-	} `json:"data"`
-}
-
-func (r *receivers) serve(w http.ResponseWriter, request *http.Request) {
-	text, err := io.ReadAll(request.Body)
-	if err != nil {
-		return // the sender was killed
-	}
+func (r *receivers) answer(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
 	r.record.request()
-	subscription := strings.TrimPrefix(request.URL.Path, "/")
-	var got push
-	if err := r.check(subscription, request.Header, text, &got); err != nil {
+	if err := r.check(push); err != nil {
 		r.record.complain(err.Error())
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	what := accept
-	if got.Type == "mail:new" {
-		if what = r.dice.throw(); what.takes() {
-			r.record.take(got.taken(subscription, what == accept))
-		}
+	if push.Type != pushtest.TypeNewMail {
+		pushtest.Accept(w, request, push)
+		return
 	}
-	what.answer(w, request)
+	what := r.dice.throw()
+	if what.takes() {
+		r.record.take(taken(push, what == accept))
+	}
+	if r.hasty {
+		what = accept
+	}
+	what.answer(w, request, r.longest)
 }
 
-// check reads a request and tells what is wrong with it.
-func (r *receivers) check(subscription string, header http.Header, text []byte, got *push) error {
+// check tells what is wrong with a push.
+func (r *receivers) check(push *pushtest.Push) error {
+	subscription := push.Path
 	r.mu.Lock()
-	key := r.keys[subscription]
+	secret, known := r.secrets[subscription]
 	r.mu.Unlock()
-	if err := json.Unmarshal(text, got); err != nil {
-		return fmt.Errorf("%s got what is no push: %w", subscription, err)
-	}
 	switch {
-	case got.Type == "mailbox:reset":
+	case push.Err != nil:
+		return fmt.Errorf("%s got what is no push: %w", subscription, push.Err)
+	case push.Type == pushtest.TypeReset:
 		return fmt.Errorf("%s was told of a reset that never was", subscription)
-	case key == nil && got.Type != "mail:new": // it may be quicker than the answer to Subscribe
+	case !known && push.Type != pushtest.TypeNewMail: // it may be quicker than the answer to Subscribe
 		return nil
-	case key == nil:
+	case !known:
 		return fmt.Errorf("%s got mail before there was any", subscription)
-	case got.Type == "mail:new" && got.Data.UserID != boxOf(subscription):
-		return fmt.Errorf("%s got mail of %q", subscription, got.Data.UserID)
+	case push.Type == pushtest.TypeNewMail && push.Data.UserID != boxOf(subscription):
+		return fmt.Errorf("%s got mail of %q", subscription, push.Data.UserID)
 	}
-	if err := key.Verify(text, header); err != nil {
-		return fmt.Errorf("%s got a push whose signature is wrong: %w", subscription, err)
+	if err := push.Verify(secret); err != nil {
+		return fmt.Errorf("%s got a push that is not its own: %w", subscription, err)
 	}
 	return nil
 }
 
 // taken is what a push brings to a subscription.
-func (p *push) taken(subscription string, answered bool) []Taken {
-	out := make([]Taken, 0, len(p.Data.Events))
-	for _, event := range p.Data.Events {
+func taken(push *pushtest.Push, answered bool) []Taken {
+	out := make([]Taken, 0, len(push.Data.Events))
+	for _, event := range push.Data.Events {
 		out = append(out, Taken{
-			Subscription: subscription, Mail: event.Subject, UID: event.UID, Answered: answered,
-			ID: event.ID, TrueID: eventID(p.Data.ContextID, p.Data.UserID, p.Data.Folder, p.Data.UIDValidity, event.UID),
+			Subscription: push.Path, Mail: event.Subject, UID: event.UID, Answered: answered,
+			ID: event.ID, TrueID: eventID(push.Data.ContextID, push.Data.UserID, push.Data.Folder, push.Data.UIDValidity, event.UID),
 		})
 	}
 	return out
@@ -160,7 +131,6 @@ func eventID(contextID, userID, folder string, uidValidity, uid uint32) string {
 // close ends the servers and what they are doing.
 func (r *receivers) close() {
 	for _, server := range r.servers {
-		_ = server.Close() // what is open is cut, and that is all
+		server.Close()
 	}
-	r.serving.Wait()
 }

@@ -49,14 +49,13 @@ func post(t *testing.T, r *receivers, secret, body string) (int, http.Header, er
 // certain are receivers that do one thing to all requests.
 func certain(t *testing.T, odds Odds) *receivers {
 	t.Helper()
-	r, err := newReceivers(newRecord(), newDice(odds, 1))
+	r, err := newReceivers(newRecord(), newDice(odds, 1), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.close)
-	if err := r.expect("box-1/phone", testSecret); err != nil {
-		t.Fatal(err)
-	}
+	r.longest = 10 * time.Millisecond
+	r.expect("box-1/phone", testSecret)
 	return r
 }
 
@@ -124,7 +123,11 @@ func TestWhatIsNoMail(t *testing.T) {
 			t.Parallel()
 			r := certain(t, Odds{Refuse: 1})
 			status, _, err := post(t, r, test.secret, test.body)
-			if err != nil || status != http.StatusNoContent {
+			want := http.StatusNoContent
+			if name == "a ping" {
+				want = http.StatusOK // with its challenge
+			}
+			if err != nil || status != want {
 				t.Errorf("answered %d, %v", status, err)
 			}
 			taken, complaints := r.record.read()

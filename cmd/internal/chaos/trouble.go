@@ -36,10 +36,9 @@ const (
 )
 
 const (
-	// senderTimeout is when a worker of a run gives a request up.
-	senderTimeout = 2 * time.Second
-	// longest is how long a receiver that hangs waits for that.
-	longest = 3 * time.Second
+	// longest is how long a receiver that hangs waits for the sender to give up. A worker
+	// does after 15 s.
+	longest = 20 * time.Second
 	// comeBack is how long a throttled sender is told to wait.
 	comeBack = time.Second
 )
@@ -83,7 +82,7 @@ func (d *dice) throw() trouble {
 func (t trouble) takes() bool { return t == accept || t == breakOff }
 
 // answer answers a request whose body has been read.
-func (t trouble) answer(w http.ResponseWriter, request *http.Request) {
+func (t trouble) answer(w http.ResponseWriter, request *http.Request, longest time.Duration) {
 	switch t {
 	case accept:
 		w.WriteHeader(http.StatusNoContent)

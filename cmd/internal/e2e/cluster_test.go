@@ -19,8 +19,10 @@ import (
 	"testing"
 	"text/template"
 
+	"mailpush.internal/cmd/internal/rig"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/dovecottest"
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/sqltest"
 )
 
@@ -53,12 +55,13 @@ scheduler: {address: ["{{index .Addr 5}}", "{{index .Addr 6}}"]}
 // deployment is a mailpush of six processes: two schedulers, two workers, one
 // vault, one admin-api.
 type deployment struct {
-	bin, dir, config string
-	addr             []string
-	dovecot          *dovecottest.Server
+	programs    rig.Programs
+	dir, config string
+	addr        []string
+	dovecot     *dovecottest.Server
 
-	vault, admin        *process
-	schedulers, workers []*process
+	vault, admin        *proctest.Process
+	schedulers, workers []*proctest.Process
 }
 
 // The addresses of a deployment by their place in addr.
@@ -81,7 +84,11 @@ const (
 
 func deploy(t *testing.T) *deployment {
 	t.Helper()
-	d := &deployment{bin: build(t), dir: t.TempDir(), addr: freeAddresses(t, addrCount)}
+	d := &deployment{programs: build(t), dir: t.TempDir()}
+	var err error
+	if d.addr, err = proctest.FreeAddresses(t.Context(), "127.0.0.2", addrCount); err != nil {
+		t.Fatal(err)
+	}
 	d.dovecot = dovecottest.Start(t)
 	etcd, err := embedded.Start(t.Context(), embedded.Config{Dir: filepath.Join(d.dir, "etcd"), ClientListen: "http://127.0.0.1:0"})
 	if err != nil {
@@ -95,10 +102,10 @@ func deploy(t *testing.T) *deployment {
 
 func (d *deployment) writeFiles(t *testing.T, etcd string) {
 	t.Helper()
-	if out, errs, code := run(t, d.bin, "mailpush", "", "certs", "--out", filepath.Join(d.dir, "tls"), "--cluster", "e2e"); code != 0 {
+	if out, errs, code := run(t, d.programs, "mailpush", "", "certs", "--out", filepath.Join(d.dir, "tls"), "--cluster", "e2e"); code != 0 {
 		t.Fatalf("mailpush certs: exit code %d\n%s%s", code, out, errs)
 	}
-	hash, errs, code := run(t, d.bin, "mailpush", adminPassword, "hash-password")
+	hash, errs, code := run(t, d.programs, "mailpush", adminPassword, "hash-password")
 	if code != 0 {
 		t.Fatalf("mailpush hash-password: exit code %d\n%s", code, errs)
 	}
@@ -132,7 +139,11 @@ func (d *deployment) writeDatabases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, err := os.ReadFile(filepath.Join("..", "..", "..", "deployments", "compose", "databases.sql"))
+	root, err := rig.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join(root, "deployments", "compose", "databases.sql"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,17 +209,17 @@ func (d *deployment) write(t *testing.T, name, text string) string {
 
 func (d *deployment) startAll(t *testing.T) {
 	t.Helper()
-	d.vault = start(t, d.bin, "credential-vault", "--config", d.config)
-	d.admin = start(t, d.bin, "admin-api", "--config", d.config)
+	d.vault = start(t, d.programs, "credential-vault", "credential-vault", "--config", d.config)
+	d.admin = start(t, d.programs, "admin-api", "admin-api", "--config", d.config)
 	for i := range 2 {
-		d.schedulers = append(d.schedulers, start(t, d.bin, "scheduler", "--config", d.config,
+		d.schedulers = append(d.schedulers, start(t, d.programs, "scheduler", fmt.Sprintf("scheduler-%d", i+1), "--config", d.config,
 			"--set", fmt.Sprintf("scheduler.name=scheduler-%d", i+1),
 			"--set", "scheduler.listen="+d.addr[addrScheduler1+i], "--set", "scheduler.opsListen="+d.addr[addrSchedulerOps1+i]))
-		d.workers = append(d.workers, start(t, d.bin, "listener-worker", "--config", d.config,
+		d.workers = append(d.workers, start(t, d.programs, "listener-worker", fmt.Sprintf("worker-%d", i+1), "--config", d.config,
 			"--set", "worker.listen="+d.addr[addrWorker1+i], "--set", "worker.opsListen="+d.addr[addrWorkerOps1+i]))
 	}
 	for _, at := range []int{addrVaultOps, addrAdminOps, addrSchedulerOps1, addrSchedulerOps2, addrWorkerOps1, addrWorkerOps2} {
-		await(t, "readiness at "+d.addr[at], startTimeout, ready(d.addr[at]))
+		await(t, "readiness at "+d.addr[at], startTimeout, rig.Ready(d.addr[at]))
 	}
 }
 
@@ -243,7 +254,7 @@ func (d *deployment) pushUsers(t *testing.T, args ...string) (stdout string, cod
 	host, port, _ := strings.Cut(d.addr[addrPublic], ":")
 	args = append([]string{"--server", host, "--port", port, "--adminuser", "admin",
 		"--adminpass-file", filepath.Join(d.dir, "admin-password")}, args...)
-	stdout, stderr, code := run(t, d.bin, "pushusers", "", args...)
+	stdout, stderr, code := run(t, d.programs, "pushusers", "", args...)
 	if code != 0 {
 		t.Logf("pushusers %v: exit code %d: %s", args, code, stderr)
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"mailpush.internal/pkg/proctest"
+	"mailpush.internal/pkg/pushtest"
 	"mailpush.internal/pkg/sqltest"
 )
 
@@ -28,12 +30,12 @@ func TestOneMailAllTheWay(t *testing.T) {
 		t.Skip("needs Dovecot and PostgreSQL: run make test") //nolint:forbidigo // only with -short
 	}
 	d := deploy(t)
-	sink := newReceiver(t)
+	sink := receiver{pushtest.Start(t)}
 	if err := d.dovecot.AddUser("anna", mailPassword); err != nil {
 		t.Fatal(err)
 	}
 
-	secret := d.subscribe(t, sink.url)
+	secret := d.subscribe(t, sink.URL()+"/push")
 	d.awaitTable(t, "Context  User  Permanent\n      1  249   true\n")
 	sink.expectPing(t, secret)
 
@@ -49,11 +51,11 @@ func TestOneMailAllTheWay(t *testing.T) {
 
 	d.unregister(t)
 	for _, p := range append(append(d.workers, d.admin, d.vault), d.liveSchedulers()...) {
-		p.stop(t)
+		stop(t, p)
 	}
 	// In order per mailbox, so a doubled push would have come before the last one
 	// or by now: everything has stopped.
-	if got := sink.count(); got != 1+3 {
+	if got := len(sink.All()); got != 1+3 {
 		t.Errorf("the webhook got %d requests for a ping and 3 mails", got)
 	}
 	d.expectNoSecrets(t, secret)
@@ -106,7 +108,7 @@ func (d *deployment) killLeader(t *testing.T) {
 	leader := d.leader(t, "")
 	for i, p := range d.schedulers {
 		if leader == fmt.Sprintf("scheduler-%d", i+1) {
-			p.kill()
+			p.Kill()
 			d.schedulers[i] = nil
 		}
 	}
@@ -127,8 +129,8 @@ func (d *deployment) leader(t *testing.T, before string) string {
 	return answer.Leader
 }
 
-func (d *deployment) liveSchedulers() []*process {
-	var live []*process
+func (d *deployment) liveSchedulers() []*proctest.Process {
+	var live []*proctest.Process
 	for _, p := range d.schedulers {
 		if p != nil {
 			live = append(live, p)
@@ -178,7 +180,7 @@ func (d *deployment) expectNoSecrets(t *testing.T, webhookSecret string) {
 	t.Helper()
 	logs := map[string]string{}
 	for _, p := range append(append(d.workers, d.admin, d.vault), d.liveSchedulers()...) {
-		logs[p.name] = p.log.String()
+		logs[p.Name()] = p.Log()
 	}
 	for _, file := range []string{"vault-database", "registry-database"} {
 		dump, err := exec.CommandContext(t.Context(), "pg_dump", "--inserts", d.read(t, file)).Output()

@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if code, played := faults.Role(os.Args, os.Stdout, os.Stderr); played {
+	if code, played := faults.Role(os.Args, os.Stderr); played {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

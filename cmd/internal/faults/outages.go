@@ -62,7 +62,7 @@ func slowWay(ctx context.Context, w *World) error {
 	err := w.settle(ctx)
 	victim.heal()
 	if err == nil && victim.id() != id {
-		err = fmt.Errorf("%s was %s and is %s", victim.Name, id, victim.id())
+		err = fmt.Errorf("%s was %s and is %s", victim.Name(), id, victim.id())
 	}
 	return err
 }
@@ -101,7 +101,7 @@ func allAway(ctx context.Context, w *World) error {
 	}
 	for i, n := range w.workers {
 		if n.id() != ids[i] {
-			return fmt.Errorf("%s was %s and is %s", n.Name, ids[i], n.id())
+			return fmt.Errorf("%s was %s and is %s", n.Name(), ids[i], n.id())
 		}
 	}
 	return nil

@@ -13,36 +13,20 @@ import (
 	"syscall"
 	"time"
 
-	"mailpush.internal/cmd/internal/program"
-	"mailpush.internal/cmd/internal/wire/schedulerwire"
-	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/cluster/embedded"
-	"mailpush.internal/pkg/identity"
 )
 
-// The roles a copy of this program is started in, as its first argument.
-const (
-	etcdRole      = "faults-etcd"
-	workerRole    = "faults-worker"
-	schedulerRole = "faults-scheduler"
-)
+// etcdRole as first argument makes a copy of this program one member of etcd. All other
+// processes are mailpush's own programs.
+const etcdRole = "faults-etcd"
 
 // Role runs this process as the child it was started as. played is false when it is
 // none.
-func Role(args []string, stdout, stderr io.Writer) (code int, played bool) {
-	if len(args) < 2 {
+func Role(args []string, stderr io.Writer) (code int, played bool) {
+	if len(args) < 2 || args[1] != etcdRole {
 		return 0, false
 	}
-	switch args[1] {
-	case etcdRole:
-		return runEtcd(args[2:], stderr), true
-	case workerRole:
-		return program.Main(identity.Worker, workerwire.Build, "faults", args[2:], stdout, stderr), true
-	case schedulerRole:
-		return program.Main(identity.Scheduler, schedulerwire.Build, "faults", args[2:], stdout, stderr), true
-	default:
-		return 0, false
-	}
+	return runEtcd(args[2:], stderr), true
 }
 
 // runEtcd runs one member until it is told to end.
@@ -98,41 +82,26 @@ func (h *History) listen(line []byte) (id string) {
 	return ""
 }
 
-// registryLog enters what the registry says of claims into the history.
-type registryLog struct{ history *History }
+// claimRecord is what is looked for in the log of admin-api.
+type claimRecord struct {
+	Message  string    `json:"msg"`
+	Time     time.Time `json:"time"`
+	Did      string    `json:"did"`
+	Shard    uint32    `json:"shard"`
+	Epoch    uint64    `json:"epoch"`
+	Accepted bool      `json:"accepted"`
+	Known    bool      `json:"known"`
+	Began    time.Time `json:"began"`
+}
 
-// Enabled implements [slog.Handler].
-func (registryLog) Enabled(context.Context, slog.Level) bool { return true }
-
-// WithAttrs implements [slog.Handler].
-func (l registryLog) WithAttrs([]slog.Attr) slog.Handler { return l }
-
-// WithGroup implements [slog.Handler].
-func (l registryLog) WithGroup(string) slog.Handler { return l }
-
-// Handle implements [slog.Handler].
-func (l registryLog) Handle(_ context.Context, r slog.Record) error {
-	if r.Message != "claim was judged" {
-		return nil
+// listenRegistry enters what a line of admin-api's log says of a claim into the history.
+func (h *History) listenRegistry(line []byte) {
+	var r claimRecord
+	if json.Unmarshal(line, &r) != nil || r.Message != "claim was judged" {
+		return
 	}
-	claim := Claim{End: time.Now()}
-	r.Attrs(func(a slog.Attr) bool {
-		switch a.Key {
-		case "did":
-			claim.Open = a.Value.String() == "open"
-		case "shard":
-			claim.Shard = uint32(a.Value.Uint64())
-		case "epoch":
-			claim.Epoch = a.Value.Uint64()
-		case "accepted":
-			claim.Accepted = a.Value.Bool()
-		case "known":
-			claim.Known = a.Value.Bool()
-		case "began":
-			claim.Call = a.Value.Time()
-		}
-		return true
+	h.Judged(Claim{
+		Open: r.Did == "open", Shard: r.Shard, Epoch: r.Epoch, Accepted: r.Accepted, Known: r.Known,
+		Call: r.Began, End: r.Time, // it is logged before it is answered
 	})
-	l.history.Judged(claim)
-	return nil
 }

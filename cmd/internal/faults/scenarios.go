@@ -175,7 +175,7 @@ func (w *World) leader(ctx context.Context) (*node, error) {
 			return err
 		}
 		for _, p := range w.schedulers {
-			if p.Name == name {
+			if p.Name() == name {
 				found = p
 				return nil
 			}
@@ -189,7 +189,7 @@ func (w *World) leader(ctx context.Context) (*node, error) {
 func (w *World) succeeded(ctx context.Context, victim *node) error {
 	return w.until(ctx, "another leader", func() error {
 		name, err := w.client.Leader(ctx)
-		if err == nil && (name == victim.Name || name == "") {
+		if err == nil && (name == victim.Name() || name == "") {
 			err = fmt.Errorf("%q leads", name)
 		}
 		return err
@@ -237,7 +237,7 @@ func pauseWorker(ctx context.Context, w *World) error {
 func (w *World) rejoined(ctx context.Context, victim *worker, before int) error {
 	return w.until(ctx, "a fresh registration", func() error {
 		if len(victim.registered()) <= before {
-			return fmt.Errorf("%s is still %s", victim.Name, victim.id())
+			return fmt.Errorf("%s is still %s", victim.Name(), victim.id())
 		}
 		return nil
 	})
@@ -320,7 +320,9 @@ func rollingRestart(ctx context.Context, w *World) error {
 			return err
 		}
 		w.mail()
-		victim.Stop()
+		if err := victim.Stop(); err != nil {
+			return err
+		}
 		if err := w.bury(victim); err != nil {
 			return err
 		}
@@ -343,7 +345,9 @@ func joins(ctx context.Context, w *World) error {
 	}
 	for range 2 {
 		victim := w.victim()
-		victim.Stop()
+		if err := victim.Stop(); err != nil {
+			return err
+		}
 		if err := w.bury(victim); err != nil {
 			return err
 		}
@@ -354,7 +358,7 @@ func joins(ctx context.Context, w *World) error {
 // shares tells whether a worker holds anything.
 func (w *World) shares(n *worker) error {
 	if w.held()[n.id()] == 0 {
-		return fmt.Errorf("%s holds nothing", n.Name)
+		return fmt.Errorf("%s holds nothing", n.Name())
 	}
 	return nil
 }

@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"mailpush.internal/cmd/internal/rig"
-	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/imaptest"
+	"mailpush.internal/pkg/proctest"
 )
 
 const (
@@ -39,7 +39,6 @@ const (
 type World struct {
 	dir      string
 	out      io.Writer
-	authTLS  string
 	etcd     []*member
 	mailpush *rig.Mailpush
 	store    *imaptest.Many
@@ -60,7 +59,7 @@ type World struct {
 
 // member is one etcd as a process, which keeps its place when it is started again.
 type member struct {
-	*rig.Process
+	*proctest.Process
 
 	args   []string
 	client string // host:port
@@ -68,7 +67,7 @@ type member struct {
 
 // node is a process with its ways to etcd.
 type node struct {
-	*rig.Process
+	*proctest.Process
 
 	proxies []*Proxy
 }
@@ -120,30 +119,26 @@ func (w *World) start(ctx context.Context) error {
 	if err := os.WriteFile(ca, w.store.CA(), 0o600); err != nil {
 		return err
 	}
-	if w.reachable, err = rig.FreeAddresses(ctx, "127.0.0.1", 2); err != nil {
+	programs, err := rig.Build(ctx, w.dir)
+	if err != nil {
 		return err
 	}
-	data := filepath.Join(w.dir, "data")
 	w.mailpush, err = rig.New(ctx, rig.Options{
-		Dir: data, Etcd: w.endpoints(), Log: registryLog{w.history},
-		Store:    settings.Store{Address: w.store.Addr(), TLS: settings.TLSImplicit, CAFile: ca, ServerName: "localhost"},
+		Dir: filepath.Join(w.dir, "data"), Programs: programs, Etcd: w.endpoints(), Look: w.history.listenRegistry,
+		Store:    rig.Store{Address: w.store.Addr(), CAFile: ca},
 		Services: []string{identity.Admin, identity.Vault},
-		Set: func(s *settings.Settings) {
-			s.Cluster.LeaseTTL, s.Cluster.Shards, s.Scheduler.Address = ttl, shards, w.reachable
-		},
+		Set:      []string{"cluster.leaseTTL=" + ttl.String(), fmt.Sprintf("cluster.shards=%d", shards), "log.level=debug"},
 	})
 	if err != nil {
 		return err
 	}
-	if err := w.identities(filepath.Join(data, "tls")); err != nil {
-		return err
-	}
-	if w.client, err = cluster.Open(ctx, cluster.Config{Endpoints: w.endpoints(), Prefix: w.mailpush.Settings().Cluster.Etcd.Prefix}, slog.New(slog.DiscardHandler)); err != nil {
+	w.reachable = w.mailpush.Schedulers()
+	if w.client, err = cluster.Open(ctx, cluster.Config{Endpoints: w.endpoints(), Prefix: rig.EtcdPrefix}, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	w.history.Stage("the start", takeOver)
 	w.plans = watchPlans(w.client)
-	w.terms = watchTerms(w.endpoints(), w.mailpush.Settings().Cluster.Etcd.Prefix)
+	w.terms = watchTerms(w.endpoints(), rig.EtcdPrefix)
 	for range 2 {
 		if err := w.addScheduler(ctx); err != nil {
 			return err
@@ -169,7 +164,7 @@ func (w *World) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clients, err := rig.FreeAddresses(ctx, "127.0.0.1", len(places))
+	clients, err := proctest.FreeAddresses(ctx, "127.0.0.2", len(places))
 	if err != nil {
 		return err
 	}
@@ -185,8 +180,12 @@ func (w *World) startEtcd(ctx context.Context) error {
 }
 
 func (w *World) startMember(m *member) error {
-	var err error
-	m.Process, err = rig.StartProcess(m.args[3], filepath.Join(w.dir, m.args[3]+".log"), nil, m.args...)
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	name := m.args[3]
+	m.Process, err = proctest.Start(proctest.Command{Path: self, Args: m.args, Name: name, Log: filepath.Join(w.dir, name+".log")})
 	return err
 }
 
@@ -196,40 +195,6 @@ func (w *World) endpoints() []string {
 		out = append(out, "http://"+m.client)
 	}
 	return out
-}
-
-// identities writes the certificates the processes show each other.
-func (w *World) identities(tls string) error {
-	authority, err := identity.OpenAuthority(tls, w.mailpush.Settings().Cluster.Name)
-	if err != nil {
-		return err
-	}
-	for _, name := range []string{identity.Worker, identity.Scheduler} {
-		if _, err := authority.Write(name, tls); err != nil {
-			return err
-		}
-	}
-	w.authTLS = tls
-	return nil
-}
-
-// arguments are what every process is told.
-func (w *World) arguments(role, name string, etcd []string) []string {
-	s := w.mailpush.Settings()
-	return []string{
-		role,
-		"--set", "cluster.etcd.endpoints=[" + strings.Join(etcd, ",") + "]",
-		"--set", "identity.dir=" + w.authTLS,
-		"--set", "admin.internalListen=" + s.Admin.InternalListen,
-		"--set", "vault.listen=" + s.Vault.Listen,
-		"--set", "cluster.leaseTTL=" + ttl.String(),
-		"--set", fmt.Sprintf("cluster.shards=%d", shards),
-		"--set", name + ".listen=127.0.0.1:0",
-		"--set", name + ".opsListen=127.0.0.1:0",
-		"--set", "push.webhook.allowHTTP=true",
-		"--set", "push.webhook.allowPrivate=[127.0.0.0/8]",
-		"--set", "log.level=debug",
-	}
 }
 
 // ways makes a process's ways to etcd, and returns their endpoints.
@@ -246,6 +211,9 @@ func (w *World) ways(n *node) ([]string, error) {
 	return ways, nil
 }
 
+// etcdAt is the setting that has a process reach etcd by its own ways.
+func etcdAt(ways []string) string { return "cluster.etcd.endpoints=[" + strings.Join(ways, ",") + "]" }
+
 func (w *World) addScheduler(context.Context) error {
 	w.started++
 	n := new(node)
@@ -254,12 +222,13 @@ func (w *World) addScheduler(context.Context) error {
 		return err
 	}
 	name := fmt.Sprintf("scheduler-%d", w.started)
-	args := append(w.arguments(schedulerRole, "scheduler", ways), "--set", "scheduler.name="+name)
+	listen := "127.0.0.1:0"
 	if len(w.reachable) > 0 {
-		args = append(args, "--set", "scheduler.listen="+w.reachable[0])
-		w.reachable = w.reachable[1:]
+		listen, w.reachable = w.reachable[0], w.reachable[1:]
 	}
-	if n.Process, err = rig.StartProcess(name, filepath.Join(w.dir, name+".log"), nil, args...); err != nil {
+	n.Process, err = proctest.Start(w.mailpush.Command(identity.Scheduler, name, etcdAt(ways),
+		"scheduler.name="+name, "scheduler.listen="+listen, "scheduler.opsListen=127.0.0.1:0"))
+	if err != nil {
 		return errors.Join(err, n.closeProxies())
 	}
 	w.schedulers = append(w.schedulers, n)
@@ -275,14 +244,15 @@ func (w *World) addWorker(ctx context.Context) error {
 		return err
 	}
 	name := fmt.Sprintf("worker-%d", w.started)
-	n.Process, err = rig.StartProcess(name, filepath.Join(w.dir, name+".log"), func(line []byte) {
+	c := w.mailpush.Command(identity.Worker, name, etcdAt(ways), "worker.opsListen=127.0.0.1:0")
+	c.Look = func(line []byte) {
 		if id := w.history.listen(line); id != "" {
 			n.mu.Lock()
 			n.ids = append(n.ids, id)
 			n.mu.Unlock()
 		}
-	}, w.arguments(workerRole, "worker", ways)...)
-	if err != nil {
+	}
+	if n.Process, err = proctest.Start(c); err != nil {
 		return errors.Join(err, n.closeProxies())
 	}
 	w.workers = append(w.workers, n)

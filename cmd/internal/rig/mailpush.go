@@ -1,180 +1,194 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rig starts what benchmarks measure: a mailpush in this process, workers as
-// processes of their own. Invariant: everything it starts is on loopback and ends
-// with its Close, and a process also with the one that started it.
+// Package rig runs what trials break and benchmarks measure: the real programs, built
+// from this workspace, as processes of their own. Invariant: everything it starts is on
+// loopback and ends with its Close, and with the process that started it.
 package rig
 
 import (
 	"context"
-	"encoding/base64"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
-	"connectrpc.com/connect"
-
-	"mailpush.internal/cmd/internal/allinone"
-	"mailpush.internal/cmd/internal/settings"
-	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+	"mailpush.internal/pkg/cluster/embedded"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	pushv1 "mailpush.internal/proto/gen/mailpush/push/v1"
 	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
 )
 
 const (
 	startTimeout = time.Minute
-	pollEvery    = 50 * time.Millisecond
 
-	storeName = "bench"
+	// EtcdPrefix is what everything in etcd is below.
+	EtcdPrefix = "/mailpush/"
 	// Password is the password of every mailbox a rig subscribes.
 	Password = "pw"
 )
 
-// Mailpush is a running mailpush under measurement.
+// Mailpush is a running mailpush under trial: admin-api and vault, and what else it is
+// told to run.
 type Mailpush struct {
-	node  *allinone.Node
-	stop  context.CancelFunc
-	ended chan error
-	push  pushv1connect.PushServiceClient
+	dir       string
+	programs  Programs
+	set       []string
+	password  string
+	at        addresses
+	etcd      []string
+	ownEtcd   *embedded.Server
+	processes []*proctest.Process
+	client    *http.Client
+	push      pushv1connect.PushServiceClient
 
 	// Admin is the operator's view.
 	Admin adminv1connect.AdminServiceClient
 }
 
-// Options say what a Mailpush runs.
+// Store is a mail store. Without a CAFile it speaks clear text, else TLS as localhost.
+type Store struct{ Address, CAFile string }
+
+// Options say what a Mailpush runs. Dir, Programs and Store must be set.
 type Options struct {
-	Dir      string                   // where it keeps everything
-	Store    settings.Store           // its one mail store
-	Services []string                 // in this process; empty means all
-	Set      func(*settings.Settings) // changes the defaults; may be nil
-	Etcd     []string                 // an etcd elsewhere; empty means one in this process
-	Log      slog.Handler             // nil: warnings to standard error
+	Dir      string // where it keeps everything; made when missing
+	Programs Programs
+	Store    Store             // its one mail store
+	Services []string          // one process of each; empty means all
+	Set      []string          // settings beside those that it takes to run, as KEY=VALUE
+	Etcd     []string          // an etcd elsewhere; empty means one in this process
+	Look     func(line []byte) // is told the log of admin-api; may be nil
 }
 
-// Box is the login of the nth mailbox, and its user in context 1.
-func Box(n int) string { return fmt.Sprintf("box-%d", n) }
+// order are all services, each after those it leans on.
+func order() []string {
+	return []string{identity.Vault, identity.Admin, identity.Worker, identity.Scheduler}
+}
 
-// New starts a mailpush in this process and returns when it is ready.
+// New starts a mailpush and returns when it is ready.
 func New(ctx context.Context, o Options) (*Mailpush, error) {
-	s := settings.Embedded()
-	s.Mail.Stores = map[string]settings.Store{storeName: o.Store}
-	s.AnyPort()
-	if o.Set != nil {
-		o.Set(s)
-	}
-	if o.Log == nil {
-		o.Log = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
-	}
-	ctx, stop := context.WithCancel(ctx)
-	node, err := allinone.New(ctx, allinone.Options{
-		Dir: o.Dir, Settings: s, Version: "bench", Services: o.Services, Etcd: o.Etcd, Log: slog.New(o.Log),
-	})
-	if err != nil {
-		stop()
-		return nil, err
-	}
-	m := &Mailpush{node: node, stop: stop, ended: make(chan error, 1)}
-	go func() { m.ended <- node.Run(ctx) }()
-	basic := basicAuth{allinone.AdminName, node.AdminPassword.Reveal()}
-	client, url := &http.Client{Transport: basic}, "http://"+s.Admin.Listen
-	m.push = pushv1connect.NewPushServiceClient(client, url)
-	m.Admin = adminv1connect.NewAdminServiceClient(client, url)
-	if err := m.Await(ctx, "readiness", node.Ready); err != nil {
+	m := &Mailpush{dir: o.Dir, programs: o.Programs, set: o.Set, etcd: o.Etcd, password: rand.Text()}
+	if err := m.start(ctx, o); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }
 
-// Settings are the settings in force, with the addresses really bound.
-func (m *Mailpush) Settings() *settings.Settings { return m.node.Settings() }
-
-// basicAuth adds the administrator's credentials to each request.
-type basicAuth struct{ name, password string }
-
-// RoundTrip implements [http.RoundTripper].
-func (b basicAuth) RoundTrip(request *http.Request) (*http.Response, error) {
-	request = request.Clone(request.Context())
-	request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(b.name+":"+b.password)))
-	return http.DefaultTransport.RoundTrip(request)
+func (m *Mailpush) start(ctx context.Context, o Options) error {
+	err := os.MkdirAll(m.dir, 0o700)
+	if err != nil {
+		return err
+	}
+	if len(m.etcd) == 0 {
+		m.ownEtcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(m.dir, "etcd"), ClientListen: "http://127.0.0.1:0"})
+		if err != nil {
+			return err
+		}
+		m.etcd = m.ownEtcd.Endpoints()
+	}
+	if m.at, err = findAddresses(ctx); err != nil {
+		return err
+	}
+	if err := m.write(ctx, o); err != nil {
+		return err
+	}
+	m.connect()
+	for _, service := range order() {
+		if len(o.Services) > 0 && !slices.Contains(o.Services, service) {
+			continue
+		}
+		c := m.Command(service, service)
+		if service == identity.Admin {
+			c.Look = o.Look
+		}
+		p, err := proctest.Start(c)
+		if err != nil {
+			return err
+		}
+		m.processes = append(m.processes, p)
+	}
+	return m.awaitReady(ctx)
 }
 
-// Close stops everything in order and waits for it.
+// Command is how a process of a service is started, under a name for its log: by the
+// configuration of all, with settings beside it as KEY=VALUE.
+func (m *Mailpush) Command(service, name string, set ...string) proctest.Command {
+	args := []string{"--config", filepath.Join(m.dir, "mailpush.yaml")}
+	for _, setting := range slices.Concat(m.set, set) {
+		args = append(args, "--set", setting)
+	}
+	return proctest.Command{Path: m.programs.Path(service), Args: args, Name: name, Log: filepath.Join(m.dir, name+".log")}
+}
+
+// StartWorker starts one more listener-worker.
+func (m *Mailpush) StartWorker(name string) (*proctest.Process, error) {
+	return proctest.Start(m.Command(identity.Worker, name, "worker.opsListen=127.0.0.1:0"))
+}
+
+// Schedulers is where schedulers are looked for. The first is the one's that a Mailpush
+// starts itself.
+func (m *Mailpush) Schedulers() []string { return m.at.Schedulers }
+
+func (m *Mailpush) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	ops := map[string]string{
+		identity.Vault: m.at.VaultOps, identity.Admin: m.at.AdminOps, identity.Worker: m.at.WorkerOps, identity.Scheduler: m.at.SchedulerOps,
+	}
+	for _, p := range m.processes {
+		if err := p.Await(ctx, "readiness", Ready(ops[p.Name()])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ready returns a check that asks a process whether it can do its work, where it serves
+// health and metrics.
+func Ready(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s", body)
+		}
+		return err
+	}
+}
+
+// Close stops everything in order and waits for it. Services that others lean on stop
+// last, so that a worker can still commit what it has delivered.
 func (m *Mailpush) Close() error {
-	m.stop()
-	return <-m.ended
+	var errs []error
+	for _, p := range slices.Backward(m.processes) {
+		errs = append(errs, p.Stop())
+	}
+	if m.ownEtcd != nil {
+		m.ownEtcd.Close()
+	}
+	if m.client != nil {
+		m.client.CloseIdleConnections()
+	}
+	return errors.Join(errs...)
 }
 
 // Await repeats check until it returns nil.
 func (m *Mailpush) Await(ctx context.Context, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	var last error
-	for {
-		err := check(ctx)
-		if err == nil {
-			return nil
-		}
-		if last == nil || ctx.Err() == nil { // the deadline itself says little
-			last = err
-		}
-		select {
-		case <-tick.C:
-		case ended := <-m.ended:
-			m.ended <- ended
-			return errors.Join(fmt.Errorf("waiting for %s: mailpush stopped", what), ended)
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, last)
-		}
-	}
-}
-
-// Subscribe subscribes the user box@1, whose login is box, to its path at url.
-func (m *Mailpush) Subscribe(ctx context.Context, box, url string) error {
-	request := connect.NewRequest(&pushv1.SubscribeRequest{
-		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"},
-		Account: &pushv1.Account{MailStore: storeName, Login: box, Password: Password},
-		Webhook: &pushv1.Webhook{Url: url + "/" + box},
-		Mode:    mailv1.Mode_MODE_EACH, // what is timed is one mail's way, without gathering more
-	})
-	answer, err := m.push.Subscribe(ctx, request)
-	if err != nil {
-		return fmt.Errorf("subscribing %s: %w", box, err)
-	}
-	if !answer.Msg.GetPermanent() {
-		return fmt.Errorf("subscribing %s: no permanent listener: %s", box, answer.Msg.GetReason())
-	}
-	return nil
-}
-
-// AwaitIdle waits until the list shows n listeners waiting in IDLE.
-func (m *Mailpush) AwaitIdle(ctx context.Context, n int) error {
-	return m.Await(ctx, "idle listeners", func(ctx context.Context) error {
-		idle, token := 0, ""
-		for {
-			page, err := m.Admin.ListPushUsers(ctx, connect.NewRequest(&adminv1.ListPushUsersRequest{PageToken: token}))
-			if err != nil {
-				return err
-			}
-			for _, user := range page.Msg.GetPushUsers() {
-				if user.GetState() == mailv1.ListenerState_LISTENER_STATE_IDLE {
-					idle++
-				}
-			}
-			if token = page.Msg.GetNextPageToken(); token == "" {
-				break
-			}
-		}
-		if idle != n {
-			return fmt.Errorf("%d of %d are idle", idle, n)
-		}
-		return nil
-	})
+	return m.processes[0].Await(ctx, what, check)
 }

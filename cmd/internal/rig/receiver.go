@@ -4,21 +4,18 @@
 package rig
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
+
+	"mailpush.internal/pkg/pushtest"
 )
 
 // Receiver is an endpoint for the subscriptions of many mailboxes, each at its own
 // path. It accepts everything and remembers which mail it was pushed under which event
 // id. It is safe for concurrent use.
 type Receiver struct {
-	server *httptest.Server
+	*pushtest.Receiver
 
 	mu     sync.Mutex
 	pushed map[string]map[uint32][]string // by mailbox and UID: event ids, one for each push
@@ -26,47 +23,21 @@ type Receiver struct {
 
 // NewReceiver starts one on a free loopback port.
 func NewReceiver() (*Receiver, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener on loopback does not block
-	if err != nil {
-		return nil, fmt.Errorf("starting a receiver of pushes: %w", err)
-	}
 	r := &Receiver{pushed: make(map[string]map[uint32][]string)}
-	r.server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(r.take)}} //nolint:gosec // on loopback
-	r.server.Start()
-	return r, nil
+	var err error
+	r.Receiver, err = pushtest.New(pushtest.Options{Answer: r.take, Forget: true})
+	return r, err
 }
 
-// URL is where the paths of the mailboxes begin.
-func (r *Receiver) URL() string { return r.server.URL }
-
-// Close ends it.
-func (r *Receiver) Close() { r.server.Close() }
-
-// take answers 200 without a body, which is what most endpoints do.
-func (r *Receiver) take(_ http.ResponseWriter, request *http.Request) {
-	text, err := io.ReadAll(request.Body)
-	if err != nil {
-		return
-	}
-	var push struct {
-		Data struct {
-			Events []struct {
-				ID  string `json:"id"`
-				UID uint32 `json:"uid"`
-			} `json:"events"`
-		} `json:"data"`
-	}
-	if json.Unmarshal(text, &push) != nil {
-		return
-	}
-	box := strings.TrimPrefix(request.URL.Path, "/")
+func (r *Receiver) take(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
+	defer pushtest.Accept(w, request, push)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.pushed[box] == nil {
-		r.pushed[box] = make(map[uint32][]string)
+	if r.pushed[push.Path] == nil {
+		r.pushed[push.Path] = make(map[uint32][]string)
 	}
 	for _, event := range push.Data.Events {
-		r.pushed[box][event.UID] = append(r.pushed[box][event.UID], event.ID)
+		r.pushed[push.Path][event.UID] = append(r.pushed[push.Path][event.UID], event.ID)
 	}
 }
 

@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: The mailpush authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"mailpush.internal/pkg/identity"
+)
+
+// The programs beside those of the services.
+const (
+	mailpushProgram  = "mailpush"
+	pushUsersProgram = "pushusers"
+)
+
+// Programs are the programs of mailpush, built from the workspace at hand.
+type Programs struct{ dir string }
+
+// Build builds the programs below dir as they are shipped. The services get the race
+// detector when the program that asks has it: a trial looks for races in what it breaks.
+func Build(ctx context.Context, dir string) (Programs, error) {
+	p := Programs{filepath.Join(dir, "bin")}
+	tools := []string{mailpushProgram, pushUsersProgram}
+	if !raceDetector {
+		return p, p.build(ctx, append(tools, identity.Services()...), "CGO_ENABLED=0")
+	}
+	return p, errors.Join(
+		p.build(ctx, tools, "CGO_ENABLED=0"),
+		p.build(ctx, identity.Services(), "CGO_ENABLED=1", "-race"))
+}
+
+// BuildShipped builds the programs below dir as they are shipped, whoever asks.
+func BuildShipped(ctx context.Context, dir string) (Programs, error) {
+	p := Programs{filepath.Join(dir, "bin")}
+	return p, p.build(ctx, append(identity.Services(), mailpushProgram, pushUsersProgram), "CGO_ENABLED=0")
+}
+
+func (p Programs) build(ctx context.Context, programs []string, environment string, flags ...string) error {
+	root, err := Root(ctx)
+	if err != nil {
+		return err
+	}
+	args := append([]string{"build", "-o", p.dir + string(filepath.Separator)}, flags...)
+	for _, program := range programs {
+		args = append(args, "./cmd/"+program)
+	}
+	command := exec.CommandContext(ctx, "go", args...)
+	command.Dir, command.Env = root, append(os.Environ(), environment)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", strings.Join(programs, ", "), err, out)
+	}
+	return nil
+}
+
+// Root is the top of the repository that this process runs in.
+func Root(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
+	if err != nil {
+		return "", fmt.Errorf("finding the workspace: %w", err)
+	}
+	work := strings.TrimSpace(string(out))
+	if filepath.Base(work) != "go.work" {
+		return "", errors.New("finding the workspace: this must run inside the repository, with its go.work")
+	}
+	return filepath.Dir(work), nil
+}
+
+// Path is where a program lies.
+func (p Programs) Path(program string) string { return filepath.Join(p.dir, program) }
+
+// HashPassword asks mailpush for what a configuration says of an administrator.
+func (p Programs) HashPassword(ctx context.Context, password string) (string, error) {
+	command := exec.CommandContext(ctx, p.Path(mailpushProgram), "hash-password")
+	command.Stdin = strings.NewReader(password)
+	return output(command)
+}
+
+// NewToken asks mailpush for an application's token and what a configuration says of it.
+func (p Programs) NewToken(ctx context.Context) (token, hash string, err error) {
+	said, err := output(exec.CommandContext(ctx, p.Path(mailpushProgram), "new-token"))
+	if err != nil {
+		return "", "", err
+	}
+	words := strings.Fields(said)
+	if len(words) != 4 {
+		return "", "", fmt.Errorf("reading mailpush new-token: %d words", len(words))
+	}
+	return words[1], words[3], nil
+}
+
+// output runs a program to its end and returns what it says.
+func output(command *exec.Cmd) (string, error) {
+	var complaint bytes.Buffer
+	command.Stderr = &complaint
+	said, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("running %s: %w: %s", command, err, complaint.String())
+	}
+	return strings.TrimSpace(string(said)), nil
+}
