@@ -22,7 +22,7 @@ LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Running
 
@@ -45,7 +45,7 @@ run: bin/mailpush bin/pushusers ## run everything in one process, with a data di
 ##@ Checking
 
 # Tests that run a cluster of processes: one after another, each has the machine alone.
-PROCESS_TESTS := /cmd/internal/(chaos|e2e|faults)$$
+PROCESS_TESTS := /trials/internal/(chaos|e2e|faults)$$
 
 .PHONY: test
 test: ## install what the tests need, then run all of them with the race detector
@@ -103,22 +103,30 @@ SOAK ?= 10m
 
 .PHONY: soak
 soak: ## break a cluster of real processes again and again, for SOAK=10m
-	go run ./cmd/soak -for $(SOAK)
+	go run ./trials/soak -for $(SOAK)
+
+.PHONY: e2e
+e2e: ## take one mail all the way through the programs as they are shipped
+	go test -count=1 -v ./trials/internal/e2e
+
+.PHONY: faults
+faults: ## break a cluster of real processes in each way once
+	go test -count=1 -v -timeout 20m ./trials/internal/faults
 
 .PHONY: chaos
 chaos: ## kill workers, vault and admin-api 50 times while 20,000 mails arrive and endpoints fail
-	go run ./cmd/chaos
+	go run ./trials/chaos
 
 .PHONY: bench
 bench: ## measure push latency and memory per idle listener
-	go run ./cmd/bench
+	go run ./trials/bench
 
 .PHONY: bench-scheduler
 bench-scheduler: ## measure the scheduler: decisions beside other schemes, faults, etcd, take-over, drain
 	{ go run ./services/scheduler/bench; \
 	  go run ./services/scheduler/sim -schedules 20000; \
 	  go run ./services/scheduler/etcdbench; \
-	  go run ./cmd/bench-scheduler; } | $(RESULTS_LAST)
+	  go run ./trials/bench-scheduler; } | $(RESULTS_LAST)
 
 .PHONY: bench-delivery
 bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpoint that hangs

@@ -33,20 +33,6 @@ func Tune() {
 
 // Build implements [wire.Builder] for listener-worker.
 func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
-	return build(ctx, s, rt, addresses, func(*worker.Config) {})
-}
-
-// BuildWith is a [wire.Builder] that changes what the settings say, for those who run
-// a worker under faults.
-func BuildWith(change func(*worker.Config)) wire.Builder {
-	return func(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
-		return build(ctx, s, rt, addresses, change)
-	}
-}
-
-func build(
-	ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses, change func(*worker.Config),
-) (wire.Built, error) {
 	built := wire.Built{RPC: []string{workerv1connect.WorkerServiceName}}
 	etcd, err := wire.ClusterConfig(s)
 	if err != nil {
@@ -74,7 +60,6 @@ func build(
 	if strings.HasSuffix(config.Advertise, ":0") { // any free port: the one that was found
 		config.Advertise = config.Listener.Addr().String()
 	}
-	change(&config)
 	built.Service, err = worker.New(config, rt)
 	return built, err
 }

@@ -17,7 +17,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 )
 
 // roleDouble as first argument makes this program the mail store of the memory

@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"mailpush.internal/cmd/internal/chaos"
+	"mailpush.internal/trials/internal/chaos"
 )
 
 func main() {

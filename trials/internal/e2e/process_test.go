@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/proctest"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/proctest"

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"text/template"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/proctest"

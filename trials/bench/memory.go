@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/pushtest"

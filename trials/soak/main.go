@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"mailpush.internal/cmd/internal/faults"
+	"mailpush.internal/trials/internal/faults"
 )
 
 func main() {

@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 )
 
 func main() {

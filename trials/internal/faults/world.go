@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"

@@ -7,7 +7,7 @@ import (
 	"os"
 	"testing"
 
-	"mailpush.internal/cmd/internal/faults"
+	"mailpush.internal/trials/internal/faults"
 )
 
 func TestMain(m *testing.M) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"mailpush.internal/cmd/internal/chaos"
+	"mailpush.internal/trials/internal/chaos"
 )
 
 // small is what fits into a minute with the race detector.

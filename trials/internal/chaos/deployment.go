@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"text/template"
 
-	"mailpush.internal/cmd/internal/rig"
+	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/identity"
