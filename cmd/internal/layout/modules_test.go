@@ -14,7 +14,10 @@ type goMod struct {
 	dir     string
 	Module  struct{ Path string }
 	Go      string
-	Require []struct{ Path, Version string }
+	Require []struct {
+		Path, Version string
+		Indirect      bool
+	}
 	Replace []struct {
 		Old, New struct{ Path, Version string }
 	}
