@@ -58,18 +58,16 @@ type Event struct {
 	Size       int64     `json:"size"`
 }
 
-func newPush(at time.Time, path string, header http.Header, body []byte) *Push {
-	p := &Push{At: at, Path: path, Header: header, Body: body}
-	var content struct {
-		Type string `json:"type"`
-		Data Data   `json:"data"`
+// decode reads the body.
+func (p *Push) decode() error {
+	content := struct {
+		Type *string `json:"type"`
+		Data *Data   `json:"data"`
+	}{&p.Type, &p.Data}
+	if err := json.Unmarshal(p.Body, &content); err != nil {
+		return fmt.Errorf("reading the body of a push: %w", err)
 	}
-	if err := json.Unmarshal(body, &content); err != nil {
-		p.Err = fmt.Errorf("reading the body of a push: %w", err)
-		return p
-	}
-	p.Type, p.Data = content.Type, content.Data
-	return p
+	return nil
 }
 
 // Verify checks the signature by a secret as Subscribe returns it, which begins with

@@ -37,6 +37,9 @@ type Options struct {
 	// Forget has the receiver keep nothing, for an Answer that does so itself: Next and
 	// All find nothing then.
 	Forget bool
+	// Discard has bodies thrown away, for measurements that must not pay for reading
+	// them: pushes have no Body, Type and Data then.
+	Discard bool
 }
 
 // Answer answers a push. The request's body has been read. It may hijack the connection,
@@ -50,6 +53,7 @@ type Receiver struct {
 	server  *http.Server
 	serving sync.WaitGroup // the server, all connections and all requests
 	forget  bool
+	discard bool
 
 	mu     sync.Mutex
 	answer Answer
@@ -67,7 +71,7 @@ func New(o Options) (*Receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a receiver of pushes: %w", err)
 	}
-	r := &Receiver{url: "http://" + listener.Addr().String(), forget: o.Forget, came: make(chan struct{})}
+	r := &Receiver{url: "http://" + listener.Addr().String(), forget: o.Forget, discard: o.Discard, came: make(chan struct{})}
 	if o.TLS != nil {
 		r.url = "https://" + listener.Addr().String()
 		listener = tls.NewListener(listener, o.TLS)
@@ -134,13 +138,24 @@ func (r *Receiver) serve(w http.ResponseWriter, request *http.Request) {
 	r.serving.Add(1)
 	defer r.serving.Done()
 	at := time.Now()
-	body, err := io.ReadAll(http.MaxBytesReader(w, request.Body, maxBytes))
-	if err != nil { // the sender is gone, or says too much
-		http.Error(w, err.Error(), http.StatusBadRequest)
+	push := &Push{At: at, Path: strings.TrimPrefix(request.URL.Path, "/"), Header: request.Header}
+	if err := r.read(push, http.MaxBytesReader(w, request.Body, maxBytes)); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest) // the sender is gone, or says too much
 		return
 	}
-	push := newPush(at, strings.TrimPrefix(request.URL.Path, "/"), request.Header, body)
 	r.take(push)(w, request, push)
+}
+
+func (r *Receiver) read(push *Push, body io.Reader) error {
+	var err error
+	if r.discard {
+		_, err = io.Copy(io.Discard, body)
+		return err
+	}
+	if push.Body, err = io.ReadAll(body); err == nil {
+		push.Err = push.decode()
+	}
+	return err
 }
 
 // connection counts the connections that the server has to do with.

@@ -241,6 +241,21 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	}
 }
 
+func TestBodiesMayBeThrownAway(t *testing.T) {
+	t.Parallel()
+	r, err := pushtest.New(pushtest.Options{Discard: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	if status, _, err := post(t, client(t), r.URL()+"/x", mail(1)); err != nil || status != http.StatusNoContent {
+		t.Errorf("%d, %v", status, err)
+	}
+	if got := next(t, r); got.Path != "x" || len(got.Body) > 0 || got.Type != "" || got.Err != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestReceiverSpeaksTLS(t *testing.T) {
 	t.Parallel()
 	certificate, err := imaptest.NewCertificate(time.Hour, "127.0.0.1")
