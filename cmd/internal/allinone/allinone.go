@@ -44,7 +44,6 @@ type Options struct {
 	Settings *settings.Settings // addresses with port 0 get a free port
 	Log      *slog.Logger
 	Version  string
-	Services []string // the services to run here; empty means all
 	Etcd     []string // the endpoints of an etcd elsewhere; empty means one of its own
 }
 
@@ -125,7 +124,7 @@ func administrator(password secret.String) []settings.Account {
 // services binds every address first, so that each service knows where the others
 // will be, and then builds them.
 func (n *Node) services(ctx context.Context, dir string) error {
-	if err := validate(n.settings, n.names()); err != nil {
+	if err := validate(n.settings, order()); err != nil {
 		return err
 	}
 	authority, err := identity.OpenAuthority(filepath.Join(dir, "tls"), n.settings.Cluster.Name)
@@ -136,7 +135,7 @@ func (n *Node) services(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range n.names() {
+	for _, name := range order() {
 		if err := n.service(ctx, name, authority, bound); err != nil {
 			closeAll(bound)
 			return fmt.Errorf("building %s: %w", name, err)
@@ -179,21 +178,10 @@ func order() []string {
 	return []string{identity.Vault, identity.Admin, identity.Worker, identity.Scheduler}
 }
 
-// names are the services to run.
-func (n *Node) names() []string {
-	if len(n.options.Services) == 0 {
-		return order()
-	}
-	return slices.DeleteFunc(order(), func(name string) bool { return !slices.Contains(n.options.Services, name) })
-}
-
-// bind binds the addresses in the settings and writes the real ones back. Those of
-// services that run elsewhere are only reserved: found free and let go again.
+// bind binds the addresses in the settings and writes the real ones back.
 func (n *Node) bind(ctx context.Context) ([]net.Listener, error) {
 	s := n.settings
-	var bound, reserved []net.Listener
-	// Not before all are found: they must differ.
-	defer func() { closeAll(reserved) }()
+	var bound []net.Listener
 	for name, addresses := range map[string][]*string{
 		identity.Admin:     {&s.Admin.Listen, &s.Admin.InternalListen, &s.Admin.OpsListen},
 		identity.Vault:     {&s.Vault.Listen, &s.Vault.OpsListen},
@@ -207,11 +195,7 @@ func (n *Node) bind(ctx context.Context) ([]net.Listener, error) {
 				return nil, fmt.Errorf("binding an address of %s: %w", name, err)
 			}
 			*address = listener.Addr().String()
-			if slices.Contains(n.names(), name) {
-				bound = append(bound, listener)
-				continue
-			}
-			reserved = append(reserved, listener)
+			bound = append(bound, listener)
 		}
 	}
 	return bound, nil
@@ -241,7 +225,7 @@ func (n *Node) Run(ctx context.Context) error {
 		go func() {
 			err := program.Run(own, n.runtimes[i], built)
 			if err != nil {
-				fail(fmt.Errorf("running %s: %w", n.names()[i], err))
+				fail(fmt.Errorf("running %s: %w", order()[i], err))
 			}
 			done[i] <- err
 		}()
@@ -251,14 +235,11 @@ func (n *Node) Run(ctx context.Context) error {
 	for i := range slices.Backward(n.built) {
 		stops[i]()
 		if err := <-done[i]; err != nil {
-			errs = append(errs, fmt.Errorf("running %s: %w", n.names()[i], err))
+			errs = append(errs, fmt.Errorf("running %s: %w", order()[i], err))
 		}
 	}
 	return errors.Join(errs...)
 }
-
-// Dir is where everything is kept.
-func (n *Node) Dir() string { return n.options.Dir }
 
 // AdminPasswordFile is where the administrator's password is kept.
 func (n *Node) AdminPasswordFile() string { return filepath.Join(n.options.Dir, AdminPasswordName) }
@@ -267,7 +248,7 @@ func (n *Node) AdminPasswordFile() string { return filepath.Join(n.options.Dir, 
 func (n *Node) Ready(ctx context.Context) error {
 	for i, built := range n.built {
 		if err := built.Service.Ready(ctx); err != nil {
-			return fmt.Errorf("%s: %w", n.names()[i], err)
+			return fmt.Errorf("%s: %w", order()[i], err)
 		}
 	}
 	return nil
