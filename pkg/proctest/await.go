@@ -26,7 +26,7 @@ func (p *Process) Await(ctx context.Context, what string, check func(context.Con
 	err := await(ctx, what, check, p.ended)
 	if errors.Is(err, errEnded) {
 		log := p.Log()
-		return fmt.Errorf("waiting for %s: %s has ended: %v\n%s", what, p.Name(), p.err, log[max(0, len(log)-tail):])
+		return fmt.Errorf("waiting for %s: %w\n%s", what, p.how(), log[max(0, len(log)-tail):])
 	}
 	return err
 }
@@ -60,14 +60,19 @@ func await(ctx context.Context, what string, check func(context.Context) error, 
 // range, with 127.0.0.1 as their own address: an address that must stay free for a while
 // is safer with another host, such as 127.0.0.2.
 func FreeAddresses(ctx context.Context, host string, n int) ([]string, error) {
-	addresses := make([]string, 0, n)
+	var addresses []string
+	var held []net.Listener
+	defer func() { // not before all are found
+		for _, listener := range held {
+			_ = listener.Close()
+		}
+	}()
 	for range n {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			return nil, fmt.Errorf("finding a free address of %s: %w", host, err)
 		}
-		defer func() { _ = listener.Close() }() // not before all are found
-		addresses = append(addresses, listener.Addr().String())
+		held, addresses = append(held, listener), append(addresses, listener.Addr().String())
 	}
 	return addresses, nil
 }

@@ -90,7 +90,7 @@ func (p *Process) run(started chan<- error) {
 		return
 	}
 	defer log.close()
-	p.cmd = exec.Command(p.command.Path, p.command.Args...) //nolint:noctx // Stop and Kill end it, no context does
+	p.cmd = exec.Command(p.command.Path, p.command.Args...) //nolint:noctx,gosec // Stop and Kill end it, no context does; it is what the caller names
 	p.cmd.Dir, p.cmd.Env = p.command.Dir, p.command.Env
 	p.cmd.Stdout, p.cmd.Stderr = log.writer, log.writer
 	p.cmd.WaitDelay = time.Second // for what its own children still hold of its output
@@ -123,6 +123,14 @@ func (p *Process) Ended() <-chan struct{} { return p.ended }
 func (p *Process) Err() error {
 	<-p.ended
 	return p.err
+}
+
+// how tells, of a process that has ended, how.
+func (p *Process) how() error {
+	if p.err == nil {
+		return fmt.Errorf("%s has ended by itself", p.Name())
+	}
+	return fmt.Errorf("%s has ended: %w", p.Name(), p.err)
 }
 
 // Stop asks the process to end, kills it when it takes too long, and waits until its

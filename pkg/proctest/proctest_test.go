@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Println("child", child.Pid())
+		fmt.Fprintln(os.Stdout, "child", child.Pid())
 		<-child.Ended()
 		os.Exit(0)
 	}
