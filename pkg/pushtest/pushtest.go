@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	// readTimeout bounds the reading of one request.
-	readTimeout = 10 * time.Second
+	// headerTimeout bounds the reading of a header. Nothing else is bounded: an answer may
+	// be long in coming, and a connection idle.
+	headerTimeout = 10 * time.Second
 	// maxBytes bounds its body.
 	maxBytes = 1 << 20
 )
@@ -77,7 +78,7 @@ func New(o Options) (*Receiver, error) {
 		listener = tls.NewListener(listener, o.TLS)
 	}
 	r.AnswerWith(o.Answer)
-	r.server = &http.Server{Handler: http.HandlerFunc(r.serve), ReadTimeout: readTimeout, ConnState: r.connection}
+	r.server = &http.Server{Handler: http.HandlerFunc(r.serve), ReadHeaderTimeout: headerTimeout, ConnState: r.connection}
 	r.serving.Go(func() { _ = r.server.Serve(listener) }) // until Close
 	return r, nil
 }
