@@ -14,11 +14,11 @@ import (
 
 	"connectrpc.com/connect"
 
-	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/proctest"
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+	"mailpush.internal/trials/internal/rig"
 )
 
 const (

@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/pushtest"
+	"mailpush.internal/trials/internal/rig"
 )
 
 // pushTimeout is when a mail counts as lost, and the benchmark as failed.

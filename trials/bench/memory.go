@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/pushtest"
+	"mailpush.internal/trials/internal/rig"
 )
 
 // subscribers is how many users are subscribed side by side.

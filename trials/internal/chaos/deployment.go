@@ -12,12 +12,12 @@ import (
 	"path/filepath"
 	"text/template"
 
-	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/sqltest"
+	"mailpush.internal/trials/internal/rig"
 )
 
 const (

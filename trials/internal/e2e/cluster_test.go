@@ -19,11 +19,11 @@ import (
 	"testing"
 	"text/template"
 
-	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/dovecottest"
 	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/sqltest"
+	"mailpush.internal/trials/internal/rig"
 )
 
 const (

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/proctest"
+	"mailpush.internal/trials/internal/rig"
 )
 
 const (

@@ -16,12 +16,12 @@ import (
 	"sync"
 	"time"
 
-	"mailpush.internal/trials/internal/rig"
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/proctest"
+	"mailpush.internal/trials/internal/rig"
 )
 
 const (

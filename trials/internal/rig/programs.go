@@ -53,7 +53,7 @@ func (p Programs) build(ctx context.Context, programs []string, environment stri
 	for _, program := range programs {
 		args = append(args, "./cmd/"+program)
 	}
-	command := exec.CommandContext(ctx, "go", args...)
+	command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // of this package's making
 	command.Dir, command.Env = root, append(os.Environ(), environment)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", strings.Join(programs, ", "), err, out)
@@ -79,31 +79,30 @@ func (p Programs) Path(program string) string { return filepath.Join(p.dir, prog
 
 // HashPassword asks mailpush for what a configuration says of an administrator.
 func (p Programs) HashPassword(ctx context.Context, password string) (string, error) {
-	command := exec.CommandContext(ctx, p.Path(mailpushProgram), "hash-password")
-	command.Stdin = strings.NewReader(password)
-	return output(command)
+	return p.ask(ctx, password, "hash-password")
 }
 
 // NewToken asks mailpush for an application's token and what a configuration says of it.
 func (p Programs) NewToken(ctx context.Context) (token, hash string, err error) {
-	said, err := output(exec.CommandContext(ctx, p.Path(mailpushProgram), "new-token"))
+	said, err := p.ask(ctx, "", "new-token")
 	if err != nil {
 		return "", "", err
 	}
-	words := strings.Fields(said)
+	words := strings.Fields(said) // each behind its name
 	if len(words) != 4 {
-		return "", "", fmt.Errorf("reading mailpush new-token: %d words", len(words))
+		return "", "", fmt.Errorf("reading mailpush new-token: %d words, want 4", len(words))
 	}
 	return words[1], words[3], nil
 }
 
-// output runs a program to its end and returns what it says.
-func output(command *exec.Cmd) (string, error) {
+// ask runs a command of mailpush and returns what it says.
+func (p Programs) ask(ctx context.Context, stdin, name string) (string, error) {
+	command := exec.CommandContext(ctx, p.Path(mailpushProgram), name) //nolint:gosec // it has just been built
 	var complaint bytes.Buffer
-	command.Stderr = &complaint
+	command.Stdin, command.Stderr = strings.NewReader(stdin), &complaint
 	said, err := command.Output()
 	if err != nil {
-		return "", fmt.Errorf("running %s: %w: %s", command, err, complaint.String())
+		return "", fmt.Errorf("running mailpush %s: %w: %s", name, err, complaint.String())
 	}
 	return strings.TrimSpace(string(said)), nil
 }
