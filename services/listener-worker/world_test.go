@@ -5,27 +5,25 @@ package worker_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"go.uber.org/goleak"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/imaptest"
+	"mailpush.internal/pkg/pushtest"
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/service"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
@@ -283,37 +281,18 @@ type received struct {
 	id      string
 	keys    int // how many signatures it carries
 	refused bool
-	body    struct {
-		Type string `json:"type"`
-		Data struct {
-			UserID      string `json:"userId"`
-			UIDValidity uint32 `json:"uidValidity"`
-			Cursor      uint32 `json:"cursor"`
-			Events      []struct {
-				ID      string `json:"id"`
-				UID     uint32 `json:"uid"`
-				Subject string `json:"subject"`
-			} `json:"events"`
-		} `json:"data"`
-	}
+	body    *pushtest.Push
 }
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	verifier, err := standardwebhooks.NewWebhook(signingKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &receiver{got: make(chan received, 256)}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		payload, _ := io.ReadAll(request.Body)
-		if err := verifier.Verify(payload, request.Header); err != nil {
-			t.Errorf("signature: %v", err)
+	server := pushtest.Start(t)
+	r := &receiver{url: server.URL(), got: make(chan received, 256)}
+	server.AnswerWith(func(w http.ResponseWriter, _ *http.Request, body *pushtest.Push) {
+		if err := errors.Join(body.Err, body.Verify(signingKey)); err != nil {
+			t.Error(err)
 		}
-		push := received{id: request.Header.Get("webhook-id"), keys: len(strings.Fields(request.Header.Get("webhook-signature")))}
-		if err := json.Unmarshal(payload, &push.body); err != nil {
-			t.Errorf("body: %v", err)
-		}
+		push := received{id: body.ID(), keys: body.Signatures(), body: body}
 		r.mu.Lock()
 		hold := r.hold
 		switch {
@@ -330,9 +309,7 @@ func newReceiver(t *testing.T) *receiver {
 		if hold != nil {
 			<-hold
 		}
-	}))
-	t.Cleanup(server.Close)
-	r.url = server.URL
+	})
 	return r
 }
 

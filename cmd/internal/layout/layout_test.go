@@ -28,6 +28,7 @@ func TestViolations(t *testing.T) {
 		{"services/scheduler", Prefix + "pkg/cluster", false, ""},
 		{"services/scheduler", Prefix + "pkg/imaptest", false, "test kits are for tests"},
 		{"services/scheduler", Prefix + "pkg/imaptest", true, ""},
+		{"services/listener-worker/bench", Prefix + "pkg/pushtest", false, ""},
 		{"pkg/rpc", Prefix + "services/scheduler", true, "pkg knows no service"},
 		{"pkg/rpc", Prefix + "proto/gen/mailpush/mail/v1", false, ""},
 		{"proto/gen/mailpush/mail/v1", Prefix + "pkg/secret", false, "the contract imports nothing of ours"},

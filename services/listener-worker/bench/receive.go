@@ -5,14 +5,15 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"mailpush.internal/pkg/pushtest"
 )
 
 const (
@@ -24,8 +25,6 @@ const (
 	acceptPath = "/accept/"
 	hangPath   = "/hang/"
 	statsPath  = "/stats"
-
-	headerTimeout = 10 * time.Second
 )
 
 // stats is what the endpoints tell of themselves.
@@ -40,45 +39,34 @@ type counter struct {
 	requests map[string]int
 }
 
-func (c *counter) accept(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body) // the sender would notice
-	c.mu.Lock()
-	c.requests[r.URL.Path]++
-	c.mu.Unlock()
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (c *counter) stats(w http.ResponseWriter, _ *http.Request) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_ = json.NewEncoder(w).Encode(stats{c.requests, processorTime()}) // the asker notices
+func (c *counter) answer(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
+	switch path := request.URL.Path; {
+	case path == statsPath:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(stats{c.requests, processorTime()}) // the asker notices
+	case strings.HasPrefix(path, hangPath):
+		<-request.Context().Done()
+	default:
+		c.mu.Lock()
+		c.requests[path]++
+		c.mu.Unlock()
+		pushtest.Accept(w, request, push)
+	}
 }
 
 // receive listens until its input ends, which it does with the process that made it.
 // The addresses go to output.
 func receive(input io.Reader, output, errs io.Writer) int {
 	c := &counter{requests: make(map[string]int)}
-	mux := http.NewServeMux()
-	mux.HandleFunc(acceptPath, c.accept)
-	mux.HandleFunc(hangPath, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // only then the end of the connection is noticed
-		<-r.Context().Done()
-	})
-	mux.HandleFunc(statsPath, c.stats)
 	var addresses []string
 	for range origins {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback takes no time to cancel
+		receiver, err := pushtest.New(pushtest.Options{Answer: c.answer, Forget: true, Discard: true})
 		if err != nil {
-			fmt.Fprintln(errs, "bench: listening:", err)
+			fmt.Fprintln(errs, "bench:", err)
 			return 1
 		}
-		addresses = append(addresses, listener.Addr().String())
-		server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
-		go func() {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				fmt.Fprintln(errs, "bench: serving:", err)
-			}
-		}()
+		addresses = append(addresses, strings.TrimPrefix(receiver.URL(), "http://"))
 	}
 	if err := json.NewEncoder(output).Encode(addresses); err != nil {
 		return 1
