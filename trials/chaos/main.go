@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"mailpush.internal/trials/internal/chaos"
+	"mailpush.internal/trials/internal/rig"
 )
 
 func main() {
@@ -56,6 +57,9 @@ func run(ctx context.Context, o chaos.Options, keep bool, out io.Writer) (err er
 		err = errors.Join(err, os.RemoveAll(o.Dir))
 	}()
 	fmt.Fprintf(out, "chaos: %d mails to %d mailboxes and %d kills in %v, seed %d\n", o.Mails, o.Mailboxes, o.Kills, o.Length, o.Seed)
+	if o.Programs, err = rig.Build(ctx, o.Dir); err != nil {
+		return err
+	}
 	verdict, err := chaos.Run(ctx, o, out)
 	if err != nil {
 		return err

@@ -19,12 +19,15 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"mailpush.internal/trials/internal/rig"
 )
 
 // Options say what a run does.
 type Options struct {
-	Dir  string // where it keeps what it writes, but for Dovecot and PostgreSQL
-	Seed uint64 // what all that is random follows from
+	Dir      string       // where it keeps what it writes, but for Dovecot and PostgreSQL
+	Programs rig.Programs // what it runs
+	Seed     uint64       // what all that is random follows from
 
 	Mailboxes int           // each with two subscriptions
 	Mails     int           // over all mailboxes
@@ -85,7 +88,7 @@ func (r *run) start(ctx context.Context, broken func(error)) error {
 	if r.hooks, err = newReceivers(r.record, newDice(r.Odds, r.Seed), r.Hasty); err != nil {
 		return err
 	}
-	if r.around, err = deploy(ctx, r.Dir); err != nil {
+	if r.around, err = deploy(ctx, r.Dir, r.Programs); err != nil {
 		return err
 	}
 	r.mailing = &mailing{dovecot: r.around.dovecot, mailboxes: r.Mailboxes, delivered: make(map[string][]string)}

@@ -4,11 +4,42 @@
 package chaos_test
 
 import (
+	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"mailpush.internal/trials/internal/chaos"
+	"mailpush.internal/trials/internal/rig"
 )
+
+// programs are built once, for all runs.
+var programs struct {
+	dir  string
+	once sync.Once
+	rig.Programs
+	err error
+}
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	defer func() { _ = os.RemoveAll(programs.dir) }() // tests of other kinds build nothing
+	return m.Run()
+}
+
+func build(t *testing.T) rig.Programs {
+	t.Helper()
+	programs.once.Do(func() {
+		if programs.dir, programs.err = os.MkdirTemp("", "chaos-"); programs.err == nil { //nolint:usetesting // it outlives this test
+			programs.Programs, programs.err = rig.Build(t.Context(), programs.dir)
+		}
+	})
+	if programs.err != nil {
+		t.Fatal(programs.err)
+	}
+	return programs.Programs
+}
 
 // small is what fits into a minute with the race detector.
 func small(t *testing.T) chaos.Options {
@@ -17,7 +48,7 @@ func small(t *testing.T) chaos.Options {
 		t.Skip("needs Dovecot, PostgreSQL and a minute: left out with -short") //nolint:forbidigo // only with -short
 	}
 	return chaos.Options{
-		Dir: t.TempDir(), Seed: 4,
+		Dir: t.TempDir(), Programs: build(t), Seed: 4,
 		Mailboxes: 20, Mails: 500, Kills: 6, Length: 25 * time.Second,
 		Odds:     chaos.Odds{Refuse: 0.05, Throttle: 0.04, Hang: 0.01, Reset: 0.03, Break: 0.03},
 		Patience: 2 * time.Minute,

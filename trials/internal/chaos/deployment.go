@@ -71,16 +71,13 @@ type deployment struct {
 }
 
 // deploy starts the servers around mailpush and writes its configuration into dir.
-func deploy(ctx context.Context, dir string) (_ *deployment, err error) {
-	d := &deployment{dir: dir}
+func deploy(ctx context.Context, dir string, programs rig.Programs) (_ *deployment, err error) {
+	d := &deployment{dir: dir, programs: programs}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	if d.programs, err = rig.Build(ctx, dir); err != nil {
-		return nil, err
-	}
 	if d.postgres, err = sqltest.NewPostgres(""); err != nil {
 		return nil, err
 	}
