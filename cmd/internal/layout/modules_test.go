@@ -14,10 +14,7 @@ type goMod struct {
 	dir     string
 	Module  struct{ Path string }
 	Go      string
-	Require []struct {
-		Path, Version string
-		Indirect      bool
-	}
+	Require []struct{ Path, Version string }
 	Replace []struct {
 		Old, New struct{ Path, Version string }
 	}

@@ -79,12 +79,7 @@ func shipped(t *testing.T) ([]Module, []Program) {
 	programs, packages := shippedPackages(t)
 	var modules []Module
 	for path, mod := range ourModules(t) {
-		m := Module{Path: path}
-		for _, r := range mod.Require {
-			if !r.Indirect {
-				m.Requires = append(m.Requires, r.Path)
-			}
-		}
+		m := Module{Path: path, Requires: direct(t, mod.dir)}
 		for _, p := range packages {
 			if p.Module.Path == path {
 				m.Shipped = append(m.Shipped, p.Imports...)
@@ -93,6 +88,24 @@ func shipped(t *testing.T) ([]Module, []Program) {
 		modules = append(modules, m)
 	}
 	return modules, programs
+}
+
+// direct are the modules that the packages of the module in a directory import.
+func direct(t *testing.T, dir string) []string {
+	t.Helper()
+	type requires struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	var found []string
+	for _, r := range decodeAll[requires](t, goCommand(t, dir, "mod", "edit", "-json"))[0].Require {
+		if !r.Indirect {
+			found = append(found, r.Path)
+		}
+	}
+	return found
 }
 
 // listedPackage is what go list says of a package.
