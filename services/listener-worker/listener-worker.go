@@ -12,11 +12,9 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
@@ -50,11 +48,6 @@ type Config struct {
 	AllowPrivateWebhooks []netip.Prefix
 	// RequireWebhookEcho asks for a ping's challenge in the body of the answer.
 	RequireWebhookEcho bool
-	// WebhookTimeout bounds one request to an endpoint; 0 means 15 s.
-	WebhookTimeout time.Duration
-	// RoundTripper wraps what makes the requests to endpoints, for those who want to
-	// see what happens when a network fails; nil means none.
-	RoundTripper func(http.RoundTripper) http.RoundTripper
 }
 
 // Service is a worker.

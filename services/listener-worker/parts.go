@@ -70,8 +70,6 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 			AllowHTTP:    s.cfg.AllowHTTPWebhooks,
 			AllowPrivate: s.cfg.AllowPrivateWebhooks,
 			RequireEcho:  s.cfg.RequireWebhookEcho,
-			Timeout:      s.cfg.WebhookTimeout,
-			RoundTripper: s.cfg.RoundTripper,
 		}),
 	}
 	found := &sink{}

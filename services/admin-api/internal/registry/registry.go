@@ -8,7 +8,6 @@
 package registry
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -184,16 +183,8 @@ type Cursor struct {
 	UID         uint32
 }
 
-// Shard is a slice of the users of one backend.
-type Shard struct {
-	Backend string
-	Number  uint32
-}
-
-// Compare orders shards by backend, then by number.
-func (s Shard) Compare(other Shard) int {
-	return cmp.Or(cmp.Compare(s.Backend, other.Backend), cmp.Compare(s.Number, other.Number))
-}
+// Shard names a slice of the users of one backend.
+type Shard = shard.ID
 
 // Claim is a worker's right to act for a shard.
 type Claim struct {

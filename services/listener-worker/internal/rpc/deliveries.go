@@ -75,7 +75,8 @@ func (h *Handler) SendTest(
 ) (*connect.Response[workerv1.SendTestResponse], error) {
 	result := h.worker.Deliveries.Test(ctx, userOf(request.Msg.GetUser()), transport.SubscriptionOf(&registryv1.Subscription{
 		Id:                  request.Msg.GetSubscriptionId(),
-		WebhookUrl:          request.Msg.GetWebhookUrl(),
+		Target:              request.Msg.GetTarget(),
+		WebhookUrl:          request.Msg.GetWebhookUrl(), //nolint:staticcheck // an admin-api of the release before names no target
 		SecretSlot:          request.Msg.GetSecretSlot(),
 		PreviousSecretUntil: request.Msg.GetPreviousSecretUntil(),
 		PreviousSecretSlot:  request.Msg.PreviousSecretSlot,

@@ -3,7 +3,10 @@
 
 package transport
 
-import registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+import (
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
+)
 
 // Webhook is the kind of HTTP endpoints.
 const Webhook Kind = "webhook"
@@ -19,7 +22,27 @@ type Subscription struct {
 
 // SubscriptionOf reads a subscription as the registry lists it.
 func SubscriptionOf(listed *registryv1.Subscription) *Subscription {
-	return &Subscription{listed, Target{Webhook, listed.GetWebhookUrl()}}
+	return &Subscription{listed, TargetOf(listed)}
+}
+
+// located is what a message says of where pushes go.
+type located interface {
+	GetTarget() *mailv1.Target
+	GetWebhookUrl() string
+}
+
+// TargetOf reads where pushes go. An admin-api of the release before names no target:
+// it has webhooks only.
+func TargetOf(message located) Target {
+	if message.GetTarget() == nil {
+		return Target{Webhook, message.GetWebhookUrl()}
+	}
+	switch kind := message.GetTarget().GetKind().(type) {
+	case *mailv1.Target_Webhook:
+		return Target{Webhook, kind.Webhook.GetUrl()}
+	default:
+		return Target{}
+	}
 }
 
 // SubscriptionsOf reads subscriptions as the registry lists them.

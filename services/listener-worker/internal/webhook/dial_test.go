@@ -80,19 +80,19 @@ func fixed(texts ...string) func(string, dnsmessage.Type) []netip.Addr {
 	return func(string, dnsmessage.Type) []netip.Addr { return addresses }
 }
 
-// endpoint is a receiver at an address of ours that counts its connections.
-type endpoint struct {
+// trap is a receiver at an address of ours that counts its connections.
+type trap struct {
 	port        string
 	connections atomic.Int32
 }
 
-func serveAt(t *testing.T, address string) *endpoint {
+func serveAt(t *testing.T, address string) *trap {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := new(endpoint)
+	e := new(trap)
 	_, e.port, _ = net.SplitHostPort(listener.Addr().String())
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "close") // every push dials, and so resolves, anew

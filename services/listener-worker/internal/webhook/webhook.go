@@ -16,13 +16,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"time"
 
+	"mailpush.internal/pkg/endpoint"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
@@ -111,7 +112,7 @@ func (c *Client) Asks() bool { return true }
 func (c *Client) Signs() bool { return true }
 
 // Origin implements [transport.Transport]: scheme, host and port of the URL.
-func (c *Client) Origin(target transport.Target) string { return originOf(target.Address) }
+func (c *Client) Origin(target transport.Target) string { return endpoint.Origin(target.Address) }
 
 // Send implements [transport.Transport].
 func (c *Client) Send(ctx context.Context, push transport.Push) transport.Result {
@@ -155,8 +156,8 @@ func (c *Client) post(ctx context.Context, push transport.Push, id string, conte
 }
 
 func (c *Client) request(ctx context.Context, push transport.Push, id string, content []byte) (*http.Request, error) {
-	if err := CheckURL(push.Target.Address, c.cfg.AllowHTTP); err != nil {
-		return nil, err
+	if err := endpoint.CheckURL(push.Target.Address, c.cfg.AllowHTTP); err != nil {
+		return nil, fmt.Errorf("the endpoint's URL %w", err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, push.Target.Address, bytes.NewReader(content))
 	if err != nil {
@@ -167,23 +168,5 @@ func (c *Client) request(ctx context.Context, push transport.Push, id string, co
 	return request, sign(request.Header, push.Secret, id, time.Now(), content)
 }
 
-var (
-	errURL      = errors.New("the endpoint's URL is not valid")
-	errScheme   = errors.New("the endpoint's URL is not https")
-	errUserInfo = errors.New("the endpoint's URL carries user info")
-)
-
-// CheckURL tells whether an endpoint's URL may be used: https, or http where
-// allowed, with a host and without user info. Errors do not quote the URL.
-func CheckURL(raw string, allowHTTP bool) error {
-	target, err := url.Parse(raw)
-	switch {
-	case err != nil || target.Host == "" || target.Hostname() == "":
-		return errURL
-	case target.Scheme != "https" && (target.Scheme != "http" || !allowHTTP):
-		return errScheme
-	case target.User != nil:
-		return errUserInfo
-	}
-	return nil
-}
+// errURL stands for errors that would quote the URL.
+var errURL = errors.New("the endpoint's URL is not a URL")

@@ -21,6 +21,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"go.uber.org/goleak"
 
+	"mailpush.internal/pkg/endpoint"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
@@ -270,7 +271,7 @@ func TestURLs(t *testing.T) {
 		{"https://exa mple.org", true, false},
 		{"", true, false},
 	} {
-		err := webhook.CheckURL(c.url, c.allowHTTP)
+		err := endpoint.CheckURL(c.url, c.allowHTTP)
 		if (err == nil) != c.ok {
 			t.Errorf("CheckURL(%q, %v) = %v, want ok %v", c.url, c.allowHTTP, err, c.ok)
 		}
