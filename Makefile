@@ -117,6 +117,11 @@ faults: ## break a cluster of real processes in each way once
 chaos: ## kill workers, vault and admin-api 50 times while 20,000 mails arrive and endpoints fail
 	go run ./trials/chaos
 
+.PHONY: upgrade
+upgrade: ## chaos with every other process of the release before: BEFORE=<revision>
+	go run ./trials/chaos -before '$(or $(BEFORE),$(error say which revision was before: make upgrade BEFORE=<revision>))' \
+	  -mails 4000 -kills 40 -for 2m
+
 .PHONY: bench
 bench: ## measure push latency and memory per idle listener
 	go run ./trials/bench

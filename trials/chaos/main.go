@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -34,18 +35,19 @@ func main() {
 	flag.IntVar(&o.Kills, "kills", 50, "how often a worker, the vault or admin-api is killed")
 	flag.DurationVar(&o.Length, "for", 5*time.Minute, "how long mails arrive and processes are killed")
 	flag.BoolVar(&o.Hasty, "hasty", false, "answer pushes before they are accepted: mail must be found missing")
+	before := flag.String("before", "", "mix in the programs of this revision: a rolling upgrade, back and forth")
 	keep := flag.Bool("keep", false, "keep the logs of the processes, and say where")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o, *keep, os.Stdout); err != nil {
+	if err := run(ctx, o, *before, *keep, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
 
-func run(ctx context.Context, o chaos.Options, keep bool, out io.Writer) (err error) {
+func run(ctx context.Context, o chaos.Options, before string, keep bool, out io.Writer) (err error) {
 	if o.Dir, err = os.MkdirTemp("", "mailpush-chaos-"); err != nil {
 		return err
 	}
@@ -59,6 +61,14 @@ func run(ctx context.Context, o chaos.Options, keep bool, out io.Writer) (err er
 	fmt.Fprintf(out, "chaos: %d mails to %d mailboxes and %d kills in %v, seed %d\n", o.Mails, o.Mailboxes, o.Kills, o.Length, o.Seed)
 	if o.Programs, err = rig.Build(ctx, o.Dir); err != nil {
 		return err
+	}
+	if before != "" {
+		fmt.Fprintln(out, "chaos: every other process is of", before)
+		earlier, err := rig.BuildRevision(ctx, filepath.Join(o.Dir, "before"), before)
+		if err != nil {
+			return err
+		}
+		o.Before = &earlier
 	}
 	verdict, err := chaos.Run(ctx, o, out)
 	if err != nil {

@@ -27,7 +27,10 @@ import (
 type Options struct {
 	Dir      string       // where it keeps what it writes, but for Dovecot and PostgreSQL
 	Programs rig.Programs // what it runs
-	Seed     uint64       // what all that is random follows from
+	// Before are the programs of an earlier release. Each process is of the one and, when it
+	// comes back, of the other, so that all pairs of the two meet; nil means none.
+	Before *rig.Programs
+	Seed   uint64 // what all that is random follows from
 
 	Mailboxes int           // each with two subscriptions
 	Mails     int           // over all mailboxes
@@ -79,7 +82,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (_ Verdict, err error) {
 		return Verdict{}, fmt.Errorf("%d requests that should never have been made, e.g. %q", len(complaints), complaints[:min(len(complaints), maxExamples)])
 	}
 	verdict := Judge(r.mailing.expected(), taken)
-	verdict.Kills = r.kills
+	verdict.Kills, verdict.Earlier = r.kills, r.fleet.earlier()
 	return verdict, nil
 }
 
@@ -92,7 +95,7 @@ func (r *run) start(ctx context.Context, broken func(error)) error {
 		return err
 	}
 	r.mailing = &mailing{dovecot: r.around.dovecot, mailboxes: r.Mailboxes, delivered: make(map[string][]string)}
-	if r.fleet, err = launch(r.around, broken); err != nil {
+	if r.fleet, err = launch(r.around, r.Before, broken); err != nil {
 		return err
 	}
 	r.tell("subscribing %d devices", r.Mailboxes*len(devices()))

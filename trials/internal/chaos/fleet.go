@@ -11,6 +11,7 @@ import (
 
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/proctest"
+	"mailpush.internal/trials/internal/rig"
 )
 
 // workers is how many there are.
@@ -19,28 +20,33 @@ const workers = 3
 // fleet is the processes of mailpush. It is safe for concurrent use.
 type fleet struct {
 	members []*member
+	now     rig.Programs
+	before  *rig.Programs // nil: none
 	watches sync.WaitGroup
 
 	broken func(error) // is told of a process that ended by itself
 
 	mu     sync.Mutex
 	closed bool
+	old    int // starts of a program of the earlier release
 }
 
 // member is one process, and whoever comes after it.
 type member struct {
 	command proctest.Command
+	program string
+	starts  int  // so far, with an offset for every other one
 	spared  bool // not to be killed
 
 	process *proctest.Process // nil while it is away
 }
 
-// launch starts mailpush.
-func launch(d *deployment, broken func(error)) (*fleet, error) {
-	f := &fleet{broken: broken}
+// launch starts mailpush, every other process of the earlier release if there is one.
+func launch(d *deployment, before *rig.Programs, broken func(error)) (*fleet, error) {
+	f := &fleet{now: d.programs, before: before, broken: broken}
 	add := func(name, program string, spared bool) {
-		f.members = append(f.members, &member{spared: spared, command: proctest.Command{
-			Path: d.programs.Path(program), Args: []string{"--config", d.config},
+		f.members = append(f.members, &member{spared: spared, program: program, starts: len(f.members), command: proctest.Command{
+			Args: []string{"--config", d.config},
 			Name: name, Log: filepath.Join(d.dir, name+".log"),
 		}})
 	}
@@ -65,6 +71,7 @@ func (f *fleet) start(m *member) error {
 	if f.closed {
 		return nil
 	}
+	m.command.Path = f.pathOf(m)
 	process, err := proctest.Start(m.command)
 	if err != nil {
 		return err
@@ -72,6 +79,23 @@ func (f *fleet) start(m *member) error {
 	m.process = process
 	f.watches.Go(func() { f.watch(m, process) })
 	return nil
+}
+
+// pathOf is the program that a member is started with next.
+func (f *fleet) pathOf(m *member) string {
+	m.starts++
+	if f.before != nil && m.starts%2 == 0 {
+		f.old++
+		return f.before.Path(m.program)
+	}
+	return f.now.Path(m.program)
+}
+
+// earlier is how often a program of the earlier release was started.
+func (f *fleet) earlier() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.old
 }
 
 // watch sees to it that no process ends unless it is killed.

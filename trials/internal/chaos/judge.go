@@ -31,6 +31,7 @@ type Verdict struct {
 	Reordered  int // pairs taken in, or answered, for the first time after a later mail
 	WrongID    int // mails whose event id is not theirs, or whose id or UID is not the same everywhere
 	Kills      int
+	Earlier    int // starts of a program of an earlier release
 
 	// Examples name some of what is wrong.
 	Examples []string
@@ -52,6 +53,9 @@ func (v *Verdict) Report(out io.Writer) {
 	fmt.Fprintf(out, "result: expected=%d\nresult: delivered=%d\nresult: missing=%d\nresult: duplicated=%d\n"+
 		"result: reordered=%d\nresult: wrong_id=%d\nresult: kills=%d\n",
 		v.Expected, v.Delivered, v.Missing, v.Duplicated, v.Reordered, v.WrongID, v.Kills)
+	if v.Earlier > 0 {
+		fmt.Fprintf(out, "result: earlier_starts=%d\n", v.Earlier)
+	}
 }
 
 // pair is a mail that a subscription must be pushed.

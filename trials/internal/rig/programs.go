@@ -44,17 +44,45 @@ func BuildShipped(ctx context.Context, dir string) (Programs, error) {
 	return p, p.build(ctx, append(identity.Services(), mailpushProgram, pushUsersProgram), "CGO_ENABLED=0")
 }
 
+// BuildRevision builds the programs of another revision of the repository below dir, as
+// they are shipped.
+func BuildRevision(ctx context.Context, dir, revision string) (Programs, error) {
+	p, source := Programs{filepath.Join(dir, "bin")}, filepath.Join(dir, "source")
+	root, err := Root(ctx)
+	if err != nil {
+		return p, err
+	}
+	if err := os.MkdirAll(source, 0o700); err != nil {
+		return p, err
+	}
+	archive := filepath.Join(dir, "source.tar")
+	for _, command := range [][]string{
+		{"git", "-C", root, "archive", "--output", archive, revision},
+		{"tar", "-x", "-f", archive, "-C", source},
+	} {
+		out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput() //nolint:gosec // of this package's making
+		if err != nil {
+			return p, fmt.Errorf("taking out revision %q: %w\n%s", revision, err, out)
+		}
+	}
+	return p, p.buildIn(ctx, source, append(identity.Services(), mailpushProgram, pushUsersProgram), "CGO_ENABLED=0")
+}
+
 func (p Programs) build(ctx context.Context, programs []string, environment string, flags ...string) error {
 	root, err := Root(ctx)
 	if err != nil {
 		return err
 	}
+	return p.buildIn(ctx, root, programs, environment, flags...)
+}
+
+func (p Programs) buildIn(ctx context.Context, root string, programs []string, environment string, flags ...string) error {
 	args := append([]string{"build", "-o", p.dir + string(filepath.Separator)}, flags...)
 	for _, program := range programs {
 		args = append(args, "./cmd/"+program)
 	}
 	command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // of this package's making
-	command.Dir, command.Env = root, append(os.Environ(), environment)
+	command.Dir, command.Env = root, append(os.Environ(), environment, "GOWORK="+filepath.Join(root, "go.work"))
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", strings.Join(programs, ", "), err, out)
 	}
