@@ -23,76 +23,92 @@ type Package struct {
 	Imports, TestImports []string
 }
 
-// technology is a dependency that only a few packages may know. A path stands for
-// itself and everything below it; a * stands for one element.
-type technology struct {
-	imports []string
-	only    []string
-	why     string
-}
-
-func technologies() []technology {
-	return []technology{
-		{
-			[]string{"gorm.io", "github.com/go-gormigrate/gormigrate"},
-			[]string{"services/*/internal/store", "pkg/sqldb", "pkg/sqltest"},
-			"only store packages speak SQL",
-		},
-		{
-			[]string{"github.com/emersion/go-imap"},
-			[]string{"services/listener-worker", "pkg/imaptest", "pkg/dovecottest"},
-			"only the listener-worker and the test kits speak IMAP",
-		},
-		{
-			[]string{"crypto/aes", "crypto/cipher"},
-			[]string{"services/credential-vault/internal/seal"},
-			"only the vault's sealing package encrypts",
-		},
-		{
-			[]string{"go.etcd.io"},
-			[]string{"pkg/cluster"},
-			"only pkg/cluster speaks to etcd",
-		},
-	}
-}
-
 // Violations names the imports of p that break a rule, each with the rule.
-func Violations(p Package) []string {
-	var found []string
+func (t Table) Violations(p Package) []string {
 	from := strings.TrimPrefix(p.ImportPath, Prefix)
-	for _, imported := range slices.Concat(p.Imports, p.TestImports) {
-		if why := forbidden(from, imported); why != "" {
-			found = append(found, fmt.Sprintf("%s imports %s: %s", from, imported, why))
+	var found []string
+	say := func(imported, why string) {
+		if why != "" {
+			found = append(found, fmt.Sprintf("%s imports %s: %s", from, strings.TrimPrefix(imported, Prefix), why))
 		}
 	}
-	if why := unnamed(from); why != "" {
-		found = append(found, fmt.Sprintf("%s: %s", from, why))
+	for _, imported := range slices.Concat(p.Imports, p.TestImports) {
+		say(imported, forbiddenLayer(from, imported))
+	}
+	if layer(from) == "proto" {
+		return found // generated
+	}
+	room, ok := t.room(from)
+	if !ok {
+		return append(found, from+" has no row in house.txt")
 	}
 	for _, imported := range p.Imports {
-		if why := forbiddenInside(from, strings.TrimPrefix(imported, Prefix)); why != "" {
-			found = append(found, fmt.Sprintf("%s imports %s: %s", from, imported, why))
-		}
-		if isTestKit(imported) && strings.HasPrefix(from, "services/") && path.Base(from) != "bench" {
-			found = append(found, fmt.Sprintf("%s imports %s: test kits are for tests, benchmarks and the demo", from, imported))
-		}
+		say(imported, t.forbiddenImport(room, imported))
+		say(imported, t.forbiddenOutside(imported, slices.Concat(room.outside, t.ranks[room.Rank].free)))
+	}
+	for _, imported := range p.TestImports {
+		say(imported, t.forbiddenOutside(imported, t.outsideOfTests(room)))
 	}
 	return found
 }
 
-// forbidden says why from may not import imported; empty when it may.
-func forbidden(from, imported string) string {
-	if ours, ok := strings.CutPrefix(imported, Prefix); ok {
-		return forbiddenLayer(layer(from), layer(ours))
+// room is the row of a package: its own, else the nearest above that ends in "...".
+func (t Table) room(p string) (Room, bool) {
+	room, ok := t.rooms[p]
+	for above := p; !ok && above != "."; {
+		above = path.Dir(above)
+		room, ok = t.rooms[path.Join(above, "...")]
 	}
-	for _, tech := range technologies() {
-		if slices.ContainsFunc(tech.imports, below(imported)) && !slices.ContainsFunc(tech.only, below(from)) {
-			return tech.why
+	return room, ok
+}
+
+// forbiddenImport says why a room may not import a package of its own module, or of
+// pkg; empty when it may.
+func (t Table) forbiddenImport(from Room, imported string) string {
+	name, ours := strings.CutPrefix(imported, Prefix)
+	if !ours || layer(name) == "proto" {
+		return ""
+	}
+	to, ok := t.room(name)
+	switch {
+	case !ok:
+		return "it has no row in house.txt"
+	case slices.Contains(from.imports, name), slices.Contains(from.imports, name+"!"):
+		return ""
+	case to.group == "pkg" && to.Rank == "base":
+		return ""
+	case slices.Contains(from.imports, "*") && has(t.ranks[from.Rank].imports, to.Rank):
+		return ""
+	case to.Rank == "kit":
+		return "test kits are for tests, and for the demo"
+	default:
+		return fmt.Sprintf("the row of %s, a package of rank %s, does not name it, of rank %s", from.Path, from.Rank, to.Rank)
+	}
+}
+
+// forbiddenOutside says which technology an import is that is not among those allowed;
+// empty when it is.
+func (t Table) forbiddenOutside(imported string, allowed []string) string {
+	for _, tech := range t.technologies {
+		if slices.ContainsFunc(tech.packages, matching(imported)) && !has(allowed, tech.name) {
+			return "its row does not name " + tech.name
 		}
 	}
 	return ""
 }
 
-// layer is the module a package is in: proto, pkg, cmd or services/<name>.
+// outsideOfTests are the technologies that the tests of a room may use.
+func (t Table) outsideOfTests(of Room) []string {
+	allowed := t.tests
+	for _, room := range t.rooms {
+		if room.group == of.group {
+			allowed = slices.Concat(allowed, room.outside)
+		}
+	}
+	return allowed
+}
+
+// layer is the module a package is in: proto, pkg, cmd, trials or services/<name>.
 func layer(p string) string {
 	elements := strings.Split(p, "/")
 	if elements[0] == "services" && len(elements) > 1 {
@@ -101,12 +117,19 @@ func layer(p string) string {
 	return elements[0]
 }
 
-func forbiddenLayer(from, to string) string {
+// forbiddenLayer says why a module may not import another one; empty when it may.
+func forbiddenLayer(p, imported string) string {
+	name, ours := strings.CutPrefix(imported, Prefix)
+	from, to := layer(p), layer(name)
 	switch {
-	case from == to, to == "proto", from == "cmd":
+	case !ours, from == to, to == "proto" && from != "proto", from == "trials":
 		return ""
 	case from == "proto":
 		return "the contract imports nothing of ours"
+	case to == "trials":
+		return "nothing that is shipped imports a trial"
+	case from == "cmd":
+		return ""
 	case to == "cmd":
 		return "nothing imports a program"
 	case from == "pkg":
@@ -118,22 +141,14 @@ func forbiddenLayer(from, to string) string {
 	}
 }
 
-func isTestKit(imported string) bool {
-	return strings.HasPrefix(imported, Prefix+"pkg/") && strings.HasSuffix(imported, "test")
-}
-
-// below returns a match of patterns that p is at or below.
-func below(p string) func(pattern string) bool {
+// matching returns a match of patterns with an import path: a * stands for a part of
+// one element, and /... at the end for the path before it and everything below.
+func matching(imported string) func(pattern string) bool {
 	return func(pattern string) bool {
-		wanted, got := strings.Split(pattern, "/"), strings.Split(p, "/")
-		if len(got) < len(wanted) {
-			return false
+		if above, ok := strings.CutSuffix(pattern, "/..."); ok {
+			return imported == above || strings.HasPrefix(imported, above+"/")
 		}
-		for i, element := range wanted {
-			if element != "*" && element != got[i] {
-				return false
-			}
-		}
-		return true
+		matched, err := path.Match(pattern, imported)
+		return err == nil && matched
 	}
 }

@@ -11,28 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
-
-// Who imports whom, in the whole workspace, tests included.
-func TestImportRules(t *testing.T) {
-	t.Parallel()
-	type listed struct {
-		ImportPath                         string
-		Imports, TestImports, XTestImports []string
-	}
-	packages := decodeAll[listed](t, goCommand(t, root(t), "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", "work"))
-	if len(packages) < 20 {
-		t.Fatalf("only %d packages listed: the test looks at the wrong tree", len(packages))
-	}
-	for _, p := range packages {
-		for _, violation := range Violations(Package{p.ImportPath, p.Imports, slices.Concat(p.TestImports, p.XTestImports)}) {
-			t.Error(violation)
-		}
-	}
-}
 
 // Every file we write says whose it is and under which licence, in its first lines.
 func TestLicenceHeaders(t *testing.T) {
