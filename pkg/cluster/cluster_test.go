@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"mailpush.internal/pkg/cluster"
-	"mailpush.internal/pkg/cluster/embedded"
+	"mailpush.internal/pkg/cluster/clustertest"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 
 	"mailpush.internal/pkg/hold"
@@ -18,7 +18,7 @@ import (
 // the watches live on.
 func TestOneOfThreeMembersDies(t *testing.T) {
 	t.Parallel()
-	etcd, err := embedded.StartCluster(t.Context(), t.TempDir(), 3, nil)
+	etcd, err := clustertest.Start(t.Context(), t.TempDir(), 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

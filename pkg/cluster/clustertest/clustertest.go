@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package clustertest does to an etcd, for tests, what mailpush never would: it spoils
-// values, fills the disk and changes who may do what. Invariant: it goes past package
-// cluster, so what it finds is what is stored.
+// Package clustertest starts an etcd of several members for tests, and does to one what
+// mailpush never would: it spoils values, fills the disk and changes who may do what.
+// Invariant: it goes past package cluster, so what it finds is what is stored.
 package clustertest
 
 import (

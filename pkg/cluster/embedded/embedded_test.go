@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
+	"mailpush.internal/pkg/cluster/clustertest"
 	"mailpush.internal/pkg/cluster/embedded"
 )
 
@@ -112,7 +113,7 @@ func TestStartRefuses(t *testing.T) {
 
 func TestClusterOutlivesOneMember(t *testing.T) {
 	t.Parallel()
-	cluster, err := embedded.StartCluster(t.Context(), t.TempDir(), 3, nil)
+	cluster, err := clustertest.Start(t.Context(), t.TempDir(), 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
