@@ -17,7 +17,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 RESULTS_LAST := awk '/^result: / { results = results $$0 "\n"; next } { print; fflush() } END { printf "%s", results }'
 
 # The lanes of `make lint`, quickest first; each is a target of its own.
-LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-vet lint-modules lint-go
+LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-vet lint-modules lint-deadcode lint-go
 
 .PHONY: help
 help: ## list the targets
@@ -93,6 +93,14 @@ lint-modules: ## each module builds without the workspace and is tidy
 .PHONY: lint-go
 lint-go: ## golangci-lint, module by module with one configuration
 	scripts/golangci-lint run
+
+.PHONY: lint-deadcode
+lint-deadcode: ## no function that no program reaches
+	go run ./cmd/internal/layout/house -deadcode
+
+.PHONY: house
+house: ## print the halls of each service with the lines of their packages
+	go run ./cmd/internal/layout/house
 
 .PHONY: sim
 sim: ## run the scheduling protocol through 100,000 simulated schedules of faults

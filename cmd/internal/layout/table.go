@@ -58,6 +58,13 @@ type technology struct {
 	packages []string
 }
 
+// ForTests reports whether the package of an import path is a test kit or a trial: what
+// serves tests and measurements alone.
+func (t Table) ForTests(importPath string) bool {
+	room, ok := t.room(strings.TrimPrefix(importPath, Prefix))
+	return ok && (room.Rank == "kit" || room.Rank == "trial")
+}
+
 // Read reads the table of this repository.
 func Read() (Table, error) { return parse(house) }
 
