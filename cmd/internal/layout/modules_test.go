@@ -11,11 +11,12 @@ import (
 
 // goMod is what go mod edit -json says of a go.mod.
 type goMod struct {
-	dir     string
-	Module  struct{ Path string }
-	Go      string
-	Require []struct{ Path, Version string }
-	Replace []struct {
+	dir       string
+	Module    struct{ Path string }
+	Go        string
+	Toolchain string
+	Require   []struct{ Path, Version string }
+	Replace   []struct {
 		Old, New struct{ Path, Version string }
 	}
 }
@@ -70,6 +71,9 @@ func TestModulesAgreeOnGo(t *testing.T) {
 	for path, mod := range ourModules(t) {
 		if mod.Go != work.Go {
 			t.Errorf("%s says go %s, go.work says go %s", path, mod.Go, work.Go)
+		}
+		if mod.Toolchain != "" {
+			t.Errorf("%s names toolchain %s: .go-version does", path, mod.Toolchain)
 		}
 	}
 }

@@ -33,18 +33,19 @@ func deadCode(ctx context.Context, table layout.Table) ([]string, error) {
 
 // found is what deadcode says of a package.
 type found struct {
-	Path  string
+	Path  string `json:"Path"`
 	Funcs []struct {
-		Name     string
+		Name     string `json:"Name"`
 		Position struct {
-			File string
-			Line int
-		}
-	}
+			File string `json:"File"`
+			Line int    `json:"Line"`
+		} `json:"Position"`
+	} `json:"Funcs"`
 }
 
 // unreachable runs deadcode over the workspace.
 func unreachable(ctx context.Context, flags ...string) ([]found, error) {
+	//nolint:gosec // the arguments are those of deadCode
 	cmd := exec.CommandContext(ctx, filepath.Join("scripts", "deadcode"), append(flags, "-json")...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
