@@ -146,6 +146,5 @@ func callers() map[string][]string {
 		vaultv1connect.VaultServiceOpenProcedure:   {identity.Worker},
 		vaultv1connect.VaultServiceSealProcedure:   {identity.Admin},
 		vaultv1connect.VaultServiceDeleteProcedure: {identity.Admin},
-		vaultv1connect.VaultServiceStatusProcedure: {identity.Admin},
 	}
 }

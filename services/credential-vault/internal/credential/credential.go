@@ -154,19 +154,6 @@ func (v *Vault) Delete(ctx context.Context, owner seal.Owner) (int, error) {
 	return deleted, nil
 }
 
-// Status returns the version and age of the owner's credential, still sealed; the zero
-// Record when there is none.
-func (v *Vault) Status(ctx context.Context, owner seal.Owner) (Record, error) {
-	if err := checkOwner(owner); err != nil {
-		return Record{}, err
-	}
-	record, err := v.records.Get(ctx, owner)
-	if err != nil {
-		return Record{}, away("reading a credential", err)
-	}
-	return record, nil
-}
-
 // away is a store that did not do as asked: another try may find it well again.
 func away(doing string, err error) error {
 	return fault.Wrap(fault.Unavailable, fmt.Errorf("%s: %w", doing, err), "the credential store is not available")

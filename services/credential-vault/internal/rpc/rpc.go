@@ -9,7 +9,6 @@ import (
 	"context"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"mailpush.internal/pkg/identity"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -23,7 +22,6 @@ type Vault interface {
 	Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential, above uint64) (version uint64, err error)
 	Open(ctx context.Context, owner seal.Owner, why credential.Purpose) (*vaultv1.OpenResponse, error)
 	Delete(ctx context.Context, owner seal.Owner) (int, error)
-	Status(ctx context.Context, owner seal.Owner) (credential.Record, error)
 }
 
 // Handler implements vaultv1connect.VaultServiceHandler.
@@ -61,23 +59,6 @@ func (h *Handler) Delete(ctx context.Context, request *connect.Request[vaultv1.D
 		return nil, err
 	}
 	return connect.NewResponse(&vaultv1.DeleteResponse{Deleted: uint32(deleted)}), nil
-}
-
-// Status tells whether a credential is stored.
-func (h *Handler) Status(ctx context.Context, request *connect.Request[vaultv1.StatusRequest]) (*connect.Response[vaultv1.StatusResponse], error) {
-	m := request.Msg
-	record, err := h.vault.Status(ctx, owner(m.GetUser(), m.GetAccount()))
-	if err != nil {
-		return nil, err
-	}
-	if record.Version == 0 {
-		return connect.NewResponse(&vaultv1.StatusResponse{}), nil
-	}
-	return connect.NewResponse(&vaultv1.StatusResponse{
-		Stored:   true,
-		Version:  record.Version,
-		SealedAt: timestamppb.New(record.SealedAt),
-	}), nil
 }
 
 func owner(user *mailv1.User, account string) seal.Owner {

@@ -16,7 +16,6 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	v1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	reflect "reflect"
 	sync "sync"
@@ -727,130 +726,11 @@ func (x *DeleteResponse) GetDeleted() uint32 {
 	return 0
 }
 
-// StatusRequest names the credential to look at.
-type StatusRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose credential it is.
-	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	// Which of the user's credentials.
-	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StatusRequest) Reset() {
-	*x = StatusRequest{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StatusRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StatusRequest) ProtoMessage() {}
-
-func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
-func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *StatusRequest) GetUser() *v1.User {
-	if x != nil {
-		return x.User
-	}
-	return nil
-}
-
-func (x *StatusRequest) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
-// StatusResponse answers Status.
-type StatusResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// True when there is one.
-	Stored bool `protobuf:"varint,1,opt,name=stored,proto3" json:"stored,omitempty"`
-	// Its version, when there is one.
-	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	// When it was sealed.
-	SealedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sealed_at,json=sealedAt,proto3" json:"sealed_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StatusResponse) Reset() {
-	*x = StatusResponse{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StatusResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StatusResponse) ProtoMessage() {}
-
-func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
-func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *StatusResponse) GetStored() bool {
-	if x != nil {
-		return x.Stored
-	}
-	return false
-}
-
-func (x *StatusResponse) GetVersion() uint64 {
-	if x != nil {
-		return x.Version
-	}
-	return 0
-}
-
-func (x *StatusResponse) GetSealedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.SealedAt
-	}
-	return nil
-}
-
 var File_mailpush_vault_v1_vault_proto protoreflect.FileDescriptor
 
 const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\n" +
-	"\x1dmailpush/vault/v1/vault.proto\x12\x11mailpush.vault.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xc4\x01\n" +
+	"\x1dmailpush/vault/v1/vault.proto\x12\x11mailpush.vault.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xc4\x01\n" +
 	"\vSealRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12$\n" +
 	"\aaccount\x18\x02 \x01(\tB\n" +
@@ -893,20 +773,11 @@ const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12\"\n" +
 	"\aaccount\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaccount\"*\n" +
 	"\x0eDeleteResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\rR\adeleted\"i\n" +
-	"\rStatusRequest\x122\n" +
-	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12$\n" +
-	"\aaccount\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\aaccount\"{\n" +
-	"\x0eStatusResponse\x12\x16\n" +
-	"\x06stored\x18\x01 \x01(\bR\x06stored\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\x127\n" +
-	"\tsealed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bsealedAt2\xbe\x02\n" +
+	"\adeleted\x18\x01 \x01(\rR\adeleted2\xef\x01\n" +
 	"\fVaultService\x12G\n" +
 	"\x04Seal\x12\x1e.mailpush.vault.v1.SealRequest\x1a\x1f.mailpush.vault.v1.SealResponse\x12G\n" +
 	"\x04Open\x12\x1e.mailpush.vault.v1.OpenRequest\x1a\x1f.mailpush.vault.v1.OpenResponse\x12M\n" +
-	"\x06Delete\x12 .mailpush.vault.v1.DeleteRequest\x1a!.mailpush.vault.v1.DeleteResponse\x12M\n" +
-	"\x06Status\x12 .mailpush.vault.v1.StatusRequest\x1a!.mailpush.vault.v1.StatusResponseB\xc0\x01\n" +
+	"\x06Delete\x12 .mailpush.vault.v1.DeleteRequest\x1a!.mailpush.vault.v1.DeleteResponseB\xc0\x01\n" +
 	"\x15com.mailpush.vault.v1B\n" +
 	"VaultProtoP\x01Z5mailpush.internal/proto/gen/mailpush/vault/v1;vaultv1\xa2\x02\x03MVX\xaa\x02\x11Mailpush.Vault.V1\xca\x02\x11Mailpush\\Vault\\V1\xe2\x02\x1dMailpush\\Vault\\V1\\GPBMetadata\xea\x02\x13Mailpush::Vault::V1b\x06proto3"
 
@@ -922,49 +793,42 @@ func file_mailpush_vault_v1_vault_proto_rawDescGZIP() []byte {
 	return file_mailpush_vault_v1_vault_proto_rawDescData
 }
 
-var file_mailpush_vault_v1_vault_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_mailpush_vault_v1_vault_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_mailpush_vault_v1_vault_proto_goTypes = []any{
-	(*SealRequest)(nil),           // 0: mailpush.vault.v1.SealRequest
-	(*Credential)(nil),            // 1: mailpush.vault.v1.Credential
-	(*Password)(nil),              // 2: mailpush.vault.v1.Password
-	(*Master)(nil),                // 3: mailpush.vault.v1.Master
-	(*SigningSecret)(nil),         // 4: mailpush.vault.v1.SigningSecret
-	(*SealResponse)(nil),          // 5: mailpush.vault.v1.SealResponse
-	(*OpenRequest)(nil),           // 6: mailpush.vault.v1.OpenRequest
-	(*OpenResponse)(nil),          // 7: mailpush.vault.v1.OpenResponse
-	(*Login)(nil),                 // 8: mailpush.vault.v1.Login
-	(*DeleteRequest)(nil),         // 9: mailpush.vault.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 10: mailpush.vault.v1.DeleteResponse
-	(*StatusRequest)(nil),         // 11: mailpush.vault.v1.StatusRequest
-	(*StatusResponse)(nil),        // 12: mailpush.vault.v1.StatusResponse
-	(*v1.User)(nil),               // 13: mailpush.mail.v1.User
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*SealRequest)(nil),    // 0: mailpush.vault.v1.SealRequest
+	(*Credential)(nil),     // 1: mailpush.vault.v1.Credential
+	(*Password)(nil),       // 2: mailpush.vault.v1.Password
+	(*Master)(nil),         // 3: mailpush.vault.v1.Master
+	(*SigningSecret)(nil),  // 4: mailpush.vault.v1.SigningSecret
+	(*SealResponse)(nil),   // 5: mailpush.vault.v1.SealResponse
+	(*OpenRequest)(nil),    // 6: mailpush.vault.v1.OpenRequest
+	(*OpenResponse)(nil),   // 7: mailpush.vault.v1.OpenResponse
+	(*Login)(nil),          // 8: mailpush.vault.v1.Login
+	(*DeleteRequest)(nil),  // 9: mailpush.vault.v1.DeleteRequest
+	(*DeleteResponse)(nil), // 10: mailpush.vault.v1.DeleteResponse
+	(*v1.User)(nil),        // 11: mailpush.mail.v1.User
 }
 var file_mailpush_vault_v1_vault_proto_depIdxs = []int32{
-	13, // 0: mailpush.vault.v1.SealRequest.user:type_name -> mailpush.mail.v1.User
+	11, // 0: mailpush.vault.v1.SealRequest.user:type_name -> mailpush.mail.v1.User
 	1,  // 1: mailpush.vault.v1.SealRequest.credential:type_name -> mailpush.vault.v1.Credential
 	2,  // 2: mailpush.vault.v1.Credential.password:type_name -> mailpush.vault.v1.Password
 	3,  // 3: mailpush.vault.v1.Credential.master:type_name -> mailpush.vault.v1.Master
 	4,  // 4: mailpush.vault.v1.Credential.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
-	13, // 5: mailpush.vault.v1.OpenRequest.user:type_name -> mailpush.mail.v1.User
+	11, // 5: mailpush.vault.v1.OpenRequest.user:type_name -> mailpush.mail.v1.User
 	8,  // 6: mailpush.vault.v1.OpenResponse.login:type_name -> mailpush.vault.v1.Login
 	4,  // 7: mailpush.vault.v1.OpenResponse.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
-	13, // 8: mailpush.vault.v1.DeleteRequest.user:type_name -> mailpush.mail.v1.User
-	13, // 9: mailpush.vault.v1.StatusRequest.user:type_name -> mailpush.mail.v1.User
-	14, // 10: mailpush.vault.v1.StatusResponse.sealed_at:type_name -> google.protobuf.Timestamp
-	0,  // 11: mailpush.vault.v1.VaultService.Seal:input_type -> mailpush.vault.v1.SealRequest
-	6,  // 12: mailpush.vault.v1.VaultService.Open:input_type -> mailpush.vault.v1.OpenRequest
-	9,  // 13: mailpush.vault.v1.VaultService.Delete:input_type -> mailpush.vault.v1.DeleteRequest
-	11, // 14: mailpush.vault.v1.VaultService.Status:input_type -> mailpush.vault.v1.StatusRequest
-	5,  // 15: mailpush.vault.v1.VaultService.Seal:output_type -> mailpush.vault.v1.SealResponse
-	7,  // 16: mailpush.vault.v1.VaultService.Open:output_type -> mailpush.vault.v1.OpenResponse
-	10, // 17: mailpush.vault.v1.VaultService.Delete:output_type -> mailpush.vault.v1.DeleteResponse
-	12, // 18: mailpush.vault.v1.VaultService.Status:output_type -> mailpush.vault.v1.StatusResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 8: mailpush.vault.v1.DeleteRequest.user:type_name -> mailpush.mail.v1.User
+	0,  // 9: mailpush.vault.v1.VaultService.Seal:input_type -> mailpush.vault.v1.SealRequest
+	6,  // 10: mailpush.vault.v1.VaultService.Open:input_type -> mailpush.vault.v1.OpenRequest
+	9,  // 11: mailpush.vault.v1.VaultService.Delete:input_type -> mailpush.vault.v1.DeleteRequest
+	5,  // 12: mailpush.vault.v1.VaultService.Seal:output_type -> mailpush.vault.v1.SealResponse
+	7,  // 13: mailpush.vault.v1.VaultService.Open:output_type -> mailpush.vault.v1.OpenResponse
+	10, // 14: mailpush.vault.v1.VaultService.Delete:output_type -> mailpush.vault.v1.DeleteResponse
+	12, // [12:15] is the sub-list for method output_type
+	9,  // [9:12] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_vault_v1_vault_proto_init() }
@@ -987,7 +851,7 @@ func file_mailpush_vault_v1_vault_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_vault_v1_vault_proto_rawDesc), len(file_mailpush_vault_v1_vault_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

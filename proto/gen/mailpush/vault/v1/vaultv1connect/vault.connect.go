@@ -44,8 +44,6 @@ const (
 	VaultServiceOpenProcedure = "/mailpush.vault.v1.VaultService/Open"
 	// VaultServiceDeleteProcedure is the fully-qualified name of the VaultService's Delete RPC.
 	VaultServiceDeleteProcedure = "/mailpush.vault.v1.VaultService/Delete"
-	// VaultServiceStatusProcedure is the fully-qualified name of the VaultService's Status RPC.
-	VaultServiceStatusProcedure = "/mailpush.vault.v1.VaultService/Status"
 )
 
 // VaultServiceClient is a client for the mailpush.vault.v1.VaultService service.
@@ -58,8 +56,6 @@ type VaultServiceClient interface {
 	Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error)
 	// Delete removes credentials; removing none is not an error.
 	Delete(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
-	// Status tells whether a credential is stored, never what it is.
-	Status(context.Context, *connect.Request[v1.StatusRequest]) (*connect.Response[v1.StatusResponse], error)
 }
 
 // NewVaultServiceClient constructs a client for the mailpush.vault.v1.VaultService service. By
@@ -91,12 +87,6 @@ func NewVaultServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(vaultServiceMethods.ByName("Delete")),
 			connect.WithClientOptions(opts...),
 		),
-		status: connect.NewClient[v1.StatusRequest, v1.StatusResponse](
-			httpClient,
-			baseURL+VaultServiceStatusProcedure,
-			connect.WithSchema(vaultServiceMethods.ByName("Status")),
-			connect.WithClientOptions(opts...),
-		),
 	}
 }
 
@@ -105,7 +95,6 @@ type vaultServiceClient struct {
 	seal   *connect.Client[v1.SealRequest, v1.SealResponse]
 	open   *connect.Client[v1.OpenRequest, v1.OpenResponse]
 	delete *connect.Client[v1.DeleteRequest, v1.DeleteResponse]
-	status *connect.Client[v1.StatusRequest, v1.StatusResponse]
 }
 
 // Seal calls mailpush.vault.v1.VaultService.Seal.
@@ -123,11 +112,6 @@ func (c *vaultServiceClient) Delete(ctx context.Context, req *connect.Request[v1
 	return c.delete.CallUnary(ctx, req)
 }
 
-// Status calls mailpush.vault.v1.VaultService.Status.
-func (c *vaultServiceClient) Status(ctx context.Context, req *connect.Request[v1.StatusRequest]) (*connect.Response[v1.StatusResponse], error) {
-	return c.status.CallUnary(ctx, req)
-}
-
 // VaultServiceHandler is an implementation of the mailpush.vault.v1.VaultService service.
 type VaultServiceHandler interface {
 	// Seal stores a credential, replacing the one of the same user and account.
@@ -138,8 +122,6 @@ type VaultServiceHandler interface {
 	Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error)
 	// Delete removes credentials; removing none is not an error.
 	Delete(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
-	// Status tells whether a credential is stored, never what it is.
-	Status(context.Context, *connect.Request[v1.StatusRequest]) (*connect.Response[v1.StatusResponse], error)
 }
 
 // NewVaultServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -167,12 +149,6 @@ func NewVaultServiceHandler(svc VaultServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(vaultServiceMethods.ByName("Delete")),
 		connect.WithHandlerOptions(opts...),
 	)
-	vaultServiceStatusHandler := connect.NewUnaryHandler(
-		VaultServiceStatusProcedure,
-		svc.Status,
-		connect.WithSchema(vaultServiceMethods.ByName("Status")),
-		connect.WithHandlerOptions(opts...),
-	)
 	return "/mailpush.vault.v1.VaultService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case VaultServiceSealProcedure:
@@ -181,8 +157,6 @@ func NewVaultServiceHandler(svc VaultServiceHandler, opts ...connect.HandlerOpti
 			vaultServiceOpenHandler.ServeHTTP(w, r)
 		case VaultServiceDeleteProcedure:
 			vaultServiceDeleteHandler.ServeHTTP(w, r)
-		case VaultServiceStatusProcedure:
-			vaultServiceStatusHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -202,8 +176,4 @@ func (UnimplementedVaultServiceHandler) Open(context.Context, *connect.Request[v
 
 func (UnimplementedVaultServiceHandler) Delete(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.vault.v1.VaultService.Delete is not implemented"))
-}
-
-func (UnimplementedVaultServiceHandler) Status(context.Context, *connect.Request[v1.StatusRequest]) (*connect.Response[v1.StatusResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.vault.v1.VaultService.Status is not implemented"))
 }
