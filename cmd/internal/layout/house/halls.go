@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"mailpush.internal/cmd/internal/layout"
 )
@@ -25,16 +24,15 @@ func (s *size) add(other size) {
 
 // printHalls prints the halls of each service, and the packages in them, with their lines.
 func printHalls(out io.Writer, root string, table layout.Table) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, service := range table.Services {
-		if err := printService(w, root, service); err != nil {
+		if err := printService(out, root, service); err != nil {
 			return fmt.Errorf("measuring %s: %w", service.Name, err)
 		}
 	}
-	return w.Flush()
+	return nil
 }
 
-func printService(w io.Writer, root string, service layout.Service) error {
+func printService(out io.Writer, root string, service layout.Service) error {
 	top := filepath.Join("services", service.Name)
 	readme, err := lines(filepath.Join(root, top, "README.md"))
 	if err != nil {
@@ -44,8 +42,8 @@ func printService(w io.Writer, root string, service layout.Service) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s\tsource\ttests\t\n", service.Name)
-	row(w, "its face", all)
+	fmt.Fprintf(out, "%-30s  source   tests\n", service.Name)
+	row(out, "  face", all)
 	for _, hall := range service.Halls {
 		var inHall size
 		sizes := make([]size, len(hall.Rooms))
@@ -55,19 +53,19 @@ func printService(w io.Writer, root string, service layout.Service) error {
 			}
 			inHall.add(sizes[i])
 		}
-		row(w, hall.Name, inHall)
+		row(out, "  "+hall.Name, inHall)
 		for i, room := range hall.Rooms {
-			row(w, "  "+strings.TrimPrefix(room.Path, top+"/internal/"), sizes[i])
+			row(out, "    "+strings.TrimPrefix(room.Path, top+"/internal/"), sizes[i])
 		}
 		all.add(inHall)
 	}
-	row(w, fmt.Sprintf("in all, %d halls, README of %d lines", len(service.Halls), readme), all)
-	_, err = fmt.Fprintln(w, "\t\t\t")
-	return err
+	row(out, fmt.Sprintf("  %d halls and the face", len(service.Halls)), all)
+	fmt.Fprintf(out, "  README.md%27d\n\n", readme)
+	return nil
 }
 
-func row(w io.Writer, name string, s size) {
-	fmt.Fprintf(w, "  %s\t%d\t%d\t\n", name, s.source, s.tests)
+func row(out io.Writer, name string, s size) {
+	fmt.Fprintf(out, "%-30s %7d %7d\n", name, s.source, s.tests)
 }
 
 // printResults prints the figures that the style sets limits to.

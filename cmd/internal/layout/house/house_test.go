@@ -32,6 +32,23 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
+func TestHallsOfThisRepository(t *testing.T) {
+	t.Parallel()
+	table, err := layout.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := printHalls(&out, filepath.Join("..", "..", "..", ".."), table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"listener-worker", "delivered", "deliver/pump", "credential-vault", "2 halls and the face"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not among what is printed", want)
+		}
+	}
+}
+
 // What only tests reach is dead in a shipped package, and alive in a test kit.
 func TestDeadCodeThatCounts(t *testing.T) {
 	t.Parallel()
