@@ -42,6 +42,7 @@ func TestViolations(t *testing.T) {
 		{"services/scheduler", Prefix + "pkg/cluster", false, ""},
 		{"services/scheduler", Prefix + "pkg/imaptest", false, "test kits are for tests"},
 		{"services/scheduler", Prefix + "pkg/imaptest", true, ""},
+		{"services/listener-worker/bench", Prefix + "pkg/pushtest", false, ""},
 		{"services/scheduler/sim", Prefix + "pkg/imaptest", false, "test kits are for tests"},
 		{"pkg/rpc", Prefix + "services/scheduler", true, "pkg knows no service"},
 		{"pkg/rpc", Prefix + "proto/gen/mailpush/mail/v1", false, ""},
