@@ -32,7 +32,6 @@ func testLibraries() []testLibrary {
 		{"github.com/rogpeppe/go-internal", "tests of the command line are scripts", ""},
 		{"github.com/emersion/go-smtp", "delivers mail to a private Dovecot", ""},
 		{"github.com/prometheus/client_model", "reads what a metric says; prometheus says it with that", "*"},
-		{"golang.org/x/net", "answers for a DNS server; HTTP/2 comes from there, too", "*"},
 	}
 }
 
