@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailpush.internal/pkg/dovecottest"
+	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/pushtest"
 	"mailpush.internal/trials/internal/rig"
 )
@@ -53,11 +55,19 @@ func measureLatency(ctx context.Context, programs rig.Programs, mails, mailboxes
 	defer sink.Close()
 	// The tap reads what passes, so this store speaks clear text on loopback.
 	store := rig.Store{Address: tapped.listener.Addr().String()}
-	mailpush, err := rig.New(ctx, rig.Options{Dir: filepath.Join(dir, "data"), Programs: programs, Store: store})
+	mailpush, err := rig.New(ctx, rig.Options{
+		Dir: filepath.Join(dir, "data"), Programs: programs, Store: store,
+		Services: []string{identity.Vault, identity.Admin, identity.Scheduler},
+	})
 	if err != nil {
 		return latencies{}, err
 	}
 	defer func() { err = errors.Join(err, mailpush.Close()) }()
+	worker, err := mailpush.StartWorker("worker")
+	if err != nil {
+		return latencies{}, err
+	}
+	defer func() { err = errors.Join(err, worker.Stop()) }()
 
 	for i := range mailboxes {
 		if err := dovecot.AddUser(rig.Box(i), rig.Password); err != nil {
@@ -73,7 +83,7 @@ func measureLatency(ctx context.Context, programs rig.Programs, mails, mailboxes
 	if err := mailpush.AwaitIdle(ctx, mailboxes); err != nil {
 		return latencies{}, err
 	}
-	return course{dovecot, tapped, sink}.deliverAll(ctx, mails, mailboxes)
+	return course{dovecot, tapped, sink}.weigh(ctx, worker, mails, mailboxes)
 }
 
 // course is what a mail passes on its way.
@@ -81,6 +91,22 @@ type course struct {
 	dovecot *dovecottest.Server
 	tap     *tap
 	sink    *pushtest.Receiver
+}
+
+// weigh delivers the mails and takes what they cost the worker.
+func (c course) weigh(ctx context.Context, worker *proctest.Process, mails, mailboxes int) (latencies, error) {
+	cpu, err := rig.CPU(worker)
+	if err != nil {
+		return latencies{}, err
+	}
+	said := c.tap.said.Load()
+	all, err := c.deliverAll(ctx, mails, mailboxes)
+	if err != nil {
+		return latencies{}, err
+	}
+	after, err := rig.CPU(worker)
+	all.cpu, all.bytes = after-cpu, c.tap.said.Load()-said
+	return all, err
 }
 
 func (c course) deliverAll(ctx context.Context, mails, mailboxes int) (latencies, error) {

@@ -31,10 +31,11 @@ func main() {
 	mails := flag.Int("mails", 500, "mails to deliver through Dovecot")
 	mailboxes := flag.Int("mailboxes", 25, "mailboxes to deliver them to, side by side")
 	listeners := flag.Int("listeners", 2000, "idle TLS listeners to hold")
+	revision := flag.String("revision", "", "measure the programs of this revision, as they are without it of the tree at hand")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	err := bench(ctx, os.Stdout, *mails, *mailboxes, *listeners)
+	err := bench(ctx, os.Stdout, *revision, *mails, *mailboxes, *listeners)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -42,13 +43,13 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, stdout io.Writer, mails, mailboxes, listeners int) (err error) {
+func bench(ctx context.Context, stdout io.Writer, revision string, mails, mailboxes, listeners int) (err error) {
 	dir, err := os.MkdirTemp("", "mailpush-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	programs, err := rig.Build(ctx, dir)
+	programs, err := build(ctx, dir, revision)
 	if err != nil {
 		return err
 	}
@@ -65,4 +66,12 @@ func bench(ctx context.Context, stdout io.Writer, mails, mailboxes, listeners in
 	}
 	report(stdout, times, memory)
 	return nil
+}
+
+// build builds what is measured.
+func build(ctx context.Context, dir, revision string) (rig.Programs, error) {
+	if revision == "" {
+		return rig.Build(ctx, dir)
+	}
+	return rig.BuildRevision(ctx, dir, revision)
 }

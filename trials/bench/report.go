@@ -10,10 +10,12 @@ import (
 	"time"
 )
 
-// latencies are the times of one mail each.
+// latencies are the times of one mail each, and what all of them cost.
 type latencies struct {
 	fromDelivery []time.Duration // LMTP accepted the mail -> webhook request received
 	fromExists   []time.Duration // EXISTS reached the worker's socket -> webhook request received
+	cpu          time.Duration   // of the worker, in all
+	bytes        int64           // that the worker read from Dovecot, in all
 }
 
 // memoryUse is a worker's memory with and without listeners.
@@ -44,5 +46,8 @@ func report(w io.Writer, times latencies, memory memoryUse) {
 		memory.before>>10, memory.after>>10, float64(memory.perListener())/1024)
 	fmt.Fprintf(w, "result: push_latency_ms_p50=%.1f\n", milliseconds(quantile(times.fromExists, 0.5)))
 	fmt.Fprintf(w, "result: push_latency_ms_p99=%.1f\n", milliseconds(quantile(times.fromExists, 0.99)))
+	mails := len(times.fromExists)
+	fmt.Fprintf(w, "result: bytes_read_per_mail=%d\n", times.bytes/int64(mails))
+	fmt.Fprintf(w, "result: wakeup_cpu_us=%d\n", times.cpu.Microseconds()/int64(mails))
 	fmt.Fprintf(w, "result: bytes_per_idle_listener=%d\n", memory.perListener())
 }

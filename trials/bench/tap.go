@@ -11,14 +11,17 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // tap is a TCP proxy between worker and mail store that notes when each EXISTS
-// passes. It is how the time of Dovecot's own notify delay is kept apart.
+// passes, and counts what the mail store says. It is how the time of Dovecot's own
+// notify delay is kept apart.
 type tap struct {
 	listener net.Listener
 	target   string
+	said     atomic.Int64 // bytes of the mail store
 
 	mu    sync.Mutex
 	seen  map[string]time.Time // login -> when its latest EXISTS passed
@@ -78,6 +81,7 @@ func (t *tap) toClient(server, client net.Conn, login <-chan string) {
 	buffer, name := make([]byte, 32<<10), ""
 	for {
 		n, err := server.Read(buffer)
+		t.said.Add(int64(n))
 		if bytes.Contains(buffer[:n], []byte(" EXISTS\r\n")) {
 			at := time.Now()
 			if name == "" {

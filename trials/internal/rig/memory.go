@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -54,4 +55,29 @@ func residentBytes(pid int) (int64, error) {
 		}
 	}
 	return 0, errors.New("reading the memory of a process: no VmRSS")
+}
+
+// CPU is the processor time that a process has used so far, by its threads that live.
+func CPU(p *proctest.Process) (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Pid()))
+	if err != nil || len(threads) == 0 {
+		return 0, errors.Join(errors.New("reading the processor time of a process: no threads"), err)
+	}
+	var sum time.Duration
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has ended meanwhile
+		}
+		if err != nil {
+			return 0, fmt.Errorf("reading the processor time of a process: %w", err)
+		}
+		onCPU, _, _ := strings.Cut(string(text), " ")
+		nanoseconds, err := strconv.ParseInt(onCPU, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading the processor time of a process: %w", err)
+		}
+		sum += time.Duration(nanoseconds)
+	}
+	return sum, nil
 }
