@@ -77,7 +77,7 @@ func TestTestPushIsSentAndItsAnswerTold(t *testing.T) {
 	send := func(url string) *workerv1.SendTestResponse {
 		t.Helper()
 		response, err := w.admin(address).SendTest(t.Context(), connect.NewRequest(&workerv1.SendTestRequest{
-			User: w.user("249"), SubscriptionId: "sub_1", WebhookUrl: url, SecretSlot: 1,
+			User: w.user("249"), SubscriptionId: "sub_1", Target: webhookAt(url), SecretSlot: 1,
 			PreviousSecretUntil: timestamppb.New(time.Now().Add(time.Hour)),
 		}))
 		if err != nil {

@@ -263,7 +263,7 @@ func (w *world) subscription(address, id string, user *mailv1.User) *registryv1.
 		w.t.Fatal(err)
 	}
 	return &registryv1.Subscription{
-		Id: id, WebhookUrl: w.hook.url, SecretVersion: 1, Confirmed: true, Cursors: baseline.Msg.GetCursors(),
+		Id: id, Target: webhookAt(w.hook.url), SecretVersion: 1, Confirmed: true, Cursors: baseline.Msg.GetCursors(),
 	}
 }
 
@@ -346,4 +346,9 @@ func subject(of string) func(received) bool {
 		}
 		return false
 	}
+}
+
+// webhookAt is a target as the registry names it.
+func webhookAt(url string) *mailv1.Target {
+	return &mailv1.Target{Kind: &mailv1.Target_Webhook{Webhook: &mailv1.WebhookTarget{Url: url}}}
 }

@@ -62,12 +62,17 @@ func startWorld(ctx context.Context, webhooks transport.Transport, subscriptions
 		w.boxes[user] = box
 		w.users = append(w.users, user)
 		w.loop.Put(claim, user, "bench", []*transport.Subscription{transport.SubscriptionOf(&registryv1.Subscription{
-			Id: "sub_" + user.ID, WebhookUrl: subscription.url, Mode: subscription.mode, Confirmed: true,
+			Id: "sub_" + user.ID, Target: webhookAt(subscription.url), Mode: subscription.mode, Confirmed: true,
 			SecretVersion: 1, Content: mailv1.Content_CONTENT_ENVELOPE,
 			Cursors: []*mailv1.Cursor{{Folder: folder, UidValidity: uidValidity}},
 		})})
 	}
 	return w
+}
+
+// webhookAt is a target as the registry names it.
+func webhookAt(url string) *mailv1.Target {
+	return &mailv1.Target{Kind: &mailv1.Target_Webhook{Webhook: &mailv1.WebhookTarget{Url: url}}}
 }
 
 // stop ends the loop and cuts off what is in flight.

@@ -36,7 +36,7 @@ func (w *failingWorld) put(n int, url string) {
 	}
 	user := mailbox.User{Context: fmt.Sprint(n % 100), ID: fmt.Sprint(n)}
 	w.loop.Put(hold.Claim{Backend: "imapidle", Shard: 3, Epoch: 9}, user, "mail", []*transport.Subscription{transport.SubscriptionOf(&registryv1.Subscription{
-		Id: fmt.Sprint(n), WebhookUrl: url, SecretVersion: 1, Confirmed: true,
+		Id: fmt.Sprint(n), Target: &mailv1.Target{Kind: &mailv1.Target_Webhook{Webhook: &mailv1.WebhookTarget{Url: url}}}, SecretVersion: 1, Confirmed: true,
 		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
 	})})
 }

@@ -259,7 +259,7 @@ func user(n int) mailbox.User { return mailbox.User{Context: "1", ID: fmt.Sprint
 // subscribed is a subscription whose cursor is at UID 10.
 func subscribed(id, url string) *transport.Subscription {
 	return transport.SubscriptionOf(&registryv1.Subscription{
-		Id: id, WebhookUrl: url, SecretVersion: 1, Confirmed: true,
+		Id: id, Target: webhookAt(url), SecretVersion: 1, Confirmed: true,
 		Cursors: []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 10}},
 	})
 }
@@ -307,4 +307,9 @@ func inWorld(t *testing.T, cfg deliver.Config, test func(w *fakeWorld)) {
 func pass(d time.Duration) {
 	<-time.After(d) // simulated
 	synctest.Wait()
+}
+
+// webhookAt is a target as the registry names it.
+func webhookAt(url string) *mailv1.Target {
+	return &mailv1.Target{Kind: &mailv1.Target_Webhook{Webhook: &mailv1.WebhookTarget{Url: url}}}
 }

@@ -150,7 +150,7 @@ func TestWorkersAreCountedWhileMailboxesAreOpened(t *testing.T) {
 		}
 		return 4, nil
 	}}, nil, nil)
-	l.ctx = context.Background()
+	l.ctx = t.Context()
 	count := func(after time.Duration) {
 		l.count(time.Now().Add(after))
 		l.loop.Wait()

@@ -20,9 +20,9 @@ func TestTargetIsReadFromThisReleaseAndTheOneBefore(t *testing.T) {
 		listed *registryv1.Subscription
 		want   transport.Target
 	}{
-		"of the release before": {&registryv1.Subscription{WebhookUrl: "https://a.example/"}, transport.Target{Kind: transport.Webhook, Address: "https://a.example/"}},
+		"of the release before": {&registryv1.Subscription{WebhookUrl: "https://a.example/"}, transport.Target{Kind: transport.Webhook, Address: "https://a.example/"}}, //nolint:staticcheck // what that release fills in
 		"of this one":           {&registryv1.Subscription{Target: webhook("https://a.example/")}, transport.Target{Kind: transport.Webhook, Address: "https://a.example/"}},
-		"of this one, for both": {&registryv1.Subscription{Target: webhook("https://b.example/"), WebhookUrl: "https://a.example/"}, transport.Target{Kind: transport.Webhook, Address: "https://b.example/"}},
+		"of this one, for both": {&registryv1.Subscription{Target: webhook("https://b.example/"), WebhookUrl: "https://a.example/"}, transport.Target{Kind: transport.Webhook, Address: "https://b.example/"}}, //nolint:staticcheck // likewise
 		"of a later one":        {&registryv1.Subscription{Target: &mailv1.Target{}}, transport.Target{}},
 	} {
 		if got := transport.SubscriptionOf(c.listed).Target; got != c.want {
