@@ -110,10 +110,9 @@ func (p *Peer) uid(args string) {
 	}
 }
 
-// Envelope is the FETCH answer of a mail.
+// Envelope is the FETCH answer of a mail: its UID, time, size, sender and subject.
 func Envelope(seq int, uid uint32, subject string) string {
-	const from = `(("Anna" NIL "anna" "example.org"))`
-	return fmt.Sprintf("* %d FETCH (UID %d FLAGS () INTERNALDATE \"01-Mar-2026 10:00:00 +0000\" RFC822.SIZE 100 "+
-		"ENVELOPE (\"Sun, 01 Mar 2026 10:00:00 +0000\" %q %s %s %s NIL NIL NIL NIL \"<%d@example.org>\"))\r\n",
-		seq, uid, subject, from, from, from, uid)
+	header := "From: Anna <anna@example.org>\r\nSubject: " + subject + "\r\nDate: Sun, 01 Mar 2026 10:00:00 +0000\r\n\r\n"
+	return fmt.Sprintf("* %d FETCH (UID %d INTERNALDATE \"01-Mar-2026 10:00:00 +0000\" RFC822.SIZE 100 "+
+		"BODY[HEADER.FIELDS (FROM SUBJECT DATE)]<0> {%d}\r\n%s)\r\n", seq, uid, len(header), header)
 }

@@ -207,3 +207,6 @@ func (p *Peer) Hang() {
 
 // Close closes the connection.
 func (p *Peer) Close() { _ = p.conn.Close() }
+
+// Buffered counts the bytes that came along with the last line.
+func (p *Peer) Buffered() int { return p.lines.Buffered() }
