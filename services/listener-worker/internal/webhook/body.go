@@ -49,7 +49,7 @@ type event struct {
 type envelope struct {
 	From       string    `json:"from"`
 	Subject    string    `json:"subject"`
-	ReceivedAt time.Time `json:"receivedAt"`
+	ReceivedAt time.Time `json:"receivedAt,omitzero"` // left out when the mail store does not say
 	Size       int64     `json:"size"`
 }
 
