@@ -73,14 +73,17 @@ func TestFolderThatIsGoneForAWhileIsServedWhenItIsBack(t *testing.T) {
 	t.Parallel()
 	var gone atomic.Bool
 	w, user := newWorld(t), &mailv1.User{ContextId: "1", UserId: "249"}
-	server := w.onScript(map[string]func(p *imaptest.Peer, tag, args string){
-		"EXAMINE": func(p *imaptest.Peer, tag, args string) {
+	open := func(command string) func(p *imaptest.Peer, tag, args string) {
+		return func(p *imaptest.Peer, tag, args string) {
 			if gone.Load() {
 				p.Send(tag + " NO [NONEXISTENT] no such mailbox\r\n")
 				return
 			}
-			p.Answer(tag, "EXAMINE", args)
-		},
+			p.Answer(tag, command, args)
+		}
+	}
+	server := w.onScript(map[string]func(p *imaptest.Peer, tag, args string){
+		"EXAMINE": open("EXAMINE"), "SELECT": open("SELECT"),
 	})
 	server.Folder.Add(3)
 	client, _, _ := w.listens(user)

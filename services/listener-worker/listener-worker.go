@@ -19,7 +19,7 @@ import (
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/service"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/owner"
 )
 
@@ -68,7 +68,7 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 		return nil, fault.Field("capacity", "must be at least 1")
 	}
 	if len(cfg.Backends) == 0 {
-		cfg.Backends = []string{imapidle.Name}
+		cfg.Backends = []string{imap.Name}
 	}
 	for _, backend := range cfg.Backends {
 		if backends()[backend] == nil {

@@ -19,7 +19,7 @@ import (
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	"mailpush.internal/services/listener-worker/internal/deliver"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/owner"
@@ -41,9 +41,11 @@ type parts struct {
 }
 
 // backends are the ways to notice mail that there are, by their names.
-func backends() map[string]func() listen.Source {
-	return map[string]func() listen.Source{
-		imapidle.Name: func() listen.Source { return imapidle.New() },
+func backends() map[string]func(s *Service) listen.Source {
+	return map[string]func(s *Service) listen.Source{
+		imap.Name: func(s *Service) listen.Source {
+			return imap.New(imap.Config{Log: s.rt.Log, Metrics: s.rt.Metrics})
+		},
 	}
 }
 
@@ -51,7 +53,7 @@ func backends() map[string]func() listen.Source {
 func (s *Service) sources() map[string]listen.Source {
 	out := make(map[string]listen.Source, len(s.cfg.Backends))
 	for _, backend := range s.cfg.Backends {
-		out[backend] = backends()[backend]()
+		out[backend] = backends()[backend](s)
 	}
 	return out
 }

@@ -44,25 +44,26 @@ func TestTableAllowsNoMoreThanIsUsed(t *testing.T) {
 			}
 			continue
 		}
-		for _, unused := range rules.unused(room, p.Imports) {
+		for _, unused := range rules.unused(room, p) {
 			t.Errorf("the row of %s in house.txt names %s, which it does not import", name, unused)
 		}
 	}
 }
 
-// unused are the names in a room's row that its imports do not need.
-func (t Table) unused(of Room, imports []string) []string {
+// unused are the names in a room's row that its imports do not need. A technology may be
+// its tests' alone.
+func (t Table) unused(of Room, p Package) []string {
 	var unused []string
 	for _, imported := range of.imports {
 		name := strings.TrimSuffix(imported, "!")
-		if name != "*" && !slices.Contains(imports, Prefix+name) {
+		if name != "*" && !slices.Contains(p.Imports, Prefix+name) {
 			unused = append(unused, name)
 		}
 	}
 	for _, named := range of.outside {
 		name := strings.TrimSuffix(named, "!")
 		others := slices.DeleteFunc(slices.Clone(t.technologies), func(tech technology) bool { return tech.name != name })
-		if only := (Table{technologies: others}); !slices.ContainsFunc(imports, func(imported string) bool {
+		if only := (Table{technologies: others}); !slices.ContainsFunc(slices.Concat(p.Imports, p.TestImports), func(imported string) bool {
 			return only.forbiddenOutside(imported, nil) != ""
 		}) {
 			unused = append(unused, name)

@@ -240,7 +240,7 @@ func TestNoCredentialSuspends(t *testing.T) {
 
 func TestUnexplainedRefusalsSuspendAtTheThird(t *testing.T) {
 	t.Parallel()
-	r, server := listenToScript(t, imaptest.Script{On: on("AUTHENTICATE", no("NO LOGIN failed."))})
+	r, server := listenToScript(t, imaptest.Script{On: both("AUTHENTICATE", "LOGIN", no("NO LOGIN failed."))})
 	s := receive(t, "suspension", r.sink.suspended)
 	if want := "mail store refused the login without a reason code: LOGIN failed."; s.reason != want {
 		t.Errorf("reason = %q", s.reason)
@@ -252,7 +252,7 @@ func TestUnexplainedRefusalsSuspendAtTheThird(t *testing.T) {
 
 func TestRefusedMasterUsersDoNotStormTheMailStore(t *testing.T) {
 	t.Parallel()
-	server := scripted(t, imaptest.Script{On: on("AUTHENTICATE", no("NO [AUTHENTICATIONFAILED] no"))})
+	server := scripted(t, imaptest.Script{On: both("AUTHENTICATE", "LOGIN", no("NO [AUTHENTICATIONFAILED] no"))})
 	// Each listener is due again at once, the master user in an hour.
 	r := start(t, machine.Settings{
 		MinBackoff: time.Hour, MaxBackoff: 10 * time.Hour,
@@ -281,7 +281,7 @@ func TestRefusedMasterUsersDoNotStormTheMailStore(t *testing.T) {
 
 func TestAServerThatEchoesThePasswordDoesNotGetItShown(t *testing.T) {
 	t.Parallel()
-	server := scripted(t, imaptest.Script{On: on("AUTHENTICATE", no("NO [AUTHENTICATIONFAILED] not tr0ub4dor"))})
+	server := scripted(t, imaptest.Script{On: both("AUTHENTICATE", "LOGIN", no("NO [AUTHENTICATIONFAILED] not tr0ub4dor"))})
 	r := start(t, quick())
 	r.creds.set(user("1"), "anna", "tr0ub4dor", 1)
 	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})

@@ -158,19 +158,19 @@ func idle(c Reader, e machine.Idle) machine.Event {
 }
 
 func check(c Reader, e machine.Check) machine.Event {
-	end, noticed, err := c.Check(e.Look)
+	got, err := c.Check(e.Look)
 	if err != nil {
 		return machine.Failed{Conn: e.Conn, Failure: mailbox.AsFailure(err)}
 	}
-	return machine.Checked{Conn: e.Conn, End: end, Noticed: noticed}
+	return machine.Checked{Conn: e.Conn, End: got.End, Noticed: got.Noticed, Unsure: got.Unsure}
 }
 
 func fetch(c Reader, e machine.Fetch) machine.Event {
-	mails, upto, err := c.Fetch(e.From, e.Upto)
+	got, err := c.Fetch(mailbox.Range{From: e.From, Upto: e.Upto, Most: e.Most, Gone: e.Gone, Known: e.Known, Skip: e.Skip})
 	if err != nil {
 		return machine.Failed{Conn: e.Conn, Failure: mailbox.AsFailure(err)}
 	}
-	return machine.Fetched{Conn: e.Conn, From: e.From, Upto: upto, Mails: mails}
+	return machine.Fetched{Conn: e.Conn, From: e.From, Upto: got.Upto, Mails: got.Mails, Doubt: got.Doubt}
 }
 
 // ear brings what a connection says by itself onto the loop.

@@ -14,7 +14,7 @@ import (
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
@@ -118,7 +118,7 @@ func quick() machine.Settings {
 
 func start(t *testing.T, tuning machine.Settings) *rig {
 	t.Helper()
-	return startWith(t, tuning, map[string]listen.Source{imapidle.Name: imapidle.New()})
+	return startWith(t, tuning, map[string]listen.Source{imap.Name: imap.New(imap.Config{})})
 }
 
 func startWith(t *testing.T, tuning machine.Settings, sources map[string]listen.Source) *rig {

@@ -63,7 +63,7 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 	}{
 		"speaks another protocol": {
 			imaptest.Script{Greeting: "220 mx.example.org ESMTP\r\n"}, honestTimeout,
-			"mail store sent something that is not IMAP instead of a greeting",
+			"mail store sent something that is not IMAP instead of a greeting: 220 mx.example.org ESMTP",
 		},
 		"closes at once": {
 			imaptest.Script{Accept: func(p *imaptest.Peer) { p.Close() }}, honestTimeout,
@@ -122,12 +122,12 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 			})}, honestTimeout,
 			"mail store closed the connection",
 		},
-		"sends garbage in IDLE": {
+		"sends garbage in IDLE and falls silent": {
 			imaptest.Script{On: on("IDLE", func(p *imaptest.Peer, _, _ string) {
 				p.Send("+ idling\r\n\x00\xff{}{}\r\n")
 				p.Hang()
-			})}, honestTimeout,
-			"mail store sent something that is not IMAP",
+			})}, hangingTimeout,
+			"no answer to SELECT within 300ms",
 		},
 		"limits connections": {
 			imaptest.Script{On: on("AUTHENTICATE", no("NO [LIMIT] Maximum number of connections"))}, honestTimeout,
@@ -142,17 +142,22 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 			"mail store refused LOGIN: [UNAVAILABLE] Temporary authentication failure.",
 		},
 		"does not let the folder be opened": {
-			imaptest.Script{On: on("EXAMINE", no("NO no such folder"))}, honestTimeout,
+			imaptest.Script{On: both("EXAMINE", "SELECT", no("NO no such folder"))}, honestTimeout,
 			"mail store refused EXAMINE: no such folder",
 		},
 		"offers no login": {
 			imaptest.Script{Capabilities: "IMAP4rev1 LOGINDISABLED"}, honestTimeout,
 			"mail store allows no login without TLS",
 		},
-		"does not tell UIDNEXT": {
-			imaptest.Script{On: on("STATUS", func(p *imaptest.Peer, tag, _ string) {
-				p.Send("* STATUS INBOX (UIDVALIDITY 1)\r\n" + tag + " OK done\r\n")
-			})}, honestTimeout,
+		"does not tell UIDVALIDITY": {
+			imaptest.Script{On: map[string]func(p *imaptest.Peer, tag, args string){
+				"EXAMINE": func(p *imaptest.Peer, tag, _ string) {
+					p.Send("* 1 EXISTS\r\n* OK [UIDNEXT 2] ok\r\n" + tag + " OK done\r\n")
+				},
+				"STATUS": func(p *imaptest.Peer, tag, _ string) {
+					p.Send("* STATUS INBOX (UIDNEXT 2)\r\n" + tag + " OK done\r\n")
+				},
+			}}, honestTimeout,
 			"mail store does not tell UIDNEXT and UIDVALIDITY of the folder",
 		},
 	}
@@ -183,6 +188,11 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// both has two commands answered the same way.
+func both(one, other string, answer func(p *imaptest.Peer, tag, args string)) map[string]func(p *imaptest.Peer, tag, args string) {
+	return map[string]func(p *imaptest.Peer, tag, args string){one: answer, other: answer}
 }
 
 // untilError waits for a back-off with a reason.
@@ -236,7 +246,7 @@ func TestUnprotectedConnectionsSeeNoLogin(t *testing.T) {
 		},
 		"STARTTLS stripped": {
 			mode: mailv1.TlsMode_TLS_MODE_STARTTLS, trust: mine,
-			reason: "mail store refuses STARTTLS: S BAD unknown command",
+			reason: "mail store refuses STARTTLS: BAD unknown command",
 		},
 		"words slipped in before TLS": {
 			script: imaptest.Script{On: on("STARTTLS", func(p *imaptest.Peer, tag, _ string) {

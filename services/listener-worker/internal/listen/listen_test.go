@@ -13,7 +13,7 @@ import (
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -198,7 +198,7 @@ func TestBaseline(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, m testbox) {
 		uid := m.deliver(t, "before")
-		backend := imapidle.New()
+		backend := imap.New(imap.Config{})
 		login := mailbox.Login{Username: m.login(), Password: secret.New(m.password())}
 		box, err := backend.Baseline(t.Context(), m.store(), login)
 		if err != nil || box.UIDNext != uid+1 || box.UIDValidity == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"mailpush.internal/pkg/imaptest"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
 )
 
@@ -21,7 +21,7 @@ func TestMetricsCountListenersByStateAndLeaveNoneBehind(t *testing.T) {
 	server := scripted(t, imaptest.Script{})
 	registry := prometheus.NewRegistry()
 	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
-	r.loop = listen.New(listen.Config{Sources: map[string]listen.Source{imapidle.Name: imapidle.New()}, Metrics: registry, Tuning: quick()}, r.creds, r.sink)
+	r.loop = listen.New(listen.Config{Sources: map[string]listen.Source{imap.Name: imap.New(imap.Config{})}, Metrics: registry, Tuning: quick()}, r.creds, r.sink)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- r.loop.Run(ctx) }()

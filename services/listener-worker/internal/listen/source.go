@@ -57,12 +57,10 @@ type Notify interface {
 // Reader reads one mailbox that is open. Its operations block, and are called one at a
 // time; between them, and while IDLE stands, it may hold whatever costs least.
 type Reader interface {
-	// Check returns where the folder ends. The time is when the mail store spoke of a
-	// change while it was made to look, or zero.
-	Check(look mailbox.Look) (mailbox.End, time.Time, error)
-	// Fetch returns mails of the UIDs from to upto, by ascending UID, and the last UID
-	// that it covered, which may be lower than upto.
-	Fetch(from, upto uint32) ([]mailbox.Mail, uint32, error)
+	// Check looks where the folder ends.
+	Check(look mailbox.Look) (mailbox.Checkup, error)
+	// Fetch reads a range of UIDs, or the first mails of it.
+	Fetch(want mailbox.Range) (mailbox.Reading, error)
 	// Close gives the mailbox up at once, without a word, also while an operation is in
 	// flight. It does not block.
 	Close()

@@ -11,7 +11,7 @@ import (
 
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
@@ -91,18 +91,18 @@ type fakeReader struct {
 	user   mailbox.User
 }
 
-func (r *fakeReader) Check(mailbox.Look) (mailbox.End, time.Time, error) {
+func (r *fakeReader) Check(mailbox.Look) (mailbox.Checkup, error) {
 	r.source.mu.Lock()
 	defer r.source.mu.Unlock()
-	return r.source.end(r.user), time.Time{}, nil
+	return mailbox.Checkup{End: r.source.end(r.user)}, nil
 }
 
-func (r *fakeReader) Fetch(from, upto uint32) ([]mailbox.Mail, uint32, error) {
+func (r *fakeReader) Fetch(want mailbox.Range) (mailbox.Reading, error) {
 	var mails []mailbox.Mail
-	for uid := from; uid <= upto; uid++ {
+	for uid := want.From; uid <= want.Upto; uid++ {
 		mails = append(mails, mailbox.Mail{UID: uid, Subject: "told by a hint"})
 	}
-	return mails, upto, nil
+	return mailbox.Reading{Mails: mails, Upto: want.Upto}, nil
 }
 
 func (r *fakeReader) Close() {
@@ -115,7 +115,7 @@ func (r *fakeReader) Close() {
 func startBoth(t *testing.T, tuning machine.Settings) (*rig, *fakeSource) {
 	t.Helper()
 	source := newFakeSource()
-	r := startWith(t, tuning, map[string]listen.Source{imapidle.Name: imapidle.New(), "fake": source})
+	r := startWith(t, tuning, map[string]listen.Source{imap.Name: imap.New(imap.Config{}), "fake": source})
 	source.run(t, r.loop)
 	return r, source
 }

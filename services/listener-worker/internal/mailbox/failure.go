@@ -78,6 +78,8 @@ type Failure struct {
 	Class Class
 	// Reason is for people, without any secret.
 	Reason string
+	// UID is the one mail that was being read when it happened; 0 when it was not one.
+	UID uint32
 	// Err is the cause, for the log; may be nil.
 	Err error
 }

@@ -22,7 +22,7 @@ func (m *Machine) open(now time.Time) {
 func (m *Machine) opened(e Opened, now time.Time) {
 	m.op = opNone
 	m.openedAt, m.folderAt = now, now
-	m.doubts = 0
+	m.refusals = 0
 	m.waits = e.Waits
 	m.status.CredentialVersion = max(m.status.CredentialVersion, e.Version)
 	m.status.LastError = ""
@@ -32,7 +32,7 @@ func (m *Machine) opened(e Opened, now time.Time) {
 	if e.Waits == ByHints && m.end.UIDNext != 0 && !sameEnd(m.end, e.End) {
 		m.status.LastEvent = now
 	}
-	m.head(e.End, firstTime(m.noticedAt, now))
+	m.head(e.End, firstTime(m.noticedAt, now), now)
 	if !m.changed {
 		m.noticedAt = time.Time{}
 	}
@@ -44,7 +44,7 @@ func (m *Machine) idlingNow(now time.Time) {
 	m.idling = true
 	m.enter(mailv1.ListenerState_LISTENER_STATE_IDLE, now)
 	if m.settling {
-		m.wake = now.Add(m.settings.Settle)
+		m.wake = now.Add(m.settle())
 	} else {
 		m.wake = now.Add(m.settings.refresh())
 	}
@@ -75,6 +75,9 @@ func (m *Machine) dropConnection() {
 
 func (m *Machine) failed(e Failed, now time.Time) {
 	fetching, stable := m.op == opFetch, m.stable(now)
+	if fetching {
+		m.doubts.lost(e.Failure, m.end.UIDNext)
+	}
 	m.dropConnection()
 	m.refuseFetch(fetching, e.Failure)
 	m.status.LastError = e.Failure.Reason

@@ -17,8 +17,8 @@ func (m *Machine) mustSuspend(e Failed) bool {
 	case mailbox.ClassRefused:
 		return e.Version >= m.status.CredentialVersion
 	case mailbox.ClassDoubtful:
-		m.doubts++
-		return m.doubts >= doubtsAllowed && e.Version >= m.status.CredentialVersion
+		m.refusals++
+		return m.refusals >= doubtsAllowed && e.Version >= m.status.CredentialVersion
 	case mailbox.ClassNoCredential:
 		return true
 	default:
@@ -36,9 +36,9 @@ func (m *Machine) renewed(version uint64, now time.Time) {
 	if version <= m.status.CredentialVersion {
 		return
 	}
-	doubted := m.doubts > 0
+	doubted := m.refusals > 0
 	m.status.CredentialVersion = version
-	m.doubts = 0
+	m.refusals = 0
 	switch m.status.State {
 	case mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
 	case mailv1.ListenerState_LISTENER_STATE_BACKOFF:

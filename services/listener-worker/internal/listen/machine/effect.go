@@ -34,6 +34,9 @@ type (
 	Fetch struct {
 		Conn       uint64
 		From, Upto uint32
+		// Most, Gone, Known and Skip are those of a [mailbox.Range].
+		Most              int
+		Gone, Known, Skip uint32
 	}
 
 	// Close gives the connection up, whatever it is doing.

@@ -42,6 +42,8 @@ type (
 		End  mailbox.End
 		// Noticed is when word of a change came during the check; may be zero.
 		Noticed time.Time
+		// Unsure tells that more mails are counted than End has room for.
+		Unsure bool
 	}
 
 	// Fetched answers Fetch; IDLE has ended.
@@ -49,6 +51,8 @@ type (
 		Conn       uint64
 		From, Upto uint32
 		Mails      []mailbox.Mail
+		// Doubt is about the mail behind Upto.
+		Doubt mailbox.Doubt
 	}
 
 	// Failed tells that an operation failed or the connection was lost. Either way

@@ -45,6 +45,11 @@ func (m *Machine) notConnected() *mailbox.Failure {
 func (m *Machine) startFetch(now time.Time) {
 	from := max(m.fetchFrom, 1)
 	m.fetchWanted = false
+	if m.doubts.holds(from, now) {
+		m.do(ReportFetched{End: m.end, From: from, Err: m.doubts.failure()})
+		m.next(now)
+		return
+	}
 	if m.end.UIDNext <= from {
 		m.do(ReportFetched{End: m.end, From: from, Upto: max(m.end.UIDNext, 1) - 1})
 		m.next(now)
@@ -54,14 +59,19 @@ func (m *Machine) startFetch(now time.Time) {
 	m.lingers = false
 	m.fetchingNow = from
 	m.wake = time.Time{}
-	m.do(Fetch{Conn: m.conn, From: from, Upto: m.end.UIDNext - 1})
+	m.do(m.doubts.fetch(m.conn, from, m.end.UIDNext-1, now))
 }
 
 func (m *Machine) fetched(e Fetched, now time.Time) {
 	m.op = opNone
 	m.idling = false
-	m.lingers = e.Upto+1 < m.end.UIDNext // a long catch-up comes in several fetches
-	m.do(ReportFetched{End: m.end, From: e.From, Upto: e.Upto, Mails: e.Mails})
+	m.doubts.take(e, m.end.UIDNext, m.settings.Retry, now)
+	m.lingers = e.Doubt == mailbox.NoDoubt && uint64(e.Upto)+1 < uint64(m.end.UIDNext) // a long catch-up comes in several fetches
+	if e.Doubt != mailbox.NoDoubt && e.Upto < e.From {
+		m.do(ReportFetched{End: m.end, From: e.From, Err: m.doubts.failure()})
+	} else {
+		m.do(ReportFetched{End: m.end, From: e.From, Upto: e.Upto, Mails: e.Mails})
+	}
 	m.next(now)
 }
 

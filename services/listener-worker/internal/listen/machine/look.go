@@ -48,26 +48,57 @@ func (m *Machine) checked(e Checked, now time.Time) {
 	if !m.changed {
 		m.noticedAt = time.Time{}
 	}
+	if e.Unsure && m.unsure < unsureLooks {
+		m.unsure++
+	} else {
+		m.unsure = 0
+	}
 	if sameEnd(e.End, m.end) {
 		m.end = e.End
-		m.settling = false
+		m.settling = m.unsure > 0
 	} else {
 		m.status.LastEvent = now
-		m.head(e.End, noticed)
+		m.head(e.End, noticed, now)
 	}
 	m.next(now)
 }
 
 // head takes over where the folder ends and reports it. A UIDNEXT that went back
 // is reported as it is: the cursors know better than the listener what it means.
-func (m *Machine) head(end mailbox.End, noticed time.Time) {
-	m.end = end
+func (m *Machine) head(end mailbox.End, noticed, now time.Time) {
+	if end.UIDValidity != m.end.UIDValidity || end.UIDNext < m.end.UIDNext {
+		m.doubts = doubts{}
+	}
+	if end.UIDNext > m.end.UIDNext {
+		m.doubts.hurry(now)
+	}
+	m.end, m.headAt = end, noticed
 	m.settling, m.lingers = true, true
 	m.do(ReportHead{End: end, Noticed: noticed})
 }
 
 // sameEnd tells whether a folder has not moved between two looks.
 func sameEnd(a, b mailbox.End) bool { return a.UIDValidity == b.UIDValidity && a.UIDNext == b.UIDNext }
+
+// unsureLooks is how often to look again soon where more mails are counted than there is
+// room for.
+const unsureLooks = 4
+
+// settle is how soon to look again after new mail.
+func (m *Machine) settle() time.Duration {
+	if m.unsure == 0 {
+		return m.settings.Settle
+	}
+	return min(time.Second<<(m.unsure-1), m.settings.Settle)
+}
+
+// poll is how soon to look again without IDLE.
+func (m *Machine) poll() time.Duration {
+	if m.unsure == 0 {
+		return m.settings.PollInterval
+	}
+	return min(m.settle(), m.settings.PollInterval)
+}
 
 func firstTime(times ...time.Time) time.Time {
 	for _, t := range times {

@@ -38,6 +38,7 @@ type Machine struct {
 	lingers  bool      // waiting a moment for a fetch before IDLE
 
 	end       mailbox.End
+	headAt    time.Time    // when its newest mails were noticed
 	changed   bool         // the mail store spoke of a change that was not looked at
 	look      mailbox.Look // how to: more than Ask when it is our idea, not the mail store's
 	noticedAt time.Time    // when it spoke
@@ -46,9 +47,13 @@ type Machine struct {
 	fetchFrom   uint32 // lowest UID wanted
 	fetchingNow uint32 // first UID of the fetch in flight
 
+	doubts doubts // about mails that could not be read
+	unsure int    // looks in a row that found more mails than there is room for
+
 	wake     time.Time
-	failures int // since a connection last proved stable
-	doubts   int // unexplained login refusals in a row
+	alarm    time.Time // what the timer is set to
+	failures int       // since a connection last proved stable
+	refusals int       // unexplained ones of the login, in a row
 	stopped  bool
 }
 
@@ -83,12 +88,27 @@ func (m *Machine) Step(ev Event, now time.Time) []Effect {
 	if conn := connOf(ev); m.stopped || conn != 0 && conn != m.conn {
 		return nil
 	}
-	wake := m.wake
 	m.handle(ev, now)
-	if !m.wake.Equal(wake) {
-		m.do(SetTimer{At: m.wake})
+	if at := m.due(); !at.Equal(m.alarm) {
+		m.alarm = at
+		m.do(SetTimer{At: at})
 	}
 	return m.effects
+}
+
+// due is when the timer has to go off next; zero for never.
+func (m *Machine) due() time.Time {
+	if until := m.doubts.until; m.retells() && (m.wake.IsZero() || until.Before(m.wake)) {
+		return until
+	}
+	return m.wake
+}
+
+// retells tells whether a mail that is held is to be asked for at its time: not while
+// something else will show the folder's end first.
+func (m *Machine) retells() bool {
+	waiting := m.status.State == mailv1.ListenerState_LISTENER_STATE_WAITING
+	return !m.doubts.until.IsZero() && (waiting || !m.openedAt.IsZero())
 }
 
 func (m *Machine) handle(ev Event, now time.Time) {
@@ -141,7 +161,7 @@ func (m *Machine) next(now time.Time) {
 		m.await(now)
 	case m.waits == ByPolling:
 		m.enter(mailv1.ListenerState_LISTENER_STATE_POLLING, now)
-		m.wake = now.Add(m.settings.PollInterval)
+		m.wake = now.Add(m.poll())
 	case !m.idling:
 		m.op = opIdle
 		m.wake = time.Time{}
@@ -150,6 +170,10 @@ func (m *Machine) next(now time.Time) {
 }
 
 func (m *Machine) timer(now time.Time) {
+	if m.retells() && !now.Before(m.doubts.until) {
+		m.doubts.until = time.Time{}
+		m.do(ReportHead{End: m.end, Noticed: firstTime(m.headAt, now)}) // who wants the mail asks again
+	}
 	if m.wake.IsZero() || now.Before(m.wake) {
 		return
 	}

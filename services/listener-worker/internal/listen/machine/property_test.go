@@ -123,10 +123,25 @@ func (w *world) answer() Event {
 	case Check:
 		return Checked{Conn: e.Conn, End: b}
 	case Fetch:
-		return Fetched{Conn: e.Conn, From: e.From, Upto: e.From + uint32(w.chance(int(e.Upto-e.From)+1))}
+		return w.read(e)
 	default:
 		return nil
 	}
+}
+
+// read answers a fetch: up to some mail, behind which is another that is absent or
+// damaged, unless that is believed already.
+func (w *world) read(e Fetch) Event {
+	got := Fetched{Conn: e.Conn, From: e.From, Upto: e.From - 1 + uint32(w.chance(int(e.Upto-e.From)+2))}
+	got.Doubt = mailbox.Doubt(w.chance(3))
+	behind := got.Upto + 1
+	if got.Doubt == mailbox.Absent && behind <= e.Gone || got.Doubt == mailbox.Damaged && behind <= e.Known || behind > e.Upto {
+		got.Doubt = mailbox.NoDoubt
+	}
+	if got.Doubt == mailbox.NoDoubt {
+		got.Upto = max(got.Upto, e.From)
+	}
+	return got
 }
 
 func (w *world) step(ev Event) {

@@ -35,6 +35,9 @@ type Settings struct {
 	// MinBackoff and MaxBackoff bound the growing wait before a reconnect; 1 second
 	// and 5 minutes.
 	MinBackoff, MaxBackoff time.Duration
+	// Retry is how long a mail that cannot be read is left alone before the last try, when
+	// no other mail waits behind it; 1 minute.
+	Retry time.Duration
 	// StableAfter is how long a connection must have lived to reset the wait; 5 minutes.
 	StableAfter time.Duration
 	// Jitter returns a random duration from 0 up to, not including, its argument.
@@ -50,6 +53,7 @@ func (s Settings) withDefaults() Settings {
 	s.Linger = orDefault(s.Linger, 20*time.Millisecond)
 	s.MinBackoff = orDefault(s.MinBackoff, time.Second)
 	s.MaxBackoff = max(orDefault(s.MaxBackoff, 5*time.Minute), s.MinBackoff)
+	s.Retry = orDefault(s.Retry, time.Minute)
 	s.StableAfter = orDefault(s.StableAfter, 5*time.Minute)
 	if s.Jitter == nil {
 		s.Jitter = func(d time.Duration) time.Duration { return d }
