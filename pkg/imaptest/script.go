@@ -114,6 +114,7 @@ func (s *ScriptServer) accept() {
 			return
 		}
 		s.accepted++
+		p.number = s.accepted
 		s.peers[p] = struct{}{}
 		s.mu.Unlock()
 		s.wg.Go(func() { s.converse(p) })
@@ -168,11 +169,12 @@ type Peer struct {
 	// Server is whose connection it is.
 	Server *ScriptServer
 
-	conn  net.Conn
-	lines *bufio.Reader
-	done  chan struct{}
-	write sync.Mutex
-	told  uint32 // UIDNEXT when the connection was last told of mails
+	conn   net.Conn
+	lines  *bufio.Reader
+	done   chan struct{}
+	write  sync.Mutex
+	number int    // of the connection, from 1
+	told   uint32 // UIDNEXT when the connection was last told of mails
 }
 
 // Send writes text as it is; what cannot be sent is forgotten.
