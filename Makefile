@@ -107,6 +107,10 @@ lint-deadcode: ## no function that no program reaches
 house: ## print the halls of each service with the lines of their packages
 	go run ./cmd/internal/layout/house
 
+.PHONY: odd-servers
+odd-servers: ## try the listener at every odd server of pkg/imaptest/odd, which make test does as well
+	go test -race -count=1 -v -run '^TestOddServers$$' ./services/listener-worker/internal/oddservers | awk '!/^ *(=== |--- PASS)/'
+
 .PHONY: sim
 sim: ## run the scheduling protocol through 100,000 simulated schedules of faults
 	go run ./services/scheduler/sim -schedules 100000
