@@ -22,20 +22,20 @@ import (
 	"mailpush.internal/pkg/imaptest/odd"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/imapidle"
+	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // source is the client that is tried; what it logs is searched for secrets.
-func source(*slog.Logger) listen.Source { return imapidle.New() }
+func source(log *slog.Logger) listen.Source { return imap.New(imap.Config{Log: log}) }
 
 // tuning are times for tests: as short as they can be without changing what is tested.
 func tuning() machine.Settings {
 	return machine.Settings{
 		Settle: 50 * time.Millisecond, MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
-		PollInterval: 50 * time.Millisecond,
+		PollInterval: 50 * time.Millisecond, Retry: 10 * time.Millisecond,
 	}
 }
 
