@@ -51,14 +51,14 @@ func (r *reading) lookAgain(gap uint32) *mailbox.Failure {
 func (r *reading) result(gap uint32) mailbox.Reading {
 	out := mailbox.Reading{Upto: r.upto}
 	if gap != 0 {
-		out.Upto, out.Doubt = gap-1, mailbox.Absent
+		out.Upto, out.Gap = gap-1, mailbox.Absent
 	}
 	for _, m := range r.found {
 		if m.mail.UID > out.Upto {
 			break
 		}
 		if !m.whole && m.mail.UID > r.want.Known {
-			out.Upto, out.Doubt = m.mail.UID-1, mailbox.Damaged
+			out.Upto, out.Gap = m.mail.UID-1, mailbox.Damaged
 			break
 		}
 		if !m.whole {
@@ -66,7 +66,7 @@ func (r *reading) result(gap uint32) mailbox.Reading {
 		}
 		out.Mails = append(out.Mails, m.mail)
 	}
-	if out.Doubt == mailbox.NoDoubt {
+	if out.Gap == mailbox.NoGap {
 		r.remember()
 	}
 	if out.Upto >= r.want.From {

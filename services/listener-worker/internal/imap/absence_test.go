@@ -137,7 +137,7 @@ func TestSilenceIsNotAbsence(t *testing.T) {
 					visible = append(visible, uid)
 				}
 			}
-			k.read(mailbox.Range{From: 4, Upto: test.next - 1, Gone: test.next - 1}, test.next-1, mailbox.NoDoubt, visible...)
+			k.read(mailbox.Range{From: 4, Upto: test.next - 1, Gone: test.next - 1}, test.next-1, mailbox.NoGap, visible...)
 			// And when it is shown in the end it was not too late.
 			l.comes(test.next, nil, nil)
 		})
@@ -152,7 +152,7 @@ func TestMailThatIsShownLateComes(t *testing.T) {
 	k.check(mailbox.Sync, 7)
 	k.read(mailbox.Range{From: 4, Upto: 6}, 4, mailbox.Absent, 4)
 	l.comes(7, nil, nil)
-	k.read(mailbox.Range{From: 5, Upto: 6}, 6, mailbox.NoDoubt, 5, 6)
+	k.read(mailbox.Range{From: 5, Upto: 6}, 6, mailbox.NoGap, 5, 6)
 }
 
 func TestEvidenceOfAbsence(t *testing.T) {
@@ -182,7 +182,7 @@ func TestEvidenceOfAbsence(t *testing.T) {
 			l.says = test.says
 			l.mu.Unlock()
 			k.check(mailbox.Sync, test.next)
-			k.read(mailbox.Range{From: 4, Upto: test.next - 1}, test.next-1, mailbox.NoDoubt, test.read...)
+			k.read(mailbox.Range{From: 4, Upto: test.next - 1}, test.next-1, mailbox.NoGap, test.read...)
 		})
 	}
 }
@@ -194,7 +194,7 @@ func TestGapsOfACatchUpNeedNoWaiting(t *testing.T) {
 	k := l.serve(t)
 	l.comes(100, []uint32{50, 90}, nil)
 	k.check(mailbox.Reopen, 100)
-	k.read(mailbox.Range{From: 3, Upto: 90}, 90, mailbox.NoDoubt, 3, 50, 90)
+	k.read(mailbox.Range{From: 3, Upto: 90}, 90, mailbox.NoGap, 3, 50, 90)
 	k.read(mailbox.Range{From: 91, Upto: 99}, 90, mailbox.Absent) // STATUS counts more than was shown
 }
 
@@ -211,7 +211,7 @@ func TestContradictionIsResolved(t *testing.T) {
 	if got := k.check(mailbox.Ask, 5); got.Unsure {
 		t.Error("it is not sure")
 	}
-	k.read(mailbox.Range{From: 4, Upto: 4}, 4, mailbox.NoDoubt, 4)
+	k.read(mailbox.Range{From: 4, Upto: 4}, 4, mailbox.NoGap, 4)
 	k.idles()
 	k.check(mailbox.Sync, 5) // and does not go back
 }

@@ -20,7 +20,7 @@ func (s *Source) Baseline(ctx context.Context, store *mailv1.MailStore, login ma
 	if failure != nil {
 		kind := fault.Unavailable
 		switch failure.Class {
-		case mailbox.ClassRefused, mailbox.ClassDoubtful, mailbox.ClassMasterRefused:
+		case mailbox.ClassRefused, mailbox.ClassUnexplained, mailbox.ClassMasterRefused:
 			kind = fault.Unauthenticated
 		default:
 		}

@@ -175,7 +175,7 @@ func classifyStatus(step string, e *statusError) *mailbox.Failure {
 		case speaksOfLimit(e.text):
 			class, verb = mailbox.ClassLimit, "limits us at "+step
 		case step == stepLogin:
-			class, verb = mailbox.ClassDoubtful, "refused the login without a reason code"
+			class, verb = mailbox.ClassUnexplained, "refused the login without a reason code"
 		}
 	}
 	return &mailbox.Failure{Class: class, Reason: withText("mail store "+verb, e), Err: e}
@@ -191,7 +191,7 @@ func firstWord(s string) string {
 // tell neither from the other.
 func blameMaster(f *mailbox.Failure) *mailbox.Failure {
 	status, ok := errors.AsType[*statusError](f.Err)
-	if !ok || f.Class != mailbox.ClassRefused && f.Class != mailbox.ClassDoubtful {
+	if !ok || f.Class != mailbox.ClassRefused && f.Class != mailbox.ClassUnexplained {
 		return f
 	}
 	return &mailbox.Failure{

@@ -58,7 +58,7 @@ func FuzzServerBytes(f *testing.F) {
 		login := func(context.Context) (mailbox.Login, error) {
 			return mailbox.Login{Username: "anna", Password: secret.New("pw"), Version: 1}, nil
 		}
-		c, opening, err := New(Config{}).Open(t.Context(), listen.Mailbox{Store: store}, login, nobody{})
+		c, opening, err := New(Config{}).Open(t.Context(), mailbox.Listening{Store: store}, login, nobody{})
 		if err != nil {
 			mustBeFailure(t, err)
 			return
@@ -122,7 +122,7 @@ func TestHonestConversation(t *testing.T) {
 	store := &mailv1.MailStore{Address: server.Addr(), TlsMode: mailv1.TlsMode_TLS_MODE_PLAIN}
 	login := func(context.Context) (mailbox.Login, error) { return mailbox.Login{Version: 4}, nil }
 	heard := make(chan time.Time, 10)
-	c, opening, err := New(Config{}).Open(t.Context(), listen.Mailbox{Store: store}, login, hearing(heard))
+	c, opening, err := New(Config{}).Open(t.Context(), mailbox.Listening{Store: store}, login, hearing(heard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestHonestConversation(t *testing.T) {
 	}
 	<-heard
 	got, err := c.Fetch(mailbox.Range{From: 1, Upto: 1})
-	if err != nil || got.Upto != 1 || got.Doubt != mailbox.NoDoubt || len(got.Mails) != 1 ||
+	if err != nil || got.Upto != 1 || got.Gap != mailbox.NoGap || len(got.Mails) != 1 ||
 		got.Mails[0].Subject != "hello" || got.Mails[0].From != "a@b" {
 		t.Errorf("Fetch = %+v, %v", got, err)
 	}

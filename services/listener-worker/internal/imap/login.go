@@ -80,7 +80,7 @@ func (c *conn) loginEither(credential mailbox.Login, byLogin bool) *mailbox.Fail
 // mayBeTheWay tells whether a refusal may be of the way to log in, and not of who does.
 func mayBeTheWay(f *mailbox.Failure) bool {
 	switch f.Class {
-	case mailbox.ClassRefused, mailbox.ClassDoubtful, mailbox.ClassGarbage:
+	case mailbox.ClassRefused, mailbox.ClassUnexplained, mailbox.ClassGarbage:
 		return true
 	default:
 		return false

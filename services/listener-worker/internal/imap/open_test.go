@@ -162,7 +162,7 @@ func TestOpeningThatMustFail(t *testing.T) {
 		"UIDVALIDITY over 32 bits":   {imaptest.Script{}, answers{"EXAMINE": {big}, "SELECT": {big}}, mailbox.ClassGarbage, "UIDVALIDITY 1713632002544 is over 32 bits"},
 		"no login without TLS":       {imaptest.Script{Capabilities: "IMAP4rev1 LOGINDISABLED"}, nil, mailbox.ClassTLS, "no login without TLS"},
 		"PREAUTH":                    {imaptest.Script{Greeting: "* PREAUTH hi\r\n"}, nil, mailbox.ClassGarbage, "PREAUTH"},
-		"a referral":                 {imaptest.Script{}, answers{"AUTHENTICATE": {"{tag} NO [REFERRAL imap://x/] go there\r\n"}, "LOGIN": {"{tag} NO [REFERRAL imap://x/] go there\r\n"}}, mailbox.ClassDoubtful, "[REFERRAL imap://x/] go there"},
+		"a referral":                 {imaptest.Script{}, answers{"AUTHENTICATE": {"{tag} NO [REFERRAL imap://x/] go there\r\n"}, "LOGIN": {"{tag} NO [REFERRAL imap://x/] go there\r\n"}}, mailbox.ClassUnexplained, "[REFERRAL imap://x/] go there"},
 		"not connected":              {imaptest.Script{}, answers{"EXAMINE": {notNow}, "SELECT": {notNow}}, mailbox.ClassUnavailable, "User is authenticated but not connected."},
 		"an alert and no answer":     {imaptest.Script{}, answers{"EXAMINE": {alert}, "SELECT": {alert}, "CAPABILITY": {"{tag} NO x\r\n"}}, mailbox.ClassUnavailable, "Please enable IMAP access first."},
 		"BYE at the login":           {imaptest.Script{}, answers{"AUTHENTICATE": {"* BYE going down\r\n(close)"}}, mailbox.ClassLost, "goodbye during LOGIN: going down"},

@@ -71,7 +71,7 @@ func TestOneMailsDamageIsThatOnes(t *testing.T) {
 				test.answer += ok
 			}
 			k := three(t, test.answer)
-			got := k.read(mailbox.Range{From: 2, Upto: 2}, 2, mailbox.NoDoubt, 2)
+			got := k.read(mailbox.Range{From: 2, Upto: 2}, 2, mailbox.NoGap, 2)
 			if len(got.Mails) == 1 && !sameMail(got.Mails[0], test.want) {
 				t.Errorf("mail = %+v\nwant %+v", got.Mails[0], test.want)
 			}
@@ -88,7 +88,7 @@ func sameMail(a, b mailbox.Mail) bool {
 func TestOrderIsAscendingWhateverComes(t *testing.T) {
 	t.Parallel()
 	k := three(t, fetchOf(3, 3)+fetchOf(2, 2)+"* 1 EXPUNGE\r\n* 0 RECENT\r\n"+fetchOf(1, 2)+fetchOf(2, 3)+ok)
-	k.read(mailbox.Range{From: 2, Upto: 3}, 3, mailbox.NoDoubt, 2, 3)
+	k.read(mailbox.Range{From: 2, Upto: 3}, 3, mailbox.NoGap, 2, 3)
 }
 
 // poison is a folder some of whose mails cannot be read; an answer to a range with one of
@@ -168,10 +168,10 @@ func (k *talk) readAll(count uint32) (uids, unread []uint32, reads int) {
 				unread = append(unread, mail.UID)
 			}
 		}
-		if got.Upto < from && got.Doubt != mailbox.Damaged || reads > 100 {
+		if got.Upto < from && got.Gap != mailbox.Damaged || reads > 100 {
 			k.t.Fatalf("read %+v from %d", got, from)
 		}
-		if got.Doubt == mailbox.Damaged {
+		if got.Gap == mailbox.Damaged {
 			known = got.Upto + 1
 		}
 		from = got.Upto + 1
@@ -217,13 +217,13 @@ func TestMailWithoutItsHeaderIsAskedForInOtherWays(t *testing.T) {
 	t.Parallel()
 	bare := "* 2 FETCH (UID 2 RFC822.SIZE 100)\r\n" + ok
 	k := three(t, bare, bare, fetchOf(2, 2)+ok)
-	got := k.read(mailbox.Range{From: 2, Upto: 2}, 2, mailbox.NoDoubt, 2)
+	got := k.read(mailbox.Range{From: 2, Upto: 2}, 2, mailbox.NoGap, 2)
 	if got.Mails[0].Subject != "hello" {
 		t.Errorf("mail = %+v", got.Mails[0])
 	}
 	k = three(t, bare)
 	k.read(mailbox.Range{From: 2, Upto: 2}, 1, mailbox.Damaged)
-	got = k.read(mailbox.Range{From: 2, Upto: 2, Known: 2}, 2, mailbox.NoDoubt, 2)
+	got = k.read(mailbox.Range{From: 2, Upto: 2, Known: 2}, 2, mailbox.NoGap, 2)
 	if want := (mailbox.Mail{UID: 2, Size: 100}); got.Mails[0] != want {
 		t.Errorf("mail = %+v, want %+v", got.Mails[0], want)
 	}
@@ -232,7 +232,7 @@ func TestMailWithoutItsHeaderIsAskedForInOtherWays(t *testing.T) {
 func TestMailToSkipIsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	k := three(t, "(honest)")
-	k.read(mailbox.Range{From: 1, Upto: 3, Skip: 2}, 2, mailbox.NoDoubt, 1, 2)
+	k.read(mailbox.Range{From: 1, Upto: 3, Skip: 2}, 2, mailbox.NoGap, 1, 2)
 	for _, command := range k.said("UID FETCH") {
 		if inSet(strings.Fields(command)[2], 2) || inSet(strings.Fields(command)[2], 3) {
 			t.Errorf("asked %q", command)
@@ -327,8 +327,8 @@ func TestSparseUIDsCostRoundTripsByMails(t *testing.T) {
 			reads := 0
 			for from := uint64(1); from <= last; reads++ {
 				r, err := k.Fetch(mailbox.Range{From: uint32(from), Upto: last})
-				if err != nil || uint64(r.Upto) < from || r.Doubt != mailbox.NoDoubt || len(r.Mails) > mailbox.MaxMails {
-					t.Fatalf("from %d: %d mails, up to %d, doubt %d, %v", from, len(r.Mails), r.Upto, r.Doubt, err)
+				if err != nil || uint64(r.Upto) < from || r.Gap != mailbox.NoGap || len(r.Mails) > mailbox.MaxMails {
+					t.Fatalf("from %d: %d mails, up to %d, doubt %d, %v", from, len(r.Mails), r.Upto, r.Gap, err)
 				}
 				for _, mail := range r.Mails {
 					got = append(got, mail.UID)

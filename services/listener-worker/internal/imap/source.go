@@ -46,7 +46,7 @@ func New(cfg Config) *Source {
 }
 
 // Open implements [listen.Source].
-func (s *Source) Open(ctx context.Context, of listen.Mailbox, login listen.LoginFunc, notify listen.Notify) (listen.Reader, listen.Opening, error) {
+func (s *Source) Open(ctx context.Context, of mailbox.Listening, login listen.LoginFunc, notify listen.Notify) (listen.Reader, listen.Opening, error) {
 	c, opening, failure := s.open(ctx, of.Store, login, notify)
 	if failure != nil {
 		return nil, opening, failure

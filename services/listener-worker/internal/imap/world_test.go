@@ -135,7 +135,7 @@ func (k *talk) open() *talk {
 }
 
 func (k *talk) try() error {
-	reader, opening, err := k.source.Open(k.t.Context(), listen.Mailbox{Store: k.store}, k.login, k)
+	reader, opening, err := k.source.Open(k.t.Context(), mailbox.Listening{Store: k.store}, k.login, k)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (k *talk) check(look mailbox.Look, next uint32) mailbox.Checkup {
 }
 
 // read reads a range and wants these mails.
-func (k *talk) read(want mailbox.Range, upto uint32, doubt mailbox.Doubt, uids ...uint32) mailbox.Reading {
+func (k *talk) read(want mailbox.Range, upto uint32, doubt mailbox.Gap, uids ...uint32) mailbox.Reading {
 	k.t.Helper()
 	got, err := k.Fetch(want)
 	if err != nil {
@@ -187,8 +187,8 @@ func (k *talk) read(want mailbox.Range, upto uint32, doubt mailbox.Doubt, uids .
 	for _, mail := range got.Mails {
 		shown = append(shown, mail.UID)
 	}
-	if got.Upto != upto || got.Doubt != doubt || !equal(shown, uids) {
-		k.t.Errorf("read up to %d with doubt %d: %v; want %d, %d, %v", got.Upto, got.Doubt, shown, upto, doubt, uids)
+	if got.Upto != upto || got.Gap != doubt || !equal(shown, uids) {
+		k.t.Errorf("read up to %d with doubt %d: %v; want %d, %d, %v", got.Upto, got.Gap, shown, upto, doubt, uids)
 	}
 	return got
 }

@@ -13,7 +13,6 @@ import (
 
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -24,7 +23,7 @@ func listenToScript(t *testing.T, script imaptest.Script) (*rig, *imaptest.Scrip
 	server := scripted(t, script)
 	r := start(t, quick())
 	r.creds.set(user("1"), "anna", "pw", 1)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
 	return r, server
 }
 
@@ -77,7 +76,7 @@ func TestAServerThatNeverSpeaksIsAskedAtEachRefresh(t *testing.T) {
 	tuning.IdleRefresh = 100 * time.Millisecond
 	r := start(t, tuning)
 	r.creds.set(user("1"), "anna", "pw", 1)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
 	until(t, "some refreshes", func() bool { return server.Commands("IDLE") > 3 })
 	uid := server.Folder.Add(1) // not announced
 	r.untilHead(t, uid+1)
@@ -143,7 +142,7 @@ func TestALongCatchUpComesInBoundedFetches(t *testing.T) {
 	server.Folder.Expunge(51, 69_750) // a gap wider than one look
 	r := start(t, quick())
 	r.creds.set(user("1"), "anna", "pw", 1)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
 	receive(t, "head", r.sink.heads)
 	var got []uint32
 	fetches := 0
@@ -221,7 +220,7 @@ func TestCredentialsThatCannotBeAskedForAreTriedAgain(t *testing.T) {
 	server := scripted(t, imaptest.Script{})
 	r := start(t, quick())
 	r.creds.fail(errors.New("vault is down"))
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
 	r.untilError(t, user("1"), "credential cannot be asked for")
 	r.creds.set(user("1"), "anna", "pw", 1)
 	r.creds.fail(nil)
@@ -232,7 +231,7 @@ func TestNoCredentialSuspends(t *testing.T) {
 	t.Parallel()
 	server := scripted(t, imaptest.Script{})
 	r := start(t, quick())
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 3})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 3})
 	if s := receive(t, "suspension", r.sink.suspended); s.version != 3 || !strings.Contains(s.reason, "no credential is stored") {
 		t.Errorf("suspension = %+v", s)
 	}
@@ -263,7 +262,7 @@ func TestRefusedMasterUsersDoNotStormTheMailStore(t *testing.T) {
 	for i := range n {
 		u := user(fmt.Sprint(i))
 		r.creds.setMaster(u, "anna", "root", "wrong")
-		r.loop.Put(listen.Mailbox{User: u, Store: plainStore(server.Addr()), CredentialVersion: 1})
+		r.loop.Put(mailbox.Listening{User: u, Store: plainStore(server.Addr()), CredentialVersion: 1})
 		r.untilError(t, u, "mail store refused the master user: [AUTHENTICATIONFAILED] no")
 		began[u.ID] = r.status(u).Since
 	}
@@ -275,7 +274,7 @@ func TestRefusedMasterUsersDoNotStormTheMailStore(t *testing.T) {
 	}
 	// A login of the user's own is no concern of the master user's.
 	r.creds.set(user("0"), "anna", "pw", 2)
-	r.loop.Put(listen.Mailbox{User: user("0"), Store: plainStore(server.Addr()), CredentialVersion: 2})
+	r.loop.Put(mailbox.Listening{User: user("0"), Store: plainStore(server.Addr()), CredentialVersion: 2})
 	receive(t, "suspension", r.sink.suspended)
 }
 
@@ -284,7 +283,7 @@ func TestAServerThatEchoesThePasswordDoesNotGetItShown(t *testing.T) {
 	server := scripted(t, imaptest.Script{On: both("AUTHENTICATE", "LOGIN", no("NO [AUTHENTICATIONFAILED] not tr0ub4dor"))})
 	r := start(t, quick())
 	r.creds.set(user("1"), "anna", "tr0ub4dor", 1)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
 	if s := receive(t, "suspension", r.sink.suspended); !strings.HasSuffix(s.reason, "not [redacted]") {
 		t.Errorf("reason = %q", s.reason)
 	}
@@ -295,8 +294,8 @@ func TestAMovedStoreReconnects(t *testing.T) {
 	r, first := listenToScript(t, imaptest.Script{})
 	second := scripted(t, imaptest.Script{})
 	r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(first.Addr()), CredentialVersion: 1}) // no change
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(second.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(first.Addr()), CredentialVersion: 1}) // no change
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(second.Addr()), CredentialVersion: 1})
 	until(t, "a connection to the second", func() bool { return second.Commands("IDLE") > 0 })
 	if n := first.Accepted(); n != 1 {
 		t.Errorf("%d connections to the first", n)
@@ -310,7 +309,7 @@ func TestANewPaceReconnectsNobody(t *testing.T) {
 	r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 	store := plainStore(server.Addr())
 	store.ConnectsPerSecond, store.ConnectsAtOnce = 7, 3
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: store, CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: store, CredentialVersion: 1})
 	uid := server.Folder.Deliver()
 	r.untilHead(t, uid+1)
 	if n := server.Accepted(); n != 1 {
@@ -328,7 +327,7 @@ func TestManyListenersComeAndGo(t *testing.T) {
 		u := user(fmt.Sprint(i))
 		users = append(users, u)
 		r.creds.set(u, "anna", "pw", 1)
-		r.loop.Put(listen.Mailbox{User: u, Store: plainStore(server.Addr()), CredentialVersion: 1})
+		r.loop.Put(mailbox.Listening{User: u, Store: plainStore(server.Addr()), CredentialVersion: 1})
 	}
 	until(t, "all idle", func() bool {
 		for i := range n {
@@ -351,7 +350,7 @@ func TestALostConnectionIsNoticedWithoutAsking(t *testing.T) {
 	tuning.Settle = time.Hour
 	r := start(t, tuning)
 	r.creds.set(user("1"), "anna", "pw", 1)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
 	r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 	server.Drop()
 	until(t, "another connection", func() bool { return server.Accepted() == 2 })

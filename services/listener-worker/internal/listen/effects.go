@@ -170,7 +170,7 @@ func fetch(c Reader, e machine.Fetch) machine.Event {
 	if err != nil {
 		return machine.Failed{Conn: e.Conn, Failure: mailbox.AsFailure(err)}
 	}
-	return machine.Fetched{Conn: e.Conn, From: e.From, Upto: got.Upto, Mails: got.Mails, Doubt: got.Doubt}
+	return machine.Fetched{Conn: e.Conn, From: e.From, Upto: got.Upto, Mails: got.Mails, Gap: got.Gap}
 }
 
 // ear brings what a connection says by itself onto the loop.

@@ -12,7 +12,6 @@ import (
 
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
@@ -171,8 +170,8 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 			for _, id := range []string{"faulty", "sound"} {
 				r.creds.set(user(id), id, "pw", 1)
 			}
-			r.loop.Put(listen.Mailbox{User: user("faulty"), Store: store, CredentialVersion: 1})
-			r.loop.Put(listen.Mailbox{User: user("sound"), Store: plainStore(sound.Addr()), CredentialVersion: 1})
+			r.loop.Put(mailbox.Listening{User: user("faulty"), Store: store, CredentialVersion: 1})
+			r.loop.Put(mailbox.Listening{User: user("sound"), Store: plainStore(sound.Addr()), CredentialVersion: 1})
 			r.untilError(t, user("faulty"), test.reason)
 			until(t, "a second attempt", func() bool { return faulty.Accepted() > 1 })
 
@@ -275,7 +274,7 @@ func TestUnprotectedConnectionsSeeNoLogin(t *testing.T) {
 			store.TlsMode, store.CaPem = test.mode, test.trust.Cert
 			r := start(t, quick())
 			r.creds.set(user("1"), "anna", "pw", 1)
-			r.loop.Put(listen.Mailbox{User: user("1"), Store: store, CredentialVersion: 1})
+			r.loop.Put(mailbox.Listening{User: user("1"), Store: store, CredentialVersion: 1})
 			until(t, "reason "+test.reason, func() bool { return strings.HasPrefix(r.status(user("1")).LastError, test.reason) })
 			if asked := r.asked(user("1")); asked > 0 {
 				t.Errorf("the credential was asked for %d times", asked)

@@ -13,25 +13,9 @@ import (
 	"context"
 	"time"
 
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
-
-// Mailbox says that a user's mailbox is to be listened to.
-type Mailbox struct {
-	// User is whose mailbox it is.
-	User mailbox.User
-	// Store is where the mailbox lives.
-	Store *mailv1.MailStore
-	// Permanent is true for a listener that needs no user session.
-	Permanent bool
-	// CredentialVersion is the version of the stored credential; a grown one
-	// resumes a suspended listener.
-	CredentialVersion uint64
-	// CredentialSlot is where the login is in the vault.
-	CredentialSlot uint32
-}
 
 // Sink receives what listeners find. Its methods are called on the loop, one at
 // a time, and must not block; they may call the loop's own methods.

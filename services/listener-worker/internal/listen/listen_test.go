@@ -14,7 +14,6 @@ import (
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/imap"
-	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
@@ -25,7 +24,7 @@ func listenTo(t *testing.T, m testbox) (*rig, mailbox.End) {
 	t.Helper()
 	r := start(t, quick())
 	r.creds.set(user("1"), m.login(), m.password(), 1)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), Permanent: true, CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: m.store(), Permanent: true, CredentialVersion: 1})
 	return r, receive(t, "first head", r.sink.heads).end
 }
 
@@ -132,7 +131,7 @@ func TestWrongPasswordSuspendsUntilANewCredential(t *testing.T) {
 	onEach(t, func(t *testing.T, m testbox) {
 		r := start(t, quick())
 		r.creds.set(user("1"), m.login(), "wrong", 7)
-		r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), CredentialVersion: 7})
+		r.loop.Put(mailbox.Listening{User: user("1"), Store: m.store(), CredentialVersion: 7})
 		s := receive(t, "suspension", r.sink.suspended)
 		if s.user != user("1") || s.version != 7 || s.reason == "" {
 			t.Errorf("suspension = %+v", s)
@@ -145,12 +144,12 @@ func TestWrongPasswordSuspendsUntilANewCredential(t *testing.T) {
 		if batch := receive(t, "refused batch", r.sink.batches); batch.Err == nil {
 			t.Errorf("batch = %+v", batch)
 		}
-		r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), CredentialVersion: 7}) // the same one: no use
+		r.loop.Put(mailbox.Listening{User: user("1"), Store: m.store(), CredentialVersion: 7}) // the same one: no use
 		r.creds.set(user("1"), m.login(), m.password(), 8)
 		if asked := r.asked(user("1")); asked != 1 {
 			t.Errorf("the credential was asked for %d times", asked)
 		}
-		r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), CredentialVersion: 8})
+		r.loop.Put(mailbox.Listening{User: user("1"), Store: m.store(), CredentialVersion: 8})
 		receive(t, "head after the new credential", r.sink.heads)
 		if got := r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE); got.LastError != "" || got.CredentialVersion != 8 {
 			t.Errorf("status = %+v", got)
@@ -178,7 +177,7 @@ func TestARefusedMasterUserSuspendsNobody(t *testing.T) {
 		m.setMaster(t, "root", "new")
 		r := start(t, quick())
 		r.creds.setMaster(user("1"), m.login(), "root", "old")
-		r.loop.Put(listen.Mailbox{User: user("1"), Store: m.store(), CredentialVersion: 1})
+		r.loop.Put(mailbox.Listening{User: user("1"), Store: m.store(), CredentialVersion: 1})
 		until(t, "several attempts", func() bool { return r.asked(user("1")) > 5 })
 		if got := r.status(user("1")); !strings.HasPrefix(got.LastError, "mail store refused the master user: ") {
 			t.Errorf("status = %+v", got)

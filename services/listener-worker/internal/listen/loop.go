@@ -95,7 +95,7 @@ func (l *Loop) stop() {
 
 // Put adds a mailbox or updates it: a changed store reconnects, a grown
 // credential version resumes a suspended listener.
-func (l *Loop) Put(m Mailbox) { l.loop.Post(func() { l.put(m) }) }
+func (l *Loop) Put(m mailbox.Listening) { l.loop.Post(func() { l.put(m) }) }
 
 // Remove stops a user's listener. The sink may hear of the user until then.
 func (l *Loop) Remove(u mailbox.User) {

@@ -14,6 +14,7 @@ import (
 	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 func TestMetricsCountListenersByStateAndLeaveNoneBehind(t *testing.T) {
@@ -27,8 +28,8 @@ func TestMetricsCountListenersByStateAndLeaveNoneBehind(t *testing.T) {
 	go func() { done <- r.loop.Run(ctx) }()
 
 	r.creds.set(user("1"), "anna", "pw", 1)
-	r.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
-	r.loop.Put(listen.Mailbox{User: user("2"), Store: plainStore(server.Addr()), CredentialVersion: 1}) // has no credential
+	r.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("2"), Store: plainStore(server.Addr()), CredentialVersion: 1}) // has no credential
 	receive(t, "suspension", r.sink.suspended)
 	until(t, "listeners by state", func() bool { return compare(registry, 1, 1) == nil })
 	cancel()

@@ -15,13 +15,14 @@ import (
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/loop"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 var errNoListener = fault.New(fault.NotFound, "the worker has no listener for this user")
 
 // running is one listener and what it holds. All of it belongs to the loop.
 type running struct {
-	mailbox Mailbox
+	mailbox mailbox.Listening
 	machine *machine.Machine
 
 	conn   uint64             // the machine's number of the connection, 0 for none
@@ -46,7 +47,7 @@ func (r *running) storeKey() string {
 	return r.mailbox.Store.GetName() + "\x00" + r.mailbox.Store.GetAddress()
 }
 
-func (l *Loop) put(m Mailbox) {
+func (l *Loop) put(m mailbox.Listening) {
 	if l.stopped {
 		return
 	}

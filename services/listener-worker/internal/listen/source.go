@@ -26,7 +26,7 @@ type Source interface {
 	// Open opens a mailbox for reading. It asks login for the credential when the mail
 	// store is ready to take it, and may do without. notify is told of what comes from
 	// then on, and of nothing once the reader was closed.
-	Open(ctx context.Context, of Mailbox, login LoginFunc, notify Notify) (Reader, Opening, error)
+	Open(ctx context.Context, of mailbox.Listening, login LoginFunc, notify Notify) (Reader, Opening, error)
 	// Baseline tells where a mailbox ends, for somebody who wants to know it once. The
 	// kind of an error is fault.Unauthenticated when the credential was refused and
 	// fault.Unavailable for anything else.

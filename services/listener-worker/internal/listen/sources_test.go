@@ -73,7 +73,7 @@ func (s *fakeSource) end(u mailbox.User) mailbox.End {
 }
 
 // Open implements [listen.Source].
-func (s *fakeSource) Open(_ context.Context, of listen.Mailbox, _ listen.LoginFunc, _ listen.Notify) (listen.Reader, listen.Opening, error) {
+func (s *fakeSource) Open(_ context.Context, of mailbox.Listening, _ listen.LoginFunc, _ listen.Notify) (listen.Reader, listen.Opening, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened++
@@ -120,8 +120,8 @@ func startBoth(t *testing.T, tuning machine.Settings) (*rig, *fakeSource) {
 	return r, source
 }
 
-func fakeMailbox(u mailbox.User) listen.Mailbox {
-	return listen.Mailbox{User: u, Store: &mailv1.MailStore{Name: "fake", Backend: "fake"}, Permanent: true}
+func fakeMailbox(u mailbox.User) mailbox.Listening {
+	return mailbox.Listening{User: u, Store: &mailv1.MailStore{Name: "fake", Backend: "fake"}, Permanent: true}
 }
 
 // A source of hints has no connection open while nothing happens; a hint has the mailbox
@@ -204,8 +204,8 @@ func TestTheBackendOfTheStorePicksTheSource(t *testing.T) {
 	server := scripted(t, imaptest.Script{})
 	r.creds.set(user("2"), "anna", "pw", 1)
 	r.loop.Put(fakeMailbox(user("1")))
-	r.loop.Put(listen.Mailbox{User: user("2"), Store: plainStore(server.Addr()), CredentialVersion: 1})
-	r.loop.Put(listen.Mailbox{User: user("3"), Store: &mailv1.MailStore{Name: "lost", Backend: "pigeon"}})
+	r.loop.Put(mailbox.Listening{User: user("2"), Store: plainStore(server.Addr()), CredentialVersion: 1})
+	r.loop.Put(mailbox.Listening{User: user("3"), Store: &mailv1.MailStore{Name: "lost", Backend: "pigeon"}})
 	r.untilState(t, user("1"), waiting)
 	r.untilState(t, user("2"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 	status := r.untilState(t, user("3"), mailv1.ListenerState_LISTENER_STATE_BACKOFF)

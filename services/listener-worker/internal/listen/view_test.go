@@ -10,7 +10,7 @@ import (
 
 	"mailpush.internal/pkg/imaptest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // late is a mail store whose sessions see only what they were told of, and where mails
@@ -37,7 +37,7 @@ func startLate(t *testing.T) *late {
 }
 
 func (l *late) listen() {
-	l.loop.Put(listen.Mailbox{User: user("1"), Store: plainStore(l.server.Addr()), CredentialVersion: 1})
+	l.loop.Put(mailbox.Listening{User: user("1"), Store: plainStore(l.server.Addr()), CredentialVersion: 1})
 }
 
 // fetchAll fetches what there is from a UID on; none may be missing.

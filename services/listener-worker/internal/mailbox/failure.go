@@ -13,9 +13,9 @@ type Class int
 const (
 	// ClassRefused means the mail store refused the credential in so many words.
 	ClassRefused Class = iota + 1
-	// ClassDoubtful means the login was refused without saying why. The third one in
+	// ClassUnexplained means the login was refused without saying why. The third one in
 	// a row counts as a refused credential, so that no account is locked out.
-	ClassDoubtful
+	ClassUnexplained
 	// ClassNoCredential means there is no credential to log in with.
 	ClassNoCredential
 	// ClassMasterRefused means the mail store refused the operator's master user. That
@@ -45,7 +45,7 @@ func (c Class) String() string {
 	switch c {
 	case ClassRefused:
 		return "refused"
-	case ClassDoubtful:
+	case ClassUnexplained:
 		return "doubtful"
 	case ClassNoCredential:
 		return "no_credential"

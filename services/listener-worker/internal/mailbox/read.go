@@ -30,17 +30,17 @@ type Reading struct {
 	// Upto is the last UID that was covered. It may be lower than the one asked for, and
 	// in doubt lower than the first.
 	Upto uint32
-	// Doubt is about the mail behind Upto.
-	Doubt Doubt
+	// Gap is about the mail behind Upto.
+	Gap Gap
 }
 
-// Doubt is why a range was not read to its end.
-type Doubt int
+// Gap is why a range was not read to its end.
+type Gap int
 
-// The doubts.
+// The gaps.
 const (
-	// NoDoubt means that the range was read, or that there was no room for more.
-	NoDoubt Doubt = iota
+	// NoGap means that the range was read, or that there was no room for more.
+	NoGap Gap = iota
 	// Absent means that a mail may be there, and is not shown.
 	Absent
 	// Damaged means that a mail is there, and cannot be read.

@@ -103,8 +103,8 @@ func newTrial(t *testing.T, is odd.Server) *trial {
 			t.Errorf("the loop: %v", err)
 		}
 	})
-	trial.loop.Put(listen.Mailbox{User: oddUser(), Store: trial.store(), CredentialVersion: 1})
-	trial.loop.Put(listen.Mailbox{User: soundUser(), Store: store("sound", trial.sound, patience), CredentialVersion: 1})
+	trial.loop.Put(mailbox.Listening{User: oddUser(), Store: trial.store(), CredentialVersion: 1})
+	trial.loop.Put(mailbox.Listening{User: soundUser(), Store: store("sound", trial.sound, patience), CredentialVersion: 1})
 	return trial
 }
 

@@ -10,7 +10,6 @@ import (
 	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
@@ -75,7 +74,7 @@ func (m *membership) replace(claim hold.Claim, boxes map[mailbox.User]listed) {
 		}
 		// Delivery first: it must know the user when the listener speaks.
 		m.delivery.Put(claim, user, box.GetMailStore(), transport.SubscriptionsOf(box.GetSubscriptions()))
-		m.listeners.Put(listen.Mailbox{
+		m.listeners.Put(mailbox.Listening{
 			User: user, Store: box.store, Permanent: box.GetPermanent(),
 			CredentialVersion: box.GetCredentialVersion(), CredentialSlot: box.GetCredentialSlot(),
 		})

@@ -28,7 +28,6 @@ import (
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
@@ -85,7 +84,7 @@ type Listing struct {
 
 // Listeners notice new mail; see [listen.Loop].
 type Listeners interface {
-	Put(mailbox listen.Mailbox)
+	Put(of mailbox.Listening)
 	Remove(user mailbox.User)
 	RemoveAll()
 }

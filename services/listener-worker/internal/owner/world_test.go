@@ -22,7 +22,6 @@ import (
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
-	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/owner"
 	"mailpush.internal/services/listener-worker/internal/transport"
@@ -113,7 +112,7 @@ type fakeWorld struct {
 	suspended []string
 	suspendUp bool
 
-	listening  map[mailbox.User]listen.Mailbox
+	listening  map[mailbox.User]mailbox.Listening
 	delivering map[mailbox.User]hold.Claim
 	drainTakes time.Duration
 	drained    int
@@ -203,13 +202,13 @@ type (
 	delivery  struct{ *fakeWorld }
 )
 
-func (l listeners) Put(mailbox listen.Mailbox) {
+func (l listeners) Put(of mailbox.Listening) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.delivering[mailbox.User]; !known {
+	if _, known := l.delivering[of.User]; !known {
 		panic("a listener that delivery does not know")
 	}
-	l.listening[mailbox.User] = mailbox
+	l.listening[of.User] = of
 }
 
 func (l listeners) Remove(user mailbox.User) {
@@ -337,7 +336,7 @@ func inWorld(t *testing.T, test func(w *fakeWorld, stop func())) {
 			t: t, until: time.Now().Add(time.Hour),
 			changes: make(chan uint32), users: make(map[uint32][]*registryv1.Mailbox), store: &mailv1.MailStore{Name: "main"},
 			broken: make(map[uint32]bool), refuse: make(map[hold.Claim]bool), opened: make(map[uint32]uint64),
-			listening: make(map[mailbox.User]listen.Mailbox), delivering: make(map[mailbox.User]hold.Claim), suspendUp: true,
+			listening: make(map[mailbox.User]mailbox.Listening), delivering: make(map[mailbox.User]hold.Claim), suspendUp: true,
 		}
 		w.owner = owner.New(owner.Config{Backends: []string{backend}, Shards: shards, Log: slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, w, w, listeners{w}, delivery{w})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -76,7 +76,7 @@ func (m *Machine) dropConnection() {
 func (m *Machine) failed(e Failed, now time.Time) {
 	fetching, stable := m.op == opFetch, m.stable(now)
 	if fetching {
-		m.doubts.lost(e.Failure, m.end.UIDNext)
+		m.unread.lost(e.Failure, m.end.UIDNext)
 	}
 	m.dropConnection()
 	m.refuseFetch(fetching, e.Failure)

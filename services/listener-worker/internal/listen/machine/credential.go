@@ -16,7 +16,7 @@ func (m *Machine) mustSuspend(e Failed) bool {
 	switch e.Failure.Class {
 	case mailbox.ClassRefused:
 		return e.Version >= m.status.CredentialVersion
-	case mailbox.ClassDoubtful:
+	case mailbox.ClassUnexplained:
 		m.refusals++
 		return m.refusals >= doubtsAllowed && e.Version >= m.status.CredentialVersion
 	case mailbox.ClassNoCredential:

@@ -51,8 +51,8 @@ type (
 		Conn       uint64
 		From, Upto uint32
 		Mails      []mailbox.Mail
-		// Doubt is about the mail behind Upto.
-		Doubt mailbox.Doubt
+		// Gap is about the mail behind Upto.
+		Gap mailbox.Gap
 	}
 
 	// Failed tells that an operation failed or the connection was lost. Either way

@@ -45,8 +45,8 @@ func (m *Machine) notConnected() *mailbox.Failure {
 func (m *Machine) startFetch(now time.Time) {
 	from := max(m.fetchFrom, 1)
 	m.fetchWanted = false
-	if m.doubts.holds(from, now) {
-		m.do(ReportFetched{End: m.end, From: from, Err: m.doubts.failure()})
+	if m.unread.holds(from, now) {
+		m.do(ReportFetched{End: m.end, From: from, Err: m.unread.failure()})
 		m.next(now)
 		return
 	}
@@ -59,16 +59,16 @@ func (m *Machine) startFetch(now time.Time) {
 	m.lingers = false
 	m.fetchingNow = from
 	m.wake = time.Time{}
-	m.do(m.doubts.fetch(m.conn, from, m.end.UIDNext-1, now))
+	m.do(m.unread.fetch(m.conn, from, m.end.UIDNext-1, now))
 }
 
 func (m *Machine) fetched(e Fetched, now time.Time) {
 	m.op = opNone
 	m.idling = false
-	m.doubts.take(e, m.end.UIDNext, m.settings.Retry, now)
-	m.lingers = e.Doubt == mailbox.NoDoubt && uint64(e.Upto)+1 < uint64(m.end.UIDNext) // a long catch-up comes in several fetches
-	if e.Doubt != mailbox.NoDoubt && e.Upto < e.From {
-		m.do(ReportFetched{End: m.end, From: e.From, Err: m.doubts.failure()})
+	m.unread.take(e, m.end.UIDNext, m.settings.Retry, now)
+	m.lingers = e.Gap == mailbox.NoGap && uint64(e.Upto)+1 < uint64(m.end.UIDNext) // a long catch-up comes in several fetches
+	if e.Gap != mailbox.NoGap && e.Upto < e.From {
+		m.do(ReportFetched{End: m.end, From: e.From, Err: m.unread.failure()})
 	} else {
 		m.do(ReportFetched{End: m.end, From: e.From, Upto: e.Upto, Mails: e.Mails})
 	}

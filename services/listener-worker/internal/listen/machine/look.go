@@ -67,10 +67,10 @@ func (m *Machine) checked(e Checked, now time.Time) {
 // is reported as it is: the cursors know better than the listener what it means.
 func (m *Machine) head(end mailbox.End, noticed, now time.Time) {
 	if end.UIDValidity != m.end.UIDValidity || end.UIDNext < m.end.UIDNext {
-		m.doubts = doubts{}
+		m.unread = unread{}
 	}
 	if end.UIDNext > m.end.UIDNext {
-		m.doubts.hurry(now)
+		m.unread.hurry(now)
 	}
 	m.end, m.headAt = end, noticed
 	m.settling, m.lingers = true, true

@@ -47,7 +47,7 @@ type Machine struct {
 	fetchFrom   uint32 // lowest UID wanted
 	fetchingNow uint32 // first UID of the fetch in flight
 
-	doubts doubts // about mails that could not be read
+	unread unread // about mails that could not be read
 	unsure int    // looks in a row that found more mails than there is room for
 
 	wake     time.Time
@@ -98,7 +98,7 @@ func (m *Machine) Step(ev Event, now time.Time) []Effect {
 
 // due is when the timer has to go off next; zero for never.
 func (m *Machine) due() time.Time {
-	if until := m.doubts.until; m.retells() && (m.wake.IsZero() || until.Before(m.wake)) {
+	if until := m.unread.until; m.retells() && (m.wake.IsZero() || until.Before(m.wake)) {
 		return until
 	}
 	return m.wake
@@ -108,7 +108,7 @@ func (m *Machine) due() time.Time {
 // something else will show the folder's end first.
 func (m *Machine) retells() bool {
 	waiting := m.status.State == mailv1.ListenerState_LISTENER_STATE_WAITING
-	return !m.doubts.until.IsZero() && (waiting || !m.openedAt.IsZero())
+	return !m.unread.until.IsZero() && (waiting || !m.openedAt.IsZero())
 }
 
 func (m *Machine) handle(ev Event, now time.Time) {
@@ -170,8 +170,8 @@ func (m *Machine) next(now time.Time) {
 }
 
 func (m *Machine) timer(now time.Time) {
-	if m.retells() && !now.Before(m.doubts.until) {
-		m.doubts.until = time.Time{}
+	if m.retells() && !now.Before(m.unread.until) {
+		m.unread.until = time.Time{}
 		m.do(ReportHead{End: m.end, Noticed: firstTime(m.headAt, now)}) // who wants the mail asks again
 	}
 	if m.wake.IsZero() || now.Before(m.wake) {

@@ -204,11 +204,11 @@ func TestStories(t *testing.T) {
 		},
 		"unexplained refusals suspend at the third": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
-			{0, Failed{Conn: 1, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(1)}}, backing},
+			{0, Failed{Conn: 1, Failure: failure(mailbox.ClassUnexplained), Version: 1}, []Effect{Close{Conn: 1}, SetTimer{At: at(1)}}, backing},
 			{1, Timer{}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
-			{1, Failed{Conn: 3, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 3}, SetTimer{At: at(3)}}, backing},
+			{1, Failed{Conn: 3, Failure: failure(mailbox.ClassUnexplained), Version: 1}, []Effect{Close{Conn: 3}, SetTimer{At: at(3)}}, backing},
 			{3, Timer{}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
-			{3, Failed{Conn: 5, Failure: failure(mailbox.ClassDoubtful), Version: 1}, []Effect{Close{Conn: 5}, ReportSuspended{Version: 1, Reason: "doubtful"}}, suspended},
+			{3, Failed{Conn: 5, Failure: failure(mailbox.ClassUnexplained), Version: 1}, []Effect{Close{Conn: 5}, ReportSuspended{Version: 1, Reason: "doubtful"}}, suspended},
 		},
 		"a refused master user is tried again for ever": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},

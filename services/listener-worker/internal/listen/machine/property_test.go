@@ -133,12 +133,12 @@ func (w *world) answer() Event {
 // damaged, unless that is believed already.
 func (w *world) read(e Fetch) Event {
 	got := Fetched{Conn: e.Conn, From: e.From, Upto: e.From - 1 + uint32(w.chance(int(e.Upto-e.From)+2))}
-	got.Doubt = mailbox.Doubt(w.chance(3))
+	got.Gap = mailbox.Gap(w.chance(3))
 	behind := got.Upto + 1
-	if got.Doubt == mailbox.Absent && behind <= e.Gone || got.Doubt == mailbox.Damaged && behind <= e.Known || behind > e.Upto {
-		got.Doubt = mailbox.NoDoubt
+	if got.Gap == mailbox.Absent && behind <= e.Gone || got.Gap == mailbox.Damaged && behind <= e.Known || behind > e.Upto {
+		got.Gap = mailbox.NoGap
 	}
-	if got.Doubt == mailbox.NoDoubt {
+	if got.Gap == mailbox.NoGap {
 		got.Upto = max(got.Upto, e.From)
 	}
 	return got

@@ -86,8 +86,8 @@ func patient(t *testing.T, head uint32, answer func(f Fetch, at float64) Event, 
 	return asked, told
 }
 
-func read(f Fetch, upto uint32, doubt mailbox.Doubt, uids ...uint32) Event {
-	got := Fetched{Conn: f.Conn, From: f.From, Upto: upto, Doubt: doubt}
+func read(f Fetch, upto uint32, doubt mailbox.Gap, uids ...uint32) Event {
+	got := Fetched{Conn: f.Conn, From: f.From, Upto: upto, Gap: doubt}
 	for _, uid := range uids {
 		got.Mails = append(got.Mails, mailbox.Mail{UID: uid})
 	}
@@ -108,7 +108,7 @@ func TestAbsentMailIsAskedForAgainAndThenPassedOver(t *testing.T) {
 	asked, told := patient(t, 13, func(f Fetch, _ float64) Event {
 		switch {
 		case f.Gone >= 11:
-			return read(f, 12, mailbox.NoDoubt, 12)
+			return read(f, 12, mailbox.NoGap, 12)
 		case f.From == 10:
 			return read(f, 10, mailbox.Absent, 10)
 		default:
@@ -125,7 +125,7 @@ func TestAbsentMailThatIsShownInTimeComes(t *testing.T) {
 		if at < 3 {
 			return read(f, f.From-1, mailbox.Absent)
 		}
-		return read(f, 12, mailbox.NoDoubt, 10, 11, 12)
+		return read(f, 12, mailbox.NoGap, 10, 11, 12)
 	}, 100)
 	wantLines(t, "asked", asked, []string{" 0.0 10:12", " 1.0 10:12", " 3.0 10:12"})
 	wantLines(t, "told", told, []string{" 3.0 10", " 3.0 11", " 3.0 12"})
@@ -137,7 +137,7 @@ func TestDamagedMailIsTriedThreeTimes(t *testing.T) {
 	asked, told := patient(t, 12, func(f Fetch, _ float64) Event {
 		switch {
 		case f.Known >= 11:
-			return read(f, 11, mailbox.NoDoubt, 11)
+			return read(f, 11, mailbox.NoGap, 11)
 		case f.From == 10:
 			return read(f, 10, mailbox.Damaged, 10)
 		default:
@@ -154,7 +154,7 @@ func TestDamagedMailDoesNotHoldUpOthers(t *testing.T) {
 	asked, told := patient(t, 13, func(f Fetch, _ float64) Event {
 		switch {
 		case f.Known >= 11:
-			return read(f, 12, mailbox.NoDoubt, 11, 12)
+			return read(f, 12, mailbox.NoGap, 11, 12)
 		case f.From == 10:
 			return read(f, 10, mailbox.Damaged, 10)
 		default:
@@ -165,7 +165,7 @@ func TestDamagedMailDoesNotHoldUpOthers(t *testing.T) {
 	wantLines(t, "told", told, []string{" 0.0 10", " 8.0 11", " 8.0 12"})
 }
 
-// Many doubtful mails cost no more time than one.
+// Many unread mails cost no more time than one.
 func TestDoubtsAreSharedByTheMailsOfARange(t *testing.T) {
 	t.Parallel()
 	_, told := patient(t, 20, func(f Fetch, _ float64) Event {
@@ -173,11 +173,11 @@ func TestDoubtsAreSharedByTheMailsOfARange(t *testing.T) {
 		case f.From%2 == 1 && f.Gone < f.From:
 			return read(f, f.From-1, mailbox.Absent)
 		case f.From%2 == 1:
-			return read(f, f.From, mailbox.NoDoubt)
+			return read(f, f.From, mailbox.NoGap)
 		case f.From == 18:
 			return read(f, 18, mailbox.Absent, 18)
 		default:
-			return read(f, f.From, mailbox.NoDoubt, f.From)
+			return read(f, f.From, mailbox.NoGap, f.From)
 		}
 	}, 100)
 	wantLines(t, "told", told, []string{" 0.0 10", "11.0 12", "11.0 14", "11.0 16", "11.0 18"})
@@ -194,7 +194,7 @@ func TestMailThatCostsTheConnectionIsFound(t *testing.T) {
 		}
 		switch {
 		case f.Skip == 15:
-			return read(f, 15, mailbox.NoDoubt, 15)
+			return read(f, 15, mailbox.NoGap, 15)
 		case f.From <= 15 && upto >= 15:
 			failure := &mailbox.Failure{Class: mailbox.ClassLost, Reason: "lost"}
 			if f.Most == 1 {
@@ -206,7 +206,7 @@ func TestMailThatCostsTheConnectionIsFound(t *testing.T) {
 		for uid := f.From; uid <= upto; uid++ {
 			uids = append(uids, uid)
 		}
-		return read(f, upto, mailbox.NoDoubt, uids...)
+		return read(f, upto, mailbox.NoGap, uids...)
 	}, 300)
 	if len(told) != 30 {
 		t.Errorf("told %d of 30 mails: %v", len(told), told)
@@ -246,17 +246,17 @@ func TestMailThatComesBehindADamagedOneDoesNotWaitLong(t *testing.T) {
 	try := func(seconds float64) {
 		t.Helper()
 		m.Step(FetchWanted{From: 10}, at(seconds))
-		m.Step(Fetched{Conn: 1, From: 10, Upto: 9, Doubt: mailbox.Damaged}, at(seconds))
+		m.Step(Fetched{Conn: 1, From: 10, Upto: 9, Gap: mailbox.Damaged}, at(seconds))
 		m.Step(Idling{Conn: 1}, at(seconds))
 	}
 	try(1)
 	try(4)
-	if until := m.doubts.until; !until.Equal(at(64)) {
+	if until := m.unread.until; !until.Equal(at(64)) {
 		t.Fatalf("held until %v", until.Sub(epoch))
 	}
 	m.Step(Noticed{Conn: 1, At: at(10)}, at(10))
 	m.Step(Checked{Conn: 1, End: end(12)}, at(10))
-	if until := m.doubts.until; !until.Equal(at(15)) {
+	if until := m.unread.until; !until.Equal(at(15)) {
 		t.Errorf("held until %v after another came", until.Sub(epoch))
 	}
 }
