@@ -52,7 +52,6 @@ type conn struct {
 	deadline  time.Time     // and the step it is at
 	readUntil time.Time
 	kept      int
-	urgent    bool   // somebody waits for what it brings
 	single    uint32 // the one mail it reads
 	redactor  redactor
 	words     string // what the mail store said last that is no answer

@@ -252,16 +252,15 @@ func (c *conn) takeUntagged(p *wire.Response, x *exchange) error {
 	return nil
 }
 
-// endIdle has IDLE end, where it stands, before the commands. They go along with DONE
-// where the mail store is known to take that; for one that is not known yet it is found
-// out when nobody waits for the answer.
+// endIdle has IDLE end, where it stands, before the commands. They go along with DONE,
+// which saves a round trip, but where the mail store is known to drop what does.
 func (c *conn) endIdle(x *exchange) error {
 	if c.idleTag == 0 {
 		return nil
 	}
 	done := &command{text: "DONE", tag: c.idleTag}
 	c.idleTag = 0
-	if c.host.takesPipelines(!c.urgent) {
+	if c.host.takesPipelines() {
 		x.commands = append([]*command{done}, x.commands...)
 		x.graceAt = time.Now().Add(c.patience())
 		x.onGrace = func() error { return c.again(x) }

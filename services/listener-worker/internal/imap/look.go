@@ -47,7 +47,6 @@ func (c *conn) Idle() error {
 // Check implements [listen.Reader].
 func (c *conn) Check(look mailbox.Look) (mailbox.Checkup, error) {
 	c.wake()
-	c.urgent = look == mailbox.Ask
 	c.announced, c.echoed = false, false
 	c.hushed, c.heard = true, time.Time{}
 	before := c.end

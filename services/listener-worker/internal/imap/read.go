@@ -28,7 +28,6 @@ type reading struct {
 // Fetch implements [listen.Reader].
 func (c *conn) Fetch(want mailbox.Range) (mailbox.Reading, error) {
 	c.wake()
-	c.urgent = true
 	c.single = 0
 	r := &reading{c: c, want: want}
 	if failure := r.read(); failure != nil {
