@@ -71,8 +71,8 @@ lint-format: ## gofmt
 	scripts/check-format
 
 .PHONY: lint-layout
-lint-layout: ## import rules, go.mod in step, licence headers, deployment files
-	go test -count=1 ./cmd/internal/layout ./cmd/internal/deployments
+lint-layout: ## import rules, go.mod in step, licence headers, deployment files, documents
+	go test -count=1 ./cmd/internal/layout/... ./cmd/internal/deployments ./cmd/internal/docs
 
 .PHONY: lint-shell
 lint-shell: ## shellcheck
