@@ -40,7 +40,7 @@ func FuzzReader(f *testing.F) {
 func cutAll(t *testing.T, in []byte, piece int) ([]string, error) {
 	t.Helper()
 	const limit = 1 << 10
-	r := NewReader(limit)
+	r := newReader(limit)
 	r.Allow(1<<16, limit)
 	var out []string
 	for len(in) > 0 {
@@ -85,7 +85,7 @@ func FuzzNothingInsideALiteralIsAResponse(f *testing.F) {
 		content = content[:min(len(content), 100)]
 		in := "* 4 FETCH (UID 10 BODY[HEADER]<0> {" + strconv.Itoa(len(content)) + "}\r\n" + string(content) + " RFC822.SIZE 7)\r\n* 5 EXISTS\r\n"
 		var got []string
-		r := NewReader(64 << 10)
+		r := newReader(64 << 10)
 		r.Allow(1<<20, 64<<10)
 		feed(t, r, in, 13, func(p Response) {
 			if p.Is("FETCH") {

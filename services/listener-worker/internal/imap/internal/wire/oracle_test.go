@@ -112,7 +112,7 @@ type understood struct {
 func readByUs(t *testing.T, in string) understood {
 	t.Helper()
 	var got understood
-	r := NewReader(256 << 10)
+	r := newReader(256 << 10)
 	r.Allow(1<<30, 256<<10)
 	feed(t, r, in, 777, func(p Response) {
 		switch {

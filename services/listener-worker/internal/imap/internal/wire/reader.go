@@ -59,11 +59,8 @@ const (
 	wordsLine            // words for people, in which braces mean nothing
 )
 
-// NewReader makes a reader that keeps at most limit bytes of each response, and some
-// more of its last literal.
-func NewReader(limit int) *Reader { return &Reader{limit: limit} }
-
-// Allow sets how many bytes may come from now on, and how much of a response is kept.
+// Allow sets how many bytes may come from now on, and that at most limit bytes of each
+// response are kept, and some more of its last literal.
 func (r *Reader) Allow(budget int64, limit int) { r.budget, r.limit = budget, limit }
 
 // Space is where the next bytes go; it is never empty.

@@ -14,7 +14,7 @@ import (
 // said cuts what a server says, fed in pieces of a size, into lines for people.
 func said(t *testing.T, in string, piece int) []string {
 	t.Helper()
-	r := NewReader(64 << 10)
+	r := newReader(64 << 10)
 	r.Allow(1<<30, 64<<10)
 	var out []string
 	feed(t, r, in, piece, func(p Response) { out = append(out, describe(&p)) })
@@ -161,7 +161,7 @@ func TestLongResponsesCostBoundedMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := NewReader(limit)
+			r := newReader(limit)
 			r.Allow(1<<30, limit)
 			got := 0
 			in := "* 4 FETCH (UID 10 " + long + " BODY[HEADER]<0> {9}\r\nFrom: a\r\n)\r\n* 5 EXISTS\r\n"
@@ -204,7 +204,7 @@ func TestBudget(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := NewReader(1 << 10)
+			r := newReader(1 << 10)
 			r.Allow(100, 1<<10)
 			err := r.Filled(copy(r.Space(), test.in))
 			for ok := true; ok && err == nil; {
@@ -220,7 +220,7 @@ func TestBudget(t *testing.T) {
 // Between operations nothing is kept but what has come half.
 func TestBuffersAreGivenBackWhenEmpty(t *testing.T) {
 	t.Parallel()
-	r := NewReader(1 << 10)
+	r := newReader(1 << 10)
 	r.Allow(1<<20, 1<<10)
 	feed(t, r, "* 5 EXI", 7, func(Response) { t.Error("half a response is none") })
 	if r.Release(); r.text == nil {
@@ -239,3 +239,6 @@ func TestBuffersAreGivenBackWhenEmpty(t *testing.T) {
 		}
 	})
 }
+
+// newReader makes a reader that keeps at most limit bytes of each response.
+func newReader(limit int) *Reader { return &Reader{limit: limit} }
