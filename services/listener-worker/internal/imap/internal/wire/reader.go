@@ -31,7 +31,7 @@ const (
 
 // Reader cuts a stream into responses. It reads nothing itself: whoever has bytes puts
 // them into Space, says so with Filled, and takes responses with Next until there is
-// none. The zero value is not usable.
+// none. Nothing may come before Allow.
 type Reader struct {
 	budget int64 // bytes that may still come
 	limit  int   // of the text of one response
