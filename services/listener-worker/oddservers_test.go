@@ -116,7 +116,7 @@ func (w *world) subscriptionAt(address string, box *oddMailbox) (*registryv1.Sub
 		return nil, err
 	}
 	return &registryv1.Subscription{
-		Id: "sub_" + box.user.GetUserId(), WebhookUrl: w.hook.url, SecretVersion: 1, Confirmed: true, Cursors: baseline.Msg.GetCursors(),
+		Id: "sub_" + box.user.GetUserId(), Target: webhookAt(w.hook.url), SecretVersion: 1, Confirmed: true, Cursors: baseline.Msg.GetCursors(),
 	}, nil
 }
 
