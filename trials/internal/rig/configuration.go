@@ -33,7 +33,9 @@ push:
 imapidle: {supportsPermanentListeners: true}
 mail:
   stores:
-    bench: {address: "{{.Store.Address}}", {{if .Store.CAFile}}tls: implicit, caFile: {{.Store.CAFile}}, serverName: localhost{{else}}tls: none{{end}}}
+{{- range $name, $store := .Stores}}
+    {{$name}}: {address: "{{$store.Address}}", {{if $store.CAFile}}tls: implicit, caFile: {{$store.CAFile}}, serverName: localhost{{else}}tls: none{{end}}}
+{{- end}}
 admin:
   listen: {{.Admin}}
   internalListen: {{.Registry}}
@@ -89,8 +91,8 @@ func (m *Mailpush) write(ctx context.Context, o Options) error {
 	if err := parsed.Execute(&text, struct {
 		addresses
 		Dir, Etcd, Prefix, PasswordHash string
-		Store                           Store
-	}{m.at, m.dir, quoted(m.etcd), EtcdPrefix, hash, o.Store}); err != nil {
+		Stores                          map[string]Store
+	}{m.at, m.dir, quoted(m.etcd), EtcdPrefix, hash, o.stores()}); err != nil {
 		return err
 	}
 	for name, text := range map[string]string{"passcrypt": rand.Text() + "\n", "mailpush.yaml": text.String()} {

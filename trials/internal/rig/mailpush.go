@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -59,11 +60,19 @@ type Store struct{ Address, CAFile string }
 type Options struct {
 	Dir      string // where it keeps everything; made when missing
 	Programs Programs
-	Store    Store             // its one mail store
+	Store    Store             // where Subscribe subscribes
+	Others   map[string]Store  // more mail stores by name, for SubscribeAt; may be nil
 	Services []string          // one process of each; empty means all
 	Set      []string          // settings beside those that it takes to run, as KEY=VALUE
 	Etcd     []string          // an etcd elsewhere; empty means one in this process
 	Look     func(line []byte) // is told the log of admin-api; may be nil
+}
+
+// stores are all mail stores by name.
+func (o Options) stores() map[string]Store {
+	all := map[string]Store{storeName: o.Store}
+	maps.Copy(all, o.Others)
+	return all
 }
 
 // order are all services, each after those it leans on.

@@ -43,9 +43,14 @@ func (b basicAuth) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // Subscribe subscribes the user box@1, whose login is box, to its path at url.
 func (m *Mailpush) Subscribe(ctx context.Context, box, url string) error {
+	return m.SubscribeAt(ctx, storeName, box, url)
+}
+
+// SubscribeAt does that at one of the other mail stores.
+func (m *Mailpush) SubscribeAt(ctx context.Context, store, box, url string) error {
 	request := connect.NewRequest(&pushv1.SubscribeRequest{
 		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"},
-		Account: &pushv1.Account{MailStore: storeName, Login: box, Password: Password},
+		Account: &pushv1.Account{MailStore: store, Login: box, Password: Password},
 		Webhook: &pushv1.Webhook{Url: url + "/" + box},
 		Mode:    mailv1.Mode_MODE_EACH, // what is timed is one mail's way, without gathering more
 	})
