@@ -63,11 +63,13 @@ func (l *lazy) stop() error {
 // Main runs the tests, stops the servers they started, checks that no goroutine is
 // left, for a store that does not close its database leaves some, and exits.
 func Main(m *testing.M, options ...goleak.Option) {
-	shared.hooked = true
-	os.Exit(run(m, options)) //nolint:revive // it is all that TestMain does
+	os.Exit(Run(m, options...)) //nolint:revive // it is all that TestMain does
 }
 
-func run(m *testing.M, options []goleak.Option) (code int) {
+// Run does that but for the exit, for a TestMain that has more to clean up, and returns
+// the exit code.
+func Run(m *testing.M, options ...goleak.Option) (code int) {
+	shared.hooked = true
 	defer func() {
 		for _, l := range []*lazy{&shared.postgres, &shared.mariadb} {
 			if err := l.stop(); err != nil {

@@ -14,10 +14,7 @@ import (
 
 	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/pushtest"
-	"mailpush.internal/pkg/sqltest"
 )
-
-func TestMain(m *testing.M) { sqltest.Main(m) }
 
 const pushTimeout = 30 * time.Second
 

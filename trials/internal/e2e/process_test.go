@@ -7,13 +7,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"mailpush.internal/pkg/proctest"
+	"mailpush.internal/pkg/sqltest"
 	"mailpush.internal/trials/internal/rig"
 )
 
@@ -22,14 +25,33 @@ const (
 	stopTimeout  = 20 * time.Second
 )
 
+// shipped are the programs, built once, for all tests.
+var shipped struct {
+	dir  string
+	once sync.Once
+	rig.Programs
+	err error
+}
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	defer func() { _ = os.RemoveAll(shipped.dir) }() // with -short nothing is built
+	return sqltest.Run(m)
+}
+
 // build builds the programs as they are shipped: static, without the race detector.
 func build(t *testing.T) rig.Programs {
 	t.Helper()
-	programs, err := rig.BuildShipped(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+	shipped.once.Do(func() {
+		if shipped.dir, shipped.err = os.MkdirTemp("", "e2e-"); shipped.err == nil { //nolint:usetesting // it outlives this test
+			shipped.Programs, shipped.err = rig.BuildShipped(t.Context(), shipped.dir)
+		}
+	})
+	if shipped.err != nil {
+		t.Fatal(shipped.err)
 	}
-	return programs
+	return shipped.Programs
 }
 
 // start starts a program that ends with the test.
