@@ -37,7 +37,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"class"}),
 		mails: f.NewCounter(prometheus.CounterOpts{
 			Name: "mailpush_worker_imap_mails_fetched_total",
-			Help: "Mails whose envelope was fetched.",
+			Help: "Mails that were read.",
 		}),
 		waiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "mailpush_worker_imap_connects_waiting",
