@@ -90,7 +90,8 @@ func endure(t *testing.T, place, text string) {
 	}
 	if place == "IDLE" {
 		select { // all of the flood is read and counted, which takes a busy machine long
-		case <-k.lost:
+		case failure := <-k.lost:
+			t.Log(failure)
 		case <-time.After(10 * patience):
 			t.Fatal("the flood is not given up")
 		}
