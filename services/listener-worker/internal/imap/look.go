@@ -113,14 +113,16 @@ func (c *conn) resolve(before end) (unsure bool, failure *mailbox.Failure) {
 	if failure != nil || found {
 		return false, failure
 	}
-	was := c.view.look
+	was, told := c.view.look, c.end
 	if failure := c.reopen(); failure != nil {
 		return false, failure
 	}
-	next := c.end.next
+	if c.end.validity == told.validity { // opening may tell less than STATUS did, or nothing
+		c.end.next = max(c.end.next, told.next)
+	}
 	c.view.look = was
-	if next == 0 || c.view.contradicts(next) {
-		c.end.next = max(next, before.next)
+	if c.view.contradicts(c.end.next) {
+		c.end.next = max(c.end.next, before.next)
 		return true, nil
 	}
 	return false, nil

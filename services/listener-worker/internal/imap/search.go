@@ -109,7 +109,10 @@ func (c *conn) firstOf(from, upto uint32, most int) (first, last uint32, failure
 // long.
 func (r *reading) firstByNumber(most int, searched uint32) (first, last uint32) {
 	below, known := r.c.view.below(r.want.From)
-	if exists := r.c.view.exists; !known || exists <= below {
+	switch {
+	case !known:
+		return r.firstFromEnd(most, searched)
+	case r.c.view.exists <= below:
 		return 0, searched
 	}
 	upto := min(r.c.view.exists, below+uint32(most))
@@ -125,6 +128,34 @@ func (r *reading) firstByNumber(most int, searched uint32) (first, last uint32) 
 		return slices.Min(uids), searched
 	}
 	return slices.Min(uids), slices.Max(uids)
+}
+
+// maxWindows is how many windows of mails are looked through, from the end of the folder,
+// for where a range begins.
+const maxWindows = 20
+
+// firstFromEnd is firstByNumber where it is not known how many mails lie below the range:
+// its mails are looked for from the end of the folder on.
+func (r *reading) firstFromEnd(most int, searched uint32) (first, last uint32) {
+	for upto, windows := r.c.view.exists, 0; upto > 0 && windows < maxWindows; windows++ {
+		from := upto - min(upto, uint32(most)) + 1
+		uids := r.c.uidsOf(from, upto)
+		inside := slices.DeleteFunc(slices.Clone(uids), func(uid uint32) bool { return uid < r.want.From || uid > r.want.Upto })
+		if len(inside) > 0 {
+			first, last = slices.Min(inside), slices.Max(inside)
+		}
+		if windows == 0 && len(inside) > 0 {
+			last = searched
+		}
+		if len(inside) == 0 || len(inside) < len(uids) {
+			break // the range begins here
+		}
+		upto = from - 1
+	}
+	if first == 0 {
+		return 0, searched
+	}
+	return first, last
 }
 
 // uidsOf returns the UIDs of mails by their sequence numbers, as far as the mail store
