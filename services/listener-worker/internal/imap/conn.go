@@ -69,6 +69,7 @@ type conn struct {
 	hushed    bool      // a look is about to begin: remember, do not call
 	heard     time.Time // when the mail store spoke while hushed
 	proven    uint32    // UIDNEXT as mails themselves have shown it, where STATUS tells less
+	opened    uint32    // UIDNEXT as opening the folder told it, where STATUS then told less
 	reopened  bool      // the folder was, once
 	noStatus  bool      // it refuses STATUS of an open folder
 	canIdle   bool

@@ -57,6 +57,9 @@ func (c *conn) Check(look mailbox.Look) (mailbox.Checkup, error) {
 	if failure != nil {
 		return mailbox.Checkup{}, failure
 	}
+	if c.opened != 0 {
+		c.proven, c.opened = max(c.proven, c.opened), 0
+	}
 	if !unsure {
 		c.view.looked(c.end.next)
 	}
@@ -81,9 +84,23 @@ func (c *conn) look(look mailbox.Look) *mailbox.Failure {
 		if failure := c.reopen(); failure != nil {
 			return failure
 		}
+		return c.statusOfOpened()
 	case mailbox.Ask:
 	}
 	return c.status(&command{text: statusCommand})
+}
+
+// statusOfOpened asks where a folder ends that was just opened. What opening it told holds
+// where STATUS tells less.
+func (c *conn) statusOfOpened() *mailbox.Failure {
+	opened := c.end
+	if failure := c.status(&command{text: statusCommand}); failure != nil {
+		return failure
+	}
+	if c.end.validity == opened.validity && c.end.next < opened.next {
+		c.end.next, c.opened = opened.next, opened.next
+	}
+	return nil
 }
 
 // reopen opens the folder again, whatever is there now. Some mail stores take new mail
