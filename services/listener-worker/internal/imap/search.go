@@ -109,10 +109,10 @@ func (c *conn) firstOf(from, upto uint32, most int) (first, last uint32, failure
 // long.
 func (r *reading) firstByNumber(most int, searched uint32) (first, last uint32) {
 	below, known := r.c.view.below(r.want.From)
-	switch {
-	case !known:
-		return r.firstFromEnd(most, searched)
-	case r.c.view.exists <= below:
+	if !known {
+		below, known = r.c.countBelow(r.want.From)
+	}
+	if !known || r.c.view.exists <= below {
 		return 0, searched
 	}
 	upto := min(r.c.view.exists, below+uint32(most))
@@ -130,32 +130,23 @@ func (r *reading) firstByNumber(most int, searched uint32) (first, last uint32) 
 	return slices.Min(uids), slices.Max(uids)
 }
 
-// maxWindows is how many windows of mails are looked through, from the end of the folder,
-// for where a range begins.
-const maxWindows = 20
-
-// firstFromEnd is firstByNumber where it is not known how many mails lie below the range:
-// its mails are looked for from the end of the folder on.
-func (r *reading) firstFromEnd(most int, searched uint32) (first, last uint32) {
-	for upto, windows := r.c.view.exists, 0; upto > 0 && windows < maxWindows; windows++ {
-		from := upto - min(upto, uint32(most)) + 1
-		uids := r.c.uidsOf(from, upto)
-		inside := slices.DeleteFunc(slices.Clone(uids), func(uid uint32) bool { return uid < r.want.From || uid > r.want.Upto })
-		if len(inside) > 0 {
-			first, last = slices.Min(inside), slices.Max(inside)
+// countBelow finds out how many mails have a UID below one, where the mail store tells:
+// UIDs ascend with the sequence numbers (RFC 9051 section 2.3.1.1).
+func (c *conn) countBelow(uid uint32) (count uint32, known bool) {
+	low, high := uint32(0), c.view.exists // so many are below, so many may be
+	for low < high {
+		middle := low + (high-low)/2
+		found, failure := c.uidOf(middle + 1)
+		switch {
+		case failure != nil || found == 0: // the connection remembers an error
+			return 0, false
+		case found < uid:
+			low = middle + 1
+		default:
+			high = middle
 		}
-		if windows == 0 && len(inside) > 0 {
-			last = searched
-		}
-		if len(inside) == 0 || len(inside) < len(uids) {
-			break // the range begins here
-		}
-		upto = from - 1
 	}
-	if first == 0 {
-		return 0, searched
-	}
-	return first, last
+	return low, true
 }
 
 // uidsOf returns the UIDs of mails by their sequence numbers, as far as the mail store
