@@ -17,7 +17,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 RESULTS_LAST := awk '/^result: / { results = results $$0 "\n"; next } { print; fflush() } END { printf "%s", results }'
 
 # The lanes of `make lint`, quickest first; each is a target of its own.
-LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-vet lint-modules lint-deadcode lint-go
+LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-modules lint-deadcode lint-chart lint-go
 
 .PHONY: help
 help: ## list the targets
@@ -38,21 +38,56 @@ bin/mailpush bin/pushusers:
 demo: bin/mailpush ## show one mail arriving as one push, with everything in one process
 	bin/mailpush demo
 
+.PHONY: demo-dovecot
+demo-dovecot: ## show the same through a private, real Dovecot, without a connection or a password
+	scripts/install-test-deps dovecot-core dovecot-imapd dovecot-lmtpd
+	go run ./trials/demo-dovecot
+
 .PHONY: run
 run: bin/mailpush bin/pushusers ## run everything in one process, with a data directory that survives restarts
 	bin/mailpush run
 
 ##@ Checking
 
-# Vetting is a lane of make lint: with it here, all dependencies would be vetted twice.
-# Tests that run a cluster of processes: one after another, each has the machine alone.
-PROCESS_TESTS := /trials/internal/(chaos|e2e|faults)$$
+# What parks connections without epoll on other systems than Linux, and what builds on it.
+NOEPOLL_TESTS := ./services/listener-worker/internal/imap/... ./services/listener-worker/internal/listen/... \
+	./services/listener-worker/internal/oddservers ./services/listener-worker
+
+# Vetting is a part of make lint-go: with it here, all dependencies would be vetted twice.
+# Tests that run a cluster of processes.
+PROCESS_TESTS := /trials/internal/(chaos|crowd|e2e|faults|field)$$
 
 .PHONY: test
 test: ## install what the tests need, then run all of them with the race detector
 	scripts/install-test-deps
 	go test -race -vet=off -count=1 -timeout 20m $$(go list work | grep -vE '$(PROCESS_TESTS)')
-	go test -race -vet=off -count=1 -timeout 20m -p 1 $$(go list work | grep -E '$(PROCESS_TESTS)')
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-processes test-noepoll
+
+# Most of their time they wait, for leases to end above all: two run at a time, and others
+# beside them.
+.PHONY: test-processes
+test-processes: ## run the tests that break a cluster of real processes
+	go test -race -vet=off -count=1 -timeout 20m -p 2 $$(go list work | grep -E '$(PROCESS_TESTS)')
+
+.PHONY: test-noepoll
+test-noepoll: ## run the tests of the listener as it is built for other systems than Linux
+	go test -race -vet=off -count=1 -timeout 20m -p 1 -tags noepoll $(NOEPOLL_TESTS)
+
+# Both unpack what they need below .cache, say so, and install nothing. What is unpacked
+# sees no directory of the machine for temporary files but /tmp.
+DOVECOT24_TESTS := ./pkg/dovecottest ./services/listener-worker/internal/dovecot ./services/listener-worker/internal/listen \
+	./services/listener-worker
+
+.PHONY: test-dovecot24
+test-dovecot24: ## run the tests that need a Dovecot with Dovecot 2.4, which is unpacked below .cache
+	program=$$(scripts/unpack-debian trixie /usr/sbin/dovecot dovecot-core dovecot-imapd dovecot-lmtpd); \
+	  TMPDIR=/tmp MAILPUSH_TEST_DOVECOT=$$program go test -race -vet=off -count=1 -timeout 20m $(DOVECOT24_TESTS)
+
+.PHONY: test-cyrus
+test-cyrus: ## have a real Cyrus tell of mail, and push it; Cyrus is unpacked below .cache
+	program=$$(scripts/unpack-debian bookworm /usr/sbin/cyrmaster cyrus-imapd); \
+	  TMPDIR=/tmp MAILPUSH_TEST_CYRUS=$$program go test -race -vet=off -count=1 -timeout 20m -v -run '^TestCyrus' \
+	    ./services/listener-worker | awk '!/^ *(=== |time=.* level=(DEBUG|INFO))/'
 
 .PHONY: test-short
 test-short: ## run the tests that need no external server, for the daily loop
@@ -87,10 +122,6 @@ lint-proto: ## buf lint, and buf breaking against the contract as last generated
 lint-generated: ## generated code is what make generate makes
 	scripts/generate --check
 
-.PHONY: lint-vet
-lint-vet: ## go vet
-	go vet work
-
 .PHONY: lint-modules
 lint-modules: ## each module builds without the workspace and is tidy
 	scripts/check-modules
@@ -102,6 +133,10 @@ lint-go: ## golangci-lint over all modules, in one pass
 .PHONY: lint-deadcode
 lint-deadcode: ## no function that no program reaches
 	go run ./cmd/internal/layout/house -deadcode
+
+.PHONY: lint-chart
+lint-chart: ## the Helm chart: helm lint and template, Kubernetes' schemas, settings the services accept
+	scripts/check-chart
 
 .PHONY: house
 house: ## print the halls of each service with the lines of their packages
@@ -122,6 +157,13 @@ SOAK ?= 10m
 soak: ## break a cluster of real processes again and again, for SOAK=10m
 	go run ./trials/soak -for $(SOAK)
 
+# How long make soak-parked runs, once all listeners are there.
+SOAK_PARKED ?= 30m
+
+.PHONY: soak-parked
+soak-parked: ## hold 18,000 TLS listeners in one worker, for SOAK_PARKED=30m: is anything lost, does memory grow?
+	go run ./trials/soak-parked -for $(SOAK_PARKED)
+
 .PHONY: e2e
 e2e: ## take one mail all the way through the programs as they are shipped
 	go test -count=1 -v ./trials/internal/e2e
@@ -131,8 +173,18 @@ faults: ## break a cluster of real processes in each way once
 	go test -count=1 -v -timeout 20m ./trials/internal/faults
 
 .PHONY: chaos
-chaos: ## kill workers, vault and admin-api 50 times while 20,000 mails arrive and endpoints fail
+chaos: ## kill workers, vault and admin-api 50 times while 20,000 mails arrive and endpoints fail: by IDLE, by notifications, with wrong answers
 	go run ./trials/chaos
+	$(MAKE) --no-print-directory chaos-dovecot
+	$(MAKE) --no-print-directory chaos-answers
+
+.PHONY: chaos-dovecot
+chaos-dovecot: ## the second part of that: Dovecot notifies, and notifications are late, refused and lost
+	go run ./trials/chaos -backend dovecot
+
+.PHONY: chaos-answers
+chaos-answers: ## the third part of that: endpoints answer 404 for 5 s, 400 for a minute and with a wrong certificate for a minute, too
+	go run ./trials/chaos -answers
 
 .PHONY: upgrade
 upgrade: ## chaos with every other process of the release before: BEFORE=<revision>
@@ -140,8 +192,12 @@ upgrade: ## chaos with every other process of the release before: BEFORE=<revisi
 	  -mails 4000 -kills 40 -for 2m
 
 .PHONY: bench
-bench: ## measure push latency and memory per idle listener
+bench: ## measure push latency, memory and processor time per listener, a take-over, stock IMAP clients
 	go run ./trials/bench
+
+.PHONY: bench-dovecot
+bench-dovecot: ## measure a real Dovecot that tells of mail, beside IDLE at the same
+	go run ./trials/bench-dovecot
 
 .PHONY: bench-scheduler
 bench-scheduler: ## measure the scheduler: decisions beside other schemes, faults, etcd, take-over, drain
@@ -153,6 +209,10 @@ bench-scheduler: ## measure the scheduler: decisions beside other schemes, fault
 .PHONY: bench-delivery
 bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpoint that hangs
 	go run ./services/listener-worker/bench
+
+.PHONY: bench-field
+bench-field: ## measure faults of endpoints, applications and mail stores: what is lost, how long neighbours and listeners wait
+	go run ./trials/bench-field
 
 ##@ Changing
 
@@ -170,5 +230,5 @@ tidy: ## go mod tidy in each module, then go work sync
 	scripts/tidy
 
 .PHONY: clean
-clean: ## remove built binaries and installed tools
-	rm -rf bin .tools
+clean: ## remove built binaries, installed tools and unpacked servers
+	rm -rf bin .tools .cache

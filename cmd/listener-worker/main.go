@@ -16,6 +16,5 @@ import (
 var version = "dev"
 
 func main() {
-	workerwire.Tune()
-	os.Exit(program.Main(identity.Worker, workerwire.Build, version, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(program.Main(identity.Worker, workerwire.BuildAlone, version, os.Args[1:], os.Stdout, os.Stderr, workerwire.Check))
 }

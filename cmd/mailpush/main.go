@@ -40,12 +40,14 @@ func command() *cobra.Command {
   mailpush demo       shows one mail arriving as one push, and cleans up
   mailpush run        runs everything in one process, with a data directory
 
+  mailpush dovecot-config  prints what a Dovecot needs to tell of new mail
+
 The services can also run apart, each from a binary of its own; certs,
 hash-password and new-token make what their configuration needs.`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), runCommand(), certsCommand(), hashPasswordCommand(), newTokenCommand(), settingsCommand())
+	root.AddCommand(demoCommand(), runCommand(), certsCommand(), hashPasswordCommand(), newTokenCommand(), settingsCommand(), dovecotConfigCommand())
 	return root
 }

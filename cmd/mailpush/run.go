@@ -14,6 +14,7 @@ import (
 
 	"mailpush.internal/cmd/internal/allinone"
 	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/pushtest"
 )
 
@@ -55,7 +56,8 @@ Back up the data directory as a whole, and keep it to yourself: the sealed passw
 and the passphrase that opens them are both in it, unless push.credstorage.passcryptFile
 puts the passphrase elsewhere.
 
-Ctrl-C or SIGTERM stops it in order.`
+Ctrl-C or SIGTERM stops it in order. SIGUSR2 does, too, and starts it again in its place:
+the address that mail stores notify stays open meanwhile.`
 
 const runExamples = `  mailpush run
   mailpush run --config mailpush.yaml --check
@@ -93,7 +95,12 @@ func runCommand() *cobra.Command {
 				return nil
 			}
 			o.log = o.settings.Log.Logger()
-			return run(cmd.Context(), cmd.OutOrStdout(), o)
+			ctx, restart := wire.NewRestart(cmd.Context())
+			kept, err := run(ctx, cmd.OutOrStdout(), o)
+			if err != nil {
+				return errors.Join(err, wire.CloseAll(kept))
+			}
+			return restart.Follow(kept)
 		},
 	}
 	command.Flags().StringVar(&file, "config", "", "YAML file with the settings")
@@ -131,21 +138,21 @@ func runSettings(file string, environ, set []string) (*settings.Settings, error)
 func checkRun(o stageOptions) error {
 	s := *o.settings
 	if isDemo(&s) {
-		s.Mail.Stores = demoStores(o.mailAddress)
+		s.Mail.Stores = demoStores("127.0.0.1:143") // its own is known once it listens: the port may be any
 	}
 	return allinone.Check(&s)
 }
 
-func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
+// run runs everything until ctx ends, and returns the sockets that were kept.
+func run(ctx context.Context, stdout io.Writer, o stageOptions) (kept []*os.File, err error) {
 	var webhookSecret string
 	demo := isDemo(o.settings)
 	if demo {
-		var err error
 		if o.password, err = allinone.Keep(o.dir, demoMailFile, randomWord); err != nil {
-			return err
+			return nil, err
 		}
 		if webhookSecret, err = allinone.Keep(o.dir, "demo-webhook-secret", newWebhookSecret); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	// Its own context: the stage must stop when a later step fails, too.
@@ -153,7 +160,7 @@ func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
 	defer stop()
 	on, err := newStage(staged, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if demo {
 		_, err = on.subscribe(ctx, webhookSecret)
@@ -163,7 +170,7 @@ func run(ctx context.Context, stdout io.Writer, o stageOptions) error {
 		err = on.showPushes(ctx, stdout, webhookSecret)
 	}
 	stop()
-	return errors.Join(err, on.close())
+	return on.node.Kept(), errors.Join(err, on.close())
 }
 
 // showPushes prints each push to the demo's receiver until ctx ends; only an end by

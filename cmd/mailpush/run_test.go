@@ -26,15 +26,16 @@ const (
 
 // running is a mailpush run as an operator starts it.
 type running struct {
-	api   api
-	dir   string
-	said  []string // up to its first lines about what the settings mean
-	ended chan error
-	stop  context.CancelFunc
+	api      api
+	dir      string
+	said     []string // up to its first lines about what the settings mean
+	receiver string   // the URL of a demo's webhook
+	ended    chan error
+	stop     context.CancelFunc
 }
 
 // startRun starts mailpush run with a settings file, on free ports.
-func startRun(t *testing.T, config string) *running {
+func startRun(t *testing.T, config string, more ...string) *running {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "mailpush.yaml")
@@ -54,7 +55,7 @@ log: {level: error}
 	defer late.Stop()
 	r := &running{dir: filepath.Join(dir, "data"), ended: make(chan error, 1), stop: stop}
 	root := command()
-	root.SetArgs([]string{"run", "--config", file, "--data", r.dir})
+	root.SetArgs(append([]string{"run", "--config", file, "--data", r.dir}, more...))
 	root.SetOut(in)
 	go func() {
 		err := root.ExecuteContext(ctx)
@@ -64,6 +65,12 @@ log: {level: error}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "webhooks") {
 		r.said = append(r.said, lines.Text())
+		if strings.HasPrefix(lines.Text(), "List the push users") && r.receiver != "" {
+			break // a demo says no more
+		}
+		if url, ok := strings.CutPrefix(lines.Text(), "  demo webhook receiver"); ok {
+			r.receiver = strings.TrimSpace(url)
+		}
 		if url, ok := strings.CutPrefix(lines.Text(), "  public API"); ok {
 			r.api.url = strings.TrimSpace(url)
 		}

@@ -10,8 +10,7 @@ import (
 	"text/template"
 )
 
-// configuration is Dovecot 2.3's, as small as it can be, the same for root and
-// for others. As mailboxes may each have a system user of their own, no process
+// configuration is as small as it can be, the same for root and for others. As mailboxes may each have a system user of their own, no process
 // serves a second session (service_count = 1); and no service is in a chroot,
 // which only root could make.
 func (s *Server) configuration() ([]byte, error) {
@@ -23,16 +22,28 @@ func (s *Server) configuration() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := template.New("dovecot.conf").Parse(configurationTemplate)
+	_, doveadm, err := net.SplitHostPort(s.doveadm)
+	if err != nil {
+		return nil, err
+	}
+	text, err := template.New("dovecot.conf").Parse(s.program.configuration)
 	if err != nil {
 		return nil, fmt.Errorf("parsing the configuration: %w", err)
 	}
 	var out bytes.Buffer
-	err = text.Execute(&out, map[string]any{"Dir": s.dir, "IMAP": imap, "IMAPS": imaps, "Owner": s.owner})
+	err = text.Execute(&out, map[string]any{
+		"Dir": s.dir, "IMAP": imap, "IMAPS": imaps, "Owner": s.owner, "Options": s.options,
+		"Doveadm": doveadm, "Key": s.key.Reveal(), "Processes": doveadmProcesses,
+	})
 	return out.Bytes(), err
 }
 
-const configurationTemplate = `
+// doveadmProcesses bounds the requests to doveadm that are served at once; each has a
+// process of its own.
+const doveadmProcesses = 8
+
+// configuration23 is in the language of Dovecot 2.3.
+const configuration23 = `
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/state
 instance_name = mailpush-test
@@ -61,6 +72,18 @@ mail_fsync = never
 mail_max_userip_connections = 100
 maildir_stat_dirs = yes
 
+{{if not .Options.NoMetadata}}
+mail_attribute_dict = file:%h/dovecot-attributes
+protocol imap {
+  imap_metadata = yes
+}
+{{end}}
+{{with .Options.NotifyURL}}
+mail_plugins = $mail_plugins notify push_notification
+plugin {
+  push_notification_driver = ox:url={{.}} user_from_metadata cache_lifetime=10s timeout_msecs=300 max_retries=0
+}
+{{end}}
 passdb {
   driver = passwd-file
   master = yes
@@ -102,6 +125,16 @@ service lmtp {
   }
   process_limit = 20
 }
+service doveadm {
+  chroot =
+  inet_listener http {
+    port = {{.Doveadm}}
+  }
+  service_count = 100
+  client_limit = 1
+  process_limit = {{.Processes}}
+}
+doveadm_api_key = {{.Key}}
 service auth {
   client_limit = 9000
 }

@@ -4,11 +4,9 @@
 package dovecottest
 
 import (
-	"bytes"
-	"fmt"
-	"net"
+	"context"
 
-	"github.com/emersion/go-smtp"
+	"mailpush.internal/pkg/lmtptest"
 )
 
 // maxDeliveries is how many LMTP sessions are open at once: beyond, Dovecot's
@@ -20,17 +18,5 @@ const maxDeliveries = 8
 func (s *Server) Deliver(user string, message []byte) error {
 	s.deliveries <- struct{}{}
 	defer func() { <-s.deliveries }()
-	conn, err := net.Dial("unix", s.path("run/lmtp"))
-	if err != nil {
-		return fmt.Errorf("connecting to LMTP: %w", err)
-	}
-	client := smtp.NewClientLMTP(conn)
-	defer func() { _ = client.Close() }() // after Quit there is nothing to lose
-	if err := client.SendMail("sender@example.org", []string{user}, bytes.NewReader(message)); err != nil {
-		return fmt.Errorf("delivering to %q: %w", user, err)
-	}
-	if err := client.Quit(); err != nil {
-		return fmt.Errorf("ending the delivery to %q: %w", user, err)
-	}
-	return nil
+	return lmtptest.Deliver(context.Background(), s.path("run/lmtp"), user, message)
 }

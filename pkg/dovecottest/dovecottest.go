@@ -1,8 +1,13 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dovecottest runs a private Dovecot 2.3 for tests: a real IMAP server
-// with TLS, real mailboxes, and delivery by LMTP.
+// Package dovecottest runs a private Dovecot for tests: a real IMAP server with TLS, real
+// mailboxes, delivery by LMTP, the doveadm HTTP API, and announcements of new mail by HTTP
+// where they are asked for.
+//
+// It is the Dovecot that is installed, or the one whose program [ProgramEnv] names. That
+// says itself which version it is: 2.3 and 2.4 are configured in different languages, and
+// do the same here. `make test-dovecot24` runs the tests on 2.4.
 //
 // Invariant: everything a Server is lives in its own directory, on loopback, and
 // no process of it outlives Stop. Where Dovecot is missing there is an error, and
@@ -18,10 +23,10 @@ package dovecottest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -29,6 +34,7 @@ import (
 
 	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/proctest"
+	"mailpush.internal/pkg/secret"
 )
 
 const (
@@ -41,8 +47,12 @@ const (
 // Server is a running Dovecot. It is safe for concurrent use.
 type Server struct {
 	dir         string
+	program     program
 	owner       owner
-	imap, imaps string // host:port
+	options     Options
+	key         secret.String // of doveadm
+	imap, imaps string        // host:port
+	doveadm     string        // host:port
 	certificate imaptest.Certificate
 	process     *proctest.Process
 	deliveries  chan struct{} // one place for each LMTP session
@@ -52,15 +62,30 @@ type Server struct {
 	masters map[string]*userEntry
 }
 
+// Options change what a Dovecot is like.
+type Options struct {
+	// NotifyURL is where new mail is announced by HTTP, of mailboxes that are registered
+	// for it (push_notification, driver ox); empty for nowhere.
+	NotifyURL string
+	// NoMetadata has it keep no annotations (RFC 5464), in which that is registered.
+	NoMetadata bool
+}
+
 // Start starts a Dovecot that ends with the test.
 func Start(tb testing.TB) *Server {
+	tb.Helper()
+	return StartWith(tb, Options{})
+}
+
+// StartWith is Start with options.
+func StartWith(tb testing.TB, options Options) *Server {
 	tb.Helper()
 	//nolint:usetesting // its sockets need a short path, and its users one to pass through
 	dir, err := os.MkdirTemp("", "dovecot-")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := New(dir)
+	s, err := NewWith(dir, options)
 	if err != nil {
 		_ = os.RemoveAll(dir) // the error is what counts
 		tb.Fatal(err)
@@ -82,8 +107,11 @@ func Start(tb testing.TB) *Server {
 // New starts a Dovecot in a directory, and gives it the mode that lets the system
 // users of mailboxes pass through. The caller calls Stop and then removes the
 // directory.
-func New(dir string) (*Server, error) {
-	binary, err := find()
+func New(dir string) (*Server, error) { return NewWith(dir, Options{}) }
+
+// NewWith is New with options.
+func NewWith(dir string, options Options) (*Server, error) {
+	program, err := findProgram(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -92,29 +120,18 @@ func New(dir string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		dir: dir, owner: owner, deliveries: make(chan struct{}, maxDeliveries),
+		dir: dir, program: program, owner: owner, options: options, key: secret.New(rand.Text()), deliveries: make(chan struct{}, maxDeliveries),
 		users: make(map[string]*userEntry), masters: make(map[string]*userEntry),
 	}
 	for range startAttempts {
 		if err = s.prepare(); err != nil {
 			return nil, fmt.Errorf("preparing Dovecot: %w", err)
 		}
-		if err = s.start(binary); err == nil {
+		if err = s.start(); err == nil {
 			return s, nil
 		}
 	}
 	return nil, fmt.Errorf("starting Dovecot: %w", err)
-}
-
-// find finds the program, also where it is not in the PATH of normal users.
-func find() (string, error) {
-	if path, err := exec.LookPath("dovecot"); err == nil {
-		return path, nil
-	}
-	if path, err := exec.LookPath("/usr/sbin/dovecot"); err == nil {
-		return path, nil
-	}
-	return "", errors.New("dovecot is not installed: run scripts/install-test-deps")
 }
 
 // prepare writes the configuration.
@@ -127,11 +144,11 @@ func (s *Server) prepare() error {
 			return err
 		}
 	}
-	free, err := proctest.FreeAddresses(context.Background(), "127.0.0.1", 2)
+	free, err := proctest.FreeAddresses(context.Background(), "127.0.0.1", 3)
 	if err != nil {
 		return err
 	}
-	s.imap, s.imaps = free[0], free[1]
+	s.imap, s.imaps, s.doveadm = free[0], free[1], free[2]
 	if s.certificate, err = imaptest.NewCertificate(24*time.Hour, "localhost", "127.0.0.1"); err != nil {
 		return err
 	}
@@ -153,6 +170,12 @@ func (s *Server) Addr() string { return s.imap }
 
 // TLSAddr is where IMAP with TLS from the first byte is served.
 func (s *Server) TLSAddr() string { return s.imaps }
+
+// DoveadmURL is where the doveadm HTTP API is, DoveadmKey what opens it.
+func (s *Server) DoveadmURL() string { return "http://" + s.doveadm + "/doveadm/v1" }
+
+// DoveadmKey is the doveadm_api_key.
+func (s *Server) DoveadmKey() secret.String { return s.key }
 
 // CA is the certificate to trust, in PEM.
 func (s *Server) CA() []byte { return s.certificate.Cert }

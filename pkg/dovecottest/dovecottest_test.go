@@ -74,6 +74,45 @@ func TestDeliversAndLeavesNoProcess(t *testing.T) {
 	}
 }
 
+// A Dovecot that was stopped comes back where it was, with its users and their mail.
+func TestStartsAgain(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Log("the Dovecot lane is not run with -short")
+		return
+	}
+	server := dovecottest.Start(t)
+	if err := server.AddUser("anna", "pw"); err != nil {
+		t.Fatal(err)
+	}
+	for mails := range 2 {
+		if err := server.Deliver("anna", []byte("Subject: hello\r\n\r\nHello.\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if conn, err := net.Dial("tcp", server.Addr()); err == nil {
+			_ = conn.Close()
+			t.Error("it is stopped, and takes a connection")
+		}
+		if err := server.StartAgain(); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", server.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		deadline(t, conn)
+		lines := bufio.NewReader(conn)
+		say(t, conn, "a LOGIN anna pw")
+		expect(t, lines, "a OK")
+		say(t, conn, "b STATUS INBOX (MESSAGES)")
+		expect(t, lines, fmt.Sprintf("* STATUS INBOX (MESSAGES %d)", mails+1))
+		_ = conn.Close()
+	}
+}
+
 // expectMaster finds that the master user opens anna's mailbox with the password it has
 // at the time, and with no other.
 func expectMaster(t *testing.T, server *dovecottest.Server) {

@@ -4,23 +4,22 @@
 package dovecottest
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"syscall"
 	"time"
 
+	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/proctest"
 )
 
-func (s *Server) start(binary string) error {
+func (s *Server) start() error {
 	var err error
 	s.process, err = proctest.Start(proctest.Command{
-		Path: binary, Args: []string{"-F", "-c", s.path("etc/dovecot.conf")}, Log: s.path("log/dovecot.out"),
+		Path: s.program.path, Args: []string{"-F", "-c", s.path("etc/dovecot.conf")}, Log: s.path("log/dovecot.out"),
 		Orphan:     syscall.SIGTERM, // so that its children go with it
+		Stop:       syscall.SIGKILL, // asked nicely, the master waits for each child, and some take long
 		StopWithin: stopTimeout,
 	})
 	if err != nil {
@@ -36,24 +35,24 @@ func (s *Server) start(binary string) error {
 
 // greets tells whether this very server answers: its greeting names its directory.
 func (s *Server) greets(ctx context.Context) error {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", s.imap)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }() // only looking
-	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err == nil && !strings.Contains(line, s.dir) {
-		err = fmt.Errorf("another greets: %q", line)
-	}
-	return err
+	return imaptest.Greets(ctx, s.imap, s.dir, time.Second)
 }
 
 // Stop ends Dovecot and all sessions: its own children survive their master while they
 // serve one, but not the end of its process group.
 func (s *Server) Stop() error { return s.process.Stop() }
 
+// StartAgain starts a Dovecot that was stopped, at the same addresses and with the mail it
+// had, and returns once it greets.
+func (s *Server) StartAgain() error {
+	if err := s.start(); err != nil {
+		return fmt.Errorf("starting Dovecot again: %w", err)
+	}
+	return nil
+}
+
 // Drop ends all IMAP sessions without a word, as a crash does; Dovecot goes on.
 func (s *Server) Drop() { s.process.KillMembers("imap") }
+
+// CPU is the processor time that all of its processes have used.
+func (s *Server) CPU() time.Duration { return s.process.GroupCPU() }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Kind says what a caller can do about an error.
@@ -42,6 +43,9 @@ type Error struct {
 	Kind    Kind
 	Message string // fit to be shown to whoever called
 	Err     error  // the cause, for the log; may be nil
+
+	// RetryAfter is when it is worth trying again; 0 where nobody knows.
+	RetryAfter time.Duration
 }
 
 // New makes an error of a kind with a public message.

@@ -106,7 +106,11 @@ func (p *Peer) uid(args string) {
 		return
 	}
 	for i, uid := range uids {
-		p.Send(Envelope(seq+i, uid, fmt.Sprintf("mail %d", uid)))
+		if strings.Contains(strings.ToUpper(args), "HEADER") {
+			p.Send(Envelope(seq+i, uid, fmt.Sprintf("mail %d", uid)))
+		} else {
+			p.Send(fmt.Sprintf("* %d FETCH (UID %d)\r\n", seq+i, uid))
+		}
 	}
 }
 

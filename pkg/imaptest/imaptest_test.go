@@ -184,7 +184,7 @@ func (plain) Next([]byte) ([]byte, error) { return nil, nil }
 
 func TestManyTellsAll(t *testing.T) {
 	t.Parallel()
-	server, err := imaptest.NewMany("")
+	server, err := imaptest.NewMany(imaptest.ManyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestManyTellsAll(t *testing.T) {
 // Mail that arrives while a client is not in IDLE is told as soon as it is, as real servers do.
 func TestManyTellsOfMailBeforeIdle(t *testing.T) {
 	t.Parallel()
-	server, err := imaptest.NewMany("")
+	server, err := imaptest.NewMany(imaptest.ManyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,122 +4,122 @@
 package imaptest
 
 import (
-	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// manyBuffer holds the longest command a client of Many sends.
-const manyBuffer = 512
+// ManyOptions say what a Many does. The zero value is usable.
+type ManyOptions struct {
+	Address string // host:port; a free port of 127.0.0.1 when empty
+	// Chain has it present a certificate chain as long as a large provider's.
+	Chain bool
+	// Cold has it give no session tickets, so that every handshake is a full one, until
+	// GiveTickets says otherwise.
+	Cold bool
+}
 
-// Many is a TLS server for thousands of connections in IDLE: one goroutine and
-// one small buffer each. Every login works, every user has the same folder.
+// Many is a TLS server for tens of thousands of connections in IDLE: one goroutine and
+// one small buffer each. Every login works and has a mailbox of its own.
 type Many struct {
-	listener    net.Listener
-	certificate Certificate
-	wg          sync.WaitGroup
+	listener net.Listener
+	ca       []byte
+	cold     *tls.Config // gives no session tickets
+	warm     *tls.Config // gives some
+	tickets  atomic.Bool
+	wg       sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
 	conns  map[*manyConn]struct{}
-	idle   int
-	served int    // connections there are that have reached IDLE
-	first  int    // all that ever have
-	next   uint32 // UIDNEXT
+	boxes  map[string]*manyBox
+	all    uint32 // mails that every mailbox got
+	counts ManyCounts
 }
 
-type manyConn struct {
-	net.Conn
-	write   sync.Mutex
-	idle    bool   // guarded by Many
-	arrived bool   // in IDLE once; guarded by Many
-	told    uint32 // UIDNEXT when it last heard of the folder; guarded by Many
+// ManyCounts are what a Many has seen.
+type ManyCounts struct {
+	Handshakes int // that were completed
+	Resumed    int // of these, those that resumed a session
+	Logins     int
+	Idle       int // connections that are in IDLE
+	Served     int // connections there are that have reached IDLE
+	Arrived    int // all that ever have
+	Idles      int // times that IDLE was begun
 }
 
-// NewMany starts a server at an address, a free loopback port when it is empty.
-func NewMany(address string) (*Many, error) {
-	if address == "" {
-		address = "127.0.0.1:0"
+// NewMany starts a server.
+func NewMany(o ManyOptions) (*Many, error) {
+	if o.Address == "" {
+		o.Address = "127.0.0.1:0"
 	}
-	certificate, err := NewCertificate(24*time.Hour, "localhost", "127.0.0.1")
-	if err != nil {
+	m := &Many{conns: make(map[*manyConn]struct{}), boxes: make(map[string]*manyBox)}
+	if err := m.certify(o.Chain); err != nil {
 		return nil, err
 	}
-	config, err := certificate.ServerTLS()
-	if err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("tcp", address)
+	m.tickets.Store(!o.Cold)
+	// Probes to tens of thousands of connections at once would be more than the kernel's
+	// queues hold; a mail store's own are hours apart.
+	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for many: %w", err)
 	}
-	m := &Many{listener: tls.NewListener(l, config), certificate: certificate, conns: make(map[*manyConn]struct{}), next: 1}
+	m.listener = l
 	m.wg.Go(m.accept)
 	return m, nil
+}
+
+// certify makes the server's certificate.
+func (m *Many) certify(chain bool) error {
+	const valid = 24 * time.Hour
+	hosts := []string{"localhost", "127.0.0.1"}
+	certificate, err := NewCertificate(valid, hosts...)
+	m.ca = certificate.Cert
+	if chain {
+		certificate, m.ca, err = NewChain(valid, hosts...)
+	}
+	if err != nil {
+		return err
+	}
+	if m.warm, err = certificate.ServerTLS(); err != nil {
+		return err
+	}
+	// What is said at once is one record, as long as records may be.
+	m.warm.DynamicRecordSizingDisabled = true
+	m.cold = m.warm.Clone()
+	m.cold.SessionTicketsDisabled = true
+	return nil
 }
 
 // Addr is where the server listens, host:port.
 func (m *Many) Addr() string { return m.listener.Addr().String() }
 
 // CA is the certificate to trust, in PEM.
-func (m *Many) CA() []byte { return m.certificate.Cert }
+func (m *Many) CA() []byte { return m.ca }
 
-// Idle counts the connections that are in IDLE.
-func (m *Many) Idle() int {
+// GiveTickets says whether connections from now on are given session tickets, and may
+// resume sessions.
+func (m *Many) GiveTickets(give bool) { m.tickets.Store(give) }
+
+// Counts are what it has seen so far.
+func (m *Many) Counts() ManyCounts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.idle
+	return m.counts
 }
+
+// Idle counts the connections that are in IDLE.
+func (m *Many) Idle() int { return m.Counts().Idle }
 
 // Seen counts the connections there are that have reached IDLE, and all that ever
 // have. IDLE that is renewed changes neither, so that both tell of owners only.
 func (m *Many) Seen() (served, arrived int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.served, m.first
-}
-
-// Deliver adds a mail to the folder and tells all connections in IDLE.
-func (m *Many) Deliver() (uid uint32) {
-	m.mu.Lock()
-	uid = m.next
-	m.next++
-	var idle []*manyConn
-	for c := range m.conns {
-		if c.idle {
-			c.told = m.next
-			idle = append(idle, c)
-		}
-	}
-	m.mu.Unlock()
-	for _, c := range idle {
-		c.say("* %d EXISTS\r\n", uid)
-	}
-	return uid
-}
-
-// uidNext is UIDNEXT, and notes whether the connection hears of the folder with it.
-func (m *Many) uidNext(c *manyConn, tells bool) uint32 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if tells {
-		c.told = m.next
-	}
-	return m.next
-}
-
-// untold is the number of mails if a connection has not heard of all.
-func (m *Many) untold(c *manyConn) (exists uint32) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c.told != m.next {
-		exists = m.next - 1
-	}
-	c.told = m.next
-	return exists
+	counts := m.Counts()
+	return counts.Served, counts.Arrived
 }
 
 // Close stops the server and all connections.
@@ -128,7 +128,7 @@ func (m *Many) Close() error {
 	m.closed = true
 	err := m.listener.Close()
 	for c := range m.conns {
-		_ = c.Close() // gone is gone
+		_ = c.tcp.Close() // gone is gone
 	}
 	m.mu.Unlock()
 	m.wg.Wait()
@@ -137,120 +137,57 @@ func (m *Many) Close() error {
 
 func (m *Many) accept() {
 	for {
-		conn, err := m.listener.Accept()
+		tcp, err := m.listener.Accept()
 		if err != nil {
 			return
 		}
-		c := &manyConn{Conn: conn}
+		config := m.cold
+		if m.tickets.Load() {
+			config = m.warm
+		}
+		c := &manyConn{tcp: tcp, stream: tls.Server(tcp, config)}
 		m.mu.Lock()
 		if m.closed {
 			m.mu.Unlock()
-			_ = conn.Close() // too late
+			_ = tcp.Close() // too late
 			return
 		}
 		m.conns[c] = struct{}{}
 		m.mu.Unlock()
-		m.wg.Go(func() { m.serve(c) })
+		m.wg.Go(func() { m.welcome(c) })
 	}
 }
 
-func (m *Many) serve(c *manyConn) {
-	defer func() {
-		m.setIdle(c, false)
-		m.mu.Lock()
-		if c.arrived {
-			m.served--
-		}
-		delete(m.conns, c)
-		m.mu.Unlock()
-		_ = c.Close() // it has ended
-	}()
-	c.say("* OK [CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN SASL-IR] many\r\n")
-	buffer, used := make([]byte, manyBuffer), 0
-	idleTag := ""
-	for {
-		n, err := c.Read(buffer[used:])
-		used += n
-		for end := bytes.IndexByte(buffer[:used], '\n'); end >= 0; end = bytes.IndexByte(buffer[:used], '\n') {
-			idleTag = m.answer(c, string(bytes.TrimSpace(buffer[:end])), idleTag)
-			used = copy(buffer, buffer[end+1:used])
-		}
-		if err != nil || used == len(buffer) {
-			return
-		}
-	}
-}
-
-// answer answers one line; it returns the tag of IDLE while that stands.
-func (m *Many) answer(c *manyConn, line, idleTag string) string {
-	if idleTag != "" {
-		m.setIdle(c, false)
-		c.say("%s OK done\r\n", idleTag)
-		return ""
-	}
-	words := bytes.Fields([]byte(line))
-	if len(words) < 2 {
-		c.say("* BAD what?\r\n")
-		return ""
-	}
-	tag, untagged := string(words[0]), ""
-	command := string(bytes.ToUpper(words[1]))
-	next := m.uidNext(c, command == "EXAMINE" || command == "SELECT")
-	switch command {
-	case "IDLE":
-		m.setIdle(c, true)
-		c.say("+ idling\r\n")
-		if exists := m.untold(c); exists > 0 { // it came while the client was busy
-			c.say("* %d EXISTS\r\n", exists)
-		}
-		return tag
-	case "CAPABILITY":
-		untagged = "* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN SASL-IR\r\n"
-	case "EXAMINE", "SELECT":
-		untagged = fmt.Sprintf("* %d EXISTS\r\n* OK [UIDVALIDITY 1] ok\r\n* OK [UIDNEXT %d] ok\r\n", next-1, next)
-	case "STATUS":
-		untagged = fmt.Sprintf("* STATUS INBOX (UIDNEXT %d UIDVALIDITY 1 UNSEEN %d)\r\n", next, next-1)
-	case "UID":
-		untagged = m.envelopes(line, next)
-	}
-	c.say("%s%s OK done\r\n", untagged, tag)
-	return ""
-}
-
-func (m *Many) envelopes(line string, next uint32) string {
-	var tag string
-	var from, upto uint32
-	if n, _ := fmt.Sscanf(line, "%s UID FETCH %d:%d", &tag, &from, &upto); n == 2 {
-		upto = from
-	}
-	var text bytes.Buffer
-	for uid := max(from, 1); uid <= min(upto, next-1); uid++ {
-		text.WriteString(Envelope(int(uid), uid, "many"))
-	}
-	return text.String()
-}
-
-func (m *Many) setIdle(c *manyConn, idle bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c.idle == idle {
+// welcome does the handshake and leaves the rest to a goroutine with a fresh stack: a
+// handshake's is many times as large as what IDLE needs.
+func (m *Many) welcome(c *manyConn) {
+	if err := c.stream.Handshake(); err != nil {
+		m.forget(c)
 		return
 	}
-	c.idle = idle
-	if idle && !c.arrived {
-		c.arrived = true
-		m.served++
-		m.first++
+	m.mu.Lock()
+	m.counts.Handshakes++
+	if c.stream.ConnectionState().DidResume {
+		m.counts.Resumed++
 	}
-	if idle {
-		m.idle++
-	} else {
-		m.idle--
-	}
+	m.mu.Unlock()
+	m.wg.Go(func() {
+		defer m.forget(c)
+		m.serve(c)
+	})
 }
 
-func (c *manyConn) say(format string, args ...any) {
-	c.write.Lock()
-	defer c.write.Unlock()
-	_, _ = fmt.Fprintf(c.Conn, format, args...) // the reader sees the end
+// forget ends a connection.
+func (m *Many) forget(c *manyConn) {
+	m.endIdle(c)
+	m.mu.Lock()
+	if c.arrived {
+		m.counts.Served--
+	}
+	if c.box != nil {
+		c.box.leave(c)
+	}
+	delete(m.conns, c)
+	m.mu.Unlock()
+	_ = c.tcp.Close() // it has ended
 }

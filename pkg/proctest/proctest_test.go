@@ -264,16 +264,22 @@ func TestFreeAddressesDiffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[string]bool{}
+	seen, bound := map[string]bool{}, 0
 	for _, address := range found {
-		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
-		if err != nil || seen[address] || !strings.HasPrefix(address, "127.0.0.2:") {
-			t.Fatalf("%s: %v", address, err)
+		if seen[address] || !strings.HasPrefix(address, "127.0.0.2:") {
+			t.Errorf("%s is not another one at 127.0.0.2", address)
 		}
 		seen[address] = true
-		_ = listener.Close()
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+		switch {
+		case err == nil:
+			bound++
+			_ = listener.Close()
+		case !errors.Is(err, syscall.EADDRINUSE): // another process may have been quicker
+			t.Error(err)
+		}
 	}
-	if len(seen) != 8 {
-		t.Errorf("%d addresses", len(seen))
+	if len(found) != 8 || bound < len(found)/2 {
+		t.Errorf("%d addresses, %d of them free", len(found), bound)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	TypeReset   = "mailbox:reset"
 	TypePing    = "ping"
 	TypeTest    = "test"
+	TypeEnding  = "subscription:ending"
 )
 
 // Push is one request to a receiver.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -79,6 +80,9 @@ func New(o Options) (*Receiver, error) {
 	}
 	r.AnswerWith(o.Answer)
 	r.server = &http.Server{Handler: http.HandlerFunc(r.serve), ReadHeaderTimeout: headerTimeout, ConnState: r.connection}
+	if o.TLS != nil { // a handshake that fails is for the sender to tell of
+		r.server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	}
 	r.serving.Go(func() { _ = r.server.Serve(listener) }) // until Close
 	return r, nil
 }

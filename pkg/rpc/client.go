@@ -27,7 +27,8 @@ const (
 )
 
 // Client speaks HTTP/2 over mutual TLS with one service, which may have several
-// replicas. A new connection goes to the first address that answers.
+// replicas. A new connection goes to the first address that answers. A call that is made
+// for another one has its id.
 func Client(id *identity.Identity, service string, addrs []string) *http.Client {
 	config := id.ClientTLS(service)
 	transport := &http.Transport{
@@ -41,7 +42,7 @@ func Client(id *identity.Identity, service string, addrs []string) *http.Client 
 			PingTimeout:     pingTimeout,
 		},
 	}
-	return &http.Client{Transport: transport}
+	return &http.Client{Transport: handsOn{transport}}
 }
 
 func dialAny(ctx context.Context, network, service string, addrs []string, config *tls.Config) (net.Conn, error) {

@@ -6,8 +6,12 @@ package rpc
 import (
 	"context"
 	"errors"
+	"math"
+	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"mailpush.internal/pkg/fault"
 )
@@ -37,7 +41,7 @@ func ToConnect(err error) *connect.Error {
 	}
 	if faulty {
 		if code, ok := codes()[f.Kind]; ok {
-			return connect.NewError(code, errors.New(f.Message))
+			return later(connect.NewError(code, errors.New(f.Message)), f.RetryAfter)
 		}
 	}
 	switch {
@@ -47,6 +51,35 @@ func ToConnect(err error) *connect.Error {
 		return connect.NewError(connect.CodeCanceled, errors.New("the call was cancelled"))
 	}
 	return connect.NewError(connect.CodeInternal, errors.New("internal error"))
+}
+
+// usualWait is when to come back to a limit that does not say it itself.
+const usualWait = time.Minute
+
+// later tells in Retry-After (RFC 9110 section 10.2.3) when to come back. Whoever is
+// refused for a limit is always told: who is not, comes back at once.
+func later(err *connect.Error, wait time.Duration) *connect.Error {
+	if wait <= 0 && err.Code() == connect.CodeResourceExhausted {
+		wait = usualWait
+	}
+	if wait > 0 {
+		err.Meta().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+	return err
+}
+
+// ForCaller is what the caller of ctx may see of an error, with the id of the call as a
+// google.rpc.RequestInfo: whoever asks why shows the error, not its headers.
+func ForCaller(ctx context.Context, err error) *connect.Error {
+	out := ToConnect(err)
+	id := RequestID(ctx)
+	if id == "" {
+		return out
+	}
+	if info, err := connect.NewErrorDetail(&errdetails.RequestInfo{RequestId: id}); err == nil {
+		out.AddDetail(info)
+	}
+	return out
 }
 
 // FromConnect turns the error of a call to who into a fault, so that only this package

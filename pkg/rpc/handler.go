@@ -23,11 +23,11 @@ const (
 	MaxInternalBytes = 16 << 20
 )
 
-// HandlerOptions are the options of every handler: panics are caught, requests are
-// bounded to maxBytes and validated, errors mapped. The given interceptors run
+// HandlerOptions are the options of every handler: calls have an id, panics are caught,
+// requests are bounded to maxBytes and validated, errors mapped. The given interceptors run
 // before validation, so that a stranger learns nothing of the fields.
 func HandlerOptions(log *slog.Logger, maxBytes int, interceptors ...connect.Interceptor) []connect.HandlerOption {
-	chain := append([]connect.Interceptor{publicErrors{log}}, interceptors...)
+	chain := append([]connect.Interceptor{requestIDs{}, publicErrors{log}}, interceptors...)
 	chain = append(chain, fieldErrors{})
 	return []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxBytes),
@@ -46,9 +46,9 @@ func (p publicErrors) public(ctx context.Context, procedure string, err error) e
 	if err == nil {
 		return nil
 	}
-	out := ToConnect(err)
+	out := ForCaller(ctx, err)
 	if ended := ctx.Err(); ended != nil && out.Code() == connect.CodeUnavailable {
-		return ToConnect(ended) // by whoever called, not by a service that is away
+		return ForCaller(ctx, ended) // by whoever called, not by a service that is away
 	}
 	switch out.Code() {
 	case connect.CodeInternal, connect.CodeDataLoss, connect.CodeUnknown:

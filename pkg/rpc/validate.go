@@ -4,6 +4,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,11 @@ func Validate(message proto.Message) error {
 	texts := make([]string, 0, len(broken.Violations))
 	for _, violation := range broken.Violations {
 		text := violation.Proto.GetMessage()
+		if violation.Proto.GetRuleId() == "enum.defined_only" {
+			text = "must be one of " + strings.Join(choices(violation.FieldDescriptor.Enum()), ", ")
+		} else if words, ok := idRule(violation); ok {
+			text = words
+		}
 		// A rule of the whole message has no field: its text names what it is about.
 		if field := jsonPath(protovalidate.FieldPathString(violation.Proto.GetField())); field != "" {
 			text = field + ": " + text
@@ -67,7 +73,7 @@ type fieldErrors struct{}
 func (fieldErrors) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
 		if message, ok := request.Any().(proto.Message); ok {
-			if err := Validate(message); err != nil {
+			if err := cmp.Or(unread(message), Validate(message)); err != nil {
 				return nil, err
 			}
 		}

@@ -10,6 +10,8 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/pkg/userid"
+	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	pushv1 "mailpush.internal/proto/gen/mailpush/push/v1"
 	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
@@ -38,12 +40,17 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 	}{
 		{"all well", subscribe(func(*pushv1.SubscribeRequest) {}), ""},
 		{"a field", subscribe(func(m *pushv1.SubscribeRequest) { m.UserId = "2 49" }),
-			"userId: does not match regex pattern `^[A-Za-z0-9._-]{1,64}$`"},
+			"userId: must be 1 to 254 characters out of A-Z a-z 0-9 and . _ - @ + = ~ ! # $ % & ' ^ ` { | }"},
 		{"no target", subscribe(func(m *pushv1.SubscribeRequest) { m.Webhook = nil }), "set exactly one target: webhook"},
 		{"a target without an address", subscribe(func(m *pushv1.SubscribeRequest) { m.Webhook = &pushv1.Webhook{} }),
 			"webhook.url: must be at least 1 characters"},
 		{"both", subscribe(func(m *pushv1.SubscribeRequest) { m.ContextId, m.Webhook = "", nil }),
-			"set exactly one target: webhook; contextId: does not match regex pattern `^[A-Za-z0-9._-]{1,64}$`"},
+			"set exactly one target: webhook; contextId: must be " + userid.Chars},
+		{"a filter", &adminv1.ListPushUsersRequest{ContextId: "a b"}, "contextId: must be empty, or " + userid.Chars},
+		{"no filter", &adminv1.ListPushUsersRequest{}, ""},
+		{"a mail address", subscribe(func(m *pushv1.SubscribeRequest) { m.UserId, m.ContextId = "o'brien+push@example.org", "example.org" }), ""},
+		{"another pattern", subscribe(func(m *pushv1.SubscribeRequest) { m.ClientId = "a@b" }),
+			"clientId: does not match regex pattern `^[A-Za-z0-9._:-]{1,128}$`"},
 		{"test of a target", try("", webhook), ""},
 		{"test by an earlier release", try("https://h/", nil), ""},
 		{"test of nothing", try("", nil), "target: is required"},

@@ -43,17 +43,22 @@ func OpsHandler(rt Runtime, ready func(context.Context) error, rpcServices ...st
 	return mux
 }
 
-// MountHealth adds the gRPC health protocol and reflection for the named services.
+// healthBytes bounds what is asked of health and reflection: names of services and symbols.
+const healthBytes = 16 << 10
+
+// MountHealth adds the gRPC health protocol and reflection for the named services. Anybody
+// who reaches the port may ask: what is asked is bounded, and not compressed.
 func MountHealth(mux *http.ServeMux, ready func(context.Context) error, rpcServices ...string) {
 	known := make(map[string]bool, len(rpcServices)+1)
 	known[""] = true
 	for _, name := range rpcServices {
 		known[name] = true
 	}
-	mux.Handle(grpchealth.NewHandler(checker{ready: ready, known: known}))
+	options := []connect.HandlerOption{connect.WithReadMaxBytes(healthBytes), connect.WithCompression("gzip", nil, nil)}
+	mux.Handle(grpchealth.NewHandler(checker{ready: ready, known: known}, options...))
 	reflector := grpcreflect.NewStaticReflector(rpcServices...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
 }
 
 // checker answers the gRPC health protocol from the readiness check.

@@ -40,14 +40,17 @@ type Runtime struct {
 }
 
 // Serve serves HTTP/1.1 and HTTP/2 on l until ctx ends, with TLS when config is not
-// nil and with prior-knowledge HTTP/2 in clear text when it is. It owns l.
+// nil and with prior-knowledge HTTP/2 in clear text when it is. Paths reach h clean. It
+// owns l.
 func Serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, config *tls.Config, h http.Handler) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(config == nil)
+	fresh := newFresh()
 	server := &http.Server{
-		Handler:           h,
+		ConnState:         fresh.changed,
+		Handler:           cleanPaths(h),
 		TLSConfig:         config,
 		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -72,12 +75,15 @@ func Serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, c
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopTimeout)
 	defer cancel()
+	closed := l.Close()
+	if ended := <-served; closed == nil && !errors.Is(ended, net.ErrClosed) {
+		return fmt.Errorf("serving %s: %w", what, ended)
+	}
+	server.SetKeepAlivesEnabled(false)
+	fresh.wait(freshTime)
 	if err := server.Shutdown(stop); err != nil {
 		log.WarnContext(ctx, "requests were cut off at stop", "what", what, "error", err)
 		_ = server.Close() // the connections that would not end in time
-	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving %s: %w", what, err)
 	}
 	return nil
 }

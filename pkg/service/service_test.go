@@ -4,8 +4,11 @@
 package service_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -60,6 +63,49 @@ func TestOpsHandlerTellsReadiness(t *testing.T) {
 	}
 }
 
+// Anybody may ask for health: a little that becomes much is not unpacked.
+func TestHealthIsBounded(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	service.MountHealth(mux, func(context.Context) error { return nil }, "a")
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	var bomb bytes.Buffer
+	packer := gzip.NewWriter(&bomb)
+	for range 8 {
+		if _, err := packer.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := packer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		body, encoding string
+		status         int
+	}{
+		"a question":      {`{"service":"a"}`, "", http.StatusOK},
+		"a bomb":          {bomb.String(), "gzip", http.StatusNotImplemented},
+		"a long question": {`{"service":"` + strings.Repeat("a", 1<<20) + `"}`, "", http.StatusTooManyRequests},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/grpc.health.v1.Health/Check", strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		if c.encoding != "" {
+			request.Header.Set("Content-Encoding", c.encoding)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = response.Body.Close(); response.StatusCode != c.status {
+			t.Errorf("%s: %d, want %d", name, response.StatusCode, c.status)
+		}
+	}
+}
+
 func TestServeFinishesRunningRequests(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -98,6 +144,47 @@ func TestServeFinishesRunningRequests(t *testing.T) {
 	}
 }
 
+// A caller that doubles a slash is served, and not sent elsewhere: none follows who posts.
+func TestServeRedirectsNoDoubleSlash(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /a.v1.Service/Call", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.Path, http.StatusNotFound) })
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- service.Serve(ctx, slog.New(slog.DiscardHandler), "test", l, nil, mux) }()
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for path, want := range map[string]string{
+		"/a.v1.Service/Call": "200 body", "//a.v1.Service/Call": "200 body", "/a.v1.Service//Call": "200 body", "/x/../a.v1.Service/./Call": "200 body",
+		"//a.v1.Service/Call/": "404 /a.v1.Service/Call/\n", "//": "404 /\n", "/%2Fa.v1.Service/Call": "200 body", "/x%2F/y": "404 /x/y\n",
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+l.Addr().String()+path, strings.NewReader("body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if got := fmt.Sprintf("%d %s", answer.StatusCode, body); err != nil || got != want {
+			t.Errorf("%s: %q, want %q, %v", path, got, want, err)
+		}
+	}
+	client.CloseIdleConnections()
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGroupReturnsTheFirstErrorAfterAllEnded(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
@@ -108,5 +195,46 @@ func TestGroupReturnsTheFirstErrorAfterAllEnded(t *testing.T) {
 	)
 	if !errors.Is(err, boom) || !ended {
 		t.Errorf("Group: %v, other ended %v", err, ended)
+	}
+}
+
+// A connection that was accepted before the stop and whose request comes after it is
+// answered: whoever connects to a socket that another process takes over loses nothing.
+func TestServeAnswersWhomItHasAccepted(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- service.Serve(ctx, slog.New(slog.DiscardHandler), "test", l, nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "done")
+		}))
+	}()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	get(t, "http://"+l.Addr().String()) // by another connection: the first has been accepted, then
+	stop()
+	for { // until nobody is accepted any more
+		other, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			break
+		}
+		_ = other.Close()
+	}
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasSuffix(string(answer), "done") {
+		t.Errorf("answered %q, %v", answer, err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }

@@ -26,6 +26,20 @@ func TestHashIsStable(t *testing.T) {
 	}
 }
 
+func TestUsersThatAreWrittenAlikeAreTwo(t *testing.T) {
+	t.Parallel()
+	hashes := make(map[uint64]bool)
+	users := [][2]string{
+		{"a", "b@c"}, {"a@b", "c"}, {"b@c", "a"}, {"c", "a@b"}, {"a", "b!c"}, {"a!b", "c"}, {"1", "23"}, {"12", "3"}, {"A", "b"}, {"a", "B"},
+	}
+	for _, user := range users {
+		hashes[shard.Hash(user[0], user[1])] = true
+	}
+	if len(hashes) != len(users) {
+		t.Errorf("%d users have %d hashes", len(users), len(hashes))
+	}
+}
+
 func TestDoublingSplitsInPlace(t *testing.T) {
 	t.Parallel()
 	for n := range 2000 {

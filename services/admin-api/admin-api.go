@@ -18,6 +18,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
@@ -54,9 +55,9 @@ type Config struct {
 	PermanentBackends map[string]bool
 	// Stores name each the backend that notices its new mail.
 	Stores []*mailv1.MailStore
-	// MasterLogins is mail.stores.*.masterLogin by mail store: what the master user opens
-	// for a user, with {user} and {context} for the ids. All that keeps tenants apart
-	// where PasswordSourceGlobal is set.
+	// MasterLogins is mail.stores.*.masterLogin by mail store: what the master user, or
+	// doveadm, opens for a user, with {user} and {context} for the ids. All that keeps
+	// tenants apart where no password of the user's own is asked for.
 	MasterLogins map[string]string
 
 	Admins            []Admin
@@ -111,6 +112,7 @@ func New(c Config, rt service.Runtime) (*Service, error) {
 		AllowPermanentPush: c.AllowPermanentPush, AllowedClients: c.AllowedClients,
 		CredStorage: c.CredStorage, MasterUser: c.PasswordSourceGlobal,
 		PermanentBackends: c.PermanentBackends, Stores: make(map[string]string, len(c.Stores)),
+		Doveadm: make(map[string]string),
 	}
 	for _, m := range c.Stores {
 		if _, twice := s.stores[m.GetName()]; twice || m.GetName() == "" {
@@ -119,8 +121,11 @@ func New(c Config, rt service.Runtime) (*Service, error) {
 		if m.GetBackend() == "" {
 			return nil, fmt.Errorf("admin-api: mail store %q names no backend", m.GetName())
 		}
-		if c.PasswordSourceGlobal && !strings.Contains(c.MasterLogins[m.GetName()], "{user}") {
-			return nil, fmt.Errorf("admin-api: mail store %q needs the login of a user for the master user", m.GetName())
+		if m.GetDoveadm() != nil {
+			s.policy.Doveadm[m.GetName()] = c.MasterLogins[m.GetName()]
+		}
+		if (c.PasswordSourceGlobal || m.GetDoveadm() != nil) && !strings.Contains(c.MasterLogins[m.GetName()], "{user}") {
+			return nil, fmt.Errorf("admin-api: mail store %q needs the login of a user for the master user or doveadm", m.GetName())
 		}
 		s.stores[m.GetName()] = m
 		s.policy.Stores[m.GetName()] = m.GetBackend()
@@ -190,7 +195,7 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 	e := edge.New(edge.Config{
 		Policy: s.policy, Stores: s.stores, MasterLogins: s.config.MasterLogins, Shards: shards,
 		AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
-		Store:             registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers, Log: s.rt.Log,
+		Store:             registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers, Log: s.rt.Log, Count: s.metrics.Gone,
 	})
 	public := rpc.Public{
 		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
@@ -200,7 +205,15 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 		Shards: edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry},
 		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log, Installation: installation,
 	}.Handler()
+	former, err := registry.Place(ctx, s.policy.Stores, time.Now())
+	if err != nil {
+		return fmt.Errorf("admin-api: %w", err)
+	}
 	return service.Group(ctx, e.Run,
+		func(ctx context.Context) error {
+			e.Move(ctx, former)
+			return nil
+		},
 		func(ctx context.Context) error {
 			// Workers and schedulers must hear whose this registry is, in a foreign cluster,
 			// too. Nobody else is to rely on it there.

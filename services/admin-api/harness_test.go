@@ -46,19 +46,45 @@ type fakeVault struct {
 	mu      sync.Mutex
 	sealed  map[string]sealed // by user and account
 	version uint64
+	early   bool // it is of the release before, which knows no GetVersion
 }
 
 type sealed struct {
 	version uint64
 	master  string // the login, for the master user
+	headers *vaultv1.Headers
 }
 
 func (f *fakeVault) Seal(_ context.Context, r *connect.Request[vaultv1.SealRequest]) (*connect.Response[vaultv1.SealResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.version = max(f.version, r.Msg.GetAbove()) + 1
-	f.sealed[r.Msg.GetUser().GetUserId()+" "+r.Msg.GetAccount()] = sealed{f.version, r.Msg.GetCredential().GetMaster().GetLogin()}
+	f.sealed[r.Msg.GetUser().GetUserId()+" "+r.Msg.GetAccount()] = sealed{
+		f.version, r.Msg.GetCredential().GetMaster().GetLogin(), r.Msg.GetCredential().GetHeaders(),
+	}
 	return connect.NewResponse(&vaultv1.SealResponse{Version: f.version}), nil
+}
+
+func (f *fakeVault) GetVersion(_ context.Context, r *connect.Request[vaultv1.GetVersionRequest]) (*connect.Response[vaultv1.GetVersionResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.early {
+		return f.UnimplementedVaultServiceHandler.GetVersion(context.Background(), r)
+	}
+	version := f.sealed[r.Msg.GetUser().GetUserId()+" "+r.Msg.GetAccount()].version
+	return connect.NewResponse(&vaultv1.GetVersionResponse{Version: version}), nil
+}
+
+// headers is what the vault has of headers in a slot, as text.
+func (f *fakeVault) headers(user, id string, slot uint32) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sealed := f.sealed[fmt.Sprintf("%s headers/%s/%d", user, id, slot)].headers
+	text := sealed.GetOrigin()
+	for _, h := range sealed.GetHeaders() {
+		text += " " + h.GetName() + "=" + h.GetValue()
+	}
+	return text
 }
 
 func (f *fakeVault) Delete(_ context.Context, r *connect.Request[vaultv1.DeleteRequest]) (*connect.Response[vaultv1.DeleteResponse], error) {
@@ -105,6 +131,13 @@ type fakeWorker struct {
 	baseline   error
 	draining   bool
 	deliveries []*workerv1.Delivery
+	heard      []string // the ids of calls for a baseline
+}
+
+func (f *fakeWorker) requests() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.heard
 }
 
 func (f *fakeWorker) set(baseline error) {
@@ -122,6 +155,7 @@ func (f *fakeWorker) delivers(list ...*workerv1.Delivery) {
 func (f *fakeWorker) GetBaseline(_ context.Context, r *connect.Request[workerv1.GetBaselineRequest]) (*connect.Response[workerv1.GetBaselineResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.heard = append(f.heard, r.Header().Get(rpc.RequestIDHeader))
 	if f.baseline != nil {
 		return nil, f.baseline
 	}
@@ -154,8 +188,8 @@ func (*fakeWorker) SendTest(_ context.Context, r *connect.Request[workerv1.SendT
 	if url != r.Msg.GetWebhookUrl() { //nolint:staticcheck // what a worker of the release before reads
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("two targets"))
 	}
-	detail := fmt.Sprintf("%s of %s slot %d before %d, both %v", url, r.Msg.GetUser().GetUserId(), r.Msg.GetSecretSlot(),
-		r.Msg.GetPreviousSecretSlot(), r.Msg.GetPreviousSecretUntil() != nil)
+	detail := fmt.Sprintf("%s of %s slot %d before %d headers %v, both %v", url, r.Msg.GetUser().GetUserId(), r.Msg.GetSecretSlot(),
+		r.Msg.GetPreviousSecretSlot(), r.Msg.GetHeaderSlot() != 0, r.Msg.GetPreviousSecretUntil() != nil)
 	return connect.NewResponse(&workerv1.SendTestResponse{Accepted: true, Result: "ok", Detail: detail}), nil
 }
 
@@ -240,7 +274,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		change(&c)
 	}
 	s, err := New(c, service.Runtime{
-		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: w.metrics, Identity: w.identity(identity.Admin), Version: "test",
+		Log: slog.New(rpc.LogRequestIDs(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))), Metrics: w.metrics, Identity: w.identity(identity.Admin), Version: "test",
 	})
 	check(t, err)
 	w.run(s.Run)

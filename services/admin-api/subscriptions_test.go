@@ -5,12 +5,14 @@ package adminapi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"mailpush.internal/pkg/identity"
@@ -81,14 +83,19 @@ func TestSecretIsRotated(t *testing.T) {
 		t.Errorf("during the overlap: %d %s", got.status, got.text)
 	}
 	if got := w.post(asAdmin, adminURL+"TestSubscription", `{"subscriptionId":"`+id+`"}`); got.body["accepted"] != true ||
-		got.str("result") != "ok" || got.str("detail") != fmt.Sprintf("https://hook.example/?token=t of 249 slot %d before 0, both true", slot) {
+		got.str("result") != "ok" || got.str("detail") != fmt.Sprintf("https://hook.example/?token=t of 249 slot %d before 0 headers false, both true", slot) {
 		t.Errorf("tested: %d %s", got.status, got.text)
 	}
 	again := w.post(asApp, pushPath+"Subscribe", subscribe)
+	if kept := w.listed(); kept.GetSecretSlot() != slot || kept.GetPreviousSecretUntil() == nil || kept.GetRevision() != 2 ||
+		again.at("webhookSecret") != nil || again.at("webhookPublicKey") != nil {
+		t.Errorf("subscribed again: listed %v, answered %s", kept, again.text)
+	}
+	again = w.post(asApp, pushPath+"Subscribe", strings.Replace(subscribe, `"url"`, `"signature":"SIGNATURE_V1","url"`, 1))
 	sub = w.listed()
-	if sub.GetSecretSlot() == slot || w.vault.versionOf("249", "webhook/"+id, sub.GetSecretSlot()) != sub.GetSecretVersion() || sub.GetRevision() != 2 || sub.GetPreviousSecretUntil() != nil || sub.GetMode() != mailv1.Mode_MODE_BATCH ||
+	if sub.GetSecretSlot() == slot || w.vault.versionOf("249", "webhook/"+id, sub.GetSecretSlot()) != sub.GetSecretVersion() || sub.GetRevision() != 3 || sub.GetPreviousSecretUntil() != nil || sub.GetMode() != mailv1.Mode_MODE_BATCH ||
 		!strings.HasPrefix(again.str("webhookSecret"), "whsec_") {
-		t.Errorf("subscribed again: listed %v, answered %s", sub, again.text)
+		t.Errorf("subscribed with another scheme: listed %v, answered %s", sub, again.text)
 	}
 	got = w.post(asApp, pushPath+"RotateWebhookSecret", `{"subscriptionId":"`+id+`","overlap":"0s"}`)
 	if got.status != 200 || !strings.HasPrefix(got.str("webhookSecret"), "whsec_") {
@@ -151,16 +158,12 @@ func TestEndpointsAreJudged(t *testing.T) {
 	if got := w.report(gone); got != "UNSPECIFIED" {
 		t.Errorf("of another revision: %s", got)
 	}
-	gone.Revision = 0
-	for range 2 {
-		if got := w.report(gone); got != "DELETED" || w.vault.accounts() != 0 {
-			t.Errorf("gone: %s, %d accounts in the vault", got, w.vault.accounts())
-		}
-	}
-	if n := strings.Count(w.log.String(), "did=report backend=imapidle"); n != 5 { // all but that of another revision
+	w.post(asAdmin, adminURL+"EnableSubscription", `{"subscriptionId":"`+id+`"}`)
+	w.isGoneAndRestored(t, id, gone)
+	if n := strings.Count(w.log.String(), "did=report backend=imapidle"); n != 6 { // all but that of another revision
 		t.Errorf("%d claims are on record as accepted", n)
 	}
-	if n, held := w.counted("mailpush_admin_endpoint_reports_total"), w.counted("mailpush_admin_held_gone_total"); n != 6 || held != 0 {
+	if n, held := w.counted("mailpush_admin_endpoint_reports_total"), w.counted("mailpush_admin_held_gone_total"); n != 7 || held != 0 {
 		t.Errorf("%v reports counted, %v held", n, held)
 	}
 	_, err := w.registry(identity.Scheduler).ReportEndpoints(t.Context(),
@@ -174,6 +177,43 @@ func TestEndpointsAreJudged(t *testing.T) {
 		if connect.CodeOf(err) != connect.CodeInvalidArgument {
 			t.Errorf("%v: %v", bad, err)
 		}
+	}
+}
+
+// isGoneAndRestored has the endpoint of a subscription be gone, and be there again.
+func (w *world) isGoneAndRestored(t *testing.T, id string, gone *registryv1.EndpointReport) {
+	t.Helper()
+	cursors := w.listed().GetCursors()
+	if got := w.report(gone); got != "KEPT" || w.listed() == nil { // so a worker of an earlier release says it
+		t.Errorf("without evidence: %s, listed %v", got, w.listed())
+	}
+	gone.Proven = true
+	for range 2 {
+		if got := w.report(gone); got != "DISABLED" || w.vault.accounts() != 2 || w.listed() != nil {
+			t.Errorf("gone: %s, %d accounts in the vault, listed %v", got, w.vault.accounts(), w.listed())
+		}
+	}
+	for _, got := range []reply{
+		w.post(asApp, pushPath+"ListSubscriptions", `{"contextId":"1","userId":"249"}`),
+		w.post(asAdmin, adminURL+"ListSubscriptions", `{"contextId":"1","userId":"249"}`),
+	} {
+		until, err := time.Parse(time.RFC3339, got.str("subscriptions", 0, "keptUntil"))
+		if left := time.Until(until); err != nil || left > 7*24*time.Hour || left < 7*24*time.Hour-time.Minute {
+			t.Errorf("kept until %s, %v: %s", until, err, got.text)
+		}
+	}
+	if got := w.post(asAdmin, adminURL+"RestoreSubscription", `{"subscriptionId":"`+id+`"}`); got.status != 200 {
+		t.Errorf("restored: %d %s", got.status, got.text)
+	}
+	if sub := w.listed(); sub.GetId() != id || len(cursors) == 0 || !slices.EqualFunc(sub.GetCursors(), cursors, func(a, b *mailv1.Cursor) bool { return proto.Equal(a, b) }) {
+		t.Errorf("listed %v, want the cursors %v", sub, cursors)
+	}
+	got := w.post(asAdmin, adminURL+"RestoreSubscription", `{"subscriptionId":"`+id+`"}`)
+	if got.str("code") != "failed_precondition" || !strings.Contains(got.text, "is not disabled") {
+		t.Errorf("restored again: %d %s", got.status, got.text)
+	}
+	if n := w.counted("mailpush_admin_gone_total"); n != 2 {
+		t.Errorf("%v steps counted", n)
 	}
 }
 
@@ -197,7 +237,7 @@ func TestAdministratorsManageSubscriptions(t *testing.T) {
 		"subscriptionId": id, "contextId": "1", "userId": "249", "clientId": "mobile", "transport": "webhook",
 		"origin": "https://hook.example:443", "mode": "MODE_BATCH", "state": "SUBSCRIPTION_STATE_ACTIVE", "lag": float64(2), "worker": "w1",
 		"cursors":  []any{map[string]any{"folder": "INBOX", "uidValidity": float64(7), "uid": float64(100)}},
-		"deviceId": "", "lastError": "",
+		"deviceId": "", "lastError": "", "webhookHeaderNames": []any{},
 	}
 	if diff := cmp.Diff(want, line()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -229,7 +269,7 @@ func TestAdministratorsManageSubscriptions(t *testing.T) {
 			t.Errorf("replay %s: %d %s", more, got.status, got.text)
 		}
 	}
-	for _, call := range []string{"DisableSubscription", "EnableSubscription", "ReplaySubscription", "TestSubscription", "ListDeadLetters"} {
+	for _, call := range []string{"DisableSubscription", "EnableSubscription", "RestoreSubscription", "ReplaySubscription", "TestSubscription", "ListDeadLetters"} {
 		body := `{"subscriptionId":"sub_aaaaaaaaaaaaaaaaaaaaaaaaaa","fromUid":1}`
 		if call != "ReplaySubscription" {
 			body = strings.Replace(body, `,"fromUid":1`, "", 1)

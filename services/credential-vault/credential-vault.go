@@ -143,8 +143,9 @@ func (s *Service) handler() http.Handler {
 // neither does the other's.
 func callers() map[string][]string {
 	return map[string][]string{
-		vaultv1connect.VaultServiceOpenProcedure:   {identity.Worker},
-		vaultv1connect.VaultServiceSealProcedure:   {identity.Admin},
-		vaultv1connect.VaultServiceDeleteProcedure: {identity.Admin},
+		vaultv1connect.VaultServiceOpenProcedure:       {identity.Worker},
+		vaultv1connect.VaultServiceSealProcedure:       {identity.Admin},
+		vaultv1connect.VaultServiceGetVersionProcedure: {identity.Admin},
+		vaultv1connect.VaultServiceDeleteProcedure:     {identity.Admin},
 	}
 }

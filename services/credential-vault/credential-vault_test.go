@@ -267,6 +267,13 @@ func TestCallsAreOpenToThoseWhoNeedThem(t *testing.T) {
 			}))
 			return err
 		}},
+		"GetVersion": {identity.Admin, func(c vaultv1connect.VaultServiceClient) error {
+			answer, err := c.GetVersion(t.Context(), connect.NewRequest(&vaultv1.GetVersionRequest{User: user(), Account: "mail"}))
+			if err == nil && answer.Msg.GetVersion() == 0 {
+				err = errors.New("the login is not found")
+			}
+			return err
+		}},
 		"Delete": {identity.Admin, func(c vaultv1connect.VaultServiceClient) error {
 			_, err := c.Delete(t.Context(), connect.NewRequest(&vaultv1.DeleteRequest{User: user(), Account: "other"}))
 			return err

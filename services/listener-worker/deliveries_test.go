@@ -97,6 +97,24 @@ func TestTestPushIsSentAndItsAnswerTold(t *testing.T) {
 	}
 }
 
+func TestEndpointsAreToldThatTheirSubscriptionsEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	address, _ := w.startWorker()
+	w.joined()
+	response, err := w.admin(address).SendEndings(t.Context(), connect.NewRequest(&workerv1.SendEndingsRequest{
+		User: w.user("249"), Reason: "unsubscribed", Subscriptions: []*workerv1.EndedSubscription{
+			{SubscriptionId: "sub_1", Target: webhookAt(w.hook.url)},
+		},
+	}))
+	if err != nil || response.Msg.GetSent() != 1 {
+		t.Fatalf("answer %v, %v", response, err)
+	}
+	if push := receive(t, "ending", w.hook.got); push.body.Type != "subscription:ending" || push.keys != 1 {
+		t.Errorf("push %+v", push)
+	}
+}
+
 // untilSilent waits until a worker serves no calls any more.
 func untilSilent(t *testing.T, client workerv1connect.WorkerServiceClient) {
 	t.Helper()

@@ -25,11 +25,16 @@ type dovecot struct {
 // none.
 func newDovecot(t *testing.T) *dovecot {
 	t.Helper()
+	return newDovecotWith(t, dovecottest.Options{})
+}
+
+func newDovecotWith(t *testing.T, options dovecottest.Options) *dovecot {
+	t.Helper()
 	if testing.Short() {
 		t.Log("the Dovecot lane is not run with -short")
 		return nil
 	}
-	d := &dovecot{world: newWorld(t), server: dovecottest.Start(t), user: &mailv1.User{ContextId: "1", UserId: "249"}}
+	d := &dovecot{world: newWorld(t), server: dovecottest.StartWith(t, options), user: &mailv1.User{ContextId: "1", UserId: "249"}}
 	if err := d.server.AddUser(d.user.GetUserId(), password); err != nil {
 		t.Fatal(err)
 	}

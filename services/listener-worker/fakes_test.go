@@ -42,6 +42,7 @@ type fakeRegistry struct {
 	reported  chan *registryv1.EndpointReport
 	outage    bool
 	asked     int // calls of OpenEpoch
+	logins    map[string]*mailv1.User
 
 	installation string
 }
@@ -224,7 +225,7 @@ func shardOf(user *mailv1.User) uint32 {
 }
 
 // fakeVault opens every credential: a login is the user's id with the password secret,
-// in slot 9 with another one.
+// in slot 9 with another one. Outside of context 1 the context is the domain of the login.
 type fakeVault struct {
 	vaultv1connect.UnimplementedVaultServiceHandler
 }
@@ -241,9 +242,11 @@ func (fakeVault) Open(
 ) (*connect.Response[vaultv1.OpenResponse], error) {
 	response := &vaultv1.OpenResponse{Version: 1}
 	if given := map[string]string{"mail": password, "mail/9": password9}[request.Msg.GetAccount()]; given != "" {
-		response.Kind = &vaultv1.OpenResponse_Login{
-			Login: &vaultv1.Login{Username: request.Msg.GetUser().GetUserId(), Password: given},
+		username := request.Msg.GetUser().GetUserId()
+		if domain := request.Msg.GetUser().GetContextId(); domain != "1" {
+			username += "@" + domain
 		}
+		response.Kind = &vaultv1.OpenResponse_Login{Login: &vaultv1.Login{Username: username, Password: given}}
 		return connect.NewResponse(response), nil
 	}
 	key := signingKey

@@ -18,9 +18,13 @@ import (
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
+	"mailpush.internal/services/listener-worker/internal/heap"
+	"mailpush.internal/services/listener-worker/internal/hints"
 	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/owner"
+	"mailpush.internal/services/listener-worker/internal/webhook"
 )
 
 // Config sets up a worker.
@@ -35,10 +39,14 @@ type Config struct {
 	RegistryAddrs, VaultAddrs []string
 	// Backends are the backends the worker is capable of; empty means imapidle.
 	Backends []string
+	// DoveadmKeys are the API keys of mail stores' doveadm, by the stores' names.
+	DoveadmKeys map[string]secret.String
 	// Capacity is how many listeners the worker is built to carry, at least 1.
 	Capacity uint32
 	// Zone is the failure zone the worker runs in; may be empty.
 	Zone string
+	// ReleaseTLSBuffers has idle connections to mail stores give back their TLS buffers.
+	ReleaseTLSBuffers bool
 	// Instance names the installation in event ids, which change with it; empty means
 	// the id of the cluster.
 	Instance string
@@ -48,11 +56,20 @@ type Config struct {
 	AllowPrivateWebhooks []netip.Prefix
 	// RequireWebhookEcho asks for a ping's challenge in the body of the answer.
 	RequireWebhookEcho bool
+	// WebhookRules are what holds for endpoints of some origins.
+	WebhookRules []WebhookRule
+	// Alone tells that the process is this worker and nothing else: then it also chooses
+	// when the process's garbage is collected.
+	Alone bool
+	// Notify and MailNotify are where mail stores tell of new mail.
+	Notify     Notify
+	MailNotify MailNotify
 }
 
 // Service is a worker.
 type Service struct {
 	cfg   Config
+	rules []*webhook.Rule
 	rt    service.Runtime
 	ready chan *owner.Owner // holds the owner once there is one
 }
@@ -76,8 +93,15 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 				backend, strings.Join(slices.Sorted(maps.Keys(backends())), ", "))
 		}
 	}
+	if err := cfg.checkNotify(); err != nil {
+		return nil, err
+	}
+	rules, err := webhook.NewRules(ruleFiles(cfg.WebhookRules))
+	if err != nil {
+		return nil, err
+	}
 	cfg.Advertise = cmp.Or(cfg.Advertise, cfg.Listener.Addr().String())
-	return &Service{cfg: cfg, rt: rt, ready: make(chan *owner.Owner, 1)}, nil
+	return &Service{cfg: cfg, rules: rules, rt: rt, ready: make(chan *owner.Owner, 1)}, nil
 }
 
 // Ready tells whether the worker is a member of the cluster.
@@ -94,12 +118,27 @@ func (s *Service) Ready(ctx context.Context) error {
 // Run serves until ctx ends. Then requests in flight may end, cursors are stored and
 // the cluster is left, within about 10 s.
 func (s *Service) Run(ctx context.Context) error {
+	// Mail stores are answered from the first moment to the last: each waits with a mail.
+	hub := hints.New(hints.Config{Log: s.rt.Log, Metrics: s.rt.Metrics})
+	answering, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	return service.Group(ctx,
+		func(context.Context) error { return s.bring(answering, hub) },
+		func(ctx context.Context) error {
+			defer end()
+			return s.work(ctx, hub)
+		},
+	)
+}
+
+// work listens and delivers until ctx ends.
+func (s *Service) work(ctx context.Context, hub *hints.Hub) error {
 	etcd, err := cluster.Await(ctx, s.cfg.Cluster, s.rt.Log)
 	if etcd == nil {
 		return errors.Join(err, s.cfg.Listener.Close())
 	}
 	defer func() { _ = etcd.Close() }() // it holds nothing that could be lost
-	w := s.assemble(etcd)
+	w := s.assemble(etcd, hub)
 	defer w.close()
 	s.ready <- w.owner
 
@@ -107,8 +146,10 @@ func (s *Service) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	return service.Group(ctx,
+		s.keepHeap,
 		func(context.Context) error { return w.listeners.Run(life) },
 		func(context.Context) error { return w.delivery.Run(life) },
+		func(context.Context) error { return s.follow(life, etcd, hub) },
 		func(ctx context.Context) error {
 			defer end()
 			return w.owner.Run(ctx)
@@ -117,4 +158,12 @@ func (s *Service) Run(ctx context.Context) error {
 			return service.Serve(ctx, s.rt.Log, "worker rpc", s.cfg.Listener, s.rt.Identity.ServerTLS(), s.handler(w))
 		},
 	)
+}
+
+// keepHeap has the heap kept small while little happens, in a process that is only this.
+func (s *Service) keepHeap(ctx context.Context) error {
+	if !s.cfg.Alone {
+		return nil
+	}
+	return heap.New(s.rt.Log, s.rt.Metrics).Run(ctx)
 }

@@ -19,9 +19,12 @@ import (
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/dovecot"
+	"mailpush.internal/services/listener-worker/internal/hints"
 	"mailpush.internal/services/listener-worker/internal/imap"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/mailnotify"
 	"mailpush.internal/services/listener-worker/internal/owner"
 	"mailpush.internal/services/listener-worker/internal/peers"
 	handler "mailpush.internal/services/listener-worker/internal/rpc"
@@ -37,34 +40,55 @@ type parts struct {
 	listeners   *listen.Loop
 	delivery    *deliver.Loop
 	owner       *owner.Owner
+	hints       *hints.Hub
 	close       func() // drops idle connections
 }
 
-// backends are the ways to notice mail that there are, by their names.
-func backends() map[string]func(s *Service) listen.Source {
-	return map[string]func(s *Service) listen.Source{
-		imap.Name: func(s *Service) listen.Source {
-			return imap.New(imap.Config{Log: s.rt.Log, Metrics: s.rt.Metrics})
+// backends are the ways to notice mail that there are, by their names. Each is made of the
+// service, the one that reads over IMAP for all of them, and whether the right to act is
+// current.
+func backends() map[string]func(s *Service, byIMAP listen.Source, current func() bool) listen.Source {
+	return map[string]func(s *Service, byIMAP listen.Source, current func() bool) listen.Source{
+		imap.Name: func(_ *Service, byIMAP listen.Source, _ func() bool) listen.Source { return byIMAP },
+		dovecot.Name: func(s *Service, byIMAP listen.Source, current func() bool) listen.Source {
+			return dovecot.New(dovecot.Config{
+				IMAP: byIMAP, Keys: s.cfg.DoveadmKeys, Current: current, Log: s.rt.Log, Metrics: s.rt.Metrics,
+			})
+		},
+		mailnotify.Name: func(_ *Service, byIMAP listen.Source, _ func() bool) listen.Source {
+			return mailnotify.Source{Source: byIMAP}
 		},
 	}
 }
 
 // sources are the backends that this worker is to have.
-func (s *Service) sources() map[string]listen.Source {
+func (s *Service) sources(current func() bool) map[string]listen.Source {
+	byIMAP := imap.New(imap.Config{Log: s.rt.Log, Metrics: s.rt.Metrics, ReleaseTLSBuffers: s.cfg.ReleaseTLSBuffers})
 	out := make(map[string]listen.Source, len(s.cfg.Backends))
 	for _, backend := range s.cfg.Backends {
-		out[backend] = backends()[backend](s)
+		out[backend] = backends()[backend](s, byIMAP, current)
 	}
 	return out
 }
 
-func (s *Service) assemble(etcd *cluster.Client) parts {
+// closeSources ends what sources do beside their mailboxes.
+func closeSources(sources map[string]listen.Source) {
+	for _, source := range sources {
+		if closer, able := source.(interface{ Close() }); able {
+			closer.Close()
+		}
+	}
+}
+
+func (s *Service) assemble(etcd *cluster.Client, hub *hints.Hub) parts {
 	settings := etcd.Settings()
 	toRegistry := rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs)
 	toVault := rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)
 	registry := peers.NewRegistry(toRegistry)
+	found := &sink{}
 	w := parts{
-		sources:     s.sources(),
+		sources:     s.sources(func() bool { return found.owner.Current() }),
+		hints:       hub,
 		credentials: peers.NewVault(toVault),
 		webhooks: webhook.New(webhook.Config{
 			Instance:     cmp.Or(s.cfg.Instance, settings.GetClusterId()),
@@ -72,9 +96,10 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 			AllowHTTP:    s.cfg.AllowHTTPWebhooks,
 			AllowPrivate: s.cfg.AllowPrivateWebhooks,
 			RequireEcho:  s.cfg.RequireWebhookEcho,
+			Rules:        s.rules,
+			Log:          s.rt.Log,
 		}),
 	}
-	found := &sink{}
 	w.listeners = listen.New(listen.Config{
 		Sources: w.sources, Log: s.rt.Log, Metrics: s.rt.Metrics, Workers: etcd.Workers,
 	}, w.credentials, found)
@@ -87,7 +112,14 @@ func (s *Service) assemble(etcd *cluster.Client) parts {
 		Log: s.rt.Log, Backends: s.cfg.Backends, Shards: settings.GetShards(),
 	}, s.member(etcd, registry), registry, w.listeners, w.delivery)
 	found.delivery, found.owner = w.delivery, w.owner
+	others := peers.NewWorkers(s.rt.Identity)
+	w.hints.Join(hints.Worker{
+		Shards: settings.GetShards(), Self: w.owner.ID, Listeners: w.listeners, Workers: others, Unknown: w.unknown,
+		Names: peers.Names{Registry: registry, LocalParts: map[string]bool{mailnotify.Name: !s.cfg.MailNotify.FullAddress}},
+	})
 	w.close = func() {
+		closeSources(w.sources)
+		others.Close()
 		toRegistry.CloseIdleConnections()
 		toVault.CloseIdleConnections()
 		w.webhooks.Close()
@@ -102,11 +134,14 @@ func (s *Service) handler(w parts) http.Handler {
 		workerv1connect.WorkerServiceSetDrainingProcedure:   {identity.Admin},
 		workerv1connect.WorkerServiceGetDeliveriesProcedure: {identity.Admin},
 		workerv1connect.WorkerServiceSendTestProcedure:      {identity.Admin},
+		workerv1connect.WorkerServiceSendEndingsProcedure:   {identity.Admin},
+		workerv1connect.WorkerServiceNotifyProcedure:        {identity.Worker},
+		workerv1connect.WorkerServiceRetryProcedure:         {identity.Admin},
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(workerv1connect.NewWorkerServiceHandler(handler.New(handler.Worker{
 		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Sources: w.sources,
-		SetDraining: w.owner.SetDraining, Deliveries: w.delivery,
+		SetDraining: w.owner.SetDraining, Deliveries: w.delivery, Hint: w.hints.Here, Retry: w.listeners.Retry,
 	}), options...))
 	return identity.Middleware(mux)
 }
@@ -174,6 +209,11 @@ var _ listen.Sink = (*sink)(nil)
 // Head implements [listen.Sink].
 func (s *sink) Head(user mailbox.User, end mailbox.End, noticed time.Time) {
 	s.delivery.Head(user, end, noticed)
+}
+
+// Told implements [listen.Sink].
+func (s *sink) Told(user mailbox.User, end mailbox.End, mail mailbox.Mail, noticed time.Time) {
+	s.delivery.Told(user, end, mail, noticed)
 }
 
 // Fetched implements [listen.Sink].

@@ -88,6 +88,7 @@ type world struct {
 	vaultA    string
 	log       io.Writer            // of workers that start from now on
 	metrics   *prometheus.Registry // of the worker that started last
+	alone     bool                 // whether workers take their process for their own
 }
 
 func newWorld(t *testing.T) *world {
@@ -130,7 +131,7 @@ func (w *world) startEtcd() {
 }
 
 // startWorker starts a worker and returns where it serves.
-func (w *world) startWorker() (address string, stop func()) {
+func (w *world) startWorker(changes ...func(*worker.Config)) (address string, stop func()) {
 	w.t.Helper()
 	id, err := w.authority.Issue(identity.Worker)
 	if err != nil {
@@ -138,10 +139,14 @@ func (w *world) startWorker() (address string, stop func()) {
 	}
 	listener := listenTCP(w.t)
 	w.metrics = prometheus.NewRegistry()
-	s, err := worker.New(worker.Config{
+	config := worker.Config{
 		Listener: listener, Cluster: w.config, RegistryAddrs: []string{w.registryA}, VaultAddrs: []string{w.vaultA},
-		Capacity: 100, Instance: "test", AllowHTTPWebhooks: true, AllowPrivateWebhooks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-	}, service.Runtime{Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics, Identity: id, Version: "test"})
+		Capacity: 100, Instance: "test", Alone: w.alone, AllowHTTPWebhooks: true, AllowPrivateWebhooks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	s, err := worker.New(config, service.Runtime{Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics, Identity: id, Version: "test"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -207,7 +212,7 @@ func (w *world) plan(id string, generation uint64, epoch uint64, granted ...uint
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	set := &mailv1.ShardSet{Backend: "imapidle", Shards: granted}
+	set := &mailv1.ShardSet{Backend: w.registry.stores[0].GetBackend(), Shards: granted}
 	for range granted {
 		set.Epochs = append(set.Epochs, epoch)
 	}

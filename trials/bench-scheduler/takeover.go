@@ -110,7 +110,7 @@ func newBed(ctx context.Context, programs rig.Programs, ttl time.Duration, liste
 
 func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 	var err error
-	if b.store, err = imaptest.NewMany(""); err != nil {
+	if b.store, err = imaptest.NewMany(imaptest.ManyOptions{}); err != nil {
 		return err
 	}
 	if b.receiver, err = rig.NewReceiver(); err != nil {

@@ -186,10 +186,13 @@ func (n *Node) bind(ctx context.Context) ([]net.Listener, error) {
 		identity.Admin:     {&s.Admin.Listen, &s.Admin.InternalListen, &s.Admin.OpsListen},
 		identity.Vault:     {&s.Vault.Listen, &s.Vault.OpsListen},
 		identity.Scheduler: {&s.Scheduler.Listen, &s.Scheduler.OpsListen},
-		identity.Worker:    {&s.Worker.Listen, &s.Worker.OpsListen},
+		identity.Worker:    {&s.Worker.Listen, &s.Worker.OpsListen, &s.Worker.Notify.Listen},
 	} {
 		for _, address := range addresses {
-			listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *address)
+			if *address == "" {
+				continue
+			}
+			listener, err := wire.Listen(ctx, *address)
 			if err != nil {
 				closeAll(bound)
 				return nil, fmt.Errorf("binding an address of %s: %w", name, err)
@@ -239,6 +242,16 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Kept are the sockets that stay open for a process that follows in this one's place; see
+// [wire.Restart]. They are the caller's to close.
+func (n *Node) Kept() []*os.File {
+	var kept []*os.File
+	for _, built := range n.built {
+		kept = append(kept, built.Kept...)
+	}
+	return kept
 }
 
 // AdminPasswordFile is where the administrator's password is kept.

@@ -80,12 +80,17 @@ type running struct {
 
 func start(t *testing.T, dir string, w *world, set func(*settings.Settings)) *running {
 	t.Helper()
+	return startLogging(t, dir, w, slog.New(slog.DiscardHandler), set)
+}
+
+func startLogging(t *testing.T, dir string, w *world, log *slog.Logger, set func(*settings.Settings)) *running {
+	t.Helper()
 	s := settings.Embedded()
 	s.Mail.Stores = map[string]settings.Store{"main": {Address: w.mail.Addr(), TLS: settings.TLSNone}}
 	s.AnyPort()
 	set(s)
 	ctx, stop := context.WithCancel(t.Context())
-	node, err := allinone.New(ctx, allinone.Options{Dir: dir, Settings: s, Log: slog.New(slog.DiscardHandler), Version: "test"})
+	node, err := allinone.New(ctx, allinone.Options{Dir: dir, Settings: s, Log: log, Version: "test"})
 	if err != nil {
 		stop()
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"mailpush.internal/cmd/internal/config"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire/adminwire"
+	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/secret"
 )
@@ -33,7 +34,8 @@ func Refuse(given config.Given) error {
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		for _, own := range decided() {
-			if key == own || strings.HasPrefix(key, own+".") {
+			// What is in a list goes with the list.
+			if key == own || strings.HasPrefix(key, own+".") && !strings.Contains(key, "[") {
 				errs = append(errs, fmt.Errorf("%s: %s must not be given: a mailpush in one process decides it by itself", given[key], key))
 			}
 		}
@@ -60,6 +62,9 @@ func validate(s *settings.Settings, services []string) error {
 	err := s.Validate(services...)
 	if slices.Contains(services, identity.Admin) {
 		err = errors.Join(err, adminwire.Check(s))
+	}
+	if slices.Contains(services, identity.Worker) {
+		err = errors.Join(err, workerwire.Check(s))
 	}
 	return err
 }

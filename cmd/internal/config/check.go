@@ -5,10 +5,12 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -20,7 +22,7 @@ type finding struct {
 }
 
 // check walks a value beside the type it is meant for, and finds keys that are not
-// known and values that are missing.
+// known, values that are missing and values that do not fit.
 func check(node *yaml.Node, typ reflect.Type, path string) []finding {
 	for typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
@@ -32,6 +34,9 @@ func check(node *yaml.Node, typ reflect.Type, path string) []finding {
 	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && !mayBeEmpty(typ):
 		// Decoding would make it zero: an empty list of allowed clients allows all.
 		return []finding{{node.Line, fmt.Errorf("%s is empty: want %s", path, kindName(typ))}}
+	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null":
+	case isText(typ) || !isNested(typ):
+		return fits(node, typ, path)
 	case typ.Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
 		fields := fieldsOf(typ)
 		for i := 0; i+1 < len(node.Content); i += 2 {
@@ -51,15 +56,47 @@ func check(node *yaml.Node, typ reflect.Type, path string) []finding {
 		for i, item := range node.Content {
 			found = append(found, check(item, typ.Elem(), fmt.Sprintf("%s[%d]", path, i))...)
 		}
+	default:
+		return []finding{misfit(node, typ, path)}
 	}
 	return found
+}
+
+// fits tries a single value. It is shown unless it may be a secret: those are text, of
+// which everything fits that is one value.
+func fits(node *yaml.Node, typ reflect.Type, path string) []finding {
+	if node.Kind != yaml.ScalarNode {
+		return []finding{misfit(node, typ, path)}
+	}
+	_, unit := reflect.TypeAssert[*time.Duration](reflect.New(typ))
+	if err := node.Decode(reflect.New(typ).Interface()); err != nil || unit && node.ShortTag() == "!!int" && node.Value != "0" {
+		return []finding{{node.Line, fmt.Errorf("%s: %q does not fit: want %s", path, node.Value, kindName(typ))}}
+	}
+	return nil
+}
+
+// misfit is a list, a mapping or a single value where another of them belongs.
+func misfit(node *yaml.Node, typ reflect.Type, path string) finding {
+	if path == "" {
+		return finding{node.Line, errors.New("want settings, each as its key and a value")}
+	}
+	return finding{node.Line, fmt.Errorf("%s: want %s", path, kindName(typ))}
+}
+
+// isText tells whether a type reads itself from one value.
+func isText(typ reflect.Type) bool {
+	return typ.Kind() == reflect.String || reflect.PointerTo(typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// isNested tells whether there are values in a value.
+func isNested(typ reflect.Type) bool {
+	return typ.Kind() == reflect.Struct || typ.Kind() == reflect.Map || typ.Kind() == reflect.Slice
 }
 
 // mayBeEmpty tells whether nothing is a value: text, and a group of settings of which
 // none is given.
 func mayBeEmpty(typ reflect.Type) bool {
-	return typ.Kind() == reflect.String || typ.Kind() == reflect.Struct ||
-		reflect.PointerTo(typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+	return isText(typ) || typ.Kind() == reflect.Struct
 }
 
 func unknownKey(key *yaml.Node, fields map[string]reflect.StructField, path string) finding {
@@ -69,7 +106,7 @@ func unknownKey(key *yaml.Node, fields map[string]reflect.StructField, path stri
 	}
 	slices.Sort(known)
 	full := join(path, key.Value)
-	if near := nearest(key.Value, known); near != "" {
+	if near := Nearest(key.Value, known); near != "" {
 		return finding{key.Line, fmt.Errorf("unknown key %q; did you mean %q?", full, join(path, near))}
 	}
 	return finding{key.Line, fmt.Errorf("unknown key %q; known here: %s", full, strings.Join(known, ", "))}

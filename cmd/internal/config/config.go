@@ -30,10 +30,6 @@ type Source struct {
 	Set  []string // key=value, from flags
 }
 
-// Given tells where each setting that was given comes from, by its key: a file and
-// line, the name of a variable, or a flag.
-type Given map[string]string
-
 // Load fills target, a pointer to a struct with yaml tags, over the values it
 // already has. All errors of the file are reported at once.
 func Load(target any, source Source) (Given, error) {
@@ -67,7 +63,7 @@ func fromYAML(target any, source Source, leaves []Leaf, given Given) error {
 	}
 	for _, leaf := range leaves {
 		if node := lookup(root, leaf.Key); node != nil {
-			given[leaf.Key] = fmt.Sprintf("%s:%d", source.Name, node.Line)
+			given.addNode(leaf.Key, source.Name, node)
 		}
 	}
 	return nil

@@ -6,9 +6,11 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -76,7 +78,7 @@ func fromEnv(leaves []Leaf, environ []string, given Given) error {
 		if err := leaves[at].set(value); err != nil {
 			return fmt.Errorf("reading %s from the environment: %w", name, err)
 		}
-		given[leaves[at].Key] = name
+		given.set(leaves[at].Key, name)
 	}
 	return nil
 }
@@ -94,7 +96,7 @@ func fromFlags(leaves []Leaf, pairs []string, given Given) error {
 		if err := leaves[at].set(value); err != nil {
 			return fmt.Errorf("--set %s: %w", key, err)
 		}
-		given[key] = "--set " + key
+		given.set(key, "--set "+key)
 	}
 	return nil
 }
@@ -104,7 +106,7 @@ func unknownFlag(key string, leaves []Leaf) error {
 	for _, leaf := range leaves {
 		keys = append(keys, leaf.Key)
 	}
-	if near := nearest(key, keys); near != "" {
+	if near := Nearest(key, keys); near != "" {
 		return fmt.Errorf("--set %s: unknown key; did you mean %q?", key, near)
 	}
 	return fmt.Errorf("--set %s: unknown key", key)
@@ -137,15 +139,21 @@ func (l Leaf) set(text string) error {
 
 func kindName(typ reflect.Type) string {
 	switch {
-	case typ.String() == "time.Duration":
+	case typ == reflect.TypeFor[time.Duration]():
 		return "a duration like 30s or 5m"
+	case typ == reflect.TypeFor[netip.Prefix]():
+		return "a prefix like 10.1.0.0/16"
+	case isText(typ):
+		return "text"
 	case typ.Kind() == reflect.Bool:
 		return "true or false"
 	case typ.Kind() == reflect.Slice:
 		return "a list like [a, b] or []"
 	case typ.Kind() == reflect.Map:
 		return "a mapping like {name: {...}} or {}"
+	case typ.Kind() == reflect.Struct:
+		return "settings of its own below it"
 	default:
-		return "a number"
+		return "a number, whole and not negative"
 	}
 }

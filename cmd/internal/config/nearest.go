@@ -5,9 +5,9 @@ package config
 
 import "strings"
 
-// nearest returns the known name that most resembles name, empty when none comes
+// Nearest returns the known name that most resembles name, empty when none comes
 // close: at most a third of its letters and one more may differ.
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	best, limit := "", len(name)/3+2
 	for _, candidate := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(candidate)); d < limit {

@@ -32,6 +32,9 @@ type composeService struct {
 	Ports       []string
 	Secrets     []composeSecret
 	Volumes     []string
+	Ulimits     struct {
+		NoFile string `yaml:"nofile"`
+	}
 }
 
 // composeSecret is a secret's name, or where it is put as well.

@@ -60,6 +60,23 @@ func TestSystemdUnitsAreHardened(t *testing.T) {
 	}
 }
 
+// The socket is passed to the service of the same name, and is for the worker alone: the
+// full example's notify address is what it listens on.
+func TestSystemdSocketIsTheWorkers(t *testing.T) {
+	t.Parallel()
+	sockets := glob(t, "systemd/*.socket")
+	if len(sockets) != 1 || filepath.Base(sockets[0]) != "mailpush-"+identity.Worker+".socket" {
+		t.Fatalf("sockets %v", sockets)
+	}
+	u := readUnit(t, sockets[0])
+	service := readUnit(t, strings.TrimSuffix(sockets[0], ".socket")+".service")
+	accepts(t, identity.Worker, append(strings.Fields(strings.ReplaceAll(service.only(t, "ExecStart"), "%d", loadCredentials(t, service)))[1:],
+		"--set", "worker.notify.listen="+u.only(t, "ListenStream"), "--set", "worker.notify.username=dove", "--set", "worker.notify.password=x"))
+	if !strings.Contains(service.only(t, "ExecReload"), "-USR2") {
+		t.Error("a reload does not restart the worker in its place")
+	}
+}
+
 // unit is a unit file's settings by key; keys are unique across its sections.
 type unit map[string][]string
 

@@ -4,7 +4,7 @@
 // Package program is the thin main of one service: flags, settings, listeners,
 // signals, exit code. Invariant: a service either starts with settings that passed
 // validation, or its process says why on one line and exits 1; SIGTERM stops it in
-// order, a second one at once.
+// order, a second one at once; SIGUSR2 stops it in order and starts it again in its place.
 package program
 
 import (
@@ -52,7 +52,7 @@ type Check func(*settings.Settings) error
 
 // Main runs the named service as this process and returns its exit code. The checks
 // are part of validating its settings.
-func Main(name string, build wire.Builder, version string, args []string, stdout, stderr io.Writer, checks ...Check) int { //nolint:revive // only admin-api brings a seventh
+func Main(name string, build wire.Builder, version string, args []string, stdout, stderr io.Writer, checks ...Check) int { //nolint:revive // few bring a seventh
 	var o options
 	flags := flagSet(name, &o, stderr)
 	switch err := flags.Parse(args); {
@@ -111,6 +111,7 @@ func run(name string, build wire.Builder, version string, s *settings.Settings) 
 	// After the first signal the default action is back, so that a second one ends
 	// a stop that hangs.
 	context.AfterFunc(ctx, stop)
+	ctx, restart := wire.NewRestart(ctx)
 
 	id, err := identity.Load(s.Cluster.Name, name, identity.Files{
 		CA:   filepath.Join(s.Identity.Dir, "ca.crt"),
@@ -127,10 +128,10 @@ func run(name string, build wire.Builder, version string, s *settings.Settings) 
 	}
 	rt.Log.InfoContext(ctx, "starting", "version", version, "cluster", s.Cluster.Name)
 	if err := Run(ctx, rt, built); err != nil {
-		return err
+		return errors.Join(err, wire.CloseAll(built.Kept))
 	}
 	rt.Log.InfoContext(ctx, "stopped")
-	return nil
+	return restart.Follow(built.Kept)
 }
 
 // Metrics makes a registry that also tells about the process.

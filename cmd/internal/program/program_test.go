@@ -11,12 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/cmd/internal/wire/adminwire"
+	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/service"
 )
 
@@ -33,7 +36,22 @@ func TestFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	const example = "../../../deployments/config/mailpush.yaml"
-	checks := map[string][]program.Check{identity.Admin: {adminwire.Check}}
+	for name, valid := range map[string]time.Duration{"ca": time.Hour, "old": -time.Hour} {
+		certificate, err := imaptest.NewCertificate(valid, "hooks.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for suffix, content := range map[string][]byte{".pem": certificate.Cert, ".key": certificate.Key} {
+			if err := os.WriteFile(filepath.Join(dir, name+suffix), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rule := func(name string) string {
+		file := filepath.Join(dir, name)
+		return "push.webhook.rules=[{origin: 'https://*.example', caFile: " + file + ".pem, certFile: " + file + ".pem, keyFile: " + file + ".key}]"
+	}
+	checks := map[string][]program.Check{identity.Admin: {adminwire.Check}, identity.Worker: {workerwire.Check}}
 	for _, c := range []struct {
 		name    string
 		service string
@@ -58,6 +76,16 @@ func TestFlags(t *testing.T) {
 			1, "admin.applications[0]: tokenHash: not the hexadecimal"},
 		{"check names", identity.Admin, []string{"--config", example, "--check", "--set", "admin.administrators=[{name: a}, {name: a}]"},
 			1, `admin.administrators[1]: the name "a" is given twice`},
+		{"check a webhook rule", identity.Worker, []string{"--config", example, "--check", "--set", "push.webhook.rules=[{origin: 'https://hooks.example', caFile: " + dir + "/none.pem}]"},
+			1, "push.webhook.rules[0].caFile: open " + dir + "/none.pem: no such file"},
+		{"explain a webhook rule", identity.Worker, []string{"--config", example, "--check", "--set", rule("ca")},
+			0, "; https://*.example by the authorities of " + dir + "/ca.pem and with the client certificate " + dir + "/ca.pem, until 20"},
+		{"explain an old certificate", identity.Worker, []string{"--config", example, "--check", "--set", rule("old")},
+			0, dir + "/old.pem, which has EXPIRED on 20"},
+		{"check two webhook rules", identity.Worker, []string{"--config", example, "--check", "--set", "push.webhook.rules=[{origin: 'http://hooks.example'}, {origin: 'https://hooks.example'}]"},
+			1, "push.webhook.rules[0].origin: must be https; http is not allowed here; want https://host, https://host:port or https://*.domain\npush.webhook.rules[1].caFile: is needed"},
+		{"an unknown key of a webhook rule", identity.Worker, []string{"--check", "--set", "push.webhook.rules=[{orign: 'https://hooks.example'}]"},
+			1, `unknown key "push.webhook.rules[0].orign"; did you mean "push.webhook.rules[0].origin"?`},
 		{"no certificates", identity.Worker, []string{"--set", "identity.dir=" + dir}, 1, "reading the authority's certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

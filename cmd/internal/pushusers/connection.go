@@ -5,9 +5,7 @@ package pushusers
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"net/http"
 	"os"
 	"time"
 
@@ -31,6 +29,7 @@ type connection struct {
 	endpoint    endpoint
 	timeout     seconds
 	caFile      string
+	insecure    bool
 }
 
 func (c *connection) register(flags *pflag.FlagSet) {
@@ -39,6 +38,7 @@ func (c *connection) register(flags *pflag.FlagSet) {
 	c.timeout = seconds(defaultResponseTimeout)
 	flags.Var(&c.timeout, "responsetimeout", "how long to wait for each answer, in seconds or like 500ms; 0 waits forever")
 	flags.StringVar(&c.caFile, "cafile", "", "PEM `file` of the CA to trust, instead of the system's")
+	flags.BoolVar(&c.insecure, "insecure", false, "let the password cross a network over http://, where everybody on the way can read it")
 }
 
 // client speaks to the AdminService of one server.
@@ -68,13 +68,16 @@ func (a *app) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkClear(base, c.insecure || login.user == ""); err != nil {
+		return nil, err
+	}
 	roots, err := loadRoots(c.caFile)
 	if err != nil {
 		return nil, err
 	}
-	admin := adminv1connect.NewAdminServiceClient(httpClient(roots), base,
+	admin := adminv1connect.NewAdminServiceClient(httpClient(base, roots), base.String(),
 		connect.WithReadMaxBytes(maxAnswer), connect.WithInterceptors(login.interceptor()))
-	return &client{admin: admin, url: base, user: login.user, timeout: time.Duration(c.timeout)}, nil
+	return &client{admin: admin, url: base.String(), user: login.user, timeout: time.Duration(c.timeout)}, nil
 }
 
 func loadRoots(file string) (*x509.CertPool, error) {
@@ -90,19 +93,6 @@ func loadRoots(file string) (*x509.CertPool, error) {
 		return nil, usagef("reading --cafile: %s holds no PEM certificate", file)
 	}
 	return roots, nil
-}
-
-// httpClient trusts roots, the system's when nil. It follows no redirect: the
-// administrator's password goes to the server that was named, and nowhere else.
-func httpClient(roots *x509.CertPool) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:             http.ProxyFromEnvironment,
-			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-			ForceAttemptHTTP2: true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }
 
 // call calls one method with the response timeout, and classifies its error.

@@ -6,7 +6,9 @@ package pushusers
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -27,12 +29,13 @@ const (
 
 // credentials are the options that say who asks.
 type credentials struct {
-	user, password, passwordFile string
+	user, passwordFile string
+	password           passwordFlag
 }
 
 func (c *credentials) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&c.user, "adminuser", "A", "", "the administrator's `name` (default "+defaultUser+", where a password is given)")
-	flags.StringVarP(&c.password, "adminpass", "P", "", "the administrator's `password`; shows in the process list, see above")
+	flags.VarP(&c.password, "adminpass", "P", "the administrator's `password`; shows in the process list, see above")
 	flags.StringVar(&c.passwordFile, "adminpass-file", "", "`file` with the password in its first line; - reads standard input")
 }
 
@@ -49,10 +52,10 @@ func (c *credentials) resolve(stdin io.Reader) (login, error) {
 		l.user = os.Getenv(envUser)
 	}
 	switch {
-	case c.password != "" && c.passwordFile != "":
+	case !c.password.given.IsZero() && c.passwordFile != "":
 		return login{}, usagef("--adminpass and --adminpass-file are mutually exclusive")
-	case c.password != "":
-		l.password = secret.New(c.password)
+	case !c.password.given.IsZero():
+		l.password = c.password.given
 	case c.passwordFile != "":
 		var err error
 		if l.password, err = readPassword(c.passwordFile, stdin); err != nil {
@@ -69,10 +72,10 @@ func (c *credentials) resolve(stdin io.Reader) (login, error) {
 
 func (l login) check() error {
 	switch {
+	case strings.Contains(l.user, ":"): // first: what follows it may be a password
+		return usagef("--adminuser must not contain a colon")
 	case l.user != "" && l.password.IsZero():
 		return usagef("administrator %s needs a password: --adminpass-file or %s", l.user, envPassword)
-	case strings.Contains(l.user, ":"):
-		return usagef("--adminuser must not contain a colon")
 	}
 	return nil
 }
@@ -82,6 +85,10 @@ func readPassword(file string, stdin io.Reader) (secret.String, error) {
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
+			// Not its name, in whose place the password may stand.
+			if wrong, ok := errors.AsType[*fs.PathError](err); ok {
+				err = wrong.Err
+			}
 			return secret.String{}, usagef("reading --adminpass-file: %v", err)
 		}
 		defer f.Close()

@@ -20,7 +20,8 @@ the endpoint takes them, replay pushes them again. The newest 100 of each subscr
 are kept, and are listed the newest first.`
 
 func (a *app) deadLettersCommand() *cobra.Command {
-	return &cobra.Command{
+	var of whose
+	cmd := &cobra.Command{
 		Use:   "dead-letters [ID]",
 		Short: "List the mails that endpoints would not take",
 		Long:  aboutDeadLetters,
@@ -29,12 +30,18 @@ func (a *app) deadLettersCommand() *cobra.Command {
 		Args:              atMostOne,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.listDeadLetters(cmd.Context(), strings.Join(args, ""))
+			return a.listDeadLetters(cmd.Context(), strings.Join(args, ""), of)
 		},
 	}
+	of.register(cmd.Flags())
+	return cmd
 }
 
-func (a *app) listDeadLetters(ctx context.Context, id string) error {
+func (a *app) listDeadLetters(ctx context.Context, id string, of whose) error {
+	userID, contextID, err := of.resolve()
+	if err != nil {
+		return err
+	}
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -46,6 +53,7 @@ func (a *app) listDeadLetters(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	list = ofUser(list, userID, contextID)
 	if a.output == outputJSON {
 		return writeJSON(a.stdout, &adminv1.ListDeadLettersResponse{DeadLetters: list})
 	}
@@ -72,7 +80,7 @@ func (a *app) writeDeadLetters(list []*adminv1.DeadLetter) {
 			uids += "-" + count(d.GetLastUid())
 		}
 		row := []string{
-			timeText(d.GetAt()), d.GetSubscriptionId(), d.GetUserId() + "@" + d.GetContextId(), d.GetFolder(), uids,
+			timeText(d.GetAt()), d.GetSubscriptionId(), userText(d), d.GetFolder(), uids,
 			orDash(d.GetReason()), count(d.GetUidValidity()),
 		}
 		rows = append(rows, row[:len(columns)])

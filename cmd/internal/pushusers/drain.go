@@ -36,7 +36,7 @@ func (a *app) drainCommand() *cobra.Command {
 		Long:              aboutDrain,
 		Example:           "  pushusers drain 4fzk\n  pushusers drain 4fzk --no-wait",
 		Args:              oneWorker,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: a.completeFirst(workerIDs(false)),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.drain(cmd.Context(), args[0], !noWait) },
 	}
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until no shard is left")
@@ -50,7 +50,7 @@ func (a *app) undrainCommand() *cobra.Command {
 		Long:              "undrain lets a worker take shards again. WORKER is an id as in 'pushusers workers',\nor the beginning of one.",
 		Example:           "  pushusers undrain 4fzk",
 		Args:              oneWorker,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: a.completeFirst(workerIDs(true)),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.undrain(cmd.Context(), args[0]) },
 	}
 }
@@ -67,14 +67,17 @@ func (a *app) drain(ctx context.Context, prefix string, wait bool) error {
 	if err != nil {
 		return err
 	}
-	if _, err := call(ctx, c, c.admin.DrainWorker, &adminv1.DrainWorkerRequest{Id: id}); err != nil {
+	answer, err := call(ctx, c, c.admin.DrainWorker, &adminv1.DrainWorkerRequest{Id: id})
+	if err != nil {
 		return err
 	}
-	if !wait {
-		fmt.Fprintf(a.stdout, "Worker %s drains.\n", printable(id))
-		return nil
+	outcome := "Worker %s drains."
+	if wait {
+		if outcome, err = a.awaitDrain(ctx, c, id); err != nil {
+			return err
+		}
 	}
-	return a.awaitDrain(ctx, c, id)
+	return a.done(answer, outcome, id)
 }
 
 func (a *app) undrain(ctx context.Context, prefix string) error {
@@ -82,11 +85,11 @@ func (a *app) undrain(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := call(ctx, c, c.admin.UndrainWorker, &adminv1.UndrainWorkerRequest{Id: id}); err != nil {
+	answer, err := call(ctx, c, c.admin.UndrainWorker, &adminv1.UndrainWorkerRequest{Id: id})
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "Worker %s takes shards again.\n", printable(id))
-	return nil
+	return a.done(answer, "Worker %s takes shards again.", id)
 }
 
 // worker finds the live worker that is meant.
@@ -124,26 +127,25 @@ func meant(workers []*adminv1.Worker, prefix string) (string, error) {
 	return "", usagef("%q may be any of %s", prefix, strings.Join(ids, ", "))
 }
 
-// awaitDrain waits until the worker has no shard any more and tells of each change.
-func (a *app) awaitDrain(ctx context.Context, c *client, id string) error {
+// awaitDrain waits until the worker has no shard any more and tells of each change. It
+// returns how it ended, in words that lack the worker's id.
+func (a *app) awaitDrain(ctx context.Context, c *client, id string) (outcome string, err error) {
 	told := ""
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()
 	for {
 		answer, err := call(ctx, c, c.admin.ListWorkers, &adminv1.ListWorkersRequest{})
 		if err != nil {
-			return err
+			return "", err
 		}
 		i := slices.IndexFunc(answer.GetWorkers(), func(w *adminv1.Worker) bool { return w.GetId() == id })
 		switch {
 		case i < 0:
-			fmt.Fprintf(a.stdout, "Worker %s has left the cluster.\n", printable(id))
-			return nil
+			return "Worker %s has left the cluster.", nil
 		case !answer.GetWorkers()[i].GetDraining():
-			return failf(exitServer, "worker %s was told to take shards again", printable(id))
+			return "", failf(exitServer, "worker %s was told to take shards again", id)
 		case answer.GetWorkers()[i].GetShards() == 0:
-			fmt.Fprintf(a.stdout, "Worker %s is drained.\n", printable(id))
-			return nil
+			return "Worker %s is drained.", nil
 		}
 		if news := progress(answer, answer.GetWorkers()[i]); news != told {
 			fmt.Fprintln(a.stderr, news)

@@ -42,6 +42,9 @@ func usagef(format string, args ...any) *failure { return failf(exitUsage, forma
 // the server said is told apart from what happened on the way to it: its own
 // "unavailable" is a server error, that of the connection is an unreachable server.
 func (c *client) classify(err error) *failure {
+	if failed, ok := errors.AsType[*failure](err); ok {
+		return failed // on the way, by ourselves
+	}
 	said, _ := errors.AsType[*connect.Error](err)
 	switch code := connect.CodeOf(err); {
 	case errors.Is(err, context.DeadlineExceeded), c.timeout > 0 && code == connect.CodeDeadlineExceeded:
@@ -68,8 +71,16 @@ func fromServer(serverURL string, said *connect.Error) *failure {
 	case connect.CodeInvalidArgument:
 		return usagef("%s", said.Message())
 	default:
-		return failf(exitServer, "%s answered %s: %s", serverURL, said.Code(), said.Message())
+		return failf(exitServer, "%s answered %s: %s%s", serverURL, said.Code(), said.Message(), requestOf(said))
 	}
+}
+
+// requestOf is by what the call is found in the server's logs.
+func requestOf(said *connect.Error) string {
+	if id := said.Meta().Get("X-Request-Id"); id != "" {
+		return " (request " + id + ")"
+	}
+	return ""
 }
 
 // fromTransport says why there was no answer, or none that AdminService would give.

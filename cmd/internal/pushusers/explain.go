@@ -6,35 +6,35 @@ package pushusers
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"mailpush.internal/pkg/userid"
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 )
 
 func (a *app) explainCommand() *cobra.Command {
-	return &cobra.Command{
+	var of who
+	cmd := &cobra.Command{
 		Use:     "explain USER@CONTEXT",
 		Short:   "Say why a user has, or has no, permanent listener",
 		Long:    "explain walks the decision whether a user gets a permanent listener, check by\ncheck, up to the first that says no.",
-		Example: "  pushusers explain 249@1",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("explain needs one USER@CONTEXT, for example 249@1")
+		Example: "  pushusers explain 249@1\n  pushusers explain anna@example.org@1\n  pushusers explain --user anna --context b@c",
+		Args:    func(_ *cobra.Command, args []string) error { return of.check("explain", args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			userID, contextID, err := of.names(args)
+			if err != nil {
+				return err
 			}
-			return nil
+			return a.explain(cmd.Context(), userID, contextID)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.explain(cmd.Context(), args[0]) },
 	}
+	of.register(cmd.Flags())
+	return cmd
 }
 
-func (a *app) explain(ctx context.Context, who string) error {
-	userID, contextID, err := userAtContext(who)
-	if err != nil {
-		return err
-	}
+func (a *app) explain(ctx context.Context, userID, contextID string) error {
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -55,15 +55,6 @@ func (a *app) explain(ctx context.Context, who string) error {
 		rows = append(rows, []string{step.GetCheck(), verdict, step.GetDetail()})
 	}
 	writeTable(a.stdout, []column{{"Check", false}, {"OK", false}, {"Detail", false}}, rows)
-	fmt.Fprintf(a.stdout, "\n%s: %s\n", who, printable(answer.GetVerdict()))
+	fmt.Fprintf(a.stdout, "\n%s: %s\n", userid.Join(userID, contextID), printable(answer.GetVerdict()))
 	return nil
-}
-
-// userAtContext takes a user's name apart.
-func userAtContext(who string) (userID, contextID string, err error) {
-	userID, contextID, ok := strings.Cut(who, "@")
-	if !ok || userID == "" || contextID == "" {
-		return "", "", usagef("%q: want USER@CONTEXT, for example 249@1", who)
-	}
-	return userID, contextID, nil
 }

@@ -59,6 +59,21 @@ func (f *fakeAdmin) DisableSubscription(
 	return connect.NewResponse(&adminv1.DisableSubscriptionResponse{}), err
 }
 
+func (f *fakeAdmin) RestoreSubscription(
+	_ context.Context, r *connect.Request[adminv1.RestoreSubscriptionRequest],
+) (*connect.Response[adminv1.RestoreSubscriptionResponse], error) {
+	kept := true
+	err := f.with(r.Msg.GetSubscriptionId(), func(s *adminv1.Subscription) {
+		if kept = s.GetKeptUntil() != nil; kept {
+			s.State, s.LastError, s.KeptUntil = adminv1.SubscriptionState_SUBSCRIPTION_STATE_ACTIVE, "", nil
+		}
+	})
+	if !kept {
+		err = connect.NewError(connect.CodeFailedPrecondition, errors.New("subscription "+r.Msg.GetSubscriptionId()+" is not disabled"))
+	}
+	return connect.NewResponse(&adminv1.RestoreSubscriptionResponse{}), err
+}
+
 func (f *fakeAdmin) ReplaySubscription(
 	_ context.Context, r *connect.Request[adminv1.ReplaySubscriptionRequest],
 ) (*connect.Response[adminv1.ReplaySubscriptionResponse], error) {

@@ -4,6 +4,7 @@
 package pushusers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type fakeAdmin struct {
 	workers       adminv1.ListWorkersResponse
 	explanation   adminv1.ExplainResponse
 	refusal       string // the Connect code that every call is refused with
+	saying        string // and what it says, if not just that
 	challenge     string // what it comes with as WWW-Authenticate
 	hang          bool   // no call is ever answered
 	samePage      bool   // each page of push users points at itself
@@ -42,6 +44,7 @@ type fakeAdmin struct {
 	subscriptions adminv1.ListSubscriptionsResponse
 	deadLetters   adminv1.ListDeadLettersResponse
 	test          adminv1.TestSubscriptionResponse
+	retry         adminv1.RetryResponse
 }
 
 const fakePageSize = 2
@@ -51,22 +54,23 @@ func newFakeAdmin(text []byte) (*fakeAdmin, error) {
 	f := &fakeAdmin{}
 	var parts struct {
 		PushUsers, Registrations, Workers, Explain json.RawMessage
-		Subscriptions, DeadLetters, Test           json.RawMessage
-		Refuse, Challenge, Then                    string
+		Subscriptions, DeadLetters, Test, Retry    json.RawMessage
+		Refuse, Say, Challenge, Then               string
 		Hang, SamePage                             bool
 		Release                                    uint32
 	}
 	if err := json.Unmarshal(text, &parts); err != nil {
 		return nil, err
 	}
-	f.refusal, f.challenge, f.hang, f.samePage, f.release, f.then = parts.Refuse, parts.Challenge, parts.Hang, parts.SamePage, parts.Release, parts.Then
+	f.refusal, f.saying = parts.Refuse, cmp.Or(parts.Say, "the server says "+parts.Refuse)
+	f.challenge, f.hang, f.samePage, f.release, f.then = parts.Challenge, parts.Hang, parts.SamePage, parts.Release, parts.Then
 	for _, part := range []struct {
 		text json.RawMessage
 		into proto.Message
 	}{
 		{parts.PushUsers, &f.users}, {parts.Registrations, &f.registrations},
 		{parts.Workers, &f.workers}, {parts.Explain, &f.explanation},
-		{parts.Subscriptions, &f.subscriptions}, {parts.DeadLetters, &f.deadLetters}, {parts.Test, &f.test},
+		{parts.Subscriptions, &f.subscriptions}, {parts.DeadLetters, &f.deadLetters}, {parts.Test, &f.test}, {parts.Retry, &f.retry},
 	} {
 		if part.text == nil {
 			continue
@@ -117,7 +121,8 @@ func (f *fakeAdmin) guard() connect.UnaryInterceptorFunc {
 				if err := code.UnmarshalText([]byte(f.refusal)); err != nil {
 					return nil, err
 				}
-				refused := connect.NewError(code, fmt.Errorf("the server says %s", f.refusal))
+				refused := connect.NewError(code, errors.New(f.saying))
+				refused.Meta().Set("X-Request-Id", "req_1")
 				if f.challenge != "" {
 					refused.Meta().Set("WWW-Authenticate", f.challenge)
 				}
@@ -175,7 +180,8 @@ func (f *fakeAdmin) UnregisterClient(
 func (f *fakeAdmin) Explain(
 	_ context.Context, r *connect.Request[adminv1.ExplainRequest],
 ) (*connect.Response[adminv1.ExplainResponse], error) {
-	if r.Msg.GetUserId() != "249" || r.Msg.GetContextId() != "1" {
+	known := [][2]string{{"249", "1"}, {"anna@example.org", "1"}, {"a", "b@c"}}
+	if !slices.Contains(known, [2]string{r.Msg.GetUserId(), r.Msg.GetContextId()}) {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such user"))
 	}
 	return connect.NewResponse(&f.explanation), nil

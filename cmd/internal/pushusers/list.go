@@ -15,8 +15,12 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 )
 
-// listPushUsers prints the listeners of the cluster, or of one context.
-func (a *app) listPushUsers(ctx context.Context, contextID string) error {
+// listPushUsers prints the listeners of the cluster, of one context or of one user.
+func (a *app) listPushUsers(ctx context.Context, of whose) error {
+	userID, contextID, err := of.resolve()
+	if err != nil {
+		return err
+	}
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -28,6 +32,7 @@ func (a *app) listPushUsers(ctx context.Context, contextID string) error {
 	if err != nil {
 		return err
 	}
+	users = ofUser(users, userID, contextID)
 	slices.SortFunc(users, func(x, y *adminv1.PushUser) int {
 		return cmp.Or(naturalCompare(x.GetContextId(), y.GetContextId()), naturalCompare(x.GetUserId(), y.GetUserId()))
 	})
@@ -85,17 +90,40 @@ func (a *app) writeWide(users []*adminv1.PushUser) {
 	}
 	columns := []column{
 		{"Context", true}, {"User", false}, {"Permanent", false}, {"Backend", false}, {"State", false},
-		{"Worker", false}, {"Since", false}, {"Last event", false}, {"Last error", false},
+		{"Worker", false}, {"Since", false}, {"Last event", false},
 	}
+	told := slices.ContainsFunc(users, isTold)
+	if told {
+		columns = append(columns, column{"Last hint", false}, column{"Last proof", false}, column{"Registration", false})
+	}
+	columns = append(columns, column{"Last error", false})
 	var rows [][]string
 	for _, user := range users {
-		rows = append(rows, []string{
+		row := []string{
 			user.GetContextId(), user.GetUserId(), strconv.FormatBool(user.GetPermanent()),
 			orDash(user.GetBackend()), stateText(user.GetState()), orDash(user.GetWorker()),
-			timeText(user.GetSince()), timeText(user.GetLastEvent()), orDash(user.GetLastError()),
-		})
+			timeText(user.GetSince()), timeText(user.GetLastEvent()),
+		}
+		if told {
+			row = append(row, timeText(user.GetLastHint()), timeText(user.GetLastProof()), registrationText(user.GetRegistration()))
+		}
+		rows = append(rows, append(row, orDash(user.GetLastError())))
 	}
 	writeTable(a.stdout, columns, rows)
+}
+
+// isTold tells whether a mail store has to be told where to tell of a user's new mail.
+func isTold(user *adminv1.PushUser) bool {
+	return user.GetRegistration() != mailv1.Registration_REGISTRATION_UNSPECIFIED ||
+		user.GetState() == mailv1.ListenerState_LISTENER_STATE_WAITING
+}
+
+// registrationText is whether the mail store knows where to tell of new mail.
+func registrationText(r mailv1.Registration) string {
+	if r == mailv1.Registration_REGISTRATION_UNSPECIFIED {
+		return "-"
+	}
+	return strings.ToLower(strings.TrimPrefix(r.String(), "REGISTRATION_"))
 }
 
 // isRunning tells whether a listener exists and is trying.

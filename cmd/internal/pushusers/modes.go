@@ -12,7 +12,8 @@ import (
 // modes are the options of the original that say what to do, and to whom.
 type modes struct {
 	list, registrations, unregister bool
-	context, user, client           string
+	whose                           // to whom, in every mode
+	client                          string
 }
 
 func (m *modes) register(flags *pflag.FlagSet) {
@@ -20,7 +21,7 @@ func (m *modes) register(flags *pflag.FlagSet) {
 	flags.BoolVarP(&m.registrations, "list-client-registrations", "l", false, "list which client of which user is registered")
 	flags.BoolVarP(&m.unregister, "unregister", "r", false, "unregister a client; needs --context, --user and --client")
 	flags.StringVarP(&m.context, "context", "c", "", "the `context` (tenant); narrows a list to it")
-	flags.StringVarP(&m.user, "user", "u", "", "the `user` to unregister")
+	flags.StringVarP(&m.user, "user", "u", "", "the `user` to unregister; USER@CONTEXT, or USER with --context, narrows a list")
 	flags.StringVarP(&m.client, "client", "i", "", "the `client` to unregister")
 }
 
@@ -35,8 +36,8 @@ func (m *modes) check() error {
 		return usagef("The options --list and -r are mutually exclusive.")
 	case m.unregister:
 		return m.checkUnregister()
-	case m.user != "" || m.client != "":
-		return usagef("--user and --client only go with --unregister")
+	case m.client != "":
+		return usagef("--client only goes with --unregister")
 	}
 	return nil
 }

@@ -12,8 +12,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
+	"unicode/utf16"
 
+	"github.com/clipperhouse/displaywidth"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -53,8 +54,8 @@ type column struct {
 }
 
 // writeTable prints rows under their titles, two spaces between columns and none at
-// the end of a line. Control characters, which a mail server may have sent, are
-// replaced: a listing must not speak to the terminal.
+// the end of a line. Widths are cells of a terminal, of which an East Asian character
+// fills two.
 func writeTable(w io.Writer, columns []column, rows [][]string) {
 	lines := make([][]string, 0, len(rows)+1)
 	titles := make([]string, len(columns))
@@ -72,7 +73,7 @@ func writeTable(w io.Writer, columns []column, rows [][]string) {
 	widths := make([]int, len(columns))
 	for _, line := range lines {
 		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], displaywidth.String(cell))
 		}
 	}
 	for _, line := range lines {
@@ -83,7 +84,7 @@ func writeTable(w io.Writer, columns []column, rows [][]string) {
 func alignLine(line []string, columns []column, widths []int) string {
 	padded := make([]string, len(line))
 	for i, cell := range line {
-		padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+		padding := strings.Repeat(" ", widths[i]-displaywidth.String(cell))
 		if columns[i].right {
 			padded[i] = padding + cell
 		} else {
@@ -93,6 +94,9 @@ func alignLine(line []string, columns []column, widths []int) string {
 	return strings.Join(padded, "  ")
 }
 
+// printable replaces what speaks to a terminal instead of being read, such as escape
+// sequences and what turns the direction of writing: it may come from a mail server or an
+// endpoint.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -100,6 +104,34 @@ func printable(text string) string {
 		}
 		return unicode.ReplacementChar
 	}, text)
+}
+
+// done tells that a command has done its work: in words, or as JSON what the API has
+// answered.
+func (a *app) done(answer proto.Message, format string, args ...any) error {
+	if a.output == outputJSON {
+		return writeJSON(a.stdout, answer)
+	}
+	fmt.Fprintln(a.stdout, printable(fmt.Sprintf(format, args...)))
+	return nil
+}
+
+// escaped writes what is not printable as JSON escapes, so that the text may be looked
+// at on a terminal and means the same. JSON itself asks for that of the C0 controls only.
+func escaped(text []byte) string {
+	var out strings.Builder
+	for _, r := range string(text) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
 }
 
 // writeJSON prints a message with all its fields, indented, the same on every run.
@@ -112,7 +144,7 @@ func writeJSON(w io.Writer, message proto.Message) error {
 	if err := json.Indent(&indented, raw, "", "  "); err != nil {
 		return failf(exitServer, "encoding the answer: %v", err)
 	}
-	fmt.Fprintln(w, indented.String())
+	fmt.Fprintln(w, escaped(indented.Bytes()))
 	return nil
 }
 

@@ -21,45 +21,51 @@ type app struct {
 	connection connection
 	output     outputFormat
 	stdin      io.Reader
-	stdout     io.Writer
+	stdout     *stream
 	stderr     io.Writer
 }
 
 // Run runs the command line args and returns the exit code of the process.
 func Run(args []string, version string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: &stream{to: stdout}, stderr: stderr}
 	root := a.rootCommand()
 	root.Version = version
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(a.stdout)
+	addCompletion(root)
 	root.SetErr(stderr)
-	return a.report(root.ExecuteContext(context.Background()))
+	cmd, err := root.ExecuteContextC(context.Background())
+	return a.report(cmd, err)
 }
 
-// report says on standard error what went wrong and returns the exit code for it.
-func (a *app) report(err error) int {
-	if err == nil {
+// report says on standard error what went wrong and returns the exit code for it. The
+// words may be a server's: like those in tables they must not speak to the terminal.
+func (a *app) report(cmd *cobra.Command, err error) int {
+	failed := a.failed(err)
+	if failed == nil {
 		return exitOK
 	}
-	failed, ok := errors.AsType[*failure](err)
-	if !ok {
-		// Whatever the command tree itself refuses is a mistake in the command line.
-		failed = usagef("%v", err)
-	}
-	switch {
+	switch words := printable(failed.message); {
 	case failed.code == exitUsage:
-		fmt.Fprintf(a.stderr, "%s\nTry 'pushusers --help'.\n", failed.message)
-	case failed.message != "":
-		fmt.Fprintf(a.stderr, "pushusers: %s\n", failed.message)
+		fmt.Fprintf(a.stderr, "%s\nTry 'pushusers --help'.\n", hidePassword(cmd, words))
+	case words != "":
+		fmt.Fprintf(a.stderr, "pushusers: %s\n", words)
 	}
 	return failed.code
 }
 
-// noArguments refuses stray words, which are most often a forgotten option letter.
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("unexpected argument %q", args[0])
+// failed is how the command ends after err, nil when all is well.
+func (a *app) failed(err error) *failure {
+	if unwritten := a.stdout.failure(); unwritten != nil {
+		return unwritten
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	if failed, ok := errors.AsType[*failure](err); ok {
+		return failed
+	}
+	// Whatever the command tree itself refuses is a mistake in the command line.
+	return usagef("%v", err)
 }

@@ -13,7 +13,11 @@ import (
 )
 
 // listRegistrations prints which client of which user is registered.
-func (a *app) listRegistrations(ctx context.Context, contextID string) error {
+func (a *app) listRegistrations(ctx context.Context, of whose) error {
+	userID, contextID, err := of.resolve()
+	if err != nil {
+		return err
+	}
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -26,6 +30,7 @@ func (a *app) listRegistrations(ctx context.Context, contextID string) error {
 	if err != nil {
 		return err
 	}
+	registrations = ofUser(registrations, userID, contextID)
 	slices.SortFunc(registrations, func(x, y *adminv1.Registration) int {
 		return cmp.Or(naturalCompare(x.GetContextId(), y.GetContextId()),
 			naturalCompare(x.GetUserId(), y.GetUserId()), naturalCompare(x.GetClientId(), y.GetClientId()))

@@ -25,21 +25,23 @@ Environment:
 Exit codes:
   0  done; a list may be empty
   1  the command line is wrong
-  2  no such push registration, user, worker or subscription
+  2  no such push registration, user, worker, mail store or subscription
   3  the administrator's name or password is wrong, or was too often, or not allowed
      to do this
   4  the server cannot be reached, or did not answer in time
-  5  the server answered with an error, or an endpoint did not accept a test push`
+  5  the server answered with an error, an endpoint did not accept a test push, or
+     the answer could not be written`
 
 const examples = `  List the running listeners, with the password from a file or, in all that follow,
   from the environment:
     pushusers --adminpass-file /etc/mailpush/adminpass
 
   The same from another machine, and what each listener is doing:
-    pushusers -A alice -s https://push.example.com --output wide
+    pushusers -A alice -s https://push.example.com -o wide
 
-  List which client of which user is registered:
+  List which client of which user is registered, of one user too:
     pushusers -l
+    pushusers -l -u 249@1
 
   Unregister a client; with the user's last one, the listener stops and the stored
   password is deleted:
@@ -57,8 +59,11 @@ const examples = `  List the running listeners, with the password from a file or
     pushusers drain 4fzk
     pushusers undrain 4fzk
 
+  Have listeners try again at once, after an outage of a mail store that is over:
+    pushusers retry --store demo
+
   Count the suspended listeners in a script:
-    pushusers --output json |
+    pushusers -o json |
       jq '[.pushUsers[] | select(.state == "LISTENER_STATE_SUSPENDED")] | length'`
 
 // rootCommand is the command without a subcommand: the modes of the original, which
@@ -79,23 +84,25 @@ func (a *app) rootCommand() *cobra.Command {
 			}
 			switch {
 			case m.registrations:
-				return a.listRegistrations(cmd.Context(), m.context)
+				return a.listRegistrations(cmd.Context(), m.whose)
 			case m.unregister:
 				return a.unregister(cmd.Context(), m.context, m.user, m.client)
 			default:
-				return a.listPushUsers(cmd.Context(), m.context)
+				return a.listPushUsers(cmd.Context(), m.whose)
 			}
 		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return refuseEmpty(cmd) },
 	}
 	root.Flags().SortFlags = false
 	root.PersistentFlags().SortFlags = false
 	m.register(root.Flags())
 	a.connection.register(root.PersistentFlags())
-	root.PersistentFlags().Var(&a.output, "output", "table, wide or json")
+	root.PersistentFlags().VarP(&a.output, "output", "o", "table, wide or json")
 	root.PersistentFlags().BoolP("help", "h", false, "print this help")
 	// The only error is a flag of another name.
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputFormats(), cobra.ShellCompDirectiveNoFileComp))
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(a.drainCommand(), a.explainCommand(), a.subscriptionsCommand(), a.undrainCommand(), a.workersCommand())
+	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpCommand(helpCommand())
+	root.AddCommand(a.drainCommand(), a.explainCommand(), a.retryCommand(), a.subscriptionsCommand(), a.undrainCommand(), a.workersCommand())
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,7 +24,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs each script of testdata/script: the command as a process of its
 // own against a fake AdminService on a real port.
 //
-//	admin FILE [tls]       serves what FILE says; sets $SERVER, and with tls writes ca.pem
+//	admin FILE [tls]       serves what FILE says; sets $SERVER, and with tls writes ca.pem;
+//	                       $CAPITALS is the same server, as somebody may write it
 //	exits CODE PROGRAM...  runs a program that must exit with exactly CODE
 //
 // UPDATE_GOLDEN=1 rewrites the golden texts inside the scripts.
@@ -56,6 +58,7 @@ func startAdmin(ts *testscript.TestScript, _ bool, args []string) {
 		server.Close()
 	})
 	ts.Setenv("SERVER", server.URL)
+	ts.Setenv("CAPITALS", strings.Replace(server.URL, "http://127.0.0.1", "HTTP://LOCALHOST", 1))
 	if withTLS {
 		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 		ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), ca, 0o600))

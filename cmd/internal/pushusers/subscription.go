@@ -5,7 +5,6 @@ package pushusers
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +17,13 @@ const exampleID = "sub_nb2w45dfoizajzazx4i6qkwkaq"
 const aboutEnable = `enable lets a disabled subscription go on at its place in the mailbox: what has come
 since is pushed, as far as it is still in the folder. Of one that is enabled already
 the endpoint is tried again at once, however long the next try would have waited.`
+
+const aboutRestore = `restore lets a subscription go on whose endpoint was gone: it has said so twice, at
+least a minute apart, or nothing but that it is not there for a day. Such a subscription
+is disabled and kept for a week, with its place in the mailbox and its user's login, and
+deleted after that. What has come since is pushed, as far as it is still in the folder. A
+new Subscribe of the same client and device restores it, too. One that is disabled for
+another reason is not restored but enabled.`
 
 const aboutDisable = `disable pushes nothing more to a subscription. Its place in the mailbox is kept, the
 user's listener runs on, and enable lets it go on. A new Subscribe of the same client
@@ -34,8 +40,10 @@ The exit code is 5 when the endpoint did not accept it. The answer means one of
 
   ok              accepted
   retry           not now: a mail would be tried again
-  permanent_item  not this push: a mail would be stepped over after some tries
-  gone            never again: the subscription would be deleted
+  permanent_item  not this push: a mail would be stepped over, on evidence that others
+                  are accepted
+  gone            it is not there: the subscription would be disabled, on evidence that
+                  this lasts
   auth            the endpoint does not trust us
   misconfigured   the URL cannot be pushed to`
 
@@ -70,12 +78,26 @@ func (a *app) enableCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = call(ctx, c, c.admin.EnableSubscription, &adminv1.EnableSubscriptionRequest{SubscriptionId: id})
+		answer, err := call(ctx, c, c.admin.EnableSubscription, &adminv1.EnableSubscriptionRequest{SubscriptionId: id})
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "Subscription %s is enabled.\n", printable(id))
-		return nil
+		return a.done(answer, "Subscription %s is enabled.", id)
+	})
+}
+
+func (a *app) restoreCommand() *cobra.Command {
+	g := guide{verb: "restore", short: "Let a subscription go on whose endpoint was gone", long: aboutRestore}
+	return idCommand(g, func(ctx context.Context, id string) error {
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		answer, err := call(ctx, c, c.admin.RestoreSubscription, &adminv1.RestoreSubscriptionRequest{SubscriptionId: id})
+		if err != nil {
+			return err
+		}
+		return a.done(answer, "Subscription %s is restored.", id)
 	})
 }
 
@@ -90,13 +112,12 @@ func (a *app) disableCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = call(ctx, c, c.admin.DisableSubscription,
+		answer, err := call(ctx, c, c.admin.DisableSubscription,
 			&adminv1.DisableSubscriptionRequest{SubscriptionId: id, Reason: reason})
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "Subscription %s is disabled.\n", printable(id))
-		return nil
+		return a.done(answer, "Subscription %s is disabled.", id)
 	})
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever looks at it later")
 	return cmd
@@ -121,9 +142,7 @@ func (a *app) replayCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		at := answer.GetCursor()
-		fmt.Fprintf(a.stdout, "Subscription %s goes on after UID %d of %s.\n", printable(id), at.GetUid(), printable(at.GetFolder()))
-		return nil
+		return a.done(answer, "Subscription %s goes on after UID %d of %s.", id, answer.GetCursor().GetUid(), answer.GetCursor().GetFolder())
 	})
 	cmd.Flags().Uint32Var(&from, "from", 0, "the first `UID` to push again")
 	cmd.Flags().StringVar(&folder, "folder", "", "the `folder` (default INBOX)")
@@ -138,14 +157,10 @@ func (a *app) testCommand() *cobra.Command {
 			return err
 		}
 		answer, err := call(ctx, c, c.admin.TestSubscription, &adminv1.TestSubscriptionRequest{SubscriptionId: id})
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case a.output == outputJSON:
-			err = writeJSON(a.stdout, answer)
-		default:
-			fmt.Fprintf(a.stdout, "%s: %s\n", printable(answer.GetResult()), printable(answer.GetDetail()))
 		}
+		err = a.done(answer, "%s: %s", answer.GetResult(), answer.GetDetail())
 		if err == nil && !answer.GetAccepted() {
 			return failf(exitServer, "the endpoint of subscription %s did not accept the push", printable(id))
 		}

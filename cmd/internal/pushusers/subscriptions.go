@@ -23,7 +23,12 @@ of one user. The state is what the worker that serves a subscription says of it:
   unconfirmed  the endpoint has not answered the ping yet, and gets no mails
   failing      pushes are not accepted at the moment; they are tried again, and the
                subscription is disabled when that goes on for five days
-  disabled     nothing is pushed until it is enabled; its place in the mailbox is kept
+  waiting for its origin
+               there is something to push, but its server fails whoever asks, and is
+               tried with one endpoint now and then
+  disabled     nothing is pushed until it is enabled; its place in the mailbox is kept.
+               Where the endpoint is gone, it is kept until the time that is shown
+               and then deleted, unless it is restored
   unknown      no worker reports it: its user has no listener, or the worker is silent
 
 Lag is how many UIDs lie between what has been pushed and the ends of the folders. The
@@ -40,24 +45,35 @@ const exampleSubscriptions = `  Where do pushes not arrive, and why?
     pushusers subscriptions test sub_nb2w45dfoizajzazx4i6qkwkaq
     pushusers subscriptions enable sub_nb2w45dfoizajzazx4i6qkwkaq
 
+  Is an endpoint there again that was gone?
+    pushusers subscriptions restore sub_nb2w45dfoizajzazx4i6qkwkaq
+
   A receiver has lost what it got since UID 4711:
     pushusers subscriptions replay sub_nb2w45dfoizajzazx4i6qkwkaq --from 4711`
 
 func (a *app) subscriptionsCommand() *cobra.Command {
-	var contextID string
+	var of whose
 	cmd := &cobra.Command{
 		Use:     "subscriptions [USER@CONTEXT]",
 		Short:   "List where pushes go and how they fare, and look after them",
 		Long:    aboutSubscriptions,
 		Example: exampleSubscriptions,
-		Args:    atMostOne,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && !strings.Contains(args[0], "@") && didYouMean(cmd, args[0]) != "" {
+				return unexpected(cmd, args[0])
+			}
+			return atMostOne(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.listSubscriptions(cmd.Context(), contextID, args)
+			return a.listSubscriptions(cmd.Context(), of, args)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVarP(&contextID, "context", "c", "", "only those of this `context` (tenant)")
-	cmd.AddCommand(a.enableCommand(), a.disableCommand(), a.replayCommand(), a.testCommand(), a.deadLettersCommand())
+	of.register(cmd.Flags())
+	cmd.AddCommand(a.enableCommand(), a.disableCommand(), a.restoreCommand(), a.replayCommand(), a.testCommand(), a.deadLettersCommand())
+	for _, sub := range cmd.Commands() {
+		sub.ValidArgsFunction = a.completeFirst(subscriptionIDs)
+	}
 	return cmd
 }
 
@@ -68,13 +84,15 @@ func atMostOne(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func (a *app) listSubscriptions(ctx context.Context, contextID string, who []string) error {
-	userID := ""
+func (a *app) listSubscriptions(ctx context.Context, of whose, who []string) error {
+	userID, contextID, err := of.resolve()
+	if err != nil {
+		return err
+	}
 	if len(who) > 0 {
-		if contextID != "" {
-			return usagef("USER@CONTEXT and --context are mutually exclusive")
+		if of != (whose{}) {
+			return usagef("USER@CONTEXT and --context, or --user, are mutually exclusive")
 		}
-		var err error
 		if userID, contextID, err = userAtContext(who[0]); err != nil {
 			return err
 		}
@@ -119,8 +137,8 @@ func (a *app) writeSubscriptions(list []*adminv1.Subscription) {
 	var rows [][]string
 	for _, s := range list {
 		row := []string{
-			s.GetSubscriptionId(), s.GetUserId() + "@" + s.GetContextId(), s.GetClientId(), orDash(s.GetOrigin()),
-			modeText(s.GetMode()), subscriptionState(s.GetState()), count(s.GetLag()), orDash(s.GetLastError()),
+			s.GetSubscriptionId(), userText(s), s.GetClientId(), orDash(s.GetOrigin()),
+			modeText(s.GetMode()), subscriptionState(s.GetState()), count(s.GetLag()), orDash(lastError(s)),
 			orDash(s.GetDeviceId()), orDash(s.GetTransport()), orDash(s.GetWorker()), timeText(s.GetSince()), timeText(s.GetOldestPending()),
 			timeText(s.GetNextTry()), timeText(s.GetCreatedAt()), cursorsText(s.GetCursors()),
 		}
@@ -129,11 +147,20 @@ func (a *app) writeSubscriptions(list []*adminv1.Subscription) {
 	writeTable(a.stdout, columns, rows)
 }
 
+// lastError is why a subscription is not well, and until when it is kept, where that is the
+// question.
+func lastError(s *adminv1.Subscription) string {
+	if s.GetKeptUntil() == nil {
+		return s.GetLastError()
+	}
+	return "kept until " + timeText(s.GetKeptUntil()) + ", " + s.GetLastError()
+}
+
 func subscriptionState(state adminv1.SubscriptionState) string {
 	if state == adminv1.SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED {
 		return "unknown"
 	}
-	return strings.ToLower(strings.TrimPrefix(state.String(), "SUBSCRIPTION_STATE_"))
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(state.String(), "SUBSCRIPTION_STATE_")), "_", " ")
 }
 
 func modeText(mode mailv1.Mode) string {

@@ -18,15 +18,23 @@ func (a *app) unregister(ctx context.Context, contextID, userID, clientID string
 	if err != nil {
 		return err
 	}
-	_, err = call(ctx, c, c.admin.UnregisterClient,
+	answer, err := call(ctx, c, c.admin.UnregisterClient,
 		&adminv1.UnregisterClientRequest{ContextId: contextID, UserId: userID, ClientId: clientID})
 	if failed, ok := errors.AsType[*failure](err); ok && failed.code == exitNotFound {
-		fmt.Fprintf(a.stdout, "No such push registration for user %s in context %s for client '%s'\n", userID, contextID, clientID)
-		return &failure{code: exitNotFound}
+		return a.noRegistration(contextID, userID, clientID)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "Push registration successfully deleted for user %s in context %s for client '%s'\n", userID, contextID, clientID)
-	return nil
+	return a.done(answer, "Push registration successfully deleted for user %s in context %s for client '%s'", userID, contextID, clientID)
+}
+
+// noRegistration says so where the original does; there is no JSON that says it.
+func (a *app) noRegistration(contextID, userID, clientID string) error {
+	missing := failf(exitNotFound, "No such push registration for user %s in context %s for client '%s'", userID, contextID, clientID)
+	if a.output == outputJSON {
+		return missing
+	}
+	fmt.Fprintln(a.stdout, printable(missing.message))
+	return &failure{code: exitNotFound}
 }

@@ -4,13 +4,17 @@
 package settings
 
 import (
+	"cmp"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"mailpush.internal/cmd/internal/capacity"
 	"mailpush.internal/cmd/internal/config"
 	"mailpush.internal/pkg/identity"
 )
@@ -39,6 +43,7 @@ func (s *Settings) Explain(w io.Writer, service string) {
 			line("note", "%s cannot be read here: %s will not start without it", file, service)
 		}
 	}
+	s.explainFiles(line, service)
 }
 
 // ExplainSingle is Explain for a whole mailpush in one process.
@@ -59,8 +64,29 @@ func lines(w io.Writer) liner {
 }
 
 func (s *Settings) explainWorker(line liner) {
-	line("capacity", "%d listeners, backends %s", s.Worker.Capacity, strings.Join(s.Worker.Backends, ", "))
+	carries := s.Carries()
+	line("capacity", "%d listeners, %s; backends %s", carries.Listeners, carries.Why, strings.Join(s.Worker.Backends, ", "))
+	if carries.Warning != "" {
+		line("note", "%s", carries.Warning)
+	}
 	line("webhooks", "%s", s.webhookWords())
+	if n := s.Worker.Notify; n.Listen != "" {
+		words := "TLS"
+		if n.TLS.CertFile == "" {
+			words = "in CLEAR TEXT, password included"
+		}
+		line("notifications", "by HTTP on %s, %s", n.Listen, words)
+	}
+	for _, at := range []string{s.Worker.MailNotify.Listen, s.Worker.MailNotify.Socket} {
+		if at != "" {
+			line("notifications", "by datagrams on %s, gathered for %s", at, s.Worker.MailNotify.Window)
+		}
+	}
+}
+
+// Carries is how many listeners a worker with these settings carries on this machine.
+func (s *Settings) Carries() capacity.Answer {
+	return capacity.Chosen(s.Worker.Capacity, capacity.Here())
 }
 
 func (s *Settings) explainAdmin(line liner) {
@@ -72,9 +98,10 @@ func (s *Settings) explainAdmin(line liner) {
 	switch {
 	case !s.Push.AllowPermanentPush:
 		line("permanent", "nobody gets a permanent listener: push.allowPermanentPush is false")
-	case !s.IMAPIdle.SupportsPermanentListeners:
+	case !s.IMAPIdle.SupportsPermanentListeners && !s.anyStore(func(store Store) bool { return store.BackendOrDefault() != BackendIMAPIdle }):
 		line("permanent", "nobody gets a permanent listener: imapidle.supportsPermanentListeners is false")
-	case s.Mail.PasswordSource == PasswordSession && !s.Push.CredStorage.Enabled:
+	case s.Mail.PasswordSource == PasswordSession && !s.Push.CredStorage.Enabled &&
+		!s.anyStore(func(store Store) bool { return store.Doveadm.URL != "" }):
 		line("permanent", "nobody gets a permanent listener: push.credstorage.enabled is false and there is no master user")
 	default:
 		line("permanent", "users of %s get a permanent listener", clients)
@@ -86,7 +113,13 @@ func (s *Settings) explainAdmin(line liner) {
 		if s.Mail.PasswordSource == PasswordGlobal {
 			words += ", the master user opens " + store.MasterLoginOrDefault()
 		}
-		line("mail store", "%s at %s, %s", name, store.Address, words)
+		if store.Address == "" {
+			words = "no IMAP"
+		}
+		if store.BackendOrDefault() != BackendIMAPIdle {
+			words += ", backend " + store.BackendOrDefault()
+		}
+		line("mail store", "%s at %s, %s%s", name, cmp.Or(store.Address, store.Doveadm.URL), words, store.doveadmWords())
 	}
 	line("callers", "%d administrators, %d applications", len(s.Admin.Administrators), len(s.Admin.Applications))
 }
@@ -115,7 +148,37 @@ func (s *Settings) webhookWords() string {
 	for _, prefix := range s.Push.Webhook.AllowPrivate {
 		words += ", " + prefix.String()
 	}
+	for _, rule := range s.Push.Webhook.Rules {
+		words += "; " + rule.words()
+	}
 	return words
+}
+
+// words say what a rule does. That its files fit is seen to by whoever validates it; a
+// certificate that has ended is no reason not to start, but one to be told.
+func (r WebhookRule) words() string {
+	var does []string
+	if r.CAFile != "" {
+		does = append(does, "by the authorities of "+r.CAFile)
+	}
+	if pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile); err == nil {
+		end := pair.Leaf.NotAfter
+		ends := "until " + end.UTC().Format(time.DateOnly)
+		if end.Before(time.Now()) {
+			ends = "which has EXPIRED on " + end.UTC().Format(time.DateOnly)
+		}
+		does = append(does, "with the client certificate "+r.CertFile+", "+ends)
+	}
+	return r.Origin + " " + strings.Join(does, " and ")
+}
+
+func (s *Settings) anyStore(is func(Store) bool) bool {
+	for _, store := range s.Mail.Stores {
+		if is(store) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Settings) storeNames() []string {

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 
@@ -38,10 +37,21 @@ func (s *Settings) LoadOver(path string, environ, set []string) (config.Given, e
 	if err != nil {
 		return nil, err
 	}
+	s.given = given
 	return given, errors.Join(
 		either(given, "admin.database", s.Admin.Database, s.Admin.DatabaseFile),
 		either(given, "vault.database", s.Vault.Database, s.Vault.DatabaseFile),
 	)
+}
+
+// Where puts in front of an error about a setting where that was given, as far as that is
+// known. A flag names its key by itself.
+func (s *Settings) Where(key string, err error) error {
+	where := s.given.At(key)
+	if where == "" || where == "--set "+key {
+		return err
+	}
+	return fmt.Errorf("%s: %w", where, err)
 }
 
 // either refuses a secret that is given both in place and as a file. One that is
@@ -124,15 +134,4 @@ func orOwn(addresses []string, own string) []string {
 		return addresses
 	}
 	return []string{own}
-}
-
-// Logger makes the logger the settings ask for, on standard error.
-func (l Log) Logger() *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(l.Level)) // Validate has refused other words
-	options := &slog.HandlerOptions{Level: level}
-	if l.Format == "text" {
-		return slog.New(slog.NewTextHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options))
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mailpush.internal/cmd/internal/config"
 	"mailpush.internal/pkg/secret"
 )
 
@@ -27,6 +28,8 @@ type Settings struct {
 	Scheduler Scheduler `yaml:"scheduler"`
 	Worker    Worker    `yaml:"worker"`
 	Log       Log       `yaml:"log"`
+
+	given config.Given // where each of them comes from, for errors
 }
 
 // Cluster is what all processes of a cluster must agree on.
@@ -75,6 +78,15 @@ type Webhook struct {
 	AllowHTTP    bool           `yaml:"allowHTTP" doc:"whether webhooks may use http:// (for tests on loopback)"`
 	AllowPrivate []netip.Prefix `yaml:"allowPrivate" doc:"addresses webhooks may have although they are not public, as a list of prefixes like 10.1.0.0/16"`
 	RequireEcho  bool           `yaml:"requireEcho" doc:"whether a webhook must repeat the challenge of its first ping in the answer; else any 2xx will do"`
+	Rules        []WebhookRule  `yaml:"rules" doc:"private authorities and client certificates for webhooks: a list of {origin, caFile, certFile, keyFile}; see below"`
+}
+
+// WebhookRule is what holds for the webhooks of one origin.
+type WebhookRule struct {
+	Origin   string `yaml:"origin"`
+	CAFile   string `yaml:"caFile"`
+	CertFile string `yaml:"certFile"`
+	KeyFile  string `yaml:"keyFile"`
 }
 
 // Mail is where mailboxes are and how they are opened.
@@ -92,13 +104,27 @@ type Store struct {
 	TLS               string        `yaml:"tls" doc:"implicit, starttls, or none for clear text"`
 	ServerName        string        `yaml:"serverName" doc:"name in the server's certificate, when it is not the address's host"`
 	CAFile            string        `yaml:"caFile" doc:"certificates to trust for this store instead of the system's"`
-	Backend           string        `yaml:"backend" doc:"how new mail is noticed: imapidle"`
+	Backend           string        `yaml:"backend" doc:"how new mail is noticed: imapidle or dovecot"`
 	IdleRefresh       time.Duration `yaml:"idleRefresh" doc:"how long one IDLE may stand, under 29m; 9m where a provider cuts early"`
 	PollInterval      time.Duration `yaml:"pollInterval" doc:"how often STATUS is asked where the server has no IDLE"`
 	ResponseTimeout   time.Duration `yaml:"responseTimeout" doc:"how long to wait for any one answer"`
 	ConnectsPerSecond uint32        `yaml:"connectsPerSecond" doc:"how many connections all workers together open in a second, each with a login"`
 	ConnectsAtOnce    uint32        `yaml:"connectsAtOnce" doc:"how many connections all workers together are opening at the same time"`
-	MasterLogin       string        `yaml:"masterLogin" doc:"the login of a user that the master user opens, made of {user} and {context}"`
+	MasterLogin       string        `yaml:"masterLogin" doc:"the login of a user that the master user or doveadm opens, made of {user} and {context}"`
+
+	ReconcilePerSecond uint32  `yaml:"reconcilePerSecond" doc:"backend dovecot: of how many mailboxes all workers together ask in a second where they end, in case notifications were lost"`
+	Doveadm            Doveadm `yaml:"doveadm"`
+}
+
+// Doveadm is the doveadm HTTP API of a Dovecot, with which mailboxes are read without
+// anybody's login.
+type Doveadm struct {
+	URL         string        `yaml:"url" doc:"backend dovecot: where the doveadm HTTP API is, like https://mail.example.org:8080/doveadm/v1; empty without one"`
+	APIKey      secret.String `yaml:"apiKey" doc:"Dovecot's doveadm_api_key"`
+	APIKeyFile  string        `yaml:"apiKeyFile" doc:"file with Dovecot's doveadm_api_key; the workers read it"`
+	CAFile      string        `yaml:"caFile" doc:"certificates to trust for doveadm instead of the system's"`
+	Concurrency uint32        `yaml:"concurrency" doc:"how many requests each worker has out at doveadm at once; each occupies one of its processes"`
+	Timeout     time.Duration `yaml:"timeout" doc:"how long one request to doveadm may take"`
 }
 
 // IMAPIdle is the imapidle backend.
@@ -122,7 +148,7 @@ type Admin struct {
 
 // TLS is a server certificate.
 type TLS struct {
-	CertFile string `yaml:"certFile" doc:"server certificate of the public address"`
+	CertFile string `yaml:"certFile" doc:"server certificate"`
 	KeyFile  string `yaml:"keyFile" doc:"key of the server certificate"`
 }
 
@@ -162,8 +188,13 @@ type Worker struct {
 	Advertise string   `yaml:"advertise" doc:"address admin-api reaches this worker at; empty means listen"`
 	OpsListen string   `yaml:"opsListen" doc:"address of health and metrics, plain HTTP"`
 	Backends  []string `yaml:"backends" doc:"the backends this worker is capable of"`
-	Capacity  uint32   `yaml:"capacity" doc:"how many listeners this worker is built to carry"`
+	Capacity  uint32   `yaml:"capacity" doc:"how many listeners this worker is built to carry; 0: as many as open files and memory allow, which --check and the log tell"`
 	Zone      string   `yaml:"zone" doc:"failure zone this worker runs in"`
+
+	Notify     Notify     `yaml:"notify"`
+	MailNotify MailNotify `yaml:"mailnotify"`
+
+	ReleaseTLSBuffers bool `yaml:"releaseTLSBuffers" doc:"idle connections to mail stores give back their TLS buffers; turn it off when in doubt about a new release of Go"`
 }
 
 // Log is what the log looks like.
@@ -190,8 +221,11 @@ func Default() *Settings {
 		},
 		Vault:     Vault{Listen: "127.0.0.1:8102", OpsListen: "127.0.0.1:8112", Database: secret.New("sqlite:///var/lib/mailpush/credential-vault/vault.db")},
 		Scheduler: Scheduler{Listen: "127.0.0.1:8103", OpsListen: "127.0.0.1:8113"},
-		Worker:    Worker{Listen: "127.0.0.1:8104", OpsListen: "127.0.0.1:8114", Backends: []string{BackendIMAPIdle}, Capacity: 20000},
-		Log:       Log{Level: "info", Format: "json"},
+		Worker: Worker{
+			Listen: "127.0.0.1:8104", OpsListen: "127.0.0.1:8114", Backends: []string{BackendIMAPIdle},
+			MailNotify: MailNotify{Window: 5 * time.Second}, ReleaseTLSBuffers: true,
+		},
+		Log: Log{Level: "info", Format: "json"},
 	}
 }
 

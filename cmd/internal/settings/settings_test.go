@@ -116,15 +116,36 @@ func TestValidateNamesTheKey(t *testing.T) {
 			"mail.passwordSource=global", "mail.stores={main: {address: 'h:143', masterLogin: '{user}'}}",
 			"admin.applications=[{name: web, tokenHash: x, contexts: ['1']}]",
 		}, "mail.stores.main.masterLogin: without {context} it is the same in all contexts, and application \"web\" is not for all"},
-		{"backend", identity.Worker, []string{"worker.backends=[carrierpigeon]"}, `worker.backends: "carrierpigeon": want one of: imapidle`},
-		{"backend of later", identity.Worker, []string{"worker.backends=[imapidle, dovecot]"}, `worker.backends: "dovecot": this version does not have that backend yet; it has: imapidle`},
-		{"no backend", identity.Worker, []string{"worker.backends=[]"}, "worker.backends: want at least one: imapidle"},
-		{"store's backend", identity.Admin, []string{"mail.stores={main: {address: 'h:143', backend: carrierpigeon}}"}, `mail.stores.main.backend: "carrierpigeon": want one of: imapidle`},
-		{"store's backend of later", identity.Admin, []string{"mail.stores={main: {address: 'h:143', backend: mailnotify}}"}, `mail.stores.main.backend: "mailnotify": this version does not have that backend yet; it has: imapidle`},
+		{"backend", identity.Worker, []string{"worker.backends=[carrierpigeon]"}, `worker.backends[0]: "carrierpigeon": want one of: dovecot, imapidle, mailnotify`},
+		{"no backend", identity.Worker, []string{"worker.backends=[]"}, "worker.backends: want at least one: dovecot, imapidle, mailnotify"},
+		{"store's backend", identity.Admin, []string{"mail.stores={main: {address: 'h:143', backend: carrierpigeon}}"}, `mail.stores.main.backend: "carrierpigeon": want one of: dovecot, imapidle, mailnotify`},
+		{"neither IMAP nor doveadm", identity.Admin, dovecotStore(""), "mail.stores.main.address: \"\": want host:port"},
+		{"doveadm without a URL", identity.Admin, dovecotStore("doveadm: {apiKeyFile: /key}"), "mail.stores.main.doveadm.url: is needed"},
+		{"doveadm without a key", identity.Worker, dovecotStore("doveadm: {url: 'http://h/doveadm/v1'}"), "mail.stores.main.doveadm.apiKeyFile: is needed"},
+		{"doveadm with two keys", identity.Worker, dovecotStore("doveadm: {url: 'http://h/doveadm/v1', apiKey: a, apiKeyFile: /b}"), "mail.stores.main.doveadm.apiKey: is given in place and as"},
+		{"doveadm's URL without a path", identity.Admin, dovecotStore("doveadm: {url: 'http://h:8080', apiKey: a}"), "mail.stores.main.doveadm.url: want http://host"},
+		{"doveadm's URL with a password", identity.Admin, dovecotStore("doveadm: {url: 'http://u:hunter2@h/doveadm/v1', apiKey: a}"), "mail.stores.main.doveadm.url: want http://host"},
+		{"doveadm's URL is none", identity.Admin, dovecotStore("doveadm: {url: 'unix:/run/doveadm', apiKey: a}"), "mail.stores.main.doveadm.url: want http://host"},
+		{"doveadm asked too much", identity.Admin, dovecotStore("doveadm: {url: 'http://h/doveadm/v1', apiKey: a, concurrency: 65}"), "mail.stores.main.doveadm.concurrency: 65"},
+		{"doveadm without time", identity.Admin, dovecotStore("doveadm: {url: 'http://h/doveadm/v1', apiKey: a, timeout: -1s}"), "mail.stores.main.doveadm.timeout: -1s: must not"},
+		{"doveadm of another backend", identity.Admin, []string{"mail.stores={main: {address: 'h:143', doveadm: {url: 'http://h/doveadm/v1', apiKey: a}}}"}, "mail.stores.main.doveadm: is for the backend dovecot"},
+		{"asked too often", identity.Admin, dovecotStore("reconcilePerSecond: 10001"), "mail.stores.main.reconcilePerSecond: 10001"},
+		{"doveadm's logins that contexts share", identity.Admin, append(
+			dovecotStore("masterLogin: '{user}', doveadm: {url: 'http://h/doveadm/v1', apiKey: a}"), "admin.applications=[{name: web, tokenHash: x, contexts: ['1']}]",
+		), "mail.stores.main.masterLogin: without {context} it is the same in all contexts"},
 		{"unreachable worker", identity.Worker, []string{"worker.listen=0.0.0.0:8104"}, "worker.advertise"},
-		{"allowed prefix with host bits", identity.Worker, []string{"push.webhook.allowPrivate=[10.1.2.3/8]"}, "push.webhook.allowPrivate: \"10.1.2.3/8\": want 10.0.0.0/8"},
-		{"allowed prefix of mapped addresses", identity.Worker, []string{"push.webhook.allowPrivate=['::ffff:10.0.0.0/104']"}, "push.webhook.allowPrivate: \"::ffff:10.0.0.0/104\": want the prefix as IPv4"},
-		{"allowed prefix that is none", identity.Worker, []string{"push.webhook.allowPrivate=['']"}, "push.webhook.allowPrivate: want prefixes"},
+		{"allowed prefix with host bits", identity.Worker, []string{"push.webhook.allowPrivate=[10.1.2.3/8]"}, "push.webhook.allowPrivate[0]: \"10.1.2.3/8\": want 10.0.0.0/8"},
+		{"allowed prefix of mapped addresses", identity.Worker, []string{"push.webhook.allowPrivate=['::ffff:10.0.0.0/104']"}, "push.webhook.allowPrivate[0]: \"::ffff:10.0.0.0/104\": want the prefix as IPv4"},
+		{"allowed prefix that is none", identity.Worker, []string{"push.webhook.allowPrivate=['']"}, "push.webhook.allowPrivate[0]: want a prefix"},
+		{"notifications from anybody", identity.Worker, []string{"worker.notify.listen=127.0.0.1:8105"}, "worker.notify.username: want username and passwordFile, or clientCAFile"},
+		{"notifications without a password", identity.Worker, []string{"worker.notify.listen=127.0.0.1:8105", "worker.notify.username=dove"}, "worker.notify.username: username and password"},
+		{"notifications in clear text", identity.Worker, []string{"worker.notify.listen=0.0.0.0:8105", "worker.notify.username=dove", "worker.notify.password=x"}, `worker.notify.tls: is needed: worker.notify.listen "0.0.0.0:8105"`},
+		{"certificates without TLS", identity.Worker, []string{"worker.notify.listen=127.0.0.1:8105", "worker.notify.clientCAFile=/ca"}, "worker.notify.clientCAFile: needs tls"},
+		{"half of a certificate", identity.Worker, []string{"worker.notify.tls.certFile=/crt"}, "worker.notify.tls: certFile and keyFile go together"},
+		{"a notify address without a port", identity.Worker, []string{"worker.notify.listen=localhost"}, `worker.notify.listen: "localhost": want host:port`},
+		{"datagrams from anybody", identity.Worker, []string{"worker.mailnotify.listen=127.0.0.1:23420"}, "worker.mailnotify.allow: want at least one prefix"},
+		{"datagrams from host bits", identity.Worker, []string{"worker.mailnotify.allow=[10.1.2.3/8]"}, `worker.mailnotify.allow[0]: "10.1.2.3/8": want 10.0.0.0/8`},
+		{"a negative window", identity.Worker, []string{"worker.mailnotify.window=-1s"}, "worker.mailnotify.window: -1s"},
 		{"log level", identity.Worker, []string{"log.level=loud"}, "log.level"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,6 +158,29 @@ func TestValidateNamesTheKey(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// dovecotStore is a mail store with the backend dovecot, and other settings.
+func dovecotStore(others string) []string {
+	return []string{"mail.stores={main: {backend: dovecot, " + others + "}}"}
+}
+
+// A worker in one process with admin-api is all there is: a mail store that it cannot
+// listen to is a mistake, and elsewhere another worker's.
+func TestStoreOfABackendThatTheOneWorkerHasNot(t *testing.T) {
+	t.Parallel()
+	s, err := settings.Load("", nil, dovecotStore("address: 'h:143'"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `mail.stores.main.backend: "dovecot": the worker has it not`
+	if err := s.Validate(identity.Admin, identity.Worker); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("together: %v", err)
+	}
+	s.Worker.Backends = append(s.Worker.Backends, settings.BackendDovecot)
+	if err := s.Validate(identity.Admin, identity.Worker); strings.Contains(err.Error(), want) {
+		t.Errorf("with it: %v", err)
 	}
 }
 

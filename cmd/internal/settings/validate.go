@@ -36,12 +36,15 @@ const (
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
 
-// problems collects what is wrong, each with its key.
-type problems struct{ errs []error }
+// problems collects what is wrong, each with its key and where that was given.
+type problems struct {
+	settings *Settings
+	errs     []error
+}
 
 // add adds a problem, once: what several services need is looked at for each.
 func (p *problems) add(key, format string, args ...any) {
-	err := fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...))
+	err := p.settings.Where(key, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 	if !slices.ContainsFunc(p.errs, func(known error) bool { return known.Error() == err.Error() }) {
 		p.errs = append(p.errs, err)
 	}
@@ -51,22 +54,30 @@ func (p *problems) add(key, format string, args ...any) {
 // what the service alone can judge, such as the hashes of admin-api's callers. It
 // opens no file and no connection.
 func (s *Settings) Validate(services ...string) error {
-	p := new(problems)
+	p := &problems{settings: s}
 	s.validateCluster(p)
+	s.validateFiles(p)
 	for _, service := range services {
 		switch service {
 		case identity.Admin:
 			s.validateAdmin(p)
 			s.validateMail(p)
+			s.validateOrigins(p)
+			s.validateClients(p)
+			s.validateWebhook(p)
 		case identity.Vault:
 			s.validateVault(p)
 		case identity.Scheduler:
 			p.address("scheduler.listen", s.Scheduler.Listen)
 			p.address("scheduler.opsListen", s.Scheduler.OpsListen)
+			p.targets("scheduler.address", s.Scheduler.Address)
 		case identity.Worker:
 			s.validateWorker(p)
 			s.validateWebhook(p)
 		}
+	}
+	if slices.Contains(services, identity.Admin) && slices.Contains(services, identity.Worker) {
+		s.validateTogether(p)
 	}
 	return errors.Join(p.errs...)
 }
@@ -78,11 +89,12 @@ func (s *Settings) validateCluster(p *problems) {
 	if len(s.Cluster.Etcd.Endpoints) == 0 {
 		p.add("cluster.etcd.endpoints", "want at least one, like http://127.0.0.1:2379")
 	}
-	for _, endpoint := range s.Cluster.Etcd.Endpoints {
-		if u, err := url.Parse(endpoint); err != nil || u.Host == "" && u.Scheme != "unix" {
-			p.add("cluster.etcd.endpoints", "%q: want http://host:port or https://host:port", endpoint)
-		}
+	for i, endpoint := range s.Cluster.Etcd.Endpoints {
+		p.url(item("cluster.etcd.endpoints", i), endpoint, "http://host:port or https://host:port",
+			func(u *url.URL) bool { return isWeb(u) || u.Scheme == "unix" })
 	}
+	p.targets("admin.internalAddress", s.Admin.InternalAddress)
+	p.targets("vault.address", s.Vault.Address)
 	if s.Cluster.Etcd.Prefix == "" {
 		p.add("cluster.etcd.prefix", "must not be empty: mailpush writes below it only")
 	}
@@ -133,18 +145,10 @@ func (s *Settings) validateAdmin(p *problems) {
 		known[account.Name] = true
 	}
 	for i, app := range a.Applications {
-		if app.Name == "" || len(app.Contexts) == 0 {
-			p.add(fmt.Sprintf("admin.applications[%d]", i), "want a name and at least one context")
+		if key := item("admin.applications", i); app.Name == "" || len(app.Contexts) == 0 || slices.Contains(app.Contexts, "") {
+			p.add(key, "want a name and at least one context, and none that is empty")
 		}
 	}
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 func (s *Settings) validateMail(p *problems) {
@@ -157,7 +161,12 @@ func (s *Settings) validateMail(p *problems) {
 		if !namePattern.MatchString(name) {
 			p.add(key, "want a name of lower-case letters, digits, dots and hyphens")
 		}
-		p.address(key+".address", store.Address)
+		if store.Address != "" || store.Doveadm.URL == "" {
+			p.target(key+".address", store.Address)
+		}
+		if store.ServerName != "" && !isHost(store.ServerName) {
+			p.add(key+".serverName", "%q: want the name in the server's certificate", store.ServerName)
+		}
 		if !slices.Contains([]string{"", TLSImplicit, TLSStart, TLSNone}, store.TLS) {
 			p.add(key+".tls", "%q: want implicit, starttls or none", store.TLS)
 		}
@@ -165,10 +174,10 @@ func (s *Settings) validateMail(p *problems) {
 		if store.IdleRefresh < 0 || store.IdleRefresh >= maxIdle {
 			p.add(key+".idleRefresh", "%s: want less than %s (RFC 2177)", store.IdleRefresh, maxIdle)
 		}
-		if store.PollInterval < 0 || store.ResponseTimeout < 0 {
-			p.add(key, "durations must not be negative")
-		}
+		p.notNegative(key+".pollInterval", store.PollInterval)
+		p.notNegative(key+".responseTimeout", store.ResponseTimeout)
 		s.validateMasterLogin(p, key+".masterLogin", store)
+		store.validateDoveadm(p, key)
 	}
 }
 
@@ -201,7 +210,7 @@ func (s *Settings) validateWorker(p *problems) {
 	p.address("worker.listen", s.Worker.Listen)
 	p.address("worker.opsListen", s.Worker.OpsListen)
 	if s.Worker.Advertise != "" {
-		p.address("worker.advertise", s.Worker.Advertise)
+		p.target("worker.advertise", s.Worker.Advertise)
 	}
 	if host, _, err := net.SplitHostPort(s.WorkerAdvertise()); err == nil {
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -211,34 +220,34 @@ func (s *Settings) validateWorker(p *problems) {
 	if len(s.Worker.Backends) == 0 {
 		p.add("worker.backends", "want at least one: %s", strings.Join(Backends(), ", "))
 	}
-	for _, backend := range s.Worker.Backends {
-		p.backend("worker.backends", backend)
+	for i, backend := range s.Worker.Backends {
+		p.backend(item("worker.backends", i), backend)
 	}
-	if s.Worker.Capacity == 0 {
-		p.add("worker.capacity", "want at least 1")
+	for name, store := range s.Mail.Stores {
+		store.validateDoveadm(p, "mail.stores."+name)
 	}
+	s.validateNotify(p)
+	s.validateMailNotify(p)
 }
 
-// validateWebhook refuses prefixes that do not say what they mean. An IPv4 address
-// in IPv6 clothes is judged as IPv4.
-func (s *Settings) validateWebhook(p *problems) {
-	const key = "push.webhook.allowPrivate"
-	for _, prefix := range s.Push.Webhook.AllowPrivate {
-		switch {
-		case !prefix.IsValid():
-			p.add(key, "want prefixes like 10.1.0.0/16")
-		case prefix.Addr().Is4In6():
-			p.add(key, "%q: want the prefix as IPv4", prefix)
-		case prefix != prefix.Masked():
-			p.add(key, "%q: want %s, or fewer addresses", prefix, prefix.Masked())
+// validateTogether is for admin-api and the one worker in one process.
+func (s *Settings) validateTogether(p *problems) {
+	for name, store := range s.Mail.Stores {
+		backend := store.BackendOrDefault()
+		if slices.Contains(Backends(), backend) && !slices.Contains(s.Worker.Backends, backend) {
+			p.add("mail.stores."+name+".backend", "%q: the worker has it not: name it in worker.backends", backend)
 		}
 	}
 }
 
-func (p *problems) address(key, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil || port == "" {
-		p.add(key, "%q: want host:port", address)
+// validateWebhook refuses limits that do not say what they mean.
+func (s *Settings) validateWebhook(p *problems) {
+	p.prefixes("push.webhook.allowPrivate", s.Push.Webhook.AllowPrivate)
+}
+
+func (p *problems) notNegative(key string, d time.Duration) {
+	if d < 0 {
+		p.add(key, "%s: must not be negative", d)
 	}
 }
 

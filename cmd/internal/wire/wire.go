@@ -11,10 +11,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
+	"os"
 
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/cluster"
+	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/service"
 )
 
@@ -32,13 +36,17 @@ type Built struct {
 	Ops     net.Listener // health and metrics
 	RPC     []string     // the RPC services it serves, for health and reflection
 
-	listeners []net.Listener
+	// Kept are the sockets that stay open for a process that follows in this one's place;
+	// see [Restart].
+	Kept []*os.File
+
+	sockets []io.Closer
 }
 
 // Close lets go of the addresses of a service that will not be run.
 func (b Built) Close() error {
-	errs := make([]error, 0, len(b.listeners))
-	for _, l := range b.listeners {
+	errs := []error{CloseAll(b.Kept)}
+	for _, l := range b.sockets {
 		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
@@ -49,38 +57,17 @@ func (b Built) Close() error {
 // only the services it runs.
 type Builder func(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *Addresses) (Built, error)
 
-// Build builds a service. Addresses the caller has bound already are taken over.
+// Build builds a service. Addresses the caller has bound already are taken over. Its log
+// lines that are about a call say which.
 func Build(ctx context.Context, build Builder, s *settings.Settings, rt service.Runtime, bound ...net.Listener) (Built, error) {
 	addresses := &Addresses{bound: bound}
+	rt.Log = slog.New(rpc.LogRequestIDs(rt.Log.Handler()))
 	built, err := build(ctx, s, rt, addresses)
-	built.listeners = addresses.open
+	built.sockets, built.Kept = addresses.open, addresses.Kept()
 	if err != nil {
 		return Built{}, errors.Join(err, built.Close())
 	}
 	return built, nil
-}
-
-// Addresses binds addresses and remembers what is open, to be let go when a later
-// step fails.
-type Addresses struct {
-	bound []net.Listener // by the caller
-	open  []net.Listener // in use by the service
-}
-
-// Bind listens on address, which the setting key holds.
-func (l *Addresses) Bind(ctx context.Context, key, address string) (net.Listener, error) {
-	for _, listener := range l.bound {
-		if listener.Addr().String() == address {
-			l.open = append(l.open, listener)
-			return listener, nil
-		}
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listening as %s says: %w", key, err)
-	}
-	l.open = append(l.open, listener)
-	return listener, nil
 }
 
 // ClusterConfig is how the settings reach etcd.

@@ -114,7 +114,7 @@ func (w *world) drive(ctx context.Context, rate int, span time.Duration) {
 }
 
 // Fetch implements [deliver.Mailboxes].
-func (w *world) Fetch(user mailbox.User, from uint32) {
+func (w *world) Fetch(user mailbox.User, from uint32, _ mailbox.Detail) {
 	next := w.boxes[user].next.Load()
 	read := mailbox.Read{User: user, End: end(next), From: from, Upto: min(next-1, from+pageSize-1)}
 	for uid := from; uid <= read.Upto; uid++ {
@@ -142,6 +142,11 @@ func (w *world) ReportEndpoints(_ context.Context, reports []deliver.EndpointRep
 // SigningSecret implements [deliver.Secrets].
 func (w *world) SigningSecret(context.Context, mailbox.User, string, uint32) (secret.String, error) {
 	return secret.New(signingKey), nil
+}
+
+// Headers implements [deliver.Secrets]: there are none.
+func (w *world) Headers(context.Context, mailbox.User, string, uint32) (*transport.Headers, error) {
+	return new(transport.Headers), nil
 }
 
 // tally counts down to the last of some deliveries.

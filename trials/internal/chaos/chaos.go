@@ -3,7 +3,9 @@
 
 // Package chaos kills mailpush while mail arrives, and looks at what the endpoints got:
 // a real Dovecot and PostgreSQL, workers, vault, admin-api and scheduler as processes,
-// receivers that refuse, throttle, hang and break off.
+// receivers that refuse, throttle, hang and break off, and that answer wrongly for a while
+// as if their subscriptions had ended. Dovecot is waited for in IDLE, or
+// notifies workers through what is late, refuses and loses.
 //
 // Invariant: the verdict comes from two records alone, of the mails that Dovecot has
 // accepted and of what receivers took in and answered.
@@ -16,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,11 +40,26 @@ type Options struct {
 	Kills     int           // of workers, vault and admin-api
 	Length    time.Duration // what mails and kills are spread over
 	Odds      Odds
+	// Spells are the wrong answers that endpoints give for a while, beside the odds; nil
+	// means none. With them endpoints have TLS.
+	Spells *Spells
+	// Hurry has what is pending tried at once when the spells are over, as an operator can.
+	Hurry bool
 	// Patience is how long to wait for what is left without any new push.
 	Patience time.Duration
 	// Hasty has every push answered with 200 before its endpoint has accepted, and so the
 	// cursor moved: what a worker does that takes a push for accepted too early.
 	Hasty bool
+
+	// Notified has Dovecot tell of new mail, the backend dovecot; else workers wait for it
+	// in IDLE.
+	Notified   bool
+	NotifyOdds NotifyOdds
+	// Outages are how often Dovecot's notifications are refused altogether for a while.
+	Outages int
+	// HintsAlone has workers hardly look for mail that they were not notified of, and the
+	// run wait for Patience in all: what a worker does that trusts notifications alone.
+	HintsAlone bool
 }
 
 const (
@@ -60,7 +78,8 @@ type run struct {
 	record  *record
 	hooks   *receivers
 	mailing *mailing
-	kills   int // that were made
+	kills   int     // that were made
+	spells  *spells // nil: none
 }
 
 // Run breaks things until all mails have been delivered and all kills are done, waits
@@ -83,16 +102,39 @@ func Run(ctx context.Context, o Options, out io.Writer) (_ Verdict, err error) {
 	}
 	verdict := Judge(r.mailing.expected(), taken)
 	verdict.Kills, verdict.Earlier = r.kills, r.fleet.earlier()
+	if verdict.Missing > 0 {
+		if err := r.around.explain(ctx, r.tell); err != nil {
+			return verdict, err
+		}
+	}
+	if n := r.around.notifications; n != nil {
+		verdict.Notifications, verdict.LostNotifications, verdict.LateNotifications = n.count()
+	}
+	if r.spells != nil {
+		answers := r.spells.counts()
+		if answers.SubscriptionsLost, err = r.around.lost(ctx, r.Mailboxes); err != nil {
+			return verdict, err
+		}
+		verdict.Answers = &answers
+	}
 	return verdict, nil
 }
 
 func (r *run) start(ctx context.Context, broken func(error)) error {
 	var err error
-	if r.hooks, err = newReceivers(r.record, newDice(r.Odds, r.Seed), r.Hasty); err != nil {
+	if r.Spells != nil {
+		r.spells = newSpells(*r.Spells, r.Seed, r.Length)
+	}
+	if r.hooks, err = newReceivers(r.record, newDice(r.Odds, r.Seed), r.spells, r.Hasty); err != nil {
 		return err
 	}
-	if r.around, err = deploy(ctx, r.Dir, r.Programs); err != nil {
+	if r.around, err = deploy(ctx, r.Options); err != nil {
 		return err
+	}
+	if r.hooks.certificates != nil {
+		if r.around.environment, err = r.hooks.certificates.write(filepath.Join(r.Dir, "endpoints-ca.crt")); err != nil {
+			return err
+		}
 	}
 	r.mailing = &mailing{dovecot: r.around.dovecot, mailboxes: r.Mailboxes, delivered: make(map[string][]string)}
 	if r.fleet, err = launch(r.around, r.Before, broken); err != nil {
@@ -104,17 +146,31 @@ func (r *run) start(ctx context.Context, broken func(error)) error {
 
 // play lets mail arrive, kills, and waits for the pushes.
 func (r *run) play(ctx context.Context) error {
-	both, playing := errgroup.WithContext(ctx)
-	both.Go(func() error { return r.mailing.run(playing, r.Mails, r.Length) })
-	both.Go(func() (err error) {
+	all, playing := errgroup.WithContext(ctx)
+	if r.spells != nil {
+		r.spells.begin()
+		all.Go(func() error { return rig.Pause(playing, r.Length) }) // until the last is over
+	}
+	all.Go(func() error { return r.mailing.run(playing, r.Mails, r.Length) })
+	all.Go(func() (err error) {
 		random := rand.New(rand.NewPCG(r.Seed, 1))
 		r.kills, err = r.fleet.havoc(playing, random, r.Kills, r.Length, r.tell)
 		return err
 	})
-	if err := r.tellUntil(ctx, both.Wait); err != nil {
+	if n := r.around.notifications; n != nil {
+		all.Go(func() error {
+			return n.outages(playing, rand.New(rand.NewPCG(r.Seed, 2)), r.Outages, r.Length, r.tell)
+		})
+	}
+	if err := r.tellUntil(ctx, all.Wait); err != nil {
 		return err
 	}
 	r.tell("all mails are delivered, all kills done")
+	if r.Hurry {
+		if err := r.around.hurry(ctx, r.Mailboxes); err != nil {
+			return err
+		}
+	}
 	return r.await(ctx)
 }
 
@@ -123,7 +179,7 @@ func (r *run) tellUntil(ctx context.Context, wait func() error) error {
 	ctx, stop := context.WithCancel(ctx)
 	var telling errgroup.Group
 	telling.Go(func() error {
-		for sleep(ctx, tellEvery) == nil {
+		for rig.Pause(ctx, tellEvery) == nil {
 			r.tellProgress()
 		}
 		return nil
@@ -144,13 +200,13 @@ func (r *run) await(ctx context.Context) error {
 			case pushed >= all:
 				r.tellProgress()
 				return nil
-			case pushed > last:
+			case pushed > last && !r.HintsAlone:
 				last, since = pushed, time.Now()
 			case time.Since(since) > r.Patience:
 				r.tell("nothing new for %v", r.Patience)
 				return nil
 			}
-			if err := sleep(ctx, pollEvery); err != nil {
+			if err := rig.Pause(ctx, pollEvery); err != nil {
 				return err
 			}
 		}

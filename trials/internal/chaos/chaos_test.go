@@ -55,20 +55,48 @@ func small(t *testing.T) chaos.Options {
 	}
 }
 
-// Whatever is killed and however endpoints fail: every mail is pushed to every
-// subscription, in order and under one id.
-func TestNothingIsLost(t *testing.T) {
-	t.Parallel()
-	verdict, err := chaos.Run(t.Context(), small(t), t.Output())
+// judged runs chaos and reports what came of it.
+func judged(t *testing.T, o chaos.Options) chaos.Verdict {
+	t.Helper()
+	verdict, err := chaos.Run(t.Context(), o, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
 	verdict.Report(t.Output())
+	return verdict
+}
+
+// Whatever is killed and however endpoints fail: every mail is pushed to every
+// subscription, in order and under one id.
+func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
+	verdict := judged(t, small(t))
 	if err := verdict.Err(); err != nil {
 		t.Error(err)
 	}
 	if verdict.Expected != 1000 || verdict.Kills != 6 {
 		t.Errorf("%d pushes were expected and %d processes killed, want 1000 and 6", verdict.Expected, verdict.Kills)
+	}
+}
+
+// Endpoints that answer as if they were gone, as if each mail were at fault, and by a wrong
+// certificate, each for a while: no mail is lost, and no subscription.
+func TestWrongAnswersEndNothing(t *testing.T) {
+	t.Parallel()
+	o := small(t)
+	o.Spells = &chaos.Spells{
+		NotFound:         chaos.Spell{Times: 2, Length: 3 * time.Second},
+		Refusing:         chaos.Spell{Times: 1, Length: 8 * time.Second},
+		WrongCertificate: chaos.Spell{Times: 1, Length: 8 * time.Second},
+	}
+	// What takes a person to mend is tried again after minutes, if nobody says that it is mended.
+	o.Hurry = true
+	verdict := judged(t, o)
+	if err := verdict.Err(); err != nil {
+		t.Error(err)
+	}
+	if a := verdict.Answers; a == nil || a.NotFound == 0 || a.Refused == 0 || a.Certificates == 0 {
+		t.Errorf("wrong answers %+v: too few to show anything", a)
 	}
 }
 
@@ -81,11 +109,7 @@ func TestHastyAnswersAreFoundOut(t *testing.T) {
 	// What is lost never comes. What only waits for a window to end comes within 16 s:
 	// the windows of so short a run are no longer.
 	o.Patience = 20 * time.Second
-	verdict, err := chaos.Run(t.Context(), o, t.Output())
-	if err != nil {
-		t.Fatal(err)
-	}
-	verdict.Report(t.Output())
+	verdict := judged(t, o)
 	if verdict.Missing == 0 || verdict.Err() == nil {
 		t.Errorf("nothing is found missing: %+v", verdict)
 	}

@@ -44,17 +44,21 @@ type member struct {
 // launch starts mailpush, every other process of the earlier release if there is one.
 func launch(d *deployment, before *rig.Programs, broken func(error)) (*fleet, error) {
 	f := &fleet{now: d.programs, before: before, broken: broken}
-	add := func(name, program string, spared bool) {
+	add := func(name, program string, spared bool, args ...string) {
 		f.members = append(f.members, &member{spared: spared, program: program, starts: len(f.members), command: proctest.Command{
-			Args: []string{"--config", d.config},
-			Name: name, Log: filepath.Join(d.dir, name+".log"),
+			Args: append([]string{"--config", d.config}, args...),
+			Name: name, Log: filepath.Join(d.dir, name+".log"), Env: d.environment,
 		}})
 	}
 	add(identity.Vault, identity.Vault, false)
 	add(identity.Admin, identity.Admin, false)
 	add(identity.Scheduler, identity.Scheduler, true)
 	for n := range workers {
-		add(fmt.Sprintf("worker-%d", n+1), identity.Worker, false)
+		var args []string
+		if len(d.notified) > 0 {
+			args = []string{"--set", "worker.notify.listen=" + d.notified[n]}
+		}
+		add(fmt.Sprintf("worker-%d", n+1), identity.Worker, false, args...)
 	}
 	for _, m := range f.members {
 		if err := f.start(m); err != nil {

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"mailpush.internal/trials/internal/rig"
 )
 
 // longestAbsence bounds how long a killed process is away.
@@ -24,7 +26,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length 
 		// Half to one and a half of the mean, so that they come at odds with all else.
 		pause := time.Duration((0.5 + random.Float64()) * float64(length) / float64(kills))
 		absence := time.Duration(random.Float64() * float64(longestAbsence))
-		if err := sleep(ctx, pause); err != nil {
+		if err := rig.Pause(ctx, pause); err != nil {
 			back.Wait()
 			return done, err
 		}
@@ -35,7 +37,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length 
 		done++
 		tell("kill -9 of %s, away for %.1f s", victim.command.Name, absence.Seconds())
 		back.Go(func() {
-			if err := sleep(ctx, absence); err != nil {
+			if err := rig.Pause(ctx, absence); err != nil {
 				return
 			}
 			failed <- f.start(victim)
@@ -48,16 +50,4 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, kills int, length 
 		errs = append(errs, err)
 	}
 	return done, errors.Join(errs...)
-}
-
-// sleep lets time pass: it is what chaos is spread over.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -33,15 +33,33 @@ type Verdict struct {
 	Kills      int
 	Earlier    int // starts of a program of an earlier release
 
+	// Of a mail store that notifies: how often it did, and how many of these got lost or
+	// were late.
+	Notifications, LostNotifications, LateNotifications int
+
+	// Answers are of a run in which endpoints answer wrongly for a while; nil without.
+	Answers *WrongAnswers
+
 	// Examples name some of what is wrong.
 	Examples []string
+}
+
+// WrongAnswers are how often endpoints gave one, and how many subscriptions were not there
+// at the end, or were disabled.
+type WrongAnswers struct {
+	NotFound, Refused, Certificates int
+	SubscriptionsLost               int
 }
 
 // maxExamples bounds what is named of each kind.
 const maxExamples = 5
 
-// Err is nil when every mail was delivered, in order and under one id.
+// Err is nil when every mail was delivered, in order and under one id, and every
+// subscription is there.
 func (v *Verdict) Err() error {
+	if v.Answers != nil && v.Answers.SubscriptionsLost > 0 {
+		return fmt.Errorf("%d subscriptions are lost, %d mails missing", v.Answers.SubscriptionsLost, v.Missing)
+	}
 	if v.Missing+v.Reordered+v.WrongID == 0 {
 		return nil
 	}
@@ -56,6 +74,19 @@ func (v *Verdict) Report(out io.Writer) {
 	if v.Earlier > 0 {
 		fmt.Fprintf(out, "result: earlier_starts=%d\n", v.Earlier)
 	}
+	if v.Notifications > 0 {
+		fmt.Fprintf(out, "result: notifications=%d\nresult: notifications_lost=%d\nresult: notifications_late=%d\n",
+			v.Notifications, v.LostNotifications, v.LateNotifications)
+	}
+	if v.Answers != nil {
+		v.Answers.report(out)
+	}
+}
+
+// report writes them.
+func (a *WrongAnswers) report(out io.Writer) {
+	fmt.Fprintf(out, "result: answers_404=%d\nresult: answers_400=%d\nresult: wrong_certificates=%d\nresult: subscriptions_lost=%d\n",
+		a.NotFound, a.Refused, a.Certificates, a.SubscriptionsLost)
 }
 
 // pair is a mail that a subscription must be pushed.

@@ -108,6 +108,24 @@ func TestReportIsForPrograms(t *testing.T) {
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+	verdict.Answers = &WrongAnswers{NotFound: 6, Refused: 7, Certificates: 8}
+	out.Reset()
+	verdict.Report(&out)
+	want += "result: answers_404=6\nresult: answers_400=7\nresult: wrong_certificates=8\nresult: subscriptions_lost=0\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("with wrong answers (-want +got)\n%s", diff)
+	}
+}
+
+// A subscription that is lost is an error, though each mail of before was pushed.
+func TestLostSubscriptionsAreAnError(t *testing.T) {
+	t.Parallel()
+	for lost, bad := range []bool{false, true} {
+		verdict := Verdict{Expected: 1, Delivered: 1, Answers: &WrongAnswers{SubscriptionsLost: lost}}
+		if err := verdict.Err(); (err != nil) != bad {
+			t.Errorf("%d lost: %v", lost, err)
+		}
+	}
 }
 
 // What is the same everywhere may be wrong all the same.

@@ -44,7 +44,7 @@ func (m *mailing) run(ctx context.Context, mails int, length time.Duration) erro
 func (m *mailing) deliver(box string, n int) error {
 	subject := fmt.Sprintf("mail %d", n)
 	text := "From: Zoe <zoe@example.org>\r\nTo: " + box + "@example.org\r\nSubject: " + subject + "\r\n\r\nHello.\r\n"
-	if err := m.dovecot.Deliver(box, []byte(text)); err != nil {
+	if err := m.dovecot.Deliver(login(box), []byte(text)); err != nil {
 		return err
 	}
 	m.mu.Lock()

@@ -24,19 +24,33 @@ const origins = 8
 // receivers are the endpoints of all subscriptions.
 type receivers struct {
 	record  *record
-	dice    *dice
+	dice    *dice[trouble]
 	hasty   bool          // answer 200 to what is not accepted, too
 	longest time.Duration // that a receiver hangs
 	servers []*pushtest.Receiver
+
+	spells       *spells       // nil: none
+	certificates *certificates // nil: without TLS
 
 	mu      sync.Mutex
 	secrets map[string]string // by subscription
 }
 
-func newReceivers(record *record, dice *dice, hasty bool) (*receivers, error) {
-	r := &receivers{record: record, dice: dice, hasty: hasty, longest: longest, secrets: make(map[string]string)}
-	for n := range origins {
-		server, err := pushtest.New(pushtest.Options{Address: fmt.Sprintf("127.0.0.%d:0", n+1), Answer: r.answer, Forget: true})
+func newReceivers(record *record, dice *dice[trouble], spells *spells, hasty bool) (*receivers, error) {
+	r := &receivers{record: record, dice: dice, spells: spells, hasty: hasty, longest: longest, secrets: make(map[string]string)}
+	if spells != nil {
+		var err error
+		if r.certificates, err = newCertificates(spells.seed, hosts()...); err != nil {
+			return nil, err
+		}
+	}
+	for n, host := range hosts() {
+		options := pushtest.Options{Address: host + ":0", Answer: r.answerAt(n), Forget: true}
+		if r.certificates != nil {
+			options.TLS = r.certificates.tls(
+				func() bool { return spells.origin(n) == wrongCertificate }, func() { spells.count(wrongCertificate) })
+		}
+		server, err := pushtest.New(options)
 		if err != nil {
 			r.close()
 			return nil, err
@@ -44,6 +58,15 @@ func newReceivers(record *record, dice *dice, hasty bool) (*receivers, error) {
 		r.servers = append(r.servers, server)
 	}
 	return r, nil
+}
+
+// hosts are those of the origins.
+func hosts() []string {
+	var out []string
+	for n := range origins {
+		out = append(out, fmt.Sprintf("127.0.0.%d", n+1))
+	}
+	return out
 }
 
 // url is the endpoint of the nth subscription.
@@ -58,13 +81,39 @@ func (r *receivers) expect(subscription, secret string) {
 	r.secrets[subscription] = secret
 }
 
-func (r *receivers) answer(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
-	r.record.request()
-	if err := r.check(push); err != nil {
-		r.record.complain(err.Error())
-		w.WriteHeader(http.StatusNoContent)
-		return
+// answerAt is how the endpoints of the nth origin answer.
+func (r *receivers) answerAt(n int) pushtest.Answer {
+	return func(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
+		r.record.request()
+		if err := r.check(push); err != nil {
+			r.record.complain(err.Error())
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if what := r.wrong(n, push.Path); what != right {
+			what.answer(w)
+			return
+		}
+		r.answer(w, request, push)
 	}
+}
+
+// wrong is the wrong answer that an endpoint of the nth origin gives now.
+func (r *receivers) wrong(n int, subscription string) wrong {
+	if r.spells == nil {
+		return right
+	}
+	what := r.spells.origin(n)
+	if what == right {
+		what = r.spells.subscription(subscription)
+	}
+	if what != right && what != wrongCertificate { // that one is counted where it is shown
+		r.spells.count(what)
+	}
+	return what
+}
+
+func (r *receivers) answer(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
 	if push.Type != pushtest.TypeNewMail {
 		pushtest.Accept(w, request, push)
 		return

@@ -21,6 +21,12 @@ const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 // answer.
 func post(t *testing.T, r *receivers, secret, body string) (int, http.Header, error) {
 	t.Helper()
+	return postBy(t, http.DefaultClient, r, secret, body)
+}
+
+// postBy does that by a certain client.
+func postBy(t *testing.T, client *http.Client, r *receivers, secret, body string) (int, http.Header, error) {
+	t.Helper()
 	key, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +43,7 @@ func post(t *testing.T, r *receivers, secret, body string) (int, http.Header, er
 	request.Header.Set("Webhook-Id", "msg_1")
 	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set("Webhook-Signature", signature)
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -49,7 +55,7 @@ func post(t *testing.T, r *receivers, secret, body string) (int, http.Header, er
 // certain are receivers that do one thing to all requests.
 func certain(t *testing.T, odds Odds) *receivers {
 	t.Helper()
-	r, err := newReceivers(newRecord(), newDice(odds, 1), false)
+	r, err := newReceivers(newRecord(), newDice(odds, 1), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

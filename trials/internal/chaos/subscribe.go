@@ -5,6 +5,8 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	pushv1 "mailpush.internal/proto/gen/mailpush/push/v1"
 	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
+	"mailpush.internal/trials/internal/rig"
 )
 
 const (
@@ -35,8 +38,14 @@ func devices() []device {
 	return []device{{"phone", mailv1.Mode_MODE_BATCH}, {"tablet", mailv1.Mode_MODE_EACH}}
 }
 
-// box is the nth mailbox, its login and its user.
+// contextID is the context of all users.
+const contextID = "1"
+
+// box is the user of the nth mailbox.
 func box(n int) string { return fmt.Sprintf("box-%d", n) }
+
+// login is what the mail store calls a user: what it is called where nobody brings a login.
+func login(box string) string { return box + "@" + contextID }
 
 // subscriptionOf names the subscription of a mailbox's device, in the URL it is
 // pushed to, too.
@@ -51,11 +60,11 @@ func boxOf(subscription string) string {
 // subscribe makes the mailboxes and subscribes all devices.
 func (d *deployment) subscribe(ctx context.Context, mailboxes int, endpoints *receivers) error {
 	for n := range mailboxes {
-		if err := d.dovecot.AddUser(box(n), password); err != nil {
+		if err := d.dovecot.AddUser(login(box(n)), password); err != nil {
 			return err
 		}
 	}
-	client := pushv1connect.NewPushServiceClient(&http.Client{Transport: bearer(d.token)}, "http://"+d.public)
+	client := d.application()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(abreast)
 	for n := range mailboxes {
@@ -63,7 +72,7 @@ func (d *deployment) subscribe(ctx context.Context, mailboxes int, endpoints *re
 			name := subscriptionOf(box(n), device.name)
 			url := endpoints.url(n*len(devices())+i, name)
 			group.Go(func() error {
-				secret, err := subscribe(ctx, client, box(n), device, url)
+				secret, err := subscribe(ctx, client, d.account(box(n)), box(n), device, url)
 				if err != nil {
 					return fmt.Errorf("subscribing %s: %w", name, err)
 				}
@@ -73,6 +82,19 @@ func (d *deployment) subscribe(ctx context.Context, mailboxes int, endpoints *re
 		}
 	}
 	return group.Wait()
+}
+
+// application is a client with the application's token.
+func (d *deployment) application() pushv1connect.PushServiceClient {
+	return pushv1connect.NewPushServiceClient(&http.Client{Transport: bearer(d.token)}, "http://"+d.public)
+}
+
+// account is that of a mailbox: with its password, but for a mail store that needs none.
+func (d *deployment) account(box string) *pushv1.Account {
+	if d.notifications != nil {
+		return &pushv1.Account{MailStore: storeName}
+	}
+	return &pushv1.Account{MailStore: storeName, Login: login(box), Password: password}
 }
 
 // bearer adds an application's token to each request.
@@ -86,23 +108,25 @@ func (b bearer) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // subscribe subscribes one device and returns its signing secret. Processes that have
-// just been started may need a while before they take it.
-func subscribe(ctx context.Context, client pushv1connect.PushServiceClient, box string, device device, url string) (string, error) {
+// just been started may need a while before they take it. The secret is ours: one that was
+// made for a call whose answer is lost would be shown to nobody.
+func subscribe(ctx context.Context, client pushv1connect.PushServiceClient, account *pushv1.Account, box string, device device, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
+	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()))
 	for {
 		answer, err := client.Subscribe(ctx, connect.NewRequest(&pushv1.SubscribeRequest{
-			ContextId: "1", UserId: box, ClientId: device.name, Topics: []string{"mail:new"},
+			ContextId: contextID, UserId: box, ClientId: device.name, Topics: []string{"mail:new"},
 			Content: mailv1.Content_CONTENT_ENVELOPE, Mode: device.mode,
-			Account: &pushv1.Account{MailStore: storeName, Login: box, Password: password},
-			Webhook: &pushv1.Webhook{Url: url},
+			Account: account,
+			Webhook: &pushv1.Webhook{Url: url, Secret: secret},
 		}))
 		switch {
 		case err == nil && answer.Msg.GetPermanent():
-			return answer.Msg.GetWebhookSecret(), nil
+			return secret, nil
 		case err == nil:
 			return "", fmt.Errorf("no permanent listener: %s", answer.Msg.GetReason())
-		case !passes(err) || sleep(ctx, pollEvery) != nil:
+		case !passes(err) || rig.Pause(ctx, pollEvery) != nil:
 			return "", err
 		}
 	}

@@ -43,39 +43,47 @@ const (
 	comeBack = time.Second
 )
 
-// dice draw trouble. They are safe for concurrent use.
-type dice struct {
-	odds Odds
+// side is one that dice fall on, with its share.
+type side[T any] struct {
+	share float64
+	what  T
+}
+
+// dice draw what happens: one of their sides or, for what is left, the zero value. They
+// are safe for concurrent use.
+type dice[T any] struct {
+	sides []side[T]
 
 	mu     sync.Mutex
 	random *rand.Rand
 }
 
-func newDice(odds Odds, seed uint64) *dice {
-	return &dice{odds: odds, random: rand.New(rand.NewPCG(seed, seed))}
+func newSides[T any](seed uint64, sides ...side[T]) *dice[T] {
+	return &dice[T]{sides: sides, random: rand.New(rand.NewPCG(seed, seed))}
 }
 
-func (d *dice) throw() trouble {
+func newDice(odds Odds, seed uint64) *dice[trouble] {
+	return newSides(seed,
+		side[trouble]{odds.Refuse, refuse},
+		side[trouble]{odds.Throttle / 2, throttle},
+		side[trouble]{odds.Throttle / 2, throttleDate},
+		side[trouble]{odds.Hang, hang},
+		side[trouble]{odds.Reset, reset},
+		side[trouble]{odds.Break, breakOff})
+}
+
+func (d *dice[T]) throw() T {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	drawn := d.random.Float64()
-	for _, side := range []struct {
-		share float64
-		what  trouble
-	}{
-		{d.odds.Refuse, refuse},
-		{d.odds.Throttle / 2, throttle},
-		{d.odds.Throttle / 2, throttleDate},
-		{d.odds.Hang, hang},
-		{d.odds.Reset, reset},
-		{d.odds.Break, breakOff},
-	} {
+	for _, side := range d.sides {
 		if drawn < side.share {
 			return side.what
 		}
 		drawn -= side.share
 	}
-	return accept
+	var other T
+	return other
 }
 
 // takes tells whether the push is taken in.

@@ -33,9 +33,9 @@ func withoutWorkers(t *testing.T, o rig.Options) *rig.Mailpush {
 }
 
 // startWorker starts a worker that ends with the test, before what it leans on.
-func startWorker(t *testing.T, mailpush *rig.Mailpush, name string) *proctest.Process {
+func startWorker(t *testing.T, mailpush *rig.Mailpush, name string, set ...string) *proctest.Process {
 	t.Helper()
-	worker, err := mailpush.StartWorker(name)
+	worker, err := mailpush.StartWorker(name, set...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,13 +47,14 @@ func TestOneMailAllTheWay(t *testing.T) {
 	d.awaitTable(t, "Context  User  Permanent\n      1  249   true\n")
 
 	d.unregister(t)
+	sink.expectEnding(t, secret)
 	for _, p := range append(append(d.workers, d.admin, d.vault), d.liveSchedulers()...) {
 		stop(t, p)
 	}
 	// In order per mailbox, so a doubled push would have come before the last one
 	// or by now: everything has stopped.
-	if got := len(sink.All()); got != 1+3 {
-		t.Errorf("the webhook got %d requests for a ping and 3 mails", got)
+	if got := len(sink.All()); got != 1+3+1 {
+		t.Errorf("the webhook got %d requests for a ping, 3 mails and the end", got)
 	}
 	d.expectNoSecrets(t, secret)
 }

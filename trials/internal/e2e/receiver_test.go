@@ -46,3 +46,11 @@ func (r receiver) expect(t *testing.T, secret, subject string) {
 		t.Errorf("the push for %q is %s", subject, got.Body)
 	}
 }
+
+// expectEnding waits for the word that the subscription has been removed.
+func (r receiver) expectEnding(t *testing.T, secret string) {
+	t.Helper()
+	if got := r.next(t, secret, "word of the end"); got.Type != pushtest.TypeEnding {
+		t.Errorf("after the end comes %s", got.Body)
+	}
+}

@@ -109,7 +109,7 @@ func (w *World) start(ctx context.Context) error {
 	if err := w.startEtcd(ctx); err != nil {
 		return err
 	}
-	if w.store, err = imaptest.NewMany(""); err != nil {
+	if w.store, err = imaptest.NewMany(imaptest.ManyOptions{}); err != nil {
 		return err
 	}
 	if w.receiver, err = rig.NewReceiver(); err != nil {

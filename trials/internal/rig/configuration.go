@@ -18,7 +18,6 @@ import (
 
 const (
 	clusterName = "rig"
-	storeName   = "bench"
 	adminName   = "admin"
 )
 
@@ -34,7 +33,12 @@ imapidle: {supportsPermanentListeners: true}
 mail:
   stores:
 {{- range $name, $store := .Stores}}
-    {{$name}}: {address: "{{$store.Address}}", {{if $store.CAFile}}tls: implicit, caFile: {{$store.CAFile}}, serverName: localhost{{else}}tls: none{{end}}}
+    {{$name}}: {address: "{{$store.Address}}", {{if $store.CAFile}}tls: implicit, caFile: {{$store.CAFile}}, serverName: localhost{{else}}tls: none{{end}}
+{{- if $store.ConnectsPerSecond}}, connectsPerSecond: {{$store.ConnectsPerSecond}}{{end}}
+{{- if $store.IdleRefresh}}, idleRefresh: {{$store.IdleRefresh}}{{end}}
+{{- if $store.Backend}}, backend: {{$store.Backend}}{{end}}
+{{- if $store.DoveadmURL}}, doveadm: {url: "{{$store.DoveadmURL}}", apiKeyFile: {{$store.DoveadmKeyFile}}}{{end}}
+{{- if $store.ReconcilePerSecond}}, reconcilePerSecond: {{$store.ReconcilePerSecond}}{{end}}}
 {{- end}}
 admin:
   listen: {{.Admin}}

@@ -31,6 +31,8 @@ const (
 
 	// EtcdPrefix is what everything in etcd is below.
 	EtcdPrefix = "/mailpush/"
+	// StoreName is what the mail store is called where Subscribe subscribes.
+	StoreName = "bench"
 	// Password is the password of every mailbox a rig subscribes.
 	Password = "pw"
 )
@@ -54,7 +56,15 @@ type Mailpush struct {
 }
 
 // Store is a mail store. Without a CAFile it speaks clear text, else TLS as localhost.
-type Store struct{ Address, CAFile string }
+type Store struct {
+	Address, CAFile   string
+	ConnectsPerSecond int           // 0: the default
+	IdleRefresh       time.Duration // 0: the default
+
+	Backend                    string // empty means the default
+	DoveadmURL, DoveadmKeyFile string // of its doveadm; empty without one
+	ReconcilePerSecond         uint32 // zero means the default
+}
 
 // Options say what a Mailpush runs. Dir, Programs and Store must be set.
 type Options struct {
@@ -70,7 +80,7 @@ type Options struct {
 
 // stores are all mail stores by name.
 func (o Options) stores() map[string]Store {
-	all := map[string]Store{storeName: o.Store}
+	all := map[string]Store{StoreName: o.Store}
 	maps.Copy(all, o.Others)
 	return all
 }
@@ -135,10 +145,51 @@ func (m *Mailpush) Command(service, name string, set ...string) proctest.Command
 	return proctest.Command{Path: m.programs.Path(service), Args: args, Name: name, Log: filepath.Join(m.dir, name+".log")}
 }
 
-// StartWorker starts one more listener-worker.
-func (m *Mailpush) StartWorker(name string) (*proctest.Process, error) {
-	return proctest.Start(m.Command(identity.Worker, name, "worker.opsListen=127.0.0.1:0"))
+// StartWorker starts one more listener-worker, with settings beside those of all.
+func (m *Mailpush) StartWorker(name string, set ...string) (*proctest.Process, error) {
+	return proctest.Start(m.Command(identity.Worker, name, append([]string{"worker.opsListen=127.0.0.1:0"}, set...)...))
 }
+
+// Restart stops a service and starts it again, with settings beside those of all. It
+// returns when the service is ready.
+func (m *Mailpush) Restart(ctx context.Context, service string, set ...string) error {
+	at := slices.IndexFunc(m.processes, func(p *proctest.Process) bool { return p.Name() == service })
+	if at < 0 {
+		return fmt.Errorf("restarting %s: it does not run", service)
+	}
+	err := m.processes[at].Stop()
+	if err != nil {
+		return err
+	}
+	if m.processes[at], err = proctest.Start(m.Command(service, service, set...)); err != nil {
+		return err
+	}
+	return m.awaitReady(ctx)
+}
+
+// Configure changes the configuration, for processes that start from now on.
+func (m *Mailpush) Configure(change func(text string) string) error {
+	name := filepath.Join(m.dir, "mailpush.yaml")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("changing the configuration: %w", err)
+	}
+	return os.WriteFile(name, []byte(change(string(text))), 0o600)
+}
+
+// Process is the process of a service, nil when there is none.
+func (m *Mailpush) Process(service string) *proctest.Process {
+	for _, p := range m.processes {
+		if p.Name() == service {
+			return p
+		}
+	}
+	return nil
+}
+
+// WorkerOps is an address that is free for health and metrics of one worker, unless a
+// Mailpush has started one itself.
+func (m *Mailpush) WorkerOps() string { return m.at.WorkerOps }
 
 // Schedulers is where schedulers are looked for. The first is the one's that a Mailpush
 // starts itself.

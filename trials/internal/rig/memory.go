@@ -26,7 +26,7 @@ func Resident(ctx context.Context, p *proctest.Process) (int64, error) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(settle); time.Now().Before(end); {
-		now, err := residentBytes(p.Pid())
+		now, err := ResidentNow(p)
 		if err != nil {
 			return 0, err
 		}
@@ -42,19 +42,32 @@ func Resident(ctx context.Context, p *proctest.Process) (int64, error) {
 	return lowest, nil
 }
 
-// residentBytes reads VmRSS of a process.
-func residentBytes(pid int) (int64, error) {
+// PeakResident is the highest resident memory that a process has had, in bytes.
+func PeakResident(p *proctest.Process) (int64, error) { return statusBytes(p.Pid(), "VmHWM") }
+
+// ResidentNow is the resident memory of a process, in bytes.
+func ResidentNow(p *proctest.Process) (int64, error) { return statusBytes(p.Pid(), "VmRSS") }
+
+func statusBytes(pid int, name string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("reading the memory of a process: %w", err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return kib << 10, err
+	return kilobytes(string(text), name)
+}
+
+// kilobytes finds a line like "VmRSS:  123 kB" and returns bytes.
+func kilobytes(text, name string) (int64, error) {
+	for line := range strings.Lines(text) {
+		if rest, found := strings.CutPrefix(line, name+":"); found {
+			kib, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 50)
+			if err != nil {
+				return 0, fmt.Errorf("reading %s: %w", name, err)
+			}
+			return int64(kib) << 10, nil
 		}
 	}
-	return 0, errors.New("reading the memory of a process: no VmRSS")
+	return 0, fmt.Errorf("reading memory: there is no %s", name)
 }
 
 // CPU is the processor time that a process has used so far, by its threads that live.

@@ -19,6 +19,7 @@ type Receiver struct {
 
 	mu     sync.Mutex
 	pushed map[string]map[uint32][]string // by mailbox and UID: event ids, one for each push
+	events int                            // in all pushes
 }
 
 // NewReceiver starts one on a free loopback port.
@@ -36,6 +37,7 @@ func (r *Receiver) take(w http.ResponseWriter, request *http.Request, push *push
 	if r.pushed[push.Path] == nil {
 		r.pushed[push.Path] = make(map[uint32][]string)
 	}
+	r.events += len(push.Data.Events)
 	for _, event := range push.Data.Events {
 		r.pushed[push.Path][event.UID] = append(r.pushed[push.Path][event.UID], event.ID)
 	}
@@ -47,14 +49,37 @@ func (r *Receiver) Missing(n int, from, upto uint32) int {
 	defer r.mu.Unlock()
 	missing := 0
 	for box := range n {
-		mails := r.pushed[Box(box)]
-		for uid := from; uid <= upto; uid++ {
-			if len(mails[uid]) == 0 {
-				missing++
-			}
+		missing += r.missing(box, from, upto)
+	}
+	return missing
+}
+
+// MissingOf does that for the mailboxes that got so many mails each.
+func (r *Receiver) MissingOf(mails []uint32) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	missing := 0
+	for box, upto := range mails {
+		missing += r.missing(box, 1, upto)
+	}
+	return missing
+}
+
+func (r *Receiver) missing(box int, from, upto uint32) int {
+	missing, mails := 0, r.pushed[Box(box)]
+	for uid := from; uid <= upto; uid++ {
+		if len(mails[uid]) == 0 {
+			missing++
 		}
 	}
 	return missing
+}
+
+// Events counts the events of all pushes so far.
+func (r *Receiver) Events() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events
 }
 
 // Doubled counts the pushes of mails with the UIDs that had been pushed before.

@@ -43,13 +43,18 @@ func (b basicAuth) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // Subscribe subscribes the user box@1, whose login is box, to its path at url.
 func (m *Mailpush) Subscribe(ctx context.Context, box, url string) error {
-	return m.SubscribeAt(ctx, storeName, box, url)
+	return m.SubscribeAt(ctx, StoreName, box, url)
 }
 
 // SubscribeAt does that at one of the other mail stores.
 func (m *Mailpush) SubscribeAt(ctx context.Context, store, box, url string) error {
+	return m.SubscribeTo(ctx, store, box, url, mailv1.Content_CONTENT_UNSPECIFIED)
+}
+
+// SubscribeTo says, too, how much of a mail the pushes are to carry.
+func (m *Mailpush) SubscribeTo(ctx context.Context, store, box, url string, content mailv1.Content) error {
 	request := connect.NewRequest(&pushv1.SubscribeRequest{
-		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"},
+		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"}, Content: content,
 		Account: &pushv1.Account{MailStore: store, Login: box, Password: Password},
 		Webhook: &pushv1.Webhook{Url: url + "/" + box},
 		Mode:    mailv1.Mode_MODE_EACH, // what is timed is one mail's way, without gathering more
@@ -66,24 +71,29 @@ func (m *Mailpush) SubscribeAt(ctx context.Context, store, box, url string) erro
 
 // AwaitIdle waits until the list shows n listeners waiting in IDLE.
 func (m *Mailpush) AwaitIdle(ctx context.Context, n int) error {
-	return m.Await(ctx, "idle listeners", func(ctx context.Context) error {
-		idle, token := 0, ""
+	return m.AwaitState(ctx, mailv1.ListenerState_LISTENER_STATE_IDLE, n)
+}
+
+// AwaitState waits until the list shows n listeners in a state.
+func (m *Mailpush) AwaitState(ctx context.Context, state mailv1.ListenerState, n int) error {
+	return m.Await(ctx, "listeners", func(ctx context.Context) error {
+		have, token := 0, ""
 		for {
 			page, err := m.Admin.ListPushUsers(ctx, connect.NewRequest(&adminv1.ListPushUsersRequest{PageToken: token}))
 			if err != nil {
 				return err
 			}
 			for _, user := range page.Msg.GetPushUsers() {
-				if user.GetState() == mailv1.ListenerState_LISTENER_STATE_IDLE {
-					idle++
+				if user.GetState() == state {
+					have++
 				}
 			}
 			if token = page.Msg.GetNextPageToken(); token == "" {
 				break
 			}
 		}
-		if idle != n {
-			return fmt.Errorf("%d of %d are idle", idle, n)
+		if have != n {
+			return fmt.Errorf("%d of %d are in %s", have, n, state)
 		}
 		return nil
 	})

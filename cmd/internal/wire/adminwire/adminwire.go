@@ -33,6 +33,10 @@ const (
 	defaultResponseTimeout   = 30 * time.Second
 	defaultConnectsPerSecond = 1000
 	defaultConnectsAtOnce    = 256
+
+	defaultReconcilePerSecond = 25
+	defaultDoveadmAtOnce      = 2
+	defaultDoveadmTimeout     = 10 * time.Second
 )
 
 // Build implements [wire.Builder] for admin-api.
@@ -63,12 +67,14 @@ func Check(s *settings.Settings) error {
 	var errs []error
 	for i, a := range s.Admin.Administrators {
 		if err := adminapi.CheckPasswordHash(a.PasswordHash); err != nil {
-			errs = append(errs, fmt.Errorf("admin.administrators[%d]: passwordHash: %w; mailpush hash-password makes one", i, err))
+			key := fmt.Sprintf("admin.administrators[%d]", i)
+			errs = append(errs, s.Where(key+".passwordHash", fmt.Errorf("%s: passwordHash: %w; mailpush hash-password makes one", key, err)))
 		}
 	}
 	for i, a := range s.Admin.Applications {
 		if err := adminapi.CheckTokenHash(a.TokenHash); err != nil {
-			errs = append(errs, fmt.Errorf("admin.applications[%d]: tokenHash: %w; mailpush new-token makes one", i, err))
+			key := fmt.Sprintf("admin.applications[%d]", i)
+			errs = append(errs, s.Where(key+".tokenHash", fmt.Errorf("%s: tokenHash: %w; mailpush new-token makes one", key, err)))
 		}
 	}
 	return errors.Join(errs...)
@@ -151,15 +157,31 @@ func mailStore(name string, store settings.Store) (*mailv1.MailStore, error) {
 		ResponseTimeout:   durationOr(store.ResponseTimeout, defaultResponseTimeout),
 		ConnectsPerSecond: cmp.Or(store.ConnectsPerSecond, defaultConnectsPerSecond),
 		ConnectsAtOnce:    cmp.Or(store.ConnectsAtOnce, defaultConnectsAtOnce),
+
+		ReconcilePerSecond: cmp.Or(store.ReconcilePerSecond, defaultReconcilePerSecond),
 	}
-	if store.CAFile != "" {
-		text, err := os.ReadFile(store.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading caFile: %w", err)
+	var err error
+	if out.CaPem, err = readCA(store.CAFile); err != nil {
+		return nil, fmt.Errorf("reading caFile: %w", err)
+	}
+	if d := store.Doveadm; d.URL != "" {
+		out.Doveadm = &mailv1.Doveadm{
+			Url: d.URL, Concurrency: cmp.Or(d.Concurrency, defaultDoveadmAtOnce),
+			Timeout: durationOr(d.Timeout, defaultDoveadmTimeout), LoginRule: store.MasterLoginOrDefault(),
 		}
-		out.CaPem = text
+		if out.Doveadm.CaPem, err = readCA(d.CAFile); err != nil {
+			return nil, fmt.Errorf("reading doveadm.caFile: %w", err)
+		}
 	}
 	return out, nil
+}
+
+// readCA reads a file of certificates; no file is none.
+func readCA(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return os.ReadFile(file)
 }
 
 func tlsMode(word string) mailv1.TlsMode {

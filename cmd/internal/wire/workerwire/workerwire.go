@@ -6,8 +6,6 @@ package workerwire
 
 import (
 	"context"
-	"os"
-	"runtime/debug"
 	"strings"
 
 	"mailpush.internal/cmd/internal/settings"
@@ -17,39 +15,43 @@ import (
 	worker "mailpush.internal/services/listener-worker"
 )
 
-// gcPercent is the worker's garbage collection target. A worker is mostly buffers
-// that wait: half of Go's usual headroom takes a fifth off the memory of each idle
-// listener (make bench), and collecting twice as often costs little where little is
-// allocated.
-const gcPercent = 50
-
-// Tune sets what a process that is nothing but a worker wants of the Go runtime. The
-// environment's GOGC wins.
-func Tune() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+// BuildAlone is [Build] for a process that is nothing but a worker.
+func BuildAlone(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
+	return build(ctx, s, rt, addresses, true)
 }
 
 // Build implements [wire.Builder] for listener-worker.
 func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
+	return build(ctx, s, rt, addresses, false)
+}
+
+func build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses, alone bool) (wire.Built, error) {
 	built := wire.Built{RPC: []string{workerv1connect.WorkerServiceName}}
 	etcd, err := wire.ClusterConfig(s)
 	if err != nil {
 		return built, err
 	}
+	keys, err := s.DoveadmKeys()
+	if err != nil {
+		return built, err
+	}
+	carries := s.Carries()
 	config := worker.Config{
+		DoveadmKeys:          keys,
 		Advertise:            s.WorkerAdvertise(),
 		Cluster:              etcd,
 		RegistryAddrs:        s.AdminAddresses(),
 		VaultAddrs:           s.VaultAddresses(),
 		Backends:             s.Worker.Backends,
-		Capacity:             s.Worker.Capacity,
+		Capacity:             carries.Listeners,
 		Zone:                 s.Worker.Zone,
+		ReleaseTLSBuffers:    s.Worker.ReleaseTLSBuffers,
 		Instance:             s.Cluster.Name,
 		AllowHTTPWebhooks:    s.Push.Webhook.AllowHTTP,
 		AllowPrivateWebhooks: s.Push.Webhook.AllowPrivate,
 		RequireWebhookEcho:   s.Push.Webhook.RequireEcho,
+		WebhookRules:         webhookRules(s),
+		Alone:                alone,
 	}
 	if config.Listener, err = addresses.Bind(ctx, "worker.listen", s.Worker.Listen); err != nil {
 		return built, err
@@ -57,8 +59,18 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	if built.Ops, err = addresses.Bind(ctx, "worker.opsListen", s.Worker.OpsListen); err != nil {
 		return built, err
 	}
+	if config.Notify, err = notify(ctx, s.Worker.Notify, addresses); err != nil {
+		return built, err
+	}
+	if config.MailNotify, err = mailNotify(ctx, s.Worker.MailNotify, addresses); err != nil {
+		return built, err
+	}
 	if strings.HasSuffix(config.Advertise, ":0") { // any free port: the one that was found
 		config.Advertise = config.Listener.Addr().String()
+	}
+	rt.Log.InfoContext(ctx, "capacity", "listeners", carries.Listeners, "why", carries.Why)
+	if carries.Warning != "" {
+		rt.Log.WarnContext(ctx, "the worker cannot carry its capacity", "reason", carries.Warning)
 	}
 	built.Service, err = worker.New(config, rt)
 	return built, err

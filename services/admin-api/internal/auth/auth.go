@@ -108,9 +108,17 @@ func New(admins []Admin, apps []Application) (*Authenticator, error) {
 var (
 	errMissing = fault.New(fault.Unauthenticated, "credentials are missing: HTTP Basic of an administrator or a bearer token of an application")
 	errWrong   = fault.New(fault.Unauthenticated, "name, password or token is wrong")
-	errLimit   = fault.New(fault.Exhausted, "too many wrong credentials; try again later")
-	errBusy    = fault.New(fault.Exhausted, "too many logins at once; try again")
+	errLimit   = errors.New("limit of wrong credentials")
+	errBusy    = &fault.Error{Kind: fault.Exhausted, Message: "too many logins at once; try again", RetryAfter: time.Second}
 )
+
+// limited refuses a source that has been wrong too often; nil when it need not wait.
+func limited(wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Exhausted, Message: "too many wrong credentials; try again later", Err: errLimit, RetryAfter: wait}
+}
 
 // Basic authenticates an administrator who calls from address.
 func (a *Authenticator) Basic(ctx context.Context, address, name string, password secret.String) (Caller, error) {
@@ -158,10 +166,7 @@ func (a *Authenticator) known(from source, password secret.String) (Caller, erro
 	if a.successes.has(from.name, password, now) {
 		return Caller{Name: from.name, Admin: true}, nil
 	}
-	if a.failures.exhausted(from, now) || a.networks.exhausted(source{address: from.address}, now) {
-		return Caller{}, errLimit
-	}
-	return Caller{}, nil
+	return Caller{}, limited(max(a.failures.wait(from, now), a.networks.wait(source{address: from.address}, now)))
 }
 
 // Bearer authenticates an application that calls from address. It looks at every
@@ -178,8 +183,8 @@ func (a *Authenticator) Bearer(address, token string) (Caller, error) {
 	if caller != nil {
 		return *caller, nil
 	}
-	if a.failures.exhausted(from, a.now()) {
-		return Caller{}, errLimit
+	if err := limited(a.failures.wait(from, a.now())); err != nil {
+		return Caller{}, err
 	}
 	a.failures.note(from, a.now())
 	return Caller{}, errWrong

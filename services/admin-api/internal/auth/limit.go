@@ -41,12 +41,15 @@ func newFailures(allowed int, every time.Duration) *failures {
 	return &failures{allowed: allowed, every: every, young: make(map[source]*rate.Limiter)}
 }
 
-// exhausted says whether the source has used up its failures.
-func (f *failures) exhausted(s source, now time.Time) bool {
+// wait is how long a source has to wait that has used up its failures; 0 of others.
+func (f *failures) wait(s source, now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.find(s)
-	return l != nil && l.TokensAt(now) < 1
+	if l == nil {
+		return 0
+	}
+	return time.Duration(max(0, 1-l.TokensAt(now)) * float64(f.every))
 }
 
 // note counts one failure.

@@ -20,7 +20,8 @@ import (
 
 // Middleware lets only known callers through to next, and to a path under
 // adminPrefix only administrators. It answers strangers before it has read a byte
-// of their body, in the protocol they speak. refused, if not nil, hears of each.
+// of their body, in the protocol they speak, and in JSON when it is none. refused, if not
+// nil, hears of each.
 func (a *Authenticator) Middleware(adminPrefix string, refused func(code string), next http.Handler) http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +33,7 @@ func (a *Authenticator) Middleware(adminPrefix string, refused func(code string)
 			next.ServeHTTP(w, r.WithContext(with(r.Context(), caller)))
 			return
 		}
-		public := rpc.ToConnect(err)
+		public := rpc.ForCaller(r.Context(), err)
 		if refused != nil {
 			refused(public.Code().String())
 		}
@@ -40,25 +41,8 @@ func (a *Authenticator) Middleware(adminPrefix string, refused func(code string)
 		if public.Code() == connect.CodeUnauthenticated || errors.Is(err, errLimit) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="mailpush", charset="UTF-8"`)
 		}
-		if !writer.IsSupported(r) {
-			http.Error(w, public.Message(), status(public.Code()))
-			return
-		}
 		_ = writer.Write(w, r, public) // the caller has gone away
 	})
-}
-
-func status(code connect.Code) int {
-	switch code {
-	case connect.CodeUnauthenticated:
-		return http.StatusUnauthorized
-	case connect.CodePermissionDenied:
-		return http.StatusForbidden
-	case connect.CodeResourceExhausted:
-		return http.StatusTooManyRequests
-	default:
-		return http.StatusServiceUnavailable
-	}
 }
 
 func (a *Authenticator) authenticate(r *http.Request) (Caller, error) {

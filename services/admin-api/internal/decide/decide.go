@@ -168,7 +168,16 @@ func backendSupports(p Policy, u registry.User, _ Capability) (bool, string) {
 }
 
 func loginAvailable(p Policy, u registry.User, _ Capability) (bool, string) {
+	_, byDoveadm := p.ByDoveadm(u)
 	switch {
+	case byDoveadm:
+		return true, "doveadm opens the mailbox"
+	case p.leftToDoveadm(u):
+		return false, "contextId: " + Ambiguous(u.Store)
+	case u.Credential.Kind == registry.KindDoveadm && p.Doveadm[u.Store] == "":
+		return false, fmt.Sprintf("no login is stored, and mail store %q has no doveadm any more", u.Store)
+	case u.Credential.Kind == registry.KindDoveadm:
+		return true, "doveadm is to open the mailbox"
 	case u.Credential.State == registry.CredentialNone && !p.MasterUser && !p.CredStorage:
 		return false, "no login: push.credstorage.enabled is off and mail.passwordSource is not global"
 	case u.Credential.State == registry.CredentialNone:

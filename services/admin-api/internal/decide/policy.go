@@ -22,6 +22,9 @@ type Policy struct {
 	// PermanentBackends says of each backend that this version has whether it may run
 	// permanent listeners.
 	PermanentBackends map[string]bool
+	// Doveadm maps the name of each mail store whose mailboxes doveadm opens to what it
+	// calls a user there, with {user} and {context} for the ids.
+	Doveadm map[string]string
 	// Stores maps the name of each mail store to its backend.
 	Stores map[string]string
 }

@@ -22,8 +22,10 @@ const (
 )
 
 // baseline has a worker log in and say where the mailbox ends. A refused login of the
-// user's own is no error here: it is stored as suspended, and the decision tells the
-// caller. A refused master user is the operator's to mend, and no fault of the user's.
+// user's own is no error here when it is the first: it is stored as suspended, and the
+// decision tells the caller. It must not come into the place of another one, which all
+// clients of the user live by. A refused master user is the operator's to mend, and no
+// fault of the user's.
 func (n *enrolment) baseline(ctx context.Context, backend string) error {
 	ctx, cancel := context.WithTimeout(ctx, baselineTime)
 	defer cancel()
@@ -39,6 +41,10 @@ func (n *enrolment) baseline(ctx context.Context, backend string) error {
 		n.Log.WarnContext(ctx, "the master user could not open a mailbox",
 			"context_id", n.User.Context, "user_id", n.User.User, "mail_store", n.after.Store, "error", err)
 		return fault.New(fault.Unavailable, "%s; the operator has to mend that, try again then", err)
+	case fault.KindOf(err) == fault.Unauthenticated && n.cred != nil && n.hasLogin():
+		n.Log.InfoContext(ctx, "a new login was refused, the stored one is kept",
+			"context_id", n.User.Context, "user_id", n.User.User, "mail_store", n.after.Store, "error", err)
+		return fault.New(fault.Precondition, "account: %s; the login that is stored is kept, and nothing was changed", clip(err.Error()))
 	case fault.KindOf(err) == fault.Unauthenticated:
 		c.State, c.Reason = registry.CredentialSuspended, clip(err.Error())
 		n.credential(c)
@@ -63,8 +69,8 @@ func (n *enrolment) askBaseline(ctx context.Context, backend string) ([]registry
 	for _, w := range capable {
 		var cursors []registry.Cursor
 		var version uint64
-		cursors, version, err = n.Workers.Baseline(ctx, w.Address, n.after, n.Stores[n.after.Store])
-		if sealed := n.cred != nil; sealed && (fault.KindOf(err) == fault.NotFound || err == nil && version != n.cred.Version) {
+		cursors, version, err = n.Workers.Baseline(ctx, w.Address, n.named(), n.Stores[n.after.Store])
+		if sealed := n.cred != nil && n.cred.Kind != registry.KindDoveadm; sealed && (fault.KindOf(err) == fault.NotFound || err == nil && version != n.cred.Version) {
 			// A worker of a release that knows no slots has opened what was there before.
 			err = errors.Join(ErrNoAnswer, err)
 		}
@@ -74,6 +80,14 @@ func (n *enrolment) askBaseline(ctx context.Context, backend string) ([]registry
 		n.Log.WarnContext(ctx, "worker did not answer", "worker", w.ID, "error", err)
 	}
 	return nil, fault.Wrap(fault.Unavailable, err, "no worker answers; try again")
+}
+
+// named is the user as a worker is to know it: with what doveadm is to be asked for, and
+// without where that is not asked.
+func (n *enrolment) named() registry.User {
+	u := n.after
+	u.Doveadm, _ = n.Policy.ByDoveadm(u)
+	return u
 }
 
 // candidates are the capable workers in random order, those that stay before those

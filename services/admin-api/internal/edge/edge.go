@@ -6,11 +6,12 @@
 // says of endpoints. It joins the registry, the vault, the
 // scheduler and the workers, and knows of each only the few verbs below.
 //
-// It keeps three invariants. A subscription is answered only after its login, its
+// It keeps these invariants. A subscription is answered only after its login, its
 // cursor baseline and its registration are stored, and when one of these cannot be
 // stored nothing new is left behind. A secret that a row names is neither overwritten
 // nor erased: each is sealed where nothing has been, and a row's transaction decides
-// which is in force. And a listener is shown as running only when a worker has just
+// which is in force; a login comes into the place of another only when the mail store has
+// accepted it. And a listener is shown as running only when a worker has just
 // said so.
 package edge
 
@@ -38,6 +39,8 @@ type Users interface {
 type Removals interface {
 	Unsubscribe(ctx context.Context, id string) (registry.Removed, error)
 	Unregister(ctx context.Context, user registry.UserID, client string) (registry.Removed, error)
+	Expired(ctx context.Context, now time.Time, limit int) (ids []string, err error)
+	Expire(ctx context.Context, id string, now time.Time) (registry.Removed, error)
 }
 
 // Erasures remembers which accounts must leave the vault: those that nothing names any
@@ -55,12 +58,14 @@ type Listings interface {
 	ListRegistrations(ctx context.Context, contextID, afterKey, afterClient string, limit int) ([]registry.Registration, error)
 	ListSubscriptions(ctx context.Context, of registry.UserID, afterKey, afterID string, limit int) ([]registry.Owned, error)
 	ListDeadLetters(ctx context.Context, subscription string, before registry.Place, limit int) ([]registry.DeadLetter, registry.Place, error)
+	OpenedShards(ctx context.Context, backend string) ([]uint32, error)
 }
 
 // Changes are what becomes of a subscription after it has been made.
 type Changes interface {
 	Rotate(ctx context.Context, sub registry.Subscription, to registry.Signing, now time.Time) error
 	Enable(ctx context.Context, id string) error
+	Restore(ctx context.Context, id string) error
 	Disable(ctx context.Context, id, reason string, now time.Time) error
 	Replay(ctx context.Context, id, folder string, from uint32) (registry.Cursor, error)
 }
@@ -87,6 +92,10 @@ type Vault interface {
 	SealPassword(ctx context.Context, at Seat, login string, password secret.String) (version uint64, err error)
 	SealMaster(ctx context.Context, at Seat, login string) (version uint64, err error)
 	SealWebhook(ctx context.Context, at Seat, key secret.String) (version uint64, err error)
+	// SealHeaders seals headers for the endpoints of one origin.
+	SealHeaders(ctx context.Context, at Seat, origin string, headers []Header) (version uint64, err error)
+	// Has tells whether there is something in an account.
+	Has(ctx context.Context, user registry.UserID, account string) (bool, error)
 	Delete(ctx context.Context, user registry.UserID, account string) error
 }
 
@@ -129,10 +138,21 @@ type Workers interface {
 	// SetDraining has the worker give its shards up, or take shards again. NotFound
 	// when the worker at the address is not the one with the id.
 	SetDraining(ctx context.Context, address, id string, draining bool) error
+	// Retry has listeners of the worker try again that are in back-off: those of a mail
+	// store or of a user, or all where neither is named.
+	Retry(ctx context.Context, address, store string, user registry.UserID) (Retried, error)
+	Deliverers
+}
+
+// Deliverers asks one worker, by its address, about pushes.
+type Deliverers interface {
 	// Deliveries reports how far the worker has served the given users.
 	Deliveries(ctx context.Context, address string, users []registry.UserID) ([]Delivery, error)
 	// SendTest has the worker push to an endpoint, and tells what that answered.
 	SendTest(ctx context.Context, address string, sub registry.Subscription) (TestResult, error)
+	// SendEndings has the worker tell the endpoints of a user's subscriptions that they
+	// end. It returns before they are told.
+	SendEndings(ctx context.Context, address string, user registry.UserID, subs []registry.Subscription, reason string) error
 }
 
 // ErrNoAnswer marks the error of a call that never reached its service.
@@ -151,17 +171,22 @@ type Config struct {
 	Scheduler         Scheduler
 	Workers           Workers
 	Log               *slog.Logger
+	Count             func(step string) // of subscriptions whose endpoints are gone; nil: nobody counts
 }
 
 // Edge does the work of PushService and AdminService. It is safe for concurrent use.
 type Edge struct {
 	Config
-	locks  locks
-	untold untold
+	locks   *locks[registry.UserID]
+	devices *locks[device]
+	untold  untold
+	tests   paces
 }
 
 // New makes an Edge.
-func New(c Config) *Edge { return &Edge{Config: c, locks: newLocks()} }
+func New(c Config) *Edge {
+	return &Edge{Config: c, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
+}
 
 // cleanupTime bounds what is done after the caller has gone away.
 const cleanupTime = 10 * time.Second
@@ -170,28 +195,4 @@ const cleanupTime = 10 * time.Second
 // because the caller has hung up.
 func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
-}
-
-// locks serialise the changes of one user within this process. They only keep
-// calls out of each other's way: between replicas the database decides.
-type locks []chan struct{}
-
-const lockCount = 1 << 10
-
-func newLocks() locks {
-	l := make(locks, lockCount)
-	for i := range l {
-		l[i] = make(chan struct{}, 1)
-	}
-	return l
-}
-
-func (l locks) lock(ctx context.Context, user registry.UserID) (unlock func(), err error) {
-	c := l[user.Cell()%lockCount]
-	select {
-	case c <- struct{}{}:
-		return func() { <-c }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }

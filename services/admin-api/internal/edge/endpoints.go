@@ -5,6 +5,7 @@ package edge
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mailpush.internal/pkg/fault"
@@ -12,11 +13,13 @@ import (
 )
 
 // Report takes in what endpoints have come to, and returns what became of their
-// subscriptions, in the order of the reports. Owners are told of what was deleted or
-// disabled. A call that fails may be made again: what it has done stays done.
+// subscriptions, in the order of the reports. Owners are told of what was disabled. A call that fails may be made again: what it has done stays done.
 func (e *Edge) Report(ctx context.Context, reports []registry.Report) ([]registry.Verdict, error) {
+	reports = slices.Clone(reports)
 	var alive []registry.Report
-	for _, r := range reports {
+	for i, r := range reports {
+		r = r.Weighed()
+		reports[i] = r
 		if err := validClaim("reports.claim", r.Claim, e.Shards); err != nil {
 			return nil, err
 		}
@@ -51,9 +54,8 @@ func (e *Edge) Report(ctx context.Context, reports []registry.Report) ([]registr
 type judgement struct {
 	*Edge
 
-	verdicts  []registry.Verdict
-	changed   map[registry.Shard]bool // whose owners must be told
-	vaultDown bool                    // erasures are left for later
+	verdicts []registry.Verdict
+	changed  map[registry.Shard]bool // whose owners must be told
 }
 
 func (j *judgement) settle(r registry.Report, v registry.Verdict) {
@@ -63,7 +65,7 @@ func (j *judgement) settle(r registry.Report, v registry.Verdict) {
 	}
 }
 
-// depart removes a subscription whose endpoint is gone, if it is to be removed.
+// depart disables a subscription whose endpoint is gone, if it is to be.
 func (j *judgement) depart(ctx context.Context, r registry.Report) error {
 	sub, err := j.Store.Subscription(ctx, r.Subscription)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -75,24 +77,20 @@ func (j *judgement) depart(ctx context.Context, r registry.Report) error {
 		return err
 	}
 	defer unlock()
-	d, err := j.Store.Depart(ctx, j.Shards, r, time.Now())
+	now := time.Now()
+	d, err := j.Store.Depart(ctx, j.Shards, r, now)
 	if err != nil {
 		return err
 	}
 	j.settle(r, d.Verdict)
 	if d.Storm.News {
-		j.Log.ErrorContext(ctx, "too many endpoints of one origin say they are gone: deleting has stopped",
+		j.Log.ErrorContext(ctx, "too many endpoints of one origin are gone: their subscriptions go on",
 			"origin", d.Storm.Origin, "gone", d.Storm.Gone, "endpoints", d.Storm.Endpoints)
 	}
-	if len(d.Removed.Erasures) == 0 {
-		return nil
-	}
-	j.Log.InfoContext(ctx, "subscription deleted, its endpoint is gone", "subscription", r.Subscription, "user", sub.UserID)
-	if backend := j.Policy.Stores[d.Removed.User.Store]; backend != "" {
-		j.changed[registry.Shard{Backend: backend, Number: registry.ShardOf(sub.UserID, j.Shards)}] = true
-	}
-	if !j.vaultDown {
-		j.vaultDown = !j.erase(ctx, d.Removed.Erasures)
+	if d.News {
+		j.count(GoneDisabled)
+		j.Log.WarnContext(ctx, "subscription disabled, its endpoint is gone", "subscription", r.Subscription, "user", sub.UserID,
+			"reason", r.Reason, "kept_until", now.Add(registry.GoneKept).UTC())
 	}
 	return nil
 }

@@ -26,6 +26,8 @@ func (f *fakeChanges) note(format string, args ...any) error {
 
 func (f *fakeChanges) Enable(_ context.Context, id string) error { return f.note("enable %s", id) }
 
+func (f *fakeChanges) Restore(_ context.Context, id string) error { return f.note("restore %s", id) }
+
 func (f *fakeChanges) Disable(_ context.Context, id, reason string, _ time.Time) error {
 	return f.note("disable %s: %s", id, reason)
 }
@@ -38,11 +40,12 @@ func (f *fakeChanges) Replay(_ context.Context, id, folder string, from uint32) 
 type fakeEndpoints struct {
 	verdicts map[string]registry.Verdict
 	storms   map[string]registry.Storm
-	removes  func(id string) registry.Removed
 	forgot   int
+	reported []registry.Report
 }
 
 func (f *fakeEndpoints) Report(_ context.Context, _ uint32, reports []registry.Report, _ time.Time) (out []registry.Verdict, _ error) {
+	f.reported = append(f.reported, reports...)
 	for _, r := range reports {
 		out = append(out, f.verdicts[r.Subscription])
 	}
@@ -50,11 +53,9 @@ func (f *fakeEndpoints) Report(_ context.Context, _ uint32, reports []registry.R
 }
 
 func (f *fakeEndpoints) Depart(_ context.Context, _ uint32, r registry.Report, _ time.Time) (registry.Departure, error) {
-	d := registry.Departure{Verdict: f.verdicts[r.Subscription], Storm: f.storms[r.Subscription]}
-	if d.Verdict == registry.VerdictDeleted {
-		d.Removed = f.removes(r.Subscription)
-	}
-	return d, nil
+	return registry.Departure{
+		Verdict: f.verdicts[r.Subscription], Storm: f.storms[r.Subscription], News: f.verdicts[r.Subscription] == registry.VerdictDisabled,
+	}, nil
 }
 
 func (f *fakeEndpoints) ForgetDepartures(context.Context, time.Time) error {

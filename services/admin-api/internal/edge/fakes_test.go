@@ -35,7 +35,8 @@ type fakeStore struct {
 	subs     []registry.Subscription
 	erasures map[registry.Erasure]time.Time // until when they are kept, zero for no longer
 	failing  error
-	lost     bool // what is stored is not answered
+	lost     bool   // what is stored is not answered
+	faster   func() // what another call does before the next one is stored, which is overtaken
 }
 
 func (f *fakeStore) User(_ context.Context, id registry.UserID) (registry.User, error) {
@@ -76,6 +77,11 @@ func (f *fakeStore) Subscription(_ context.Context, id string) (registry.Subscri
 }
 
 func (f *fakeStore) Subscribe(_ context.Context, e registry.Enrolment) error {
+	if faster := f.faster; faster != nil {
+		f.faster = nil
+		faster()
+		return fault.Wrap(fault.Unavailable, registry.ErrOvertaken, "another call was faster; try again")
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.failing != nil && !f.lost {
@@ -92,7 +98,7 @@ func (f *fakeStore) Subscribe(_ context.Context, e registry.Enrolment) error {
 		delete(f.erasures, account)
 	}
 	if e.MailStore != "" {
-		u.Store = e.MailStore
+		u.Store, u.Doveadm = e.MailStore, e.Doveadm
 	}
 	if e.Credential != nil {
 		if u.Credential.Version > 0 {
@@ -104,6 +110,9 @@ func (f *fakeStore) Subscribe(_ context.Context, e registry.Enrolment) error {
 	f.subs = slices.DeleteFunc(f.subs, func(s registry.Subscription) bool {
 		if s.ID == e.ID {
 			f.replaced(u.UserID, registry.WebhookAccount(s.ID, s.Signing.Slot), registry.WebhookAccount(s.ID, e.Signing.Slot))
+			if s.Headers.Slot != 0 {
+				f.replaced(u.UserID, registry.HeadersAccount(s.ID, s.Headers.Slot), registry.HeadersAccount(s.ID, e.Headers.Slot))
+			}
 		}
 		return s.ID == e.ID
 	})
@@ -125,6 +134,22 @@ func (f *fakeStore) Unregister(_ context.Context, user registry.UserID, client s
 	return f.take(func(s registry.Subscription) bool { return s.UserID == user && s.Client == client })
 }
 
+// Expired are those that are marked as gone, however long.
+func (f *fakeStore) Expired(_ context.Context, _ time.Time, limit int) (ids []string, _ error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.subs {
+		if s.Disabled.Gone && len(ids) < limit {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids, nil
+}
+
+func (f *fakeStore) Expire(_ context.Context, id string, _ time.Time) (registry.Removed, error) {
+	return f.take(func(s registry.Subscription) bool { return s.ID == id && s.Disabled.Gone })
+}
+
 func (f *fakeStore) take(match func(registry.Subscription) bool) (registry.Removed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -136,8 +161,12 @@ func (f *fakeStore) take(match func(registry.Subscription) bool) (registry.Remov
 			continue
 		}
 		r.User = f.users[s.UserID]
+		r.Subscriptions = append(r.Subscriptions, s)
 		account := registry.WebhookAccount(s.ID, s.Signing.Slot)
 		r.Erasures = append(r.Erasures, registry.Erasure{UserID: s.UserID, Account: account})
+		if s.Headers.Slot != 0 {
+			r.Erasures = append(r.Erasures, registry.Erasure{UserID: s.UserID, Account: registry.HeadersAccount(s.ID, s.Headers.Slot)})
+		}
 	}
 	if len(r.Erasures) == 0 {
 		return r, fault.New(fault.NotFound, "no such registration")
@@ -253,6 +282,21 @@ func (f *fakeVault) SealWebhook(_ context.Context, at Seat, key secret.String) (
 	return f.seal(at, key.Reveal())
 }
 
+func (f *fakeVault) SealHeaders(_ context.Context, at Seat, origin string, headers []Header) (uint64, error) {
+	text := origin
+	for _, h := range headers {
+		text += " " + h.Name + "=" + h.Value.Reveal()
+	}
+	return f.seal(at, text)
+}
+
+func (f *fakeVault) Has(_ context.Context, u registry.UserID, account string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, there := f.sealed[u.String()+" "+account]
+	return there, f.failing["has"]
+}
+
 func (f *fakeVault) Delete(_ context.Context, u registry.UserID, account string) error {
 	if during := f.during; during != nil {
 		f.during = nil
@@ -268,6 +312,7 @@ func (f *fakeVault) Delete(_ context.Context, u registry.UserID, account string)
 }
 
 type fakeCluster struct {
+	mu      sync.Mutex // guards touched where a test reads it meanwhile
 	touched []registry.Shard
 	err     error
 	during  func() // what others do meanwhile
@@ -278,6 +323,8 @@ func (f *fakeCluster) Touch(_ context.Context, backend string, shard uint32) err
 		f.during = nil
 		during()
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.err == nil {
 		f.touched = append(f.touched, registry.Shard{Backend: backend, Number: shard})
 	}
@@ -297,22 +344,54 @@ type fakeScheduler struct {
 func (f *fakeScheduler) Members(context.Context) (Members, error) { return f.members, f.err }
 
 // fakeWorkers answers by the worker's address.
+// OpenedShards implements [Listings].
+func (*fakeStore) OpenedShards(_ context.Context, backend string) ([]uint32, error) {
+	return map[string][]uint32{"imapidle": {0, 2}, "mailnotify": {1}}[backend], nil
+}
+
 type fakeWorkers struct {
 	mu        sync.Mutex
 	baseline  map[string]error
-	old       map[string]bool // those that know no slots
+	old       map[string]bool     // those that know no slots
+	during    func(registry.User) // what happens while a mailbox is being opened
 	asked     []string
+	opened    []string // what doveadm was to be asked for, empty for a login of the vault
 	listeners map[string][]Listener
 	silent    map[string]error
 	told      []string // id@address draining, of SetDraining
 	delivered map[string][]Delivery
 	tests     map[string]TestResult
+	retried   map[string]Retried
+	endings   []string // subscription: reason, of SendEndings
+	ending    func()   // what happens when one is asked for
+}
+
+func (f *fakeWorkers) SendEndings(
+	_ context.Context, address string, user registry.UserID, subs []registry.Subscription, reason string,
+) error {
+	if f.ending != nil {
+		f.ending()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.silent[address]; err != nil {
+		return err
+	}
+	for _, s := range subs {
+		f.endings = append(f.endings, fmt.Sprintf("%s of %s: %s", s.ID, user, reason))
+	}
+	return nil
 }
 
 func (f *fakeWorkers) Baseline(
 	_ context.Context, address string, user registry.User, _ *mailv1.MailStore,
 ) ([]registry.Cursor, uint64, error) {
-	f.asked = append(f.asked, address)
+	if f.during != nil {
+		f.during(user)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked, f.opened = append(f.asked, address), append(f.opened, user.Doveadm)
 	if err := f.baseline[address]; err != nil {
 		return nil, 0, err
 	}
@@ -406,6 +485,16 @@ func (w *world) secret(t *testing.T, id string) string {
 		t.Fatal(err)
 	}
 	return w.vault.sealed[sub.UserID.String()+" "+registry.WebhookAccount(id, sub.Signing.Slot)]
+}
+
+// headers is what the vault has of the headers that are in force; empty when there are none.
+func (w *world) headers(t *testing.T, id string) string {
+	t.Helper()
+	sub, err := w.store.Subscription(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.vault.sealed[sub.UserID.String()+" "+registry.HeadersAccount(id, sub.Headers.Slot)]
 }
 
 func request() Request {

@@ -22,35 +22,55 @@ type Listener struct {
 	Worker           string // empty when none runs it
 	Since, LastEvent time.Time
 	LastError        string
+
+	// Of a listener that is told of new mail: when it was last, when the mail store last
+	// told where the mailbox ends, and whether it knows where to tell.
+	LastHint, LastProof time.Time
+	Registration        mailv1.Registration
 }
+
+// usersAtOnce is of how many users workers are asked at once, which bound it, too.
+const usersAtOnce = 10_000
 
 // PushUsers returns a page of up to limit users above after, in natural order:
 // those whose listener a worker reports, and those of whom it is known that they
 // should have one but none is reported: a suspended credential, a silent worker.
-// The page may hold fewer; next is empty on the last one.
+// next is empty on the last page. Users that have no listener are passed over, however
+// many they are: a page is short only when it is the last.
 func (e *Edge) PushUsers(ctx context.Context, contextID, after string, limit int) (page []Listener, next string, err error) {
-	users, err := e.Store.ListUsers(ctx, contextID, after, limit)
-	if err != nil {
-		return nil, "", err
-	}
 	members, err := e.Scheduler.Members(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	said, silent := ask(ctx, e.Log, e.byOwner(users, members.Workers), e.listeners)
+	for look := min(limit+1, usersAtOnce); ; look = usersAtOnce { // the one above the limit says whether more follow
+		users, err := e.Store.ListUsers(ctx, contextID, after, look)
+		if err != nil {
+			return nil, "", err
+		}
+		page = append(page, e.pushUsers(ctx, users, members.Workers)...)
+		switch {
+		case len(page) > limit:
+			return page[:limit], page[limit-1].Key(), nil
+		case len(users) < look:
+			return page, "", nil
+		}
+		after = users[look-1].Key()
+	}
+}
+
+// pushUsers are the lines of those users that have one.
+func (e *Edge) pushUsers(ctx context.Context, users []registry.User, workers []Worker) (lines []Listener) {
+	said, silent := ask(ctx, e.Log, e.byOwner(users, workers), e.listeners)
 	reports := reports{make(map[registry.UserID]Listener, len(said)), silent}
 	for _, l := range said {
 		reports.listeners[l.UserID] = l
 	}
 	for _, u := range users {
 		if l, ok := e.show(u, reports); ok {
-			page = append(page, l)
+			lines = append(lines, l)
 		}
 	}
-	if len(users) == limit {
-		next = users[limit-1].Key()
-	}
-	return page, next, nil
+	return lines
 }
 
 // listeners asks one worker.

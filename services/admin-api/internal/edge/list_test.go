@@ -6,6 +6,9 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,14 +70,9 @@ func TestPushUsersNeverClaimsWhatWasNotReported(t *testing.T) {
 	put(w, registry.CredentialNone, "5")
 	w.workers.silent["a1"] = errors.New("connection refused")
 	page, next, err := w.PushUsers(t.Context(), "", "", 2)
-	if err != nil || next == "" {
-		t.Fatal(err, next)
-	}
-	rest, next, err := w.PushUsers(t.Context(), "", next, 2)
 	if err != nil || next != "" {
 		t.Fatal(err, next)
 	}
-	page = append(page, rest...)
 	want := []Listener{
 		{UserID: registry.UserID{Context: "1", User: "2"}, Permanent: true, Backend: "imapidle", Worker: "w1", LastError: "worker w1 did not answer"},
 		{UserID: registry.UserID{Context: "1", User: "10"}, Permanent: true, Backend: "imapidle", Worker: "w1", LastError: "worker w1 did not answer"},
@@ -85,6 +83,40 @@ func TestPushUsersNeverClaimsWhatWasNotReported(t *testing.T) {
 	w.scheduler.err = fault.New(fault.Unavailable, "down")
 	if _, _, err := w.PushUsers(t.Context(), "", "", 2); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("without a scheduler: %v", err)
+	}
+}
+
+// Users without a listener may be any number: no page is empty for them, and none says
+// that more follow when none do.
+func TestNoPageIsEmptyWhileMoreFollow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for n := range 60 {
+		state := registry.CredentialNone
+		if n == 7 || n == 55 || n == 56 {
+			state = registry.CredentialSuspended
+		}
+		put(w, state, strconv.Itoa(n))
+	}
+	for limit, want := range map[int]string{1: "[7] [55] [56]", 2: "[7 55] [56]", 3: "[7 55 56]", 100: "[7 55 56]"} {
+		var pages []string
+		for next := ""; ; {
+			page, then, err := w.PushUsers(t.Context(), "", next, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var users []string
+			for _, l := range page {
+				users = append(users, l.User)
+			}
+			pages = append(pages, fmt.Sprint(users))
+			if next = then; next == "" {
+				break
+			}
+		}
+		if got := strings.Join(pages, " "); got != want {
+			t.Errorf("pages of %d: %s, want %s", limit, got, want)
+		}
 	}
 }
 

@@ -5,31 +5,32 @@ package edge
 
 import (
 	"cmp"
-	"strings"
 
 	"mailpush.internal/pkg/fault"
-	"mailpush.internal/services/admin-api/internal/registry"
+	"mailpush.internal/services/admin-api/internal/decide"
 )
 
 // masterLogin is the login that the master user is to open for a request: the one it
 // brings, else the one of the user.
 func (e *Edge) masterLogin(r Request) string {
-	return cmp.Or(r.Account.Login, ownLogin(e.MasterLogins[r.Account.Store], r.User))
+	own, _ := decide.OwnLogin(e.MasterLogins[r.Account.Store], r.User) // checked before
+	return cmp.Or(r.Account.Login, own)
 }
 
-// checkMasterLogin refuses another login than the user's own. The master user opens
-// every mailbox, so nothing else keeps a caller that may act for some contexts from the
+// checkMasterLogin refuses another login than the user's own, and one that may be
+// another user's own as well. The master user, and
+// doveadm, open every mailbox, so nothing else keeps a caller that may act for some contexts from the
 // mailboxes of others.
 func (e *Edge) checkMasterLogin(r Request) error {
-	own := ownLogin(e.MasterLogins[r.Account.Store], r.User)
-	if r.AnyLogin || e.masterLogin(r) == own {
+	own, ok := decide.OwnLogin(e.MasterLogins[r.Account.Store], r.User)
+	switch {
+	case r.AnyLogin && r.Account.Login != "":
+		return nil
+	case !ok:
+		return fault.Field("contextId", "%s", decide.Ambiguous(r.Account.Store))
+	case r.Account.Login == "" || r.Account.Login == own:
 		return nil
 	}
 	return fault.New(fault.Denied,
-		"account.login: only an administrator may name a login for the master user; the user's own is %q and may be left out", own)
-}
-
-// ownLogin is the user's login by the operator's template.
-func ownLogin(template string, u registry.UserID) string {
-	return strings.NewReplacer("{user}", u.User, "{context}", u.Context).Replace(template)
+		"account.login: only an administrator may name a login that is opened without its password; the user's own is %q and may be left out", own)
 }

@@ -21,18 +21,19 @@ func (e *Edge) Unsubscribe(ctx context.Context, id string, covers func(contextID
 	if !covers(sub.Context) {
 		return fault.New(fault.NotFound, "no such subscription: %s", id)
 	}
-	return e.remove(ctx, sub.UserID, func() (registry.Removed, error) { return e.Store.Unsubscribe(ctx, id) })
+	return e.remove(ctx, sub.UserID, reasonUnsubscribed, func() (registry.Removed, error) { return e.Store.Unsubscribe(ctx, id) })
 }
 
 // Unregister removes a client of a user, allowed or not any more.
 func (e *Edge) Unregister(ctx context.Context, user registry.UserID, client string) error {
-	return e.remove(ctx, user, func() (registry.Removed, error) { return e.Store.Unregister(ctx, user, client) })
+	return e.remove(ctx, user, reasonUnregistered, func() (registry.Removed, error) { return e.Store.Unregister(ctx, user, client) })
 }
 
-// remove takes away from the registry, then tells the worker, then the vault. A worker
-// that cannot be told now is told later, and what the vault does not delete now it
-// deletes later: the registry has noted it.
-func (e *Edge) remove(ctx context.Context, user registry.UserID, take func() (registry.Removed, error)) error {
+// remove takes away from the registry, then tells the worker, the endpoints, and the
+// vault, which has what signs to the endpoints. A worker that cannot be told now is told
+// later, and what the vault does not delete now it deletes later: the registry has noted
+// it.
+func (e *Edge) remove(ctx context.Context, user registry.UserID, reason string, take func() (registry.Removed, error)) error {
 	unlock, err := e.locks.lock(ctx, user)
 	if err != nil {
 		return err
@@ -43,16 +44,16 @@ func (e *Edge) remove(ctx context.Context, user registry.UserID, take func() (re
 		return err
 	}
 	e.touch(ctx, user, removed.User.Store)
+	e.tellEnding(ctx, removed, reason)
 	e.erase(ctx, removed.Erasures)
 	return nil
 }
 
-// erase deletes credentials from the vault and forgets the notes about them; it says
-// whether all went well.
-func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) bool {
+// erase deletes credentials from the vault and forgets the notes about them. What fails is
+// tried again later, by the note that stays.
+func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) {
 	ctx, cancel := unhurried(ctx)
 	defer cancel()
-	all := true
 	for _, one := range erasures {
 		err := e.Vault.Delete(ctx, one.UserID, one.Account)
 		if err == nil {
@@ -60,10 +61,8 @@ func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) bool {
 		}
 		if err != nil {
 			e.Log.WarnContext(ctx, "credential not erased yet", "user", one.UserID, "account", one.Account, "error", err)
-			all = false
 		}
 	}
-	return all
 }
 
 const (
@@ -72,7 +71,8 @@ const (
 )
 
 // Run tells the owners that could not be told, erases what the vault would not delete
-// when it was asked, and forgets departures that count no more, until ctx ends.
+// when it was asked, deletes what has been gone for long, and forgets departures that count
+// no more, until ctx ends.
 func (e *Edge) Run(ctx context.Context) error {
 	tick := time.NewTicker(catchUpInterval)
 	defer tick.Stop()
@@ -80,6 +80,9 @@ func (e *Edge) Run(ctx context.Context) error {
 		e.TellUntold(ctx)
 		if err := e.EraseNoted(ctx); err != nil && ctx.Err() == nil {
 			e.Log.WarnContext(ctx, "erasures not read", "error", err)
+		}
+		if err := e.DeleteGone(ctx); err != nil && ctx.Err() == nil {
+			e.Log.WarnContext(ctx, "subscriptions that have been gone for long not deleted", "error", err)
 		}
 		if err := e.Store.ForgetDepartures(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			e.Log.WarnContext(ctx, "departures not forgotten", "error", err)

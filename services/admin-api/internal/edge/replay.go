@@ -24,7 +24,7 @@ func (e *Edge) Replay(ctx context.Context, id, folder string, from uint32) (curs
 }
 
 // DeadLetters returns a page of up to limit dead letters before a place, the newest
-// first, and the place of the last; id may be empty for all.
+// first, and the place of the last, zero when no more follow; id may be empty for all.
 func (e *Edge) DeadLetters(
 	ctx context.Context, id string, before registry.Place, limit int,
 ) ([]registry.DeadLetter, registry.Place, error) {

@@ -26,6 +26,8 @@ type Mailboxes interface {
 	ListShards(ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, size registry.PageSize) ([]registry.Mailbox, bool, error)
 	Groups(ctx context.Context, shards uint32, allow func(client string) bool) ([]registry.Group, error)
 	SuspendCredential(ctx context.Context, user registry.UserID, version uint64, reason string) (bool, error)
+	Placements(ctx context.Context) (map[string]registry.Placement, error)
+	FindUsers(ctx context.Context, logins []string, localParts bool) ([][]registry.UserID, error)
 }
 
 // Shards shows the registry to workers and the scheduler, shard by shard, and
@@ -92,7 +94,8 @@ type Page struct {
 }
 
 // List returns one page of the mailboxes that get a listener in the claimed
-// shards, each with the subscriptions whose client is allowed. A worker of a release
+// shards, each with the subscriptions whose client is allowed, and with what doveadm is to
+// be asked for where it opens the mailbox. A worker of a release
 // that knows no slots would look for logins elsewhere, and report that there are none:
 // it gets no mailbox whose login is in one.
 func (s Shards) List(
@@ -112,7 +115,11 @@ func (s Shards) List(
 		}
 	}
 	size := registry.PageSize{Users: ShardPage, Subscriptions: shardPageSubscriptions}
-	all, more, err := s.Mailboxes.ListShards(ctx, s.Policy.StoresOf(claims[0].Backend), list, s.Shards, after, size)
+	stores, err := s.placed(ctx, claims[0].Backend)
+	if err != nil {
+		return Page{}, err
+	}
+	all, more, err := s.Mailboxes.ListShards(ctx, stores, list, s.Shards, after, size)
 	if err != nil {
 		return Page{}, err
 	}
@@ -134,6 +141,7 @@ func (s Shards) eligible(all []registry.Mailbox) []registry.Mailbox {
 		if !decide.Listener(s.Policy, b.User, decide.NotAsked).OK() {
 			continue
 		}
+		b.Doveadm, _ = s.Policy.ByDoveadm(b.User)
 		b.Subscriptions = slices.DeleteFunc(b.Subscriptions, func(sub registry.Subscription) bool {
 			return !s.Policy.AllowedClients.Allow(sub.Client)
 		})

@@ -22,6 +22,9 @@ type fakeShards struct {
 	groups []registry.Group
 	epoch  uint64
 	asked  []uint32
+	stores []string // asked for
+
+	placements map[string]registry.Placement
 }
 
 func (f *fakeShards) Fenced(_ context.Context, claims []registry.Claim) (out []registry.Claim, err error) {
@@ -44,14 +47,22 @@ func (*fakeShards) CommitCursors(context.Context, uint32, []registry.ShardCursor
 }
 
 func (f *fakeShards) ListShards(
-	_ context.Context, _ []string, list []uint32, _ uint32, _ registry.Position, size registry.PageSize,
+	_ context.Context, stores []string, list []uint32, _ uint32, _ registry.Position, size registry.PageSize,
 ) ([]registry.Mailbox, bool, error) {
-	f.asked = list
+	f.asked, f.stores = list, stores
 	return f.boxes[:min(size.Users, len(f.boxes))], len(f.boxes) >= size.Users, nil
 }
 
 func (f *fakeShards) Groups(context.Context, uint32, func(string) bool) ([]registry.Group, error) {
 	return f.groups, nil
+}
+
+func (*fakeShards) FindUsers(context.Context, []string, bool) ([][]registry.UserID, error) {
+	return nil, nil
+}
+
+func (f *fakeShards) Placements(context.Context) (map[string]registry.Placement, error) {
+	return f.placements, nil
 }
 
 func (*fakeShards) SuspendCredential(context.Context, registry.UserID, uint64, string) (bool, error) {

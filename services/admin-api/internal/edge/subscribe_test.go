@@ -138,7 +138,7 @@ func TestFailedSubscribeKeepsWhatWasThere(t *testing.T) {
 				before := maps.Clone(w.vault.sealed)
 				breakIt(w)
 				r := request()
-				r.Device, r.Account.Password = device, secret.New("wrong")
+				r.Device, r.Account.Password, r.Secret = device, secret.New("wrong"), newKeys(registry.SchemeV1, secret.String{}).Made
 				if _, err := w.Subscribe(t.Context(), r); fault.KindOf(err) != fault.Unavailable {
 					t.Error(err)
 				}
@@ -157,9 +157,9 @@ func TestReplacedLoginAndSecretStayForAWhile(t *testing.T) {
 	w, a := subscribed(t, nil)
 	before := maps.Clone(w.vault.sealed)
 	r := request()
-	r.Account.Password = secret.New("new")
+	r.Account.Password, r.Secret = secret.New("new"), newKeys(registry.SchemeV1, secret.String{}).Made
 	b, err := w.Subscribe(t.Context(), r)
-	if err != nil || b.ID != a.ID || w.login(t, anna) != "anna:new" || w.secret(t, a.ID) != b.Keys.Made.Reveal() {
+	if err != nil || b.ID != a.ID || w.login(t, anna) != "anna:new" || w.secret(t, a.ID) != r.Secret.Reveal() {
 		t.Fatalf("got %+v, %v", b, err)
 	}
 	if err := w.EraseNoted(t.Context()); err != nil {
@@ -324,11 +324,28 @@ func TestSubscribeRefusesAndNamesTheField(t *testing.T) {
 			fault.Denied, `clientId: client "mobile" is not allowed by push.allowedClients`},
 		"store": {func(_ *world, r *Request) { r.Account.Store = "x" },
 			fault.Invalid, `account.mailStore: no such mail store "x"; known: demo, sleepy`},
-		"password":  {func(_ *world, r *Request) { r.Account.Password = secret.String{} }, fault.Invalid, "account.password: is required"},
-		"no login":  {func(_ *world, r *Request) { r.Account.Login = "" }, fault.Invalid, "account.login: is required"},
-		"url":       {func(_ *world, r *Request) { r.Target.Address = "http://h/" }, fault.Invalid, "webhook.url: must be https"},
+		"password": {func(_ *world, r *Request) { r.Account.Password = secret.String{} }, fault.Invalid, "account.password: is required"},
+		"no login": {func(_ *world, r *Request) { r.Account.Login = "" }, fault.Invalid, "account.login: is required"},
+		"url":      {func(_ *world, r *Request) { r.Target.Address = "http://h/" }, fault.Invalid, "webhook.url: must be https"},
+		"url with a space": {
+			func(_ *world, r *Request) { r.Target.Address = "https://h/?q HTTP/1.1" }, fault.Invalid, "webhook.url: must not hold a space",
+		},
+		"url with a control": {
+			func(_ *world, r *Request) { r.Target.Address = "https://h/\r\nX: y" }, fault.Invalid, "webhook.url: must not hold a control",
+		},
+		"url beyond ASCII": {
+			func(_ *world, r *Request) { r.Target.Address = "https://h/ü" }, fault.Invalid, "webhook.url: must have letters beyond ASCII",
+		},
+		"url with a fragment": {
+			func(_ *world, r *Request) { r.Target.Address = "https://h/#x" }, fault.Invalid, "webhook.url: must not carry a fragment",
+		},
+		"url with user info": {
+			func(_ *world, r *Request) { r.Target.Address = "https://u:p@h/" }, fault.Invalid, "webhook.url: must not carry user info",
+		},
 		"transport": {func(_ *world, r *Request) { r.Target.Transport = "fax" }, fault.Invalid, `there is no transport "fax"`},
 		"secret":    {func(_ *world, r *Request) { r.Secret = secret.New("whsec_!") }, fault.Invalid, "webhook.secret: must be whsec_"},
+		"header": {func(_ *world, r *Request) { r.Headers = map[string]secret.String{"Host": secret.New("h")} },
+			fault.Invalid, `webhook.headers["Host"]: must not be set`},
 		"private key": {func(_ *world, r *Request) {
 			r.Scheme, r.Secret = registry.SchemeV1a, secret.New("whsk_x")
 		},

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"mailpush.internal/pkg/fault"
@@ -37,22 +38,52 @@ type Standing struct {
 }
 
 // Subscriptions returns a page of up to limit subscriptions above (afterKey, afterID),
-// in natural order of users, with what their owners say of them.
+// in natural order of users, with what their owners say of them, and whether more follow.
 func (e *Edge) Subscriptions(
 	ctx context.Context, of registry.UserID, afterKey, afterID string, limit int,
-) ([]Standing, error) {
+) (page []Standing, more bool, err error) {
 	if of.User != "" && of.Context == "" {
-		return nil, fault.Field("contextId", "is required, for userId is given")
+		return nil, false, fault.Field("contextId", "is required, for userId is given")
 	}
-	list, err := e.Store.ListSubscriptions(ctx, of, afterKey, afterID, limit)
+	list, err := e.Store.ListSubscriptions(ctx, of, afterKey, afterID, limit+1)
 	if err != nil {
+		return nil, false, err
+	}
+	if more = len(list) > limit; more {
+		list = list[:limit]
+	}
+	members, err := e.Scheduler.Members(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	return e.standings(ctx, list, members.Workers), more, nil
+}
+
+// UserSubscriptions are all subscriptions of a user, oldest first, with what their owner
+// says of them. That nobody can be asked is no error: what is stored is shown all the same.
+func (e *Edge) UserSubscriptions(ctx context.Context, user registry.UserID) ([]Standing, error) {
+	subs, err := e.Store.Subscriptions(ctx, user)
+	if err != nil || len(subs) == 0 {
+		return nil, err
+	}
+	found, err := e.Store.User(ctx, user)
+	if err != nil && fault.KindOf(err) != fault.NotFound { // unsubscribed a moment ago
 		return nil, err
 	}
 	members, err := e.Scheduler.Members(ctx)
 	if err != nil {
-		return nil, err
+		e.Log.WarnContext(ctx, "states of subscriptions are not known", "error", err)
 	}
-	said, silent := ask(ctx, e.Log, e.byOwner(owners(list), members.Workers), e.deliveries)
+	list := make([]registry.Owned, len(subs))
+	for i, sub := range subs {
+		list[i] = registry.Owned{Subscription: sub, Store: found.Store}
+	}
+	return e.standings(ctx, list, members.Workers), nil
+}
+
+// standings asks the owners of subscriptions how they fare.
+func (e *Edge) standings(ctx context.Context, list []registry.Owned, workers []Worker) []Standing {
+	said, silent := ask(ctx, e.Log, e.byOwner(owners(list), workers), e.deliveries)
 	deliveries := make(map[string][]Delivery, len(said))
 	for _, d := range said {
 		deliveries[d.Subscription] = append(deliveries[d.Subscription], d)
@@ -61,7 +92,7 @@ func (e *Edge) Subscriptions(
 	for i, one := range list {
 		page[i] = stand(one.Subscription, deliveries[one.ID], silent[one.UserID])
 	}
-	return page, nil
+	return page
 }
 
 // owners are the users of subscriptions in natural order, each once.
@@ -100,7 +131,7 @@ func stand(sub registry.Subscription, said []Delivery, silent string) Standing {
 	trouble := ""
 	for _, d := range said {
 		line.Worker = d.Worker
-		line.State = max(line.State, stateOf(d))
+		line.State = worse(line.State, stateOf(d))
 		line.Lag += min(d.Lag, math.MaxUint32-line.Lag)
 		line.OldestPending = earlier(line.OldestPending, d.OldestPending)
 		line.NextTry = earlier(line.NextTry, d.NextTry)
@@ -113,12 +144,29 @@ func stand(sub registry.Subscription, said []Delivery, silent string) Standing {
 	return line
 }
 
-// stateOf says what a delivery means for its subscription. Of several folders the
-// worst counts, which is the one with the highest number.
+// worse is the one of two states that counts when folders differ.
+func worse(a, b adminv1.SubscriptionState) adminv1.SubscriptionState {
+	order := []adminv1.SubscriptionState{
+		adminv1.SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED,
+		adminv1.SubscriptionState_SUBSCRIPTION_STATE_ACTIVE,
+		adminv1.SubscriptionState_SUBSCRIPTION_STATE_UNCONFIRMED,
+		adminv1.SubscriptionState_SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN,
+		adminv1.SubscriptionState_SUBSCRIPTION_STATE_FAILING,
+		adminv1.SubscriptionState_SUBSCRIPTION_STATE_DISABLED,
+	}
+	if slices.Index(order, b) > slices.Index(order, a) {
+		return b
+	}
+	return a
+}
+
+// stateOf says what a delivery means for its subscription.
 func stateOf(d Delivery) adminv1.SubscriptionState {
 	switch d.State {
 	case workerv1.DeliveryState_DELIVERY_STATE_UNCONFIRMED:
 		return adminv1.SubscriptionState_SUBSCRIPTION_STATE_UNCONFIRMED
+	case workerv1.DeliveryState_DELIVERY_STATE_WAITING_FOR_ORIGIN:
+		return adminv1.SubscriptionState_SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN
 	case workerv1.DeliveryState_DELIVERY_STATE_BACKOFF:
 		return adminv1.SubscriptionState_SUBSCRIPTION_STATE_FAILING
 	case workerv1.DeliveryState_DELIVERY_STATE_IDLE, workerv1.DeliveryState_DELIVERY_STATE_BUSY,

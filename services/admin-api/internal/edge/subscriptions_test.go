@@ -20,6 +20,9 @@ func TestStand(t *testing.T) {
 	t.Parallel()
 	at := func(minute int) time.Time { return time.Date(2026, 11, 1, 10, minute, 0, 0, time.UTC) }
 	delivery := func(state workerv1.DeliveryState) Delivery { return Delivery{State: state, Worker: "w1"} }
+	waits := Delivery{
+		State: workerv1.DeliveryState_DELIVERY_STATE_WAITING_FOR_ORIGIN, Worker: "w1", Lag: 3, NextTry: at(7), LastError: "its origin fails: 503",
+	}
 	idle, busy := delivery(workerv1.DeliveryState_DELIVERY_STATE_IDLE), delivery(workerv1.DeliveryState_DELIVERY_STATE_BUSY)
 	backoff := Delivery{
 		State: workerv1.DeliveryState_DELIVERY_STATE_BACKOFF, Worker: "w1", Lag: 4_000_000_000, Failures: 3,
@@ -45,6 +48,17 @@ func TestStand(t *testing.T) {
 		"not confirmed": {
 			said: []Delivery{idle, delivery(workerv1.DeliveryState_DELIVERY_STATE_UNCONFIRMED)}, want: Standing{State: 2, Worker: "w1"},
 		},
+		"waiting for its origin": {
+			sub: failing, said: []Delivery{idle, waits}, want: Standing{
+				State: 5, Worker: "w1", Lag: 3, NextTry: at(7), LastError: "its origin fails: 503", Since: at(0),
+			},
+		},
+		"one folder waits for its origin, one fails": {
+			sub: failing, said: []Delivery{backoff, waits}, want: Standing{
+				State: 3, Worker: "w1", Lag: 4_000_000_003, OldestPending: at(1), NextTry: at(7), LastError: "503", Since: at(0),
+			},
+		},
+		"a state of a later release": {said: []Delivery{delivery(99)}, want: Standing{Worker: "w1"}},
 		"backing off": {
 			sub: failing, said: []Delivery{idle, backoff}, want: Standing{
 				State: 3, Worker: "w1", Lag: 4_000_000_000, OldestPending: at(1), NextTry: at(9), LastError: "503", Since: at(0),
@@ -79,8 +93,8 @@ func TestSubscriptionsShowWhatOwnersReport(t *testing.T) {
 	w := newWorld(t)
 	put(w, registry.CredentialStored, "2", "10")
 	w.workers.delivered = map[string][]Delivery{"a1": {{Subscription: "10", State: workerv1.DeliveryState_DELIVERY_STATE_IDLE}}}
-	page, err := w.Subscriptions(t.Context(), registry.UserID{}, "", "", 10)
-	if err != nil || len(page) != 2 {
+	page, more, err := w.Subscriptions(t.Context(), registry.UserID{}, "", "", 2)
+	if err != nil || len(page) != 2 || more {
 		t.Fatal(page, err)
 	}
 	if page[0].ID != "2" || page[0].State != adminv1.SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED || page[0].Worker != "" ||
@@ -89,15 +103,15 @@ func TestSubscriptionsShowWhatOwnersReport(t *testing.T) {
 	}
 	w.workers.silent["a1"] = errors.New("connection refused")
 	w.workers.delivered = nil
-	page, err = w.Subscriptions(t.Context(), registry.UserID{}, page[0].Key(), page[0].ID, 10)
+	page, _, err = w.Subscriptions(t.Context(), registry.UserID{}, page[0].Key(), page[0].ID, 10)
 	if err != nil || len(page) != 1 || page[0].State != 0 || page[0].LastError != "worker w1 did not answer" {
 		t.Errorf("got %+v, %v", page, err)
 	}
-	if _, err := w.Subscriptions(t.Context(), registry.UserID{User: "2"}, "", "", 10); fault.KindOf(err) != fault.Invalid {
+	if _, _, err := w.Subscriptions(t.Context(), registry.UserID{User: "2"}, "", "", 10); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a user without a context: %v", err)
 	}
 	w.scheduler.err = fault.New(fault.Unavailable, "down")
-	if _, err := w.Subscriptions(t.Context(), registry.UserID{}, "", "", 10); fault.KindOf(err) != fault.Unavailable {
+	if _, _, err := w.Subscriptions(t.Context(), registry.UserID{}, "", "", 10); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("without a scheduler: %v", err)
 	}
 }

@@ -32,5 +32,8 @@ func (e *Edge) checkWebhook(r Request) error {
 	if err := endpoint.CheckURL(r.Target.Address, e.AllowHTTPWebhooks); err != nil {
 		return fault.Field("webhook.url", "%s", err)
 	}
-	return checkSecret("webhook.secret", r.Scheme, r.Secret)
+	if err := checkSecret("webhook.secret", r.Scheme, r.Secret); err != nil {
+		return err
+	}
+	return checkHeaders(r)
 }

@@ -42,12 +42,28 @@ func (w *Workers) SendTest(ctx context.Context, address string, sub registry.Sub
 		User: sub.UserID.Wire(), SubscriptionId: sub.ID, Target: target,
 		WebhookUrl: target.GetWebhook().GetUrl(), //nolint:staticcheck // a worker of the release before knows no target
 		SecretSlot: sub.Signing.Slot, PreviousSecretUntil: timestamp(sub.Signing.PreviousUntil),
-		PreviousSecretSlot: &sub.Signing.PreviousSlot,
+		PreviousSecretSlot: &sub.Signing.PreviousSlot, HeaderSlot: sub.Headers.Slot,
 	})
 	if err != nil {
 		return edge.TestResult{}, err
 	}
 	return edge.TestResult{Accepted: res.GetAccepted(), Result: res.GetResult(), Detail: res.GetDetail()}, nil
+}
+
+// SendEndings implements [edge.Workers].
+func (w *Workers) SendEndings(
+	ctx context.Context, address string, user registry.UserID, subs []registry.Subscription, reason string,
+) error {
+	req := &workerv1.SendEndingsRequest{User: user.Wire(), Reason: reason}
+	for _, sub := range subs {
+		req.Subscriptions = append(req.Subscriptions, &workerv1.EndedSubscription{
+			SubscriptionId: sub.ID, Target: sub.Target.Wire(), SecretSlot: sub.Signing.Slot,
+			PreviousSecretUntil: timestamp(sub.Signing.PreviousUntil), PreviousSecretSlot: sub.Signing.PreviousSlot,
+			HeaderSlot: sub.Headers.Slot,
+		})
+	}
+	_, err := call(ctx, "the worker", w.client(address).SendEndings, req)
+	return err
 }
 
 // timestamp is the reverse of moment.

@@ -7,6 +7,8 @@ import (
 	"context"
 	"net/http"
 
+	"connectrpc.com/connect"
+
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
@@ -52,6 +54,30 @@ func (v *Vault) SealWebhook(ctx context.Context, at edge.Seat, key secret.String
 	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
 		SigningSecret: &vaultv1.SigningSecret{Secret: key.Reveal()},
 	}})
+}
+
+// SealHeaders stores headers that pushes to the endpoints of an origin carry.
+func (v *Vault) SealHeaders(ctx context.Context, at edge.Seat, origin string, headers []edge.Header) (uint64, error) {
+	out := &vaultv1.Headers{Origin: origin}
+	for _, h := range headers {
+		out.Headers = append(out.Headers, &vaultv1.Header{Name: h.Name, Value: h.Value.Reveal()})
+	}
+	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_Headers{Headers: out}})
+}
+
+// Has tells whether there is something in an account. A vault of an earlier release cannot
+// say: what was sealed is then taken to be there.
+func (v *Vault) Has(ctx context.Context, u registry.UserID, account string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	res, err := v.client.GetVersion(ctx, connect.NewRequest(&vaultv1.GetVersionRequest{User: u.Wire(), Account: account}))
+	switch {
+	case connect.CodeOf(err) == connect.CodeUnimplemented:
+		return true, nil
+	case err != nil:
+		return false, failed(vaultName, err)
+	}
+	return res.Msg.GetVersion() != 0, nil
 }
 
 func (v *Vault) seal(ctx context.Context, at edge.Seat, c *vaultv1.Credential) (uint64, error) {

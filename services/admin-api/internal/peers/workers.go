@@ -5,8 +5,6 @@ package peers
 
 import (
 	"context"
-	"net/http"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -20,60 +18,27 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// maxConnections bounds the workers to which connections are kept: workers come
-// and go under new addresses.
-const maxConnections = 256
-
 // Workers are all listener-workers. It is safe for concurrent use.
-type Workers struct {
-	id      *identity.Identity
-	mu      sync.Mutex
-	clients map[string]*http.Client // by address
-}
+type Workers struct{ clients *rpc.Clients }
 
 // NewWorkers makes a client of all workers.
 func NewWorkers(id *identity.Identity) *Workers {
-	return &Workers{id: id, clients: make(map[string]*http.Client)}
+	return &Workers{rpc.NewClients(id, identity.Worker)}
 }
 
 func (w *Workers) client(address string) workerv1connect.WorkerServiceClient {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c, ok := w.clients[address]
-	if !ok {
-		w.makeRoom()
-		c = rpc.Client(w.id, identity.Worker, []string{address})
-		w.clients[address] = c
-	}
-	return workerv1connect.NewWorkerServiceClient(c, rpc.BaseURL)
+	return workerv1connect.NewWorkerServiceClient(w.clients.At(address), rpc.BaseURL)
 }
 
 // Close lets go of idle connections.
-func (w *Workers) Close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.clients {
-		c.CloseIdleConnections()
-	}
-}
-
-// makeRoom lets go of any connection; calls on it go on.
-func (w *Workers) makeRoom() {
-	for address, c := range w.clients {
-		if len(w.clients) < maxConnections {
-			return
-		}
-		c.CloseIdleConnections()
-		delete(w.clients, address)
-	}
-}
+func (w *Workers) Close() { w.clients.CloseIdleConnections() }
 
 // Baseline implements [edge.Workers]. How long it may take is the caller's to say:
 // a mail store is slow in its own way.
 func (w *Workers) Baseline(
 	ctx context.Context, address string, u registry.User, store *mailv1.MailStore,
 ) ([]registry.Cursor, uint64, error) {
-	req := &workerv1.GetBaselineRequest{User: u.UserID.Wire(), Store: store, CredentialSlot: u.Credential.Slot}
+	req := &workerv1.GetBaselineRequest{User: u.UserID.Wire(), Store: store, CredentialSlot: u.Credential.Slot, Login: u.Doveadm}
 	res, err := call(ctx, "the worker", w.client(address).GetBaseline, req)
 	if err != nil {
 		return nil, 0, err
@@ -101,6 +66,7 @@ func (w *Workers) Listeners(ctx context.Context, address string, users []registr
 			UserID:    registry.UserOf(l.GetUser()),
 			Permanent: l.GetPermanent(), Backend: l.GetBackend(), State: l.GetState(), Worker: res.GetWorker(),
 			Since: moment(l.GetSince()), LastEvent: moment(l.GetLastEvent()), LastError: l.GetLastError(),
+			LastHint: moment(l.GetLastHint()), LastProof: moment(l.GetLastProof()), Registration: l.GetRegistration(),
 		})
 	}
 	return out, nil

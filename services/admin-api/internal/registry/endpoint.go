@@ -11,6 +11,9 @@ type Endpoint struct {
 	Confirmed    bool      // it has said that it wants pushes
 	FailingSince time.Time // zero when it is not known to fail
 	LastError    string    // why it is not well
+	// AbsentSince is since when it has said nothing but that it is not there, and AbsentSeen
+	// when it did so last; zero when it has said something else.
+	AbsentSince, AbsentSeen time.Time
 }
 
 // Outcome is what an endpoint has come to, as its worker reports.
@@ -23,7 +26,7 @@ const (
 	OutcomeHealthy Outcome = "healthy"
 	// OutcomeFailing means that it accepts no pushes.
 	OutcomeFailing Outcome = "failing"
-	// OutcomeGone means that it says that it is gone for good.
+	// OutcomeGone means that it is gone, if the report says that there is evidence.
 	OutcomeGone Outcome = "gone"
 )
 
@@ -35,6 +38,18 @@ type Report struct {
 	Outcome      Outcome
 	Reason       string
 	Since        time.Time // of OutcomeFailing
+	// AbsentSince and AbsentSeen are those of the Endpoint, of OutcomeFailing.
+	AbsentSince, AbsentSeen time.Time
+	Proven                  bool // there is evidence, of OutcomeGone
+}
+
+// Weighed is the report as it counts. Workers of an earlier release say that an endpoint
+// is gone after a single answer, without evidence: that it fails is all that is known.
+func (r Report) Weighed() Report {
+	if r.Outcome == OutcomeGone && !r.Proven {
+		r.Outcome, r.AbsentSince, r.AbsentSeen = OutcomeFailing, time.Time{}, time.Time{}
+	}
+	return r
 }
 
 // Verdict is what became of a subscription after a report.
@@ -46,19 +61,20 @@ const (
 	VerdictNone Verdict = "none"
 	// VerdictKept means that the subscription stays.
 	VerdictKept Verdict = "kept"
-	// VerdictDeleted means that its endpoint is gone, and so is the subscription.
+	// VerdictDeleted means that its endpoint is gone, and so is the subscription: a replica
+	// of an earlier release has removed it.
 	VerdictDeleted Verdict = "deleted"
 	// VerdictDisabled means that nothing is pushed to it until it is enabled.
 	VerdictDisabled Verdict = "disabled"
-	// VerdictHeld means that it stays although its endpoint says it is gone.
+	// VerdictHeld means that it goes on although its endpoint is gone.
 	VerdictHeld Verdict = "held"
 )
 
 // Departure is what became of a subscription whose endpoint is gone.
 type Departure struct {
 	Verdict Verdict
-	Removed Removed // of VerdictDeleted
-	Storm   Storm   // of VerdictHeld
+	News    bool  // it has been disabled just now
+	Storm   Storm // of VerdictHeld
 }
 
 // Storm is an origin so many of whose endpoints say they are gone that it is more
@@ -75,6 +91,9 @@ const (
 	// HeldWindow is for how long one counts that is kept although it is gone, unless it is
 	// known to work before that. It is asked again within an hour.
 	HeldWindow = 24 * time.Hour
+	// GoneKept is for how long a subscription whose endpoint is gone is kept, disabled, with
+	// its cursor and its user's login. It can be restored meanwhile.
+	GoneKept = 7 * 24 * time.Hour
 	// FailingLimit is for how long an endpoint may fail.
 	FailingLimit = 5 * 24 * time.Hour
 )

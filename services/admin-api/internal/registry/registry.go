@@ -8,12 +8,14 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/userid"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 )
 
@@ -27,8 +29,8 @@ type UserID struct {
 	Context, User string
 }
 
-// String writes the user as user@context.
-func (u UserID) String() string { return u.User + "@" + u.Context }
+// String writes the user as user@context; see [userid.Join].
+func (u UserID) String() string { return userid.Join(u.User, u.Context) }
 
 // Cell is the user's shard among Cells.
 func (u UserID) Cell() uint32 { return shard.Of(u.Context, u.User, Cells) }
@@ -57,6 +59,8 @@ const (
 	KindPassword CredentialKind = "password"
 	// KindMaster is a login that the operator's master user opens.
 	KindMaster CredentialKind = "master"
+	// KindDoveadm is a name that doveadm opens; nothing of it is in the vault.
+	KindDoveadm CredentialKind = "doveadm"
 )
 
 // Credential is what the registry knows of a login; the login is in the vault.
@@ -76,6 +80,7 @@ type User struct {
 	Enabled    bool
 	Store      string // the mail store's name; empty when never said
 	Credential Credential
+	Doveadm    string   // what doveadm is asked for; empty means by the operator's rule
 	Clients    []string // the registered clients, ascending
 }
 
@@ -96,10 +101,11 @@ type Subscription struct {
 	Mode           mailv1.Mode
 	Target         Target
 	Signing        Signing
+	Headers        Headers
 	Endpoint       Endpoint
 	// Replay grows with each replay: cursors of a lower one are not stored any more.
 	Replay uint64
-	// Revision grows with each change of target, secret or mode, and when the
+	// Revision grows with each renewed Subscribe, each new secret, and when the
 	// subscription is enabled: reports about an earlier one change nothing.
 	Revision  uint64
 	Disabled  Disabled
@@ -113,6 +119,8 @@ type Enrolment struct {
 
 	Before     User        // what was found when it began
 	MailStore  string      // empty keeps the stored one
+	Doveadm    string      // what doveadm is asked for; it goes with MailStore
+	Login      string      // what the mail store knows the user as; empty keeps the stored one
 	Credential *Credential // nil keeps the stored one
 	Sealed     []Erasure   // reserved accounts that it names from now on
 }
@@ -122,14 +130,20 @@ func (e Enrolment) BringsLogin() bool {
 	return e.Credential != nil && e.Credential.Slot > 0 && e.Credential.Slot != e.Before.Credential.Slot
 }
 
+// ErrOvertaken is the cause of what is refused because another call was faster: begun anew
+// from what there is now, it may come about.
+var ErrOvertaken = errors.New("overtaken")
+
 // MaxSubscriptions is how many subscriptions a user may have. An application that makes
 // up a new device at each start would add to them for ever.
 const MaxSubscriptions = 100
 
 // TooMany refuses one more.
 func TooMany(u UserID) error {
-	return fault.New(fault.Exhausted, "deviceId: user %s has %d subscriptions already; a device keeps its own when it "+
+	refused := fault.New(fault.Exhausted, "deviceId: user %s has %d subscriptions already; a device keeps its own when it "+
 		"subscribes under the same deviceId, and gives it up by Unsubscribe", u, MaxSubscriptions)
+	refused.RetryAfter = time.Hour // waiting alone does not help: whoever tries by itself must not do it often
+	return refused
 }
 
 // Owned is a subscription with its user's mail store.
@@ -150,6 +164,16 @@ type Signing struct {
 	// one.
 	PreviousUntil time.Time
 	PreviousSlot  uint32
+}
+
+// Headers are what pushes carry besides; the values are in the vault.
+type Headers struct {
+	// Names are their names, ascending.
+	Names []string
+	// Version grows with each change of them, and stays when they are taken away.
+	Version uint64
+	// Slot is where they are, see HeadersAccount; 0 when there are none.
+	Slot uint32
 }
 
 // RotationLasts refuses to give a signing secret up before its time.
@@ -174,6 +198,15 @@ type Disabled struct {
 	Is     bool
 	Reason string
 	At     time.Time
+	Gone   bool // because its endpoint is gone: it is deleted at KeptUntil
+}
+
+// KeptUntil is when a subscription whose endpoint is gone is deleted; zero for others.
+func (d Disabled) KeptUntil() time.Time {
+	if !d.Is || !d.Gone {
+		return time.Time{}
+	}
+	return d.At.Add(GoneKept)
 }
 
 // Cursor is how far a subscription has been served in one folder.
@@ -233,6 +266,12 @@ type Group struct {
 	Users uint32
 }
 
+// Placement is the backend of a mail store, and since when it is that one.
+type Placement struct {
+	Backend string
+	Since   time.Time // 1970 for as long as is known
+}
+
 // Erasure is an account that must leave the vault because nobody needs it, or must if
 // nobody comes to name it.
 type Erasure struct {
@@ -244,6 +283,8 @@ type Erasure struct {
 type Removed struct {
 	User User // as it was before
 	Last bool // the user has no registration left and is gone
+	// Subscriptions are those that were removed, without their cursors.
+	Subscriptions []Subscription
 	// Erasures are the credentials to delete from the vault; they are also stored,
 	// so that a vault that is down gets rid of them later.
 	Erasures []Erasure
@@ -272,6 +313,11 @@ func MailAccount(slot uint32) string { return inSlot("mail", slot) }
 // WebhookAccount is the vault account of a subscription's signing secret in a slot.
 func WebhookAccount(subscription string, slot uint32) string {
 	return inSlot("webhook/"+subscription, slot)
+}
+
+// HeadersAccount is the vault account of a subscription's headers in a slot.
+func HeadersAccount(subscription string, slot uint32) string {
+	return inSlot("headers/"+subscription, slot)
 }
 
 // inSlot names a slot. What is sealed goes into one that nothing has been in: so a

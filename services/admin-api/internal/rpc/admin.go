@@ -5,6 +5,7 @@ package rpc
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -12,6 +13,7 @@ import (
 
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
@@ -27,6 +29,7 @@ type admin struct {
 
 var _ adminv1connect.AdminServiceHandler = admin{}
 
+// pageSize is how many rows to read; the most is a rule of the messages.
 func pageSize(asked int32) int {
 	if asked == 0 {
 		return defaultPage
@@ -34,7 +37,8 @@ func pageSize(asked int32) int {
 	return int(asked)
 }
 
-// ListPushUsers implements AdminServiceHandler.
+// ListPushUsers implements AdminServiceHandler. Whether a page is the last one only the edge
+// knows, which leaves out users that have no listener.
 func (a admin) ListPushUsers(
 	ctx context.Context, req *connect.Request[adminv1.ListPushUsersRequest],
 ) (*connect.Response[adminv1.ListPushUsersResponse], error) {
@@ -48,10 +52,7 @@ func (a admin) ListPushUsers(
 	}
 	res := &adminv1.ListPushUsersResponse{}
 	for _, l := range page {
-		res.PushUsers = append(res.PushUsers, &adminv1.PushUser{
-			ContextId: l.Context, UserId: l.User, Permanent: l.Permanent, Backend: l.Backend, State: l.State,
-			Worker: l.Worker, Since: timestamp(l.Since), LastEvent: timestamp(l.LastEvent), LastError: l.LastError,
-		})
+		res.PushUsers = append(res.PushUsers, pushUser(l))
 	}
 	if next != "" {
 		res.NextPageToken = encodeToken(usersToken, next)
@@ -59,6 +60,19 @@ func (a admin) ListPushUsers(
 	return connect.NewResponse(res), nil
 }
 
+func pushUser(l edge.Listener) *adminv1.PushUser {
+	out := &adminv1.PushUser{
+		ContextId: l.Context, UserId: l.User, Permanent: l.Permanent, Backend: l.Backend, State: l.State,
+		Worker: l.Worker, Since: timestamp(l.Since), LastEvent: timestamp(l.LastEvent), LastError: l.LastError,
+		LastHint: timestamp(l.LastHint), LastProof: timestamp(l.LastProof),
+	}
+	if l.Registration != mailv1.Registration_REGISTRATION_UNSPECIFIED {
+		out.Registration = &l.Registration
+	}
+	return out
+}
+
+// timestamp leaves out the zero time, which is for what has not happened.
 func timestamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
@@ -75,19 +89,19 @@ func (a admin) ListClientRegistrations(
 		return nil, err
 	}
 	limit := pageSize(req.Msg.GetPageSize())
-	list, err := a.edge.Store.ListRegistrations(ctx, req.Msg.GetContextId(), after[0], after[1], limit)
+	list, err := a.edge.Store.ListRegistrations(ctx, req.Msg.GetContextId(), after[0], after[1], limit+1)
 	if err != nil {
 		return nil, err
 	}
 	res := &adminv1.ListClientRegistrationsResponse{}
+	if len(list) > limit { // what is above the limit only says that more follow
+		list = list[:limit]
+		res.NextPageToken = encodeToken(registrationsToken, list[limit-1].Key(), list[limit-1].Client)
+	}
 	for _, r := range list {
 		res.Registrations = append(res.Registrations, &adminv1.Registration{
 			ContextId: r.Context, UserId: r.User, ClientId: r.Client, CreatedAt: timestamppb.New(r.CreatedAt),
 		})
-	}
-	if len(list) == limit {
-		last := list[limit-1]
-		res.NextPageToken = encodeToken(registrationsToken, last.Key(), last.Client)
 	}
 	return connect.NewResponse(res), nil
 }
@@ -112,13 +126,14 @@ func (a admin) Explain(
 		return nil, err
 	}
 	res := &adminv1.ExplainResponse{Verdict: d.Verdict()}
-	for _, s := range d.Steps {
+	for _, s := range slices.Concat(d.Steps, d.Listener) {
 		res.Steps = append(res.Steps, &adminv1.ExplainStep{Check: s.Check, Ok: s.OK, Detail: s.Detail})
 	}
 	return connect.NewResponse(res), nil
 }
 
-// ListWorkers implements AdminServiceHandler.
+// ListWorkers implements AdminServiceHandler. The scheduler is asked, so that people see
+// what it decides by.
 func (a admin) ListWorkers(
 	ctx context.Context, _ *connect.Request[adminv1.ListWorkersRequest],
 ) (*connect.Response[adminv1.ListWorkersResponse], error) {

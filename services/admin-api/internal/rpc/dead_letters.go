@@ -35,12 +35,13 @@ func (a admin) ListDeadLetters(
 			UidValidity: d.UIDValidity, FirstUid: d.First, LastUid: d.Last, Reason: d.Reason, At: timestamp(d.At),
 		})
 	}
-	if len(list) == limit {
+	if last != (registry.Place{}) {
 		res.NextPageToken = encodeToken(deadLettersToken, strconv.FormatInt(last.At, 10), last.ID)
 	}
 	return connect.NewResponse(res), nil
 }
 
+// decodePlace reads where the page before has ended; an empty token is for the newest.
 func decodePlace(token string) (registry.Place, error) {
 	parts, err := decodeToken(token, deadLettersToken, 2)
 	if err != nil || token == "" {
@@ -54,7 +55,8 @@ func decodePlace(token string) (registry.Place, error) {
 }
 
 // deadLetters reads what a worker has stepped over. Its clock may be ahead: nothing is
-// newer than now.
+// newer than now, or it would stay at the top of every listing, and be the last to be
+// dropped.
 func deadLetters(list []*registryv1.DeadLetter, now time.Time) []registry.DeadLetter {
 	var out []registry.DeadLetter
 	for _, d := range list {

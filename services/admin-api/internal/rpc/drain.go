@@ -11,7 +11,8 @@ import (
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
 )
 
-// DrainWorker implements AdminServiceHandler.
+// DrainWorker implements AdminServiceHandler. It returns when the worker has taken the word
+// in: how far its shards have moved the listing of workers shows.
 func (a admin) DrainWorker(
 	ctx context.Context, req *connect.Request[adminv1.DrainWorkerRequest],
 ) (*connect.Response[adminv1.DrainWorkerResponse], error) {

@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// ReportEndpoints implements RegistryServiceHandler.
+// ReportEndpoints implements RegistryServiceHandler. A verdict is returned for each report,
+// in their order: there is no refused claim by itself, since a report may be passed over
+// for other reasons as well.
 func (s shards) ReportEndpoints(
 	ctx context.Context, req *connect.Request[registryv1.ReportEndpointsRequest],
 ) (*connect.Response[registryv1.ReportEndpointsResponse], error) {
@@ -21,7 +24,8 @@ func (s shards) ReportEndpoints(
 	for i, r := range req.Msg.GetReports() {
 		reports[i] = registry.Report{
 			Claim: claim(r.GetClaim()), Subscription: r.GetSubscriptionId(), Revision: r.GetRevision(),
-			Outcome: outcome(r.GetOutcome()), Reason: r.GetReason(), Since: since(r),
+			Outcome: outcome(r.GetOutcome()), Reason: r.GetReason(), Since: since(r.GetSince()),
+			AbsentSince: since(r.GetAbsentSince()), AbsentSeen: since(r.GetAbsentSeen()), Proven: r.GetProven(),
 		}
 	}
 	began := time.Now()
@@ -50,13 +54,16 @@ func heeded(reports []registry.Report, verdicts []registry.Verdict) []registry.C
 	return out
 }
 
-func since(r *registryv1.EndpointReport) time.Time {
-	if r.GetSince() == nil {
+// since is a moment that the worker may not have named; zero then.
+func since(at *timestamppb.Timestamp) time.Time {
+	if at == nil {
 		return time.Time{}
 	}
-	return r.GetSince().AsTime()
+	return at.AsTime()
 }
 
+// outcome is never asked for one that is not in the table: a rule of the message refuses
+// those that this release does not know.
 func outcome(o registryv1.EndpointOutcome) registry.Outcome {
 	return map[registryv1.EndpointOutcome]registry.Outcome{
 		registryv1.EndpointOutcome_ENDPOINT_OUTCOME_CONFIRMED: registry.OutcomeConfirmed,
@@ -66,6 +73,8 @@ func outcome(o registryv1.EndpointOutcome) registry.Outcome {
 	}[o]
 }
 
+// verdict says nothing, the unspecified one, for a report that has come to nothing: workers
+// take that, as any they do not know, for "as it was".
 func verdict(v registry.Verdict) registryv1.EndpointVerdict {
 	return map[registry.Verdict]registryv1.EndpointVerdict{
 		registry.VerdictKept:     registryv1.EndpointVerdict_ENDPOINT_VERDICT_KEPT,

@@ -19,7 +19,9 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// shards implements RegistryService.
+// shards implements RegistryService. Callers are services, known by their certificates; what
+// they may do to a shard depends on the claim they show, which the store judges under its
+// lock. A claim that is refused is no error: the worker's other claims are none the worse.
 type shards struct {
 	edge    *edge.Edge
 	shards  edge.Shards
@@ -44,6 +46,7 @@ func (s shards) record(ctx context.Context, did string, began time.Time, asked, 
 	}
 }
 
+// claim reads a claim as it is: whether there is such a shard the edge checks.
 func claim(c *registryv1.Claim) registry.Claim {
 	return registry.Claim{Shard: registry.Shard{Backend: c.GetBackend(), Number: c.GetShard()}, Epoch: c.GetEpoch()}
 }
@@ -64,14 +67,16 @@ func wireClaims(list []registry.Claim) []*registryv1.Claim {
 	return out
 }
 
-// GetInstallation implements RegistryServiceHandler.
+// GetInstallation implements RegistryServiceHandler. It is read once, at the start: a worker
+// asks before it joins a cluster, which may be another installation's.
 func (s shards) GetInstallation(
 	context.Context, *connect.Request[registryv1.GetInstallationRequest],
 ) (*connect.Response[registryv1.GetInstallationResponse], error) {
 	return connect.NewResponse(&registryv1.GetInstallationResponse{InstallationId: s.installation}), nil
 }
 
-// ShardLoads implements RegistryServiceHandler.
+// ShardLoads implements RegistryServiceHandler. Shards without a load are left out: there are
+// thousands, and most installations are small.
 func (s shards) ShardLoads(
 	ctx context.Context, _ *connect.Request[registryv1.ShardLoadsRequest],
 ) (*connect.Response[registryv1.ShardLoadsResponse], error) {
@@ -86,7 +91,8 @@ func (s shards) ShardLoads(
 	return connect.NewResponse(res), nil
 }
 
-// OpenEpoch implements RegistryServiceHandler.
+// OpenEpoch implements RegistryServiceHandler. An error leaves it open whether the epochs
+// were opened; the worker opens them again, which changes nothing.
 func (s shards) OpenEpoch(
 	ctx context.Context, req *connect.Request[registryv1.OpenEpochRequest],
 ) (*connect.Response[registryv1.OpenEpochResponse], error) {
@@ -99,7 +105,28 @@ func (s shards) OpenEpoch(
 	return connect.NewResponse(&registryv1.OpenEpochResponse{Refused: wireClaims(refused)}), nil
 }
 
-// ListShard implements RegistryServiceHandler.
+// FindUsers implements RegistryServiceHandler.
+func (s shards) FindUsers(
+	ctx context.Context, req *connect.Request[registryv1.FindUsersRequest],
+) (*connect.Response[registryv1.FindUsersResponse], error) {
+	found, err := s.shards.Mailboxes.FindUsers(ctx, req.Msg.GetLogins(), req.Msg.GetLocalParts())
+	if err != nil {
+		return nil, err
+	}
+	res := &registryv1.FindUsersResponse{}
+	for _, users := range found {
+		of := &registryv1.LoginUsers{}
+		for _, u := range users {
+			of.Users = append(of.Users, u.Wire())
+		}
+		res.Logins = append(res.Logins, of)
+	}
+	return connect.NewResponse(res), nil
+}
+
+// ListShard implements RegistryServiceHandler. The mail stores that a page needs come with
+// it, each once, so that a worker needs no configuration of its own and knows no store
+// that none of its users has.
 func (s shards) ListShard(
 	ctx context.Context, req *connect.Request[registryv1.ListShardRequest],
 ) (*connect.Response[registryv1.ListShardResponse], error) {
@@ -128,11 +155,13 @@ func (s shards) ListShard(
 	return connect.NewResponse(res), nil
 }
 
+// mailbox is a user as workers see one. All that are listed have a permanent listener:
+// those that get none are left out before.
 func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 	out := &registryv1.Mailbox{
 		User:      b.UserID.Wire(),
 		MailStore: b.Store, Permanent: true,
-		CredentialVersion: b.Credential.Version, CredentialSlot: b.Credential.Slot,
+		CredentialVersion: b.Credential.Version, CredentialSlot: b.Credential.Slot, Login: b.Doveadm,
 	}
 	for _, s := range b.Subscriptions {
 		target := s.Target.Wire()
@@ -145,14 +174,17 @@ func mailbox(b registry.Mailbox) *registryv1.Mailbox {
 			SecretVersion: s.Signing.Version, Cursors: cursors(s.Cursors),
 			Confirmed: s.Endpoint.Confirmed, FailingSince: timestamp(s.Endpoint.FailingSince),
 			SecretSlot: s.Signing.Slot, PreviousSecretUntil: timestamp(s.Signing.PreviousUntil),
-			PreviousSecretSlot: &s.Signing.PreviousSlot,
-			Replay:             s.Replay, Revision: s.Revision,
+			PreviousSecretSlot: &s.Signing.PreviousSlot, HeaderSlot: s.Headers.Slot,
+			Replay: s.Replay, Revision: s.Revision,
+			AbsentSince: timestamp(s.Endpoint.AbsentSince), AbsentSeen: timestamp(s.Endpoint.AbsentSeen),
 		})
 	}
 	return out
 }
 
-// CommitCursors implements RegistryServiceHandler.
+// CommitCursors implements RegistryServiceHandler. Who asks is told which claims are fenced,
+// and drops what it runs under them: that is how a worker that etcd does not reach hears of
+// its successor.
 func (s shards) CommitCursors(
 	ctx context.Context, req *connect.Request[registryv1.CommitCursorsRequest],
 ) (*connect.Response[registryv1.CommitCursorsResponse], error) {
@@ -180,7 +212,9 @@ func (s shards) CommitCursors(
 	return connect.NewResponse(&registryv1.CommitCursorsResponse{Refused: wireClaims(refused)}), nil
 }
 
-// SuspendCredential implements RegistryServiceHandler.
+// SuspendCredential implements RegistryServiceHandler. It is about one claim, so that a
+// fenced one is an error here, a Precondition. One that changes nothing is counted by
+// nobody: several tries may report the same refused login.
 func (s shards) SuspendCredential(
 	ctx context.Context, req *connect.Request[registryv1.SuspendCredentialRequest],
 ) (*connect.Response[registryv1.SuspendCredentialResponse], error) {

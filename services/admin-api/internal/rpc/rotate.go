@@ -20,7 +20,8 @@ import (
 // defaultOverlap is how long two secrets sign when the caller does not say.
 const defaultOverlap = 24 * time.Hour
 
-// RotateWebhookSecret implements PushServiceHandler.
+// RotateWebhookSecret implements PushServiceHandler. The secret is shown this once, to who
+// has rotated it, and only if it was made here.
 func (p push) RotateWebhookSecret(
 	ctx context.Context, req *connect.Request[pushv1.RotateWebhookSecretRequest],
 ) (*connect.Response[pushv1.RotateWebhookSecretResponse], error) {
@@ -42,6 +43,7 @@ func (p push) RotateWebhookSecret(
 	}), nil
 }
 
+// scheme is the one that is asked for; not said is v1, which every library verifies.
 func scheme(s pushv1.Signature) registry.Scheme {
 	if s == pushv1.Signature_SIGNATURE_V1A {
 		return registry.SchemeV1a

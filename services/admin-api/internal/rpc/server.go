@@ -6,7 +6,12 @@
 //
 // It keeps these invariants: every public call but health and reflection passes
 // authentication, every internal one the allow-list of services; whatever a caller
-// sends is answered with a Connect error at worst.
+// sends is answered with a Connect error at worst, that says what to send, and each answer
+// has the id of its call.
+//
+// What a message may hold is checked by the rules in the .proto files before a handler sees
+// it, and errors become Connect codes in one place, behind the handlers, which return them
+// as they are: a fault with its public text, anything else as internal, without its detail.
 package rpc
 
 import (
@@ -51,23 +56,29 @@ const (
 	preflightTime = 2 * time.Hour
 )
 
-// Handler serves PushService, AdminService, health and reflection.
+// Handler serves PushService, AdminService, their OpenAPI document, health and reflection.
+// A call gets an id and passes, in this order, CORS, the bounds on size and time,
+// authentication, the table of procedures, and only then a decoder: a stranger's body is not
+// read.
 func (p Public) Handler() http.Handler {
-	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor()), rpc.PublicJSON())
+	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor()), rpc.PublicJSON(), boundedGzip())
+	refusals := refusals{connect.NewErrorWriter(), p.Metrics.Refused}
 	calls := http.NewServeMux()
 	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics}, options...)
 	mount(calls, pushv1.File_mailpush_push_v1_push_proto.Services().ByName("PushService"), pushes)
 	_, admins := adminv1connect.NewAdminServiceHandler(admin{edge: p.Edge}, options...)
 	mount(calls, adminv1.File_mailpush_admin_v1_admin_proto.Services().ByName("AdminService"), admins)
-	calls.Handle("/", unknown(p.Metrics.Refused))
+	calls.HandleFunc("/", refusals.unknown)
 
 	mux := http.NewServeMux()
 	service.MountHealth(mux, p.Ready, pushv1connect.PushServiceName, adminv1connect.AdminServiceName)
+	mux.Handle("GET "+openAPIPath, openAPI())
 	mux.Handle("/", p.Auth.Middleware(adminPrefix, p.Metrics.Refused, calls))
-	return p.cors(hurried(mux))
+	return rpc.RequestIDs(p.cors(refusals.wordy(bounded(hurried(mux)))))
 }
 
-// hurried does not wait for a body that comes byte by byte.
+// hurried does not wait for a body that comes byte by byte. It bounds reading alone: a call
+// that has been read takes the time it takes.
 func hurried(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Where the connection knows no deadlines, the caller's patience is the bound.
@@ -76,7 +87,8 @@ func hurried(next http.Handler) http.Handler {
 	})
 }
 
-// cors lets browsers call from the allowed origins; without any, from none.
+// cors lets browsers call from the allowed origins; without any, from none. It is in front
+// of authentication, for a preflight carries no credentials.
 func (p Public) cors(next http.Handler) http.Handler {
 	if len(p.AllowedOrigins) == 0 {
 		return next
@@ -84,8 +96,8 @@ func (p Public) cors(next http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins: p.AllowedOrigins,
 		AllowedMethods: connectcors.AllowedMethods(),
-		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization"),
-		ExposedHeaders: connectcors.ExposedHeaders(),
+		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", rpc.RequestIDHeader),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), rpc.RequestIDHeader, "Retry-After"),
 		MaxAge:         int(preflightTime / time.Second),
 	}).Handler(next)
 }
@@ -101,7 +113,8 @@ type Internal struct {
 	Installation string
 }
 
-// Handler serves RegistryService to the services that may call it.
+// Handler serves RegistryService to the services that may call it. The list is by procedure
+// and denies by default: one that is added is nobody's until it stands here.
 func (i Internal) Handler() http.Handler {
 	worker := []string{identity.Worker}
 	allow := identity.Allow(map[string][]string{
@@ -112,6 +125,7 @@ func (i Internal) Handler() http.Handler {
 		registryv1connect.RegistryServiceCommitCursorsProcedure:     worker,
 		registryv1connect.RegistryServiceReportEndpointsProcedure:   worker,
 		registryv1connect.RegistryServiceSuspendCredentialProcedure: worker,
+		registryv1connect.RegistryServiceFindUsersProcedure:         worker,
 	})
 	options := rpc.HandlerOptions(i.Log, rpc.MaxInternalBytes, i.Metrics.interceptor(), allow)
 	// Shard pages repeat themselves; connections between services may be thin.

@@ -5,8 +5,10 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
@@ -24,7 +26,7 @@ func (a admin) ListSubscriptions(
 	}
 	of := registry.UserID{Context: req.Msg.GetContextId(), User: req.Msg.GetUserId()}
 	limit := pageSize(req.Msg.GetPageSize())
-	list, err := a.edge.Subscriptions(ctx, of, after[0], after[1], limit)
+	list, more, err := a.edge.Subscriptions(ctx, of, after[0], after[1], limit)
 	if err != nil {
 		return nil, err
 	}
@@ -32,20 +34,22 @@ func (a admin) ListSubscriptions(
 	for _, s := range list {
 		res.Subscriptions = append(res.Subscriptions, standing(s))
 	}
-	if len(list) == limit {
+	if more {
 		last := list[limit-1]
 		res.NextPageToken = encodeToken(subscriptionsToken, last.Key(), last.ID)
 	}
 	return connect.NewResponse(res), nil
 }
 
+// standing shows the origin in place of the address: what follows it may be a secret.
 func standing(s edge.Standing) *adminv1.Subscription {
 	return &adminv1.Subscription{
 		SubscriptionId: s.ID, ContextId: s.Context, UserId: s.User, ClientId: s.Client, DeviceId: s.Device,
 		Transport: string(s.Target.Transport), Origin: s.Endpoint.Origin, Mode: s.Mode,
 		State: s.State, Lag: s.Lag, OldestPending: timestamp(s.OldestPending), LastError: s.LastError,
 		Since: timestamp(s.Since), NextTry: timestamp(s.NextTry), Cursors: cursors(s.Cursors), Worker: s.Worker,
-		CreatedAt: timestamppb.New(s.CreatedAt),
+		CreatedAt: timestamppb.New(s.CreatedAt), WebhookHeaderNames: s.Headers.Names,
+		KeptUntil: timestamp(s.Disabled.KeptUntil()),
 	}
 }
 
@@ -59,7 +63,8 @@ func (a admin) EnableSubscription(
 	return connect.NewResponse(&adminv1.EnableSubscriptionResponse{}), nil
 }
 
-// DisableSubscription implements AdminServiceHandler.
+// DisableSubscription implements AdminServiceHandler. It is the administrators' alone: an
+// application that wants no pushes unsubscribes.
 func (a admin) DisableSubscription(
 	ctx context.Context, req *connect.Request[adminv1.DisableSubscriptionRequest],
 ) (*connect.Response[adminv1.DisableSubscriptionResponse], error) {
@@ -69,7 +74,18 @@ func (a admin) DisableSubscription(
 	return connect.NewResponse(&adminv1.DisableSubscriptionResponse{}), nil
 }
 
-// ReplaySubscription implements AdminServiceHandler.
+// RestoreSubscription implements AdminServiceHandler.
+func (a admin) RestoreSubscription(
+	ctx context.Context, req *connect.Request[adminv1.RestoreSubscriptionRequest],
+) (*connect.Response[adminv1.RestoreSubscriptionResponse], error) {
+	if err := a.edge.Restore(ctx, req.Msg.GetSubscriptionId()); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&adminv1.RestoreSubscriptionResponse{}), nil
+}
+
+// ReplaySubscription implements AdminServiceHandler. It answers with the cursor that is in
+// force, so that who calls sees from where on mails come again.
 func (a admin) ReplaySubscription(
 	ctx context.Context, req *connect.Request[adminv1.ReplaySubscriptionRequest],
 ) (*connect.Response[adminv1.ReplaySubscriptionResponse], error) {
@@ -81,7 +97,8 @@ func (a admin) ReplaySubscription(
 	return connect.NewResponse(&adminv1.ReplaySubscriptionResponse{Cursor: cursor.Wire()}), nil
 }
 
-// TestSubscription implements AdminServiceHandler.
+// TestSubscription implements AdminServiceHandler. An endpoint that refuses is an answer, not
+// an error of the call.
 func (a admin) TestSubscription(
 	ctx context.Context, req *connect.Request[adminv1.TestSubscriptionRequest],
 ) (*connect.Response[adminv1.TestSubscriptionResponse], error) {
@@ -89,5 +106,7 @@ func (a admin) TestSubscription(
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&adminv1.TestSubscriptionResponse{Accepted: r.Accepted, Result: r.Result, Detail: r.Detail}), nil
+	return connect.NewResponse(&adminv1.TestSubscriptionResponse{
+		Accepted: r.Accepted, Result: r.Result, Detail: r.Detail, Took: durationpb.New(r.Took.Round(time.Millisecond)),
+	}), nil
 }

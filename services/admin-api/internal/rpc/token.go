@@ -27,7 +27,9 @@ func encodeToken(kind string, parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(kind + " " + strings.Join(parts, " ")))
 }
 
-// decodeToken reads a token of so many parts; of an empty one all parts are empty.
+// decodeToken reads a token of so many parts; of an empty one all parts are empty. One of
+// another listing is refused, and so is what no database compares alike: bytes beyond
+// printable ASCII, which no key has.
 func decodeToken(token, kind string, parts int) ([]string, error) {
 	if token == "" {
 		return make([]string, parts), nil
@@ -53,6 +55,7 @@ func printable(raw []byte) bool {
 	return true
 }
 
+// encodePosition is the token of a listing by shards, which goes by cells first.
 func encodePosition(p registry.Position) string {
 	return encodeToken(shardToken, strconv.FormatUint(uint64(p.Cell), 10), p.Key)
 }
@@ -62,7 +65,7 @@ func decodePosition(token string) (registry.Position, error) {
 	if err != nil || token == "" {
 		return registry.Position{}, err
 	}
-	cell, err := strconv.ParseUint(parts[0], 10, 31)
+	cell, err := strconv.ParseUint(parts[0], 10, 31) // there are 2^31 cells
 	if err != nil {
 		return registry.Position{}, errToken()
 	}

@@ -4,11 +4,16 @@
 package rpc
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/rpc"
+	adminv1 "mailpush.internal/proto/gen/mailpush/admin/v1"
+	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -35,6 +40,25 @@ func TestTokens(t *testing.T) {
 			if fault.KindOf(err) != fault.Invalid || err.Error() != "pageToken: is not the nextPageToken of an earlier page" {
 				t.Errorf("token %q: %v", bad, err)
 			}
+		}
+	}
+}
+
+// The longest token there is passes the rule of every request that takes one.
+func TestTheLongestTokensAreTaken(t *testing.T) {
+	t.Parallel()
+	key, client := strings.Repeat("k", registry.MaxKey), strings.Repeat("c", 128)
+	for _, m := range []proto.Message{
+		&adminv1.ListPushUsersRequest{PageToken: encodeToken(usersToken, key)},
+		&adminv1.ListClientRegistrationsRequest{PageToken: encodeToken(registrationsToken, key, client)},
+		&adminv1.ListSubscriptionsRequest{PageToken: encodeToken(subscriptionsToken, key, client)},
+		&registryv1.ListShardRequest{
+			PageToken: encodePosition(registry.Position{Cell: registry.Cells - 1, Key: key}),
+			Claims:    []*registryv1.Claim{{Backend: "imapidle", Epoch: 1}},
+		},
+	} {
+		if err := rpc.Validate(m); err != nil {
+			t.Errorf("%s: %v", m.ProtoReflect().Descriptor().Name(), err)
 		}
 	}
 }

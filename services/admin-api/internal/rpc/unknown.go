@@ -20,16 +20,12 @@ func mount(mux *http.ServeMux, service protoreflect.ServiceDescriptor, handler h
 
 // unknown answers calls of procedures that do not exist, in the protocol they are made
 // in: a client that is ahead of this server reads what it has asked for too early.
-// Whatever is no call is not found. refused hears of each call.
-func unknown(refused func(code string)) http.Handler {
-	errors := connect.NewErrorWriter()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || !errors.IsSupported(r) {
-			http.NotFound(w, r)
-			return
-		}
-		refused(connect.CodeUnimplemented.String())
-		// The error is that the caller has gone away.
-		_ = errors.Write(w, r, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("there is no procedure %s", r.URL.Path)))
-	})
+// Whatever is no call is not found.
+func (f refusals) unknown(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && f.writer.IsSupported(r) {
+		f.write(w, r, 0, connect.CodeUnimplemented, "there is no procedure %s", r.URL.Path)
+		return
+	}
+	f.write(w, r, http.StatusNotFound, connect.CodeNotFound,
+		"there is nothing at %.256q; %s, to /<service>/<procedure> as in %s", r.URL.Path, howTo, openAPIPath)
 }

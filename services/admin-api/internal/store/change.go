@@ -10,7 +10,8 @@ import (
 	"gorm.io/gorm"
 )
 
-// change changes one subscription under its lock; NotFound when there is none.
+// change changes one subscription under its lock; NotFound when there is none. The row is
+// written back whole: nobody can have written to it since it was read.
 func (s *Store) change(ctx context.Context, id string, fn func(tx *gorm.DB, row *subscriptionRow) error) error {
 	return s.write(ctx, func(tx *gorm.DB) error {
 		known, err := lockSubscriptions(tx, []string{id}, "*")

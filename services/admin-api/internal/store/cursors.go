@@ -20,6 +20,11 @@ import (
 // Under one UIDVALIDITY a cursor moves backwards only when it says so. Subscriptions
 // that are unknown or not of the claimed shard are passed over, as are cursors of
 // another replay than the stored one.
+//
+// The claims' epochs stay locked to the end: a worker that opens a higher one waits until
+// these cursors are there for it to read, or comes first and has them refused. A refused
+// claim does not fail the others: they are other shards, which the worker still holds. The
+// same batch may come twice, and late, for the answer to it may be lost.
 func (s *Store) CommitCursors(ctx context.Context, shards uint32, batch []registry.ShardCursors) ([]registry.Claim, error) {
 	var refused []registry.Claim
 	err := s.write(ctx, func(tx *gorm.DB) error {
@@ -80,7 +85,8 @@ func lockSubscriptions(tx *gorm.DB, ids []string, columns ...string) (map[string
 	return known, nil
 }
 
-// ofShard says whether a subscription that is known is of the claimed shard.
+// ofShard says whether a subscription that is known is of the claimed shard. The shard
+// follows from the user, not from what the caller says: a claim covers its own users only.
 func (r subscriptionRow) ofShard(claim registry.Claim, shards uint32) bool {
 	return r.ID != "" && r.Cell>>cellBits(shards) == int64(claim.Number)
 }
@@ -105,6 +111,9 @@ func merge(old, step step) step {
 	return step
 }
 
+// putCursors stores the cursors of claims that are accepted. Those that may go back are a
+// statement of their own: the others keep the higher UID, so that one that comes late
+// undoes nothing.
 func putCursors(tx *gorm.DB, batch []registry.ShardCursors, known map[string]subscriptionRow, shards uint32) error {
 	steps := make(map[[2]string]step)
 	for _, b := range batch {
@@ -138,7 +147,8 @@ func putCursors(tx *gorm.DB, batch []registry.ShardCursors, known map[string]sub
 	return upsertCursors(tx, anyway, "@new")
 }
 
-// upsertCursors stores cursors; uid is what becomes of a stored one.
+// upsertCursors stores cursors; uid is what becomes of a stored one. They are sorted
+// because a map has handed them out, and rows are locked in the order of the statement.
 func upsertCursors(tx *gorm.DB, list []cursorRow, uid string) error {
 	slices.SortFunc(list, func(a, b cursorRow) int {
 		return cmp.Or(cmp.Compare(a.SubscriptionID, b.SubscriptionID), cmp.Compare(a.FolderKey, b.FolderKey))

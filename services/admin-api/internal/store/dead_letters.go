@@ -19,7 +19,8 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// deadLettersKept is how many dead letters a subscription has at most: the newest.
+// deadLettersKept is how many dead letters a subscription has at most: the newest. An
+// endpoint that refuses every mail must not fill the table, and people look at the last.
 const deadLettersKept = 100
 
 // deadLetterRow is a range of mails that was stepped over. Its id is made from what
@@ -37,6 +38,8 @@ type deadLetterRow struct {
 
 func (deadLetterRow) TableName() string { return "dead_letters" }
 
+// newDeadLetterRow quotes the names it makes the id of, so that no two ranges can be
+// written alike.
 func newDeadLetterRow(d registry.DeadLetter) deadLetterRow {
 	about := fmt.Appendf(nil, "%q %q %d %d %d", d.Subscription, d.Folder, d.UIDValidity, d.First, d.Last)
 	sum := sha256.Sum256(about)
@@ -46,6 +49,9 @@ func newDeadLetterRow(d registry.DeadLetter) deadLetterRow {
 	}
 }
 
+// putDeadLetters stores what was stepped over, in the transaction that stores the cursors
+// beyond it: a mail is behind a cursor only if it was accepted or is told here. A range
+// that was told before, as after a replay, has the time and the reason of the last time.
 func putDeadLetters(tx *gorm.DB, batch []registry.ShardCursors, known map[string]subscriptionRow, shards uint32) error {
 	rows := make(map[string]deadLetterRow)
 	more := make(map[string]bool) // subscriptions with a new one
@@ -75,7 +81,8 @@ func putDeadLetters(tx *gorm.DB, batch []registry.ShardCursors, known map[string
 	return nil
 }
 
-// dropOldest removes what a subscription has above its share.
+// dropOldest removes what a subscription has above its share. The subscription is locked
+// by the commit: nobody adds another one meanwhile.
 func dropOldest(tx *gorm.DB, subscription string) error {
 	var last deadLetterRow
 	err := tx.Where("subscription_id = ?", subscription).Order("at DESC, id DESC").
@@ -95,14 +102,16 @@ func dropOldest(tx *gorm.DB, subscription string) error {
 }
 
 // ListDeadLetters returns up to limit dead letters before a place in the listing, the
-// newest first, and the place of the last; subscription may be empty for all.
+// newest first, and the place of the last, which is zero when no more follow; subscription
+// may be empty for all. A page goes on from a place, not from a number of rows: new ones
+// come in front.
 func (s *Store) ListDeadLetters(
 	ctx context.Context, subscription string, before registry.Place, limit int,
 ) (list []registry.DeadLetter, last registry.Place, err error) {
 	query := s.db.WithContext(ctx).Table("dead_letters d").Select("d.*, u.context_id, u.user_id").
 		Joins("JOIN subscriptions s ON s.id = d.subscription_id").
 		Joins("JOIN users u ON u.user_key = s.user_key").
-		Order("d.at DESC, d.id DESC").Limit(limit)
+		Order("d.at DESC, d.id DESC").Limit(limit + 1) // the one above says that more follow
 	if subscription != "" {
 		query = query.Where("d.subscription_id = ?", subscription)
 	}
@@ -116,8 +125,11 @@ func (s *Store) ListDeadLetters(
 	if err := query.Find(&rows).Error; err != nil {
 		return nil, last, fmt.Errorf("listing dead letters: %w", err)
 	}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last = registry.Place{At: rows[limit-1].Row.At, ID: rows[limit-1].Row.ID}
+	}
 	for _, r := range rows {
-		last = registry.Place{At: r.Row.At, ID: r.Row.ID}
 		list = append(list, registry.DeadLetter{
 			Subscription: r.Row.SubscriptionID, UserID: registry.UserID{Context: r.ContextID, User: r.UserID},
 			Folder: r.Row.Folder, UIDValidity: uint32(r.Row.UIDValidity),

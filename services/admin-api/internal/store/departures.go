@@ -12,13 +12,12 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"mailpush.internal/pkg/fault"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// departureRow is an endpoint that has said it is gone, deleted since or not. That of one
-// that is kept lies ahead of its time, for it is asked ever more rarely: an origin that is
-// broken for long would seem to be mended.
+// departureRow is an endpoint that is gone, its subscription disabled since or not. That of
+// one that goes on lies ahead of its time, for it is asked ever more rarely: an origin that
+// is broken for long would seem to be mended.
 type departureRow struct {
 	SubscriptionID string `gorm:"primaryKey"`
 	Origin         string
@@ -28,7 +27,8 @@ type departureRow struct {
 func (departureRow) TableName() string { return "departures" }
 
 // stormRow is the lock of an origin whose endpoints leave, and remembers when it was
-// last told that they are too many.
+// last told that they are too many. An origin is no row of its own elsewhere, and without
+// a lock two calls would each count without the other's.
 type stormRow struct {
 	Origin string `gorm:"primaryKey"`
 	At     int64
@@ -37,10 +37,13 @@ type stormRow struct {
 
 func (stormRow) TableName() string { return "storms" }
 
-// Depart takes in that an endpoint is gone, under the conditions of Report. It removes
-// the subscription as Unsubscribe does, unless too many endpoints of its origin say
-// the same. One that has been removed already is VerdictDeleted again for a while: the
-// answer of the first time may be lost.
+// Depart takes in that an endpoint is gone, under the conditions of Report. It disables
+// the subscription for GoneKept, after which Expire removes it, unless too many endpoints
+// of its origin are gone as well. One that is disabled already is so again: the answer of
+// the first time may be lost.
+//
+// The subscription is read without a lock, to know its origin, and disabled only at the
+// revision that was read: its lock comes after the origin's.
 func (s *Store) Depart(ctx context.Context, shards uint32, r registry.Report, now time.Time) (registry.Departure, error) {
 	var out registry.Departure
 	err := s.write(ctx, func(tx *gorm.DB) error {
@@ -65,12 +68,13 @@ func (s *Store) Depart(ctx context.Context, shards uint32, r registry.Report, no
 		return err
 	})
 	if err != nil {
-		return registry.Departure{}, fmt.Errorf("removing subscription %s, whose endpoint is gone: %w", r.Subscription, err)
+		return registry.Departure{}, fmt.Errorf("disabling subscription %s, whose endpoint is gone: %w", r.Subscription, err)
 	}
 	return out, nil
 }
 
-// departed says what became of a subscription that is not there.
+// departed says what became of a subscription that is not there: a replica of an earlier
+// release may have removed it.
 func departed(tx *gorm.DB, subscription string, now time.Time) (registry.Verdict, error) {
 	var left int64
 	err := tx.Model(&departureRow{}).Where("subscription_id = ? AND at > ?", subscription, windowBegin(now)).Count(&left).Error
@@ -88,6 +92,9 @@ func windowBegin(now time.Time) int64 { return now.Add(-registry.GoneWindow).Uni
 // depart counts the departure and decides. The storm's row comes first: it is what
 // reports about one origin wait for, so that each sees those before it.
 func depart(tx *gorm.DB, row subscriptionRow, r registry.Report, now time.Time) (registry.Departure, error) {
+	if row.Disabled { // why it is stays to be read
+		return registry.Departure{Verdict: registry.VerdictDisabled}, nil
+	}
 	err := tx.Clauses(clause.OnConflict{
 		Columns: []clause.Column{{Name: "origin"}}, DoUpdates: clause.AssignmentColumns([]string{"at"}),
 	}).Create(&stormRow{Origin: row.Origin, At: now.UnixMicro()}).Error
@@ -101,15 +108,25 @@ func depart(tx *gorm.DB, row subscriptionRow, r registry.Report, now time.Time) 
 	if registry.HoldGone(storm.Gone, storm.Endpoints) {
 		return hold(tx, row, storm, r, now)
 	}
-	removed, err := remove(tx, row.UserKey, "id = ? AND revision = ?", row.ID, row.Revision)
+	return keepGone(tx, row, r, now)
+}
+
+// keepGone disables a subscription whose endpoint is gone, unless another call has changed
+// it meanwhile: then the report is about what was.
+func keepGone(tx *gorm.DB, row subscriptionRow, r registry.Report, now time.Time) (registry.Departure, error) {
+	at := now.UnixMicro()
+	done := tx.Model(&subscriptionRow{}).Where("id = ? AND revision = ? AND disabled = ?", row.ID, row.Revision, false).
+		Updates(map[string]any{
+			"disabled": true, "disabled_reason": clip("gone: " + r.Reason), "disabled_at": at, "gone_at": at,
+			"last_error": clip(r.Reason),
+		})
 	switch {
-	case fault.KindOf(err) == fault.NotFound, err == nil && len(removed.Erasures) == 0:
-		// Another call has removed or changed it meanwhile.
+	case done.Error != nil:
+		return registry.Departure{}, fmt.Errorf("disabling the subscription: %w", done.Error)
+	case done.RowsAffected == 0:
 		return registry.Departure{Verdict: registry.VerdictNone}, nil
-	case err != nil:
-		return registry.Departure{}, err
 	}
-	return registry.Departure{Verdict: registry.VerdictDeleted, Removed: removed}, nil
+	return registry.Departure{Verdict: registry.VerdictDisabled, News: true}, nil
 }
 
 // countGone notes the departure, forgets what is too old to count, and counts the
@@ -157,9 +174,11 @@ func countEndpoints(tx *gorm.DB, origin string, gone int64) (int64, error) {
 	return subscribed + left, nil
 }
 
-// hold keeps a subscription in spite of what its endpoint says.
+// hold has a subscription go on in spite of what its endpoint says. Its departure is dated
+// ahead, so that it counts for HeldWindow by the comparison that all are counted by, and
+// the origin is told of once in GoneWindow, whichever replica is the first to see it.
 func hold(tx *gorm.DB, row subscriptionRow, storm registry.Storm, r registry.Report, now time.Time) (registry.Departure, error) {
-	said := clip(fmt.Sprintf("says it is gone, as do %d of %d endpoints of its origin: not deleted: %s",
+	said := clip(fmt.Sprintf("is gone, as are %d of %d endpoints of its origin: not disabled: %s",
 		storm.Gone, storm.Endpoints, r.Reason))
 	kept := tx.Model(&subscriptionRow{}).Where("id = ? AND revision = ?", row.ID, row.Revision).Update("last_error", said)
 	if kept.Error != nil {
@@ -190,7 +209,8 @@ func forgetDepartures(tx *gorm.DB, subscriptions []string) error {
 	return nil
 }
 
-// ForgetDepartures removes what is too old to count, of every origin.
+// ForgetDepartures removes what is too old to count, of every origin. It needs no
+// transaction: what it removes counts no more, also while it is there.
 func (s *Store) ForgetDepartures(ctx context.Context, now time.Time) error {
 	begin := windowBegin(now)
 	if err := s.db.WithContext(ctx).Where("at <= ?", begin).Delete(&departureRow{}).Error; err != nil {

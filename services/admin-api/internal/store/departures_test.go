@@ -23,7 +23,6 @@ func endpoints(t *testing.T, s *Store, n int) []registry.Subscription {
 	for i := range subs {
 		u := registry.UserID{Context: "1", User: fmt.Sprint(i)}
 		subs[i] = subscription(fmt.Sprintf("sub_%d", i), u, "mobile", "")
-		subs[i].Disabled.Is = i%2 == 1
 		users = append(users, userRow{UserKey: u.Key(), ContextID: "1", UserID: u.User, Cell: int64(u.Cell()), Store: "demo", CredentialState: "stored"})
 		registrations = append(registrations, registrationRow{UserKey: u.Key(), ClientID: "mobile"})
 		rows = append(rows, newSubscriptionRow(subs[i]))
@@ -54,7 +53,7 @@ func TestGoneStorm(t *testing.T) {
 			each(t, func(t *testing.T, s *Store) {
 				news := 0
 				for i, sub := range endpoints(t, s, tt.endpoints)[:tt.gone] {
-					want := registry.VerdictDeleted
+					want := registry.VerdictDisabled
 					if i >= tt.gone-tt.held {
 						want = registry.VerdictHeld
 					}
@@ -69,7 +68,12 @@ func TestGoneStorm(t *testing.T) {
 						}
 					}
 				}
-				left := len(must(s.ListSubscriptions(t.Context(), registry.UserID{}, "", "", 2000))(t))
+				left := 0
+				for _, sub := range must(s.ListSubscriptions(t.Context(), registry.UserID{}, "", "", 2000))(t) {
+					if !sub.Disabled.Is {
+						left++
+					}
+				}
 				if left != tt.endpoints-tt.gone+tt.held || (news == 1) != (tt.held > 0) {
 					t.Errorf("%d left, told of %d times", left, news)
 				}
@@ -88,20 +92,20 @@ func TestGoneStormPasses(t *testing.T) {
 		}
 		for i := range 9 {
 			got := gone(i, noon())
-			if got.Verdict != registry.VerdictDeleted || !got.Removed.Last || len(got.Removed.Erasures) != 3 {
+			if got.Verdict != registry.VerdictDisabled || !got.News {
 				t.Fatalf("got %+v", got)
 			}
 		}
 		storm := registry.Storm{Origin: "https://hook.example:443", Gone: 10, Endpoints: 20, News: true}
 		same(t, "the tenth", registry.Departure{Verdict: registry.VerdictHeld, Storm: storm}, gone(9, noon()))
 		kept := must(s.Subscription(ctx, subs[9].ID))(t)
-		same(t, "reason", "says it is gone, as do 10 of 20 endpoints of its origin: not deleted: 503 Service Unavailable", kept.Endpoint.LastError)
+		same(t, "reason", "is gone, as are 10 of 20 endpoints of its origin: not disabled: 503 Service Unavailable", kept.Endpoint.LastError)
 
 		// Another origin has nothing to do with it.
 		other := subscription("sub_other", anna, "mobile", "")
 		other.Endpoint.Origin = "https://other.example:443"
 		subscribe(t, s, other, login(1))
-		if got := must(s.Depart(ctx, shards, report("sub_other", anna, registry.OutcomeGone), noon()))(t); got.Verdict != registry.VerdictDeleted {
+		if got := must(s.Depart(ctx, shards, report("sub_other", anna, registry.OutcomeGone), noon()))(t); got.Verdict != registry.VerdictDisabled {
 			t.Errorf("another origin: %+v", got)
 		}
 
@@ -113,7 +117,7 @@ func TestGoneStormPasses(t *testing.T) {
 		}
 		same(t, "number of departures", int64(12), departures(t, s))
 		// The nine and the tenth are forgotten, the eleventh counts still.
-		if got := gone(9, noon().Add(registry.GoneWindow)); got.Verdict != registry.VerdictDeleted {
+		if got := gone(9, noon().Add(registry.GoneWindow)); got.Verdict != registry.VerdictDisabled {
 			t.Errorf("after the window: %+v", got)
 		}
 		if err := s.ForgetDepartures(ctx, noon().Add(2*registry.HeldWindow)); err != nil {
@@ -147,7 +151,7 @@ func TestGoneStormLasts(t *testing.T) {
 		for _, sub := range subs[9:11] {
 			must(s.Report(t.Context(), shards, []registry.Report{report(sub.ID, sub.UserID, registry.OutcomeHealthy)}, now))(t)
 		}
-		if got := gone(19); got != registry.VerdictDeleted { // nine are left
+		if got := gone(19); got != registry.VerdictDisabled { // nine are left
 			t.Errorf("with two that work: %s", got)
 		}
 	})
@@ -166,7 +170,7 @@ func departures(t *testing.T, s *Store) (rows int64) {
 func TestGoneTogether(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		var wg sync.WaitGroup
-		var deleted, held, news atomic.Int32
+		var disabled, held, news atomic.Int32
 		for _, sub := range endpoints(t, s, 24) {
 			wg.Go(func() {
 				got, err := s.Depart(t.Context(), shards, report(sub.ID, sub.UserID, registry.OutcomeGone), noon())
@@ -174,8 +178,8 @@ func TestGoneTogether(t *testing.T) {
 					t.Error(err)
 				}
 				switch got.Verdict {
-				case registry.VerdictDeleted:
-					deleted.Add(1)
+				case registry.VerdictDisabled:
+					disabled.Add(1)
 				case registry.VerdictHeld:
 					held.Add(1)
 				default:
@@ -187,8 +191,8 @@ func TestGoneTogether(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if deleted.Load() != 9 || held.Load() != 15 || news.Load() != 1 {
-			t.Errorf("%d deleted, %d held, told of %d times", deleted.Load(), held.Load(), news.Load())
+		if disabled.Load() != 9 || held.Load() != 15 || news.Load() != 1 {
+			t.Errorf("%d disabled, %d held, told of %d times", disabled.Load(), held.Load(), news.Load())
 		}
 	})
 }

@@ -12,13 +12,10 @@ import (
 )
 
 // Enable lets a subscription be pushed to, at its cursor; what was learned of its
-// endpoint does not count any more. NotFound when there is none.
+// endpoint does not count any more, nor do reports that are under way: they are about an
+// earlier revision. NotFound when there is none.
 func (s *Store) Enable(ctx context.Context, id string) error {
-	err := s.change(ctx, id, func(_ *gorm.DB, row *subscriptionRow) error {
-		*row = enabled(*row)
-		row.Revision++
-		return nil
-	})
+	err := s.change(ctx, id, enable)
 	if err != nil {
 		return fmt.Errorf("enabling subscription %s: %w", id, err)
 	}
@@ -26,11 +23,13 @@ func (s *Store) Enable(ctx context.Context, id string) error {
 }
 
 // Disable keeps a subscription from being pushed to. Of one that is disabled only
-// the reason changes. NotFound when there is none.
+// the reason changes: since when it is shows what was missed. The revision stays: that the
+// endpoint wants pushes may be reported just now, and is true all the same. NotFound when
+// there is none.
 func (s *Store) Disable(ctx context.Context, id, reason string, now time.Time) error {
 	err := s.change(ctx, id, func(_ *gorm.DB, row *subscriptionRow) error {
 		if !row.Disabled {
-			row.DisabledAt = now.UnixMicro()
+			row.DisabledAt, row.GoneAt = now.UnixMicro(), 0
 		}
 		row.Disabled, row.DisabledReason = true, clip(reason)
 		return nil

@@ -17,7 +17,8 @@ import (
 // Report stores what endpoints have come to, other than gone, and returns what
 // became of their subscriptions, in the order of the reports. It does so under claims
 // that are not fenced, for subscriptions of the claimed shard and of the reported
-// revision; the others keep as they are.
+// revision; the others keep as they are. All are one transaction, since a worker reports
+// many at once when an origin fails; several about one subscription build upon each other.
 func (s *Store) Report(
 	ctx context.Context, shards uint32, reports []registry.Report, now time.Time,
 ) ([]registry.Verdict, error) {
@@ -57,8 +58,8 @@ func (s *Store) Report(
 	return verdicts, nil
 }
 
-// reported locks the claims of the reports, then the subscriptions. It returns the
-// claims that are fenced, and the subscriptions that exist.
+// reported locks the claims of the reports, then the subscriptions, as a commit of cursors
+// does. It returns the claims that are fenced, and the subscriptions that exist.
 func reported(tx *gorm.DB, reports []registry.Report) ([]registry.Claim, map[string]subscriptionRow, error) {
 	claims, ids := make([]registry.Claim, len(reports)), make([]string, len(reports))
 	for i, r := range reports {
@@ -73,36 +74,53 @@ func reported(tx *gorm.DB, reports []registry.Report) ([]registry.Claim, map[str
 }
 
 // answers says whether a report is about the subscription as it is now, and under a
-// claim to its shard.
+// claim to its shard. A report may be on its way while the target is replaced: what the
+// old endpoint has said must not disable the new one.
 func (r subscriptionRow) answers(report registry.Report, shards uint32) bool {
 	return unsigned(r.Revision) == report.Revision && r.ofShard(report.Claim, shards)
 }
 
-// endpointColumns are what a report may change.
+// endpointColumns are what a report may change. Nothing else of a subscription is a
+// worker's to write, whatever it claims.
 func endpointColumns() []string {
-	return []string{"confirmed", "failing_since", "last_error", "disabled", "disabled_reason", "disabled_at"}
+	return []string{
+		"confirmed", "failing_since", "last_error", "disabled", "disabled_reason", "disabled_at", "absent_since", "absent_seen",
+	}
 }
 
 // learned is the row after a report. One that is disabled learns nothing but that its
-// endpoint wants pushes.
+// endpoint wants pushes: why it is disabled stays to be read, and only people end it.
 func learned(row subscriptionRow, r registry.Report, now time.Time) subscriptionRow {
 	switch r.Outcome {
 	case registry.OutcomeConfirmed:
-		row.Confirmed = true
+		row.Confirmed, row.AbsentSince, row.AbsentSeen = true, 0, 0
 	case registry.OutcomeHealthy:
 		if !row.Disabled {
-			row.FailingSince, row.LastError = 0, ""
+			row.FailingSince, row.LastError, row.AbsentSince, row.AbsentSeen = 0, "", 0, 0
 		}
 	case registry.OutcomeFailing:
 		if !row.Disabled {
-			return failing(row, r, now)
+			return failing(absent(row, r, now), r, now)
 		}
 	case registry.OutcomeGone:
 	}
 	return row
 }
 
-// failing is the row of an endpoint that fails: disabled when it has for too long.
+// absent is the row with the evidence that its endpoint is gone, as its worker reports it: what
+// that leaves out is none any more. A worker's clock may be ahead.
+func absent(row subscriptionRow, r registry.Report, now time.Time) subscriptionRow {
+	row.AbsentSince, row.AbsentSeen = 0, 0
+	if !r.AbsentSince.IsZero() {
+		row.AbsentSince = min(r.AbsentSince.UnixMicro(), now.UnixMicro())
+		row.AbsentSeen = min(max(r.AbsentSeen.UnixMicro(), row.AbsentSince), now.UnixMicro())
+	}
+	return row
+}
+
+// failing is the row of an endpoint that fails: disabled when it has for too long. Since
+// when it fails is the earliest that anybody has said: reports of two workers may come in
+// any order.
 func failing(row subscriptionRow, r registry.Report, now time.Time) subscriptionRow {
 	since := now.UnixMicro()
 	if !r.Since.IsZero() {

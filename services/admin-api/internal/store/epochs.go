@@ -16,7 +16,11 @@ import (
 )
 
 // OpenEpochs makes each claim's epoch the newest of its shard. It returns the
-// claims refused because a higher epoch is open; an equal one is accepted again.
+// claims refused because a higher epoch is open; an equal one is accepted again, for a
+// worker asks again when it has lost the answer, or is in doubt whether it still holds.
+//
+// Epochs are raised first, and read then, under the locks that raising has taken: of two
+// workers that open at once the lower one is refused, whoever comes first.
 func (s *Store) OpenEpochs(ctx context.Context, claims []registry.Claim) ([]registry.Claim, error) {
 	var refused []registry.Claim
 	err := s.write(ctx, func(tx *gorm.DB) error {
@@ -40,7 +44,7 @@ func (s *Store) OpenEpochs(ctx context.Context, claims []registry.Claim) ([]regi
 }
 
 // newest keeps the highest epoch of each shard, in the order in which rows are
-// always locked.
+// always locked. One statement may not write a row twice.
 func newest(claims []registry.Claim) []epochRow {
 	top := make(map[registry.Shard]uint64, len(claims))
 	for _, c := range claims {
@@ -62,7 +66,9 @@ func locked(tx *gorm.DB) *gorm.DB {
 	return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Session(&gorm.Session{})
 }
 
-// stale returns the claims below the newest epoch of their shard.
+// stale returns the claims below the newest epoch of their shard. A shard that nobody has
+// opened fences nothing. With locked rows the answer is true until the transaction ends;
+// without, it was true a moment ago.
 func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
 	open := make(map[registry.Shard]uint64, len(claims))
 	for part := range slices.Chunk(newest(claims), chunk) {
@@ -90,12 +96,14 @@ func stale(tx *gorm.DB, claims []registry.Claim) ([]registry.Claim, error) {
 	return refused, nil
 }
 
-// Fenced returns those of the claims that a higher epoch has put an end to.
+// Fenced returns those of the claims that a higher epoch has put an end to. It takes no
+// lock: it is for callers that write nothing by it, or what a version of its own guards.
 func (s *Store) Fenced(ctx context.Context, claims []registry.Claim) ([]registry.Claim, error) {
 	return stale(s.db.WithContext(ctx), claims)
 }
 
-// MaxEpoch is the highest epoch ever opened, 0 when none was.
+// MaxEpoch is the highest epoch ever opened, 0 when none was. New grants must be above it:
+// an etcd that was set up anew counts its revisions from one, below what workers hold.
 func (s *Store) MaxEpoch(ctx context.Context) (uint64, error) {
 	var top int64
 	err := s.db.WithContext(ctx).Model(&epochRow{}).Select("COALESCE(MAX(epoch), 0)").Scan(&top).Error

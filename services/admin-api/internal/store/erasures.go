@@ -17,6 +17,11 @@ import (
 
 // Reserve notes an account that is about to be sealed: when nothing has come to name it
 // by until, it is erased. Unavailable when it is noted already.
+//
+// The vault and this database share no transaction, so the note comes before the secret and
+// goes in the transaction that names it: whenever a process ends between the two, what it
+// has sealed is found, and erased. A note is reserved or kept while due is in the future;
+// with due 0 it is given up, which nothing takes back.
 func (s *Store) Reserve(ctx context.Context, account registry.Erasure, until time.Time) error {
 	row := newErasureRow(account, until.UnixMicro())
 	done := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
@@ -30,7 +35,7 @@ func (s *Store) Reserve(ctx context.Context, account registry.Erasure, until tim
 }
 
 // release takes reserved accounts out of the notes: from now on a row names them. It
-// refuses when one of them has come to be erased meanwhile.
+// is Unavailable when one of them has come to be erased meanwhile: the secret may be gone.
 func release(tx *gorm.DB, accounts []registry.Erasure) error {
 	for _, a := range accounts {
 		done := tx.Where("user_key = ? AND account = ? AND due > 0", a.Key(), a.Account).Delete(&erasureRow{})
@@ -44,7 +49,10 @@ func release(tx *gorm.DB, accounts []registry.Erasure) error {
 	return nil
 }
 
-// Condemn gives reserved accounts up, and returns those that nothing has come to name.
+// Condemn gives reserved accounts up, and returns those that nothing has come to name. An
+// account whose note is gone is named: the commit that took it has succeeded, though its
+// answer was lost. Each is a statement of its own, so that those that were given up before
+// an error are returned, and can be erased.
 func (s *Store) Condemn(ctx context.Context, accounts []registry.Erasure) ([]registry.Erasure, error) {
 	var free []registry.Erasure
 	for _, a := range accounts {
@@ -60,7 +68,8 @@ func (s *Store) Condemn(ctx context.Context, accounts []registry.Erasure) ([]reg
 	return free, nil
 }
 
-// putErasures notes accounts that nothing names any more; they are kept until due.
+// putErasures notes accounts that nothing names any more; they are kept until due. Of two
+// times the earlier counts: what is to go at once does not wait for what was said before.
 func putErasures(tx *gorm.DB, erasures []registry.Erasure, due int64) error {
 	if len(erasures) == 0 {
 		return nil
@@ -80,7 +89,9 @@ func putErasures(tx *gorm.DB, erasures []registry.Erasure, due int64) error {
 }
 
 // Erasures returns up to limit accounts that must leave the vault by now. From then on
-// nothing can come to name them.
+// nothing can come to name them: those that are due are given up first, in a statement of
+// its own, and read then. A replica that reads the same ones erases them twice, which is
+// no harm.
 func (s *Store) Erasures(ctx context.Context, now time.Time, limit int) ([]registry.Erasure, error) {
 	err := s.db.WithContext(ctx).Model(&erasureRow{}).Where("due > 0 AND due <= ?", now.UnixMicro()).Update("due", 0).Error
 	if err != nil {

@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,15 +23,28 @@ type installationRow struct {
 func (installationRow) TableName() string { return "installation" }
 
 // Installation is the name of the installation this registry is of: random, made by
-// whoever asks first, the same for all replicas, and kept wherever the data moves.
+// whoever asks first, the same for all replicas, and kept wherever the data moves. Of
+// replicas that ask at once one stores its name, and all read that one.
 func (s *Store) Installation(ctx context.Context) (string, error) {
-	row := installationRow{Row: 1, Name: strings.ToLower(rand.Text())}
+	var name string
 	err := s.write(ctx, func(tx *gorm.DB) error {
-		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
-			return err
-		}
-		return tx.Take(&row, 1).Error
+		var err error
+		name, err = installationOf(tx)
+		return err
 	})
+	return name, err
+}
+
+// installationOf is Installation as a part of something else.
+func installationOf(tx *gorm.DB) (string, error) {
+	var row installationRow
+	err := tx.Take(&row, 1).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		made := installationRow{Row: 1, Name: strings.ToLower(rand.Text())}
+		if err = tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&made).Error; err == nil {
+			err = tx.Take(&row, 1).Error
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading the installation's name: %w", err)
 	}

@@ -16,8 +16,14 @@ import (
 
 // Unsubscribe removes one subscription, with the client's last one its
 // registration, and with the last registration the user. NotFound when there is
-// no such subscription.
+// no such subscription. It is read without a lock, to know whose it is: the user is locked
+// before the user's subscriptions.
 func (s *Store) Unsubscribe(ctx context.Context, id string) (registry.Removed, error) {
+	return s.unsubscribe(ctx, id, "1 = 1")
+}
+
+// unsubscribe removes a subscription that matches; another one is not there for the caller.
+func (s *Store) unsubscribe(ctx context.Context, id, where string, args ...any) (registry.Removed, error) {
 	var removed registry.Removed
 	err := s.write(ctx, func(tx *gorm.DB) error {
 		var sub subscriptionRow
@@ -28,7 +34,7 @@ func (s *Store) Unsubscribe(ctx context.Context, id string) (registry.Removed, e
 		if err != nil {
 			return fmt.Errorf("reading the subscription: %w", err)
 		}
-		removed, err = remove(tx, sub.UserKey, "id = ?", id)
+		removed, err = remove(tx, sub.UserKey, "id = ? AND "+where, append([]any{id}, args...)...)
 		if err == nil && len(removed.Erasures) == 0 {
 			return noSubscription(id) // another call has removed it while this one waited
 		}
@@ -66,6 +72,9 @@ func (s *Store) Unregister(ctx context.Context, user registry.UserID, client str
 // remove takes away the user's subscriptions that match, then whatever has lost
 // its reason to be: registrations without subscriptions, a user without
 // registrations. The credentials set free are noted in the same transaction.
+//
+// The user's row is locked first, as it is by Subscribe: a subscription that is being added
+// is seen here and keeps the user, or comes after and makes the user anew.
 func remove(tx *gorm.DB, userKey, where string, args ...any) (registry.Removed, error) {
 	var user userRow
 	err := locked(tx).Where("user_key = ?", userKey).Take(&user).Error
@@ -80,9 +89,14 @@ func remove(tx *gorm.DB, userKey, where string, args ...any) (registry.Removed, 
 		return registry.Removed{}, err
 	}
 	removed := registry.Removed{User: before[0]}
-	removed.Erasures, err = removeSubscriptions(tx, before[0].UserID, where, args...)
+	rows, err := removeSubscriptions(tx, userKey, where, args...)
 	if err != nil {
 		return registry.Removed{}, err
+	}
+	for _, r := range rows {
+		removed.Subscriptions = append(removed.Subscriptions, r.subscription(before[0].UserID, nil))
+		removed.Erasures = append(removed.Erasures, r.erasures(before[0].UserID)...)
+		removed.Erasures = append(removed.Erasures, r.headerErasures(before[0].UserID)...)
 	}
 	if removed.Last, err = removeEmpty(tx, userKey); err != nil {
 		return registry.Removed{}, err
@@ -93,19 +107,17 @@ func remove(tx *gorm.DB, userKey, where string, args ...any) (registry.Removed, 
 	return removed, putErasures(tx, removed.Erasures, 0)
 }
 
-// removeSubscriptions returns the vault accounts of what it removed. It locks first: a
-// rotation under way would name another account.
-func removeSubscriptions(tx *gorm.DB, user registry.UserID, where string, args ...any) ([]registry.Erasure, error) {
+// removeSubscriptions returns what it removed. It locks first: a rotation under way would
+// name another account of the vault.
+func removeSubscriptions(tx *gorm.DB, userKey, where string, args ...any) ([]subscriptionRow, error) {
 	var rows []subscriptionRow
-	err := locked(tx).Where("user_key = ?", user.Key()).Where(where, args...).Order("id").Find(&rows).Error
+	err := locked(tx).Where("user_key = ?", userKey).Where(where, args...).Order("id").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("reading the subscriptions to remove: %w", err)
 	}
-	var accounts []registry.Erasure
 	ids := make([]string, len(rows))
 	for i, r := range rows {
 		ids[i] = r.ID
-		accounts = append(accounts, r.erasures(user)...)
 	}
 	for part := range slicesOf(ids) {
 		// The subscription goes first: who stores cursors locks it first as well.
@@ -119,9 +131,11 @@ func removeSubscriptions(tx *gorm.DB, user registry.UserID, where string, args .
 			return nil, fmt.Errorf("removing dead letters: %w", err)
 		}
 	}
-	return accounts, nil
+	return rows, nil
 }
 
+// removeEmpty removes registrations that have lost their last subscription, and the user
+// with the last registration; it says whether it did the latter.
 func removeEmpty(tx *gorm.DB, userKey string) (last bool, err error) {
 	err = tx.Where("user_key = ? AND client_id NOT IN (?)", userKey,
 		tx.Model(&subscriptionRow{}).Select("client_id").Where("user_key = ?", userKey)).

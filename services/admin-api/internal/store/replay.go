@@ -16,7 +16,9 @@ import (
 
 // Replay moves the cursor of a folder back, to before the UID from, and has cursors
 // refused that belong to before. NotFound when there is no such subscription; Invalid
-// when nothing has been served in the folder, or not up to there.
+// when nothing has been served in the folder, or not up to there. The number of the replay
+// is what tells old cursors from new ones: the worker hears of it later, and may store
+// cursors until then.
 func (s *Store) Replay(ctx context.Context, id, folder string, from uint32) (registry.Cursor, error) {
 	var out registry.Cursor
 	// The subscription's row is locked first, as it is by who commits cursors: either

@@ -15,8 +15,9 @@ import (
 
 // Rotate makes a secret that has just been sealed into a reserved account the signing
 // secret of a subscription; the one before stays in force until its time, and is then
-// erased. Precondition while an earlier rotation lasts; Unavailable when another call
-// was faster.
+// erased. Precondition while an earlier rotation lasts, for pushes are signed by two
+// secrets at most; Unavailable when another call was faster. The secret before is kept for
+// a while longer than it signs: workers hear of the change late.
 func (s *Store) Rotate(ctx context.Context, sub registry.Subscription, to registry.Signing, now time.Time) error {
 	err := s.change(ctx, sub.ID, func(tx *gorm.DB, row *subscriptionRow) error {
 		if until := moment(row.PreviousSecretUntil); until.After(now) {

@@ -81,15 +81,18 @@ func TestSubscribeEndsARotationAndEnables(t *testing.T) {
 		again.Signing = signing(4, time.Time{})
 		wantKind(t, fault.Unavailable, s.Subscribe(ctx, enrolment(t, s, again, "", nil))) // another call has sealed later
 		again.Signing = signing(6, time.Time{})
-		for range 2 { // nothing has changed the second time
+		for n := range uint64(2) { // the second time with what there is
 			subscribe(t, s, again, nil)
 			want := again
-			want.Revision = 2
+			want.Revision = 2 + n
 			same(t, "subscribed again", want, must(s.Subscription(ctx, "sub_a"))(t))
+			if err := s.Disable(ctx, "sub_a", "tired of it", noon()); err != nil {
+				t.Fatal(err)
+			}
 		}
 		again.Target.Address += "x"
 		subscribe(t, s, again, nil)
-		if got := must(s.Subscription(ctx, "sub_a"))(t); got.Endpoint.Confirmed || got.Revision != 3 {
+		if got := must(s.Subscription(ctx, "sub_a"))(t); got.Endpoint.Confirmed || got.Revision != 4 {
 			t.Errorf("a new URL: %+v", got)
 		}
 	})

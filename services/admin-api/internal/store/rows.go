@@ -12,7 +12,11 @@ import (
 )
 
 // The rows are the tables as GORM sees them; the tables themselves are made by
-// the migrations in schema.go.
+// the migrations in schema.go. Moments are integers, in microseconds since 1970: the three
+// databases keep times in different precision, and pages and cursors compare them.
+
+// userRow is a user. Its key is [registry.UserID.Key], whose order of bytes is the order of
+// listings, and its cell is what shards are ranges of.
 type userRow struct {
 	UserKey           string `gorm:"primaryKey"`
 	ContextID         string
@@ -24,17 +28,24 @@ type userRow struct {
 	CredentialReason  string
 	CredentialVersion int64
 	CredentialSlot    int32
+	DoveadmName       string
 	Enabled           bool
+	// LoginKey and LoginPart stand for the login of LoginVersion, a CredentialVersion.
+	LoginKey     string
+	LoginPart    string
+	LoginVersion int64
 }
 
 func (userRow) TableName() string { return "users" }
 
+// user is the row with the clients, which are rows of their own.
 func (r userRow) user(clients []string) registry.User {
 	return registry.User{
 		UserID:     registry.UserID{Context: r.ContextID, User: r.UserID},
 		Enabled:    r.Enabled,
 		Store:      r.Store,
 		Credential: r.credential(),
+		Doveadm:    r.DoveadmName,
 		Clients:    clients,
 	}
 }
@@ -71,10 +82,11 @@ func (r userRow) erasures() []registry.Erasure {
 	return out
 }
 
-// inSlot is the state of a row whose credential is stored in a slot.
+// inSlot is the state of a row whose credential is stored in a slot, in SQL. It says what
+// [userRow.credential] says, for statements that decide without reading the row.
 const inSlot = "credential_state = 'none' AND credential_slot > 0"
 
-// with is the row with another credential.
+// with is the row with another credential, the inverse of [userRow.credential].
 func (r userRow) with(c registry.Credential) userRow {
 	r.CredentialState, r.CredentialKind = string(c.State), string(c.Kind)
 	r.CredentialReason, r.CredentialVersion, r.CredentialSlot = c.Reason, signed(c.Version), int32(c.Slot)
@@ -87,6 +99,8 @@ func (r userRow) with(c registry.Credential) userRow {
 	return r
 }
 
+// registrationRow is a client of a user. It has no subscription's data: whether there is a
+// registration is asked far more often than what it consists of.
 type registrationRow struct {
 	UserKey   string `gorm:"primaryKey"`
 	ClientID  string `gorm:"primaryKey"`
@@ -95,6 +109,8 @@ type registrationRow struct {
 
 func (registrationRow) TableName() string { return "registrations" }
 
+// cursorRow is a cursor, apart from its subscription's row: it is written with each push,
+// the other one hardly ever.
 type cursorRow struct {
 	SubscriptionID string `gorm:"primaryKey"`
 	FolderKey      string `gorm:"primaryKey"`
@@ -127,6 +143,8 @@ func folderKey(folder string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// epochRow is the newest epoch of a shard. It stays when the shard is given up: what was
+// ever fenced stays fenced.
 type epochRow struct {
 	Backend string `gorm:"primaryKey"`
 	Shard   int64  `gorm:"primaryKey;autoIncrement:false"`
@@ -135,6 +153,8 @@ type epochRow struct {
 
 func (epochRow) TableName() string { return "epochs" }
 
+// erasureRow is an account of the vault that no row names, yet or any more. It has the
+// user's two names, not only the key: the user may be gone when the account is erased.
 type erasureRow struct {
 	UserKey   string `gorm:"primaryKey"`
 	Account   string `gorm:"primaryKey"`

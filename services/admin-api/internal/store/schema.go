@@ -36,11 +36,29 @@ func migrations() []*gormigrate.Migration {
 	}, {
 		ID:      "202612-transport",
 		Migrate: migrate6,
+	}, {
+		ID:      "202612-logins",
+		Migrate: migrateLogins,
+	}, {
+		ID:      "202612-doveadm",
+		Migrate: migrateDoveadm,
+	}, {
+		ID:      "202612-placements",
+		Migrate: migratePlacements,
+	}, {
+		ID:      "202612-headers",
+		Migrate: migrateHeaders,
+	}, {
+		ID:      "202612-ids",
+		Migrate: migrateIDs,
+	}, {
+		ID:      "202612-gone",
+		Migrate: migrateGone,
 	}}
 }
 
-// key330 is a column for registry.UserID.Key, the longest of which has 321
-// characters. Its order is the order of bytes, whatever the database's language.
+// key330 is a column for registry.UserID.Key, the longest of which had 321
+// characters in the first release. Its order is the order of bytes, whatever the database's language.
 type key330 string
 
 // GormDBDataType implements [schema.GormDBDataTypeInterface] of GORM's migrator.
@@ -70,6 +88,8 @@ func (name128) GormDBDataType(db *gorm.DB, _ *schema.Field) string {
 	}
 }
 
+// users1 has an index for each order in which users are read: shard by shard for workers,
+// and one context's for people.
 type users1 struct {
 	UserKey           key330 `gorm:"primaryKey;index:users_cell,priority:2;index:users_context,priority:2"`
 	ContextID         string `gorm:"size:64;not null;index:users_context,priority:1"`
@@ -85,6 +105,8 @@ type users1 struct {
 
 func (users1) TableName() string { return "users" }
 
+// registrations1 has an index of the clients alone, for there are few kinds of them and
+// many users: counting listeners begins with the kinds.
 type registrations1 struct {
 	UserKey   key330  `gorm:"primaryKey"`
 	ClientID  name128 `gorm:"primaryKey;index:registrations_client"`

@@ -40,6 +40,10 @@ func spans(list []uint32, shards uint32) []span {
 // users in the given mail stores, with all their cursors and subscriptions but the
 // disabled ones, and whether the listing may go on. The number of statements grows with
 // the shards and the page by steps of hundreds, not with the mailboxes.
+//
+// It takes no transaction: what changes while it reads, the shard's owner is told of
+// afterwards, and lists again. Cursors are the owner's own to move: it has fenced all earlier
+// owners before it lists.
 func (s *Store) ListShards(
 	ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, size registry.PageSize,
 ) (page []registry.Mailbox, more bool, err error) {
@@ -68,6 +72,8 @@ func (s *Store) ListShards(
 }
 
 // fitting is how many of the users, one at least, have no more subscriptions than that.
+// They are counted before they are read, so that no page is read that is too large to be
+// sent; without the one a listing would end there for ever.
 func fitting(db *gorm.DB, rows []userRow, most int) (int, error) {
 	at, sum := 0, 0
 	for part := range slices.Chunk(rows, chunk) {
@@ -101,6 +107,8 @@ func fitting(db *gorm.DB, rows []userRow, most int) (int, error) {
 // spansAtOnce bounds one statement; databases plan hundreds of ranges well.
 const spansAtOnce = 200
 
+// usersIn reads users by cell and key: a page may end in the midst of a cell. That they are
+// above (cell, key) is written out, in a form that all three databases use the index for.
 func usersIn(db *gorm.DB, stores []string, part []span, after registry.Position, limit int) ([]userRow, error) {
 	within := db.Where("cell >= ? AND cell < ?", part[0].low, part[0].high)
 	for _, one := range part[1:] {
@@ -116,6 +124,9 @@ func usersIn(db *gorm.DB, stores []string, part []span, after registry.Position,
 	return rows, nil
 }
 
+// withSubscriptions completes users with their subscriptions and cursors, in two statements
+// for each part of them. A user may have none that is not disabled: the listener stays for
+// when one is enabled.
 func withSubscriptions(db *gorm.DB, users []registry.User) ([]registry.Mailbox, error) {
 	keys := make([]string, len(users))
 	boxes := make([]registry.Mailbox, len(users))

@@ -9,6 +9,15 @@
 // never moves backwards under one UIDVALIDITY, and never under an epoch below the
 // newest of its shard; a credential that nobody needs is noted for erasure in the
 // transaction that makes it so.
+//
+// Several replicas use one database at once. What a call decides by it has locked
+// before, and all calls lock in one order, so that none waits for another that waits for
+// it: epochs by backend and shard, an origin, the user, subscriptions by id, then what
+// hangs on them. Where that is not so, the database ends one of the two, which is tried
+// again. What a call has read without a lock it checks again before it writes.
+//
+// Errors of this package's own are faults of a kind, named at each method. All others are
+// the database's, and say what was being done.
 package store
 
 import (
@@ -56,7 +65,8 @@ func (s *Store) Close() error { return sqldb.Close(s.db) }
 // favour of another one.
 const attempts = 5
 
-// write runs fn in a transaction, and again when the database took it back. What
+// write runs fn in a transaction, and again when the database took it back: fn sets
+// whatever it returns anew each time, and does nothing but in the transaction. What
 // fn reads after it has taken a lock is what the lock's last holder left, which
 // is why MySQL must not read from a snapshot, its default, here.
 func (s *Store) write(ctx context.Context, fn func(tx *gorm.DB) error) error {
@@ -74,7 +84,9 @@ func (s *Store) write(ctx context.Context, fn func(tx *gorm.DB) error) error {
 }
 
 // takenBack recognises deadlocks and lost races: nothing of the transaction has
-// happened and it may be tried again.
+// happened and it may be tried again. A lost connection is none: whether its commit was
+// carried out nobody knows. SQLite has neither, for its transactions begin as the one
+// writer.
 func takenBack(err error) bool {
 	const deadlock = 1213 // MySQL's ER_LOCK_DEADLOCK
 	if my := new(driver.MySQLError); errors.As(err, &my) {
@@ -85,7 +97,8 @@ func takenBack(err error) bool {
 }
 
 // assign sets a column in the update part of an upsert. In the expression @old
-// stands for the stored value and @new for the offered one.
+// stands for the stored value and @new for the offered one. Comparing the two in the
+// statement itself needs no read before it, and so no lock between the two.
 func assign(tx *gorm.DB, table, column, expr string) clause.Assignment {
 	expr = strings.NewReplacer("@old", stored(table, column), "@new", offered(tx, column)).Replace(expr)
 	return clause.Assignment{Column: clause.Column{Name: column}, Value: clause.Expr{SQL: expr}}

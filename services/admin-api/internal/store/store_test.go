@@ -161,7 +161,7 @@ func TestSubscribeAgainKeepsCursorAndReplacesTheRest(t *testing.T) {
 		same(t, "credential", *login(5), u.Credential)
 
 		want := again
-		want.CreatedAt, want.Revision = sub.CreatedAt, 1
+		want.CreatedAt, want.Revision = sub.CreatedAt, 2 // one for each
 		want.Cursors = []registry.Cursor{sub.Cursors[0], again.Cursors[1]}
 		same(t, "subscription", want, must(s.Subscription(t.Context(), "sub_a"))(t))
 

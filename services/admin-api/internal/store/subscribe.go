@@ -18,8 +18,12 @@ import (
 
 // Subscribe stores a subscription with its registration and user in one transaction,
 // and names what has been sealed for it; what that replaces is noted for erasure.
-// Cursors are only added, an existing one is kept. Unavailable when another call was
-// faster: what this one has found out, or sealed, does not count any more.
+// Cursors are only added, an existing one is kept: a device that subscribes again goes on
+// where it is. Unavailable when another call was faster: what this one has found out, or
+// sealed, does not count any more. Exhausted when the user has too many.
+//
+// The call has opened the mailbox and sealed secrets before, which takes seconds and no
+// lock: so what it found is compared with what is there now.
 func (s *Store) Subscribe(ctx context.Context, e registry.Enrolment) error {
 	err := s.write(ctx, func(tx *gorm.DB) error {
 		replaced, err := putUser(tx, e)
@@ -50,23 +54,28 @@ func (s *Store) Subscribe(ctx context.Context, e registry.Enrolment) error {
 }
 
 // putUser stores what an enrolment says of its user, and returns the account of the
-// login that it replaces.
+// login that it replaces. That one is not erased at once: a worker may be about to open it.
 func putUser(tx *gorm.DB, e registry.Enrolment) (replaced []registry.Erasure, err error) {
 	row, err := lockUser(tx, e.UserID)
 	if err != nil {
 		return nil, err
 	}
 	if row.overtakes(e) {
-		return nil, fault.New(fault.Unavailable, "another call has changed the user's account; try again")
+		return nil, overtaken("another call has changed the user's account; try again")
 	}
 	if e.MailStore != "" {
-		row.Store = e.MailStore
+		row.Store, row.DoveadmName = e.MailStore, e.Doveadm
 	}
 	if e.Credential != nil {
 		if old := row.credential(); old.Version > 0 && old.Slot != e.Credential.Slot {
 			replaced = append(replaced, registry.Erasure{UserID: e.UserID, Account: registry.MailAccount(old.Slot)})
 		}
 		row = row.with(*e.Credential)
+	}
+	if e.Login != "" {
+		if row, err = row.known(tx, e.Login); err != nil {
+			return nil, err
+		}
 	}
 	if err := tx.Select("*").Updates(&row).Error; err != nil {
 		return nil, fmt.Errorf("storing the user: %w", err)
@@ -75,7 +84,9 @@ func putUser(tx *gorm.DB, e registry.Enrolment) (replaced []registry.Erasure, er
 }
 
 // lockUser makes the user's row when there is none, and locks it: it is the lock of all
-// the user's rows.
+// the user's rows. A row that is not there cannot be locked, which is why it is made first,
+// by a statement that two calls can make at once. It is read only then: the statement does
+// not bring back what was there.
 func lockUser(tx *gorm.DB, id registry.UserID) (userRow, error) {
 	row := userRow{
 		UserKey: id.Key(), ContextID: id.Context, UserID: id.User, Cell: int64(id.Cell()),
@@ -95,18 +106,21 @@ func lockUser(tx *gorm.DB, id registry.UserID) (userRow, error) {
 }
 
 // overtakes says whether the row has changed since the enrolment began, so that it must
-// not be stored. A new login stands by itself, if it is newer than the stored one;
-// anything else rests on what was found.
+// not be stored. A new login that was accepted stands by itself, if it is newer than the
+// stored one; anything else rests on what was found. So does a refused one: it is stored
+// only where there is none, and another call may have brought a good one meanwhile.
 func (r userRow) overtakes(e registry.Enrolment) bool {
 	now, before := r.credential(), e.Before.Credential
-	if e.BringsLogin() {
+	if e.BringsLogin() && e.Credential.State != registry.CredentialSuspended {
 		return now.Version >= e.Credential.Version
 	}
 	return r.Store != e.Before.Store || now.State != before.State || now.Slot != before.Slot || now.Version != before.Version
 }
 
 // renewed is the row of the subscription as it is to be stored: a new one as it is,
-// a known one with what only the registry knows; and the accounts that it gives up.
+// a known one with what only the registry knows; and the accounts that it gives up. The
+// account is named by the subscription's id and slot, so that a call that has made up
+// another id, or has sealed below the stored version, has sealed in vain.
 func renewed(tx *gorm.DB, sub registry.Subscription) (row subscriptionRow, replaced []registry.Erasure, err error) {
 	row = newSubscriptionRow(sub)
 	var old subscriptionRow
@@ -119,18 +133,38 @@ func renewed(tx *gorm.DB, sub registry.Subscription) (row subscriptionRow, repla
 		return row, nil, fmt.Errorf("reading the subscription of the device: %w", err)
 	}
 	if old.ID != row.ID {
-		return row, nil, fault.New(fault.Unavailable, "another call is subscribing the same device; try again")
+		return row, nil, overtaken("another call is subscribing the same device; try again")
 	}
 	sealed := old.slot() != row.SecretSlot
 	if old.SecretVersion > row.SecretVersion || sealed && old.SecretVersion == row.SecretVersion {
 		return row, nil, secretChanged()
 	}
-	for _, e := range old.erasures(sub.UserID) {
-		if e.Account != registry.WebhookAccount(sub.ID, sub.Signing.Slot) {
-			replaced = append(replaced, e)
+	if err := old.headersOvertaken(row); err != nil {
+		return row, nil, err
+	}
+	return renew(old, row), old.replacedBy(row, sub.UserID), nil
+}
+
+// replacedBy are the accounts that a row gives up for another: all slots that a secret may
+// be in, but the one that is named now. When the secret stays, the one before it stays for
+// as long as it signs.
+func (r subscriptionRow) replacedBy(asked subscriptionRow, user registry.UserID) (replaced []registry.Erasure) {
+	if !r.sameSecret(asked) || r.PreviousSecretUntil == 0 {
+		for _, e := range r.erasures(user) {
+			if e.Account != registry.WebhookAccount(asked.ID, uint32(asked.SecretSlot)) {
+				replaced = append(replaced, e)
+			}
 		}
 	}
-	return renew(old, row), replaced, nil
+	if r.HeaderSlot != asked.HeaderSlot {
+		replaced = append(replaced, r.headerErasures(user)...)
+	}
+	return replaced
+}
+
+// sameSecret says whether both name one secret.
+func (r subscriptionRow) sameSecret(asked subscriptionRow) bool {
+	return r.SecretVersion == asked.SecretVersion && r.slot() == asked.SecretSlot
 }
 
 // roomForOne refuses one subscription too many. The caller has locked the user.
@@ -147,25 +181,29 @@ func roomForOne(tx *gorm.DB, user registry.UserID) error {
 
 // secretChanged refuses a secret that is not the newest.
 func secretChanged() error {
-	return fault.New(fault.Unavailable, "another call has changed the signing secret; try again")
+	return overtaken("another call has changed the signing secret; try again")
 }
 
-// renew turns a stored row into what a new Subscribe asks for. When something about
-// the endpoint has changed, what was learned of it does not count any more, and a
-// rotation or the disabling has come to its end.
+func overtaken(text string) error {
+	return fault.Wrap(fault.Unavailable, registry.ErrOvertaken, "%s", text)
+}
+
+// renew turns a stored row into what a new Subscribe asks for. Whoever subscribes anew
+// expects pushes from now on: what was learned of the endpoint does not count any more, a
+// disabling has come to its end, and workers try at once. A secret that stays does so as
+// it is, in the middle of a rotation as well.
 func renew(old, asked subscriptionRow) subscriptionRow {
 	row := old
-	row.Topics, row.Content = asked.Topics, asked.Content
+	row.Topics, row.Content, row.Mode = asked.Topics, asked.Content, asked.Mode
 	row.Origin = asked.Origin // an earlier release writes it by another rule
-	sameTarget := old.target() == asked.target()
-	if sameTarget && old.SecretVersion == asked.SecretVersion && old.Signature == asked.Signature && old.Mode == asked.Mode {
-		return row
+	row.Transport, row.Address = asked.Transport, asked.Address
+	row.Confirmed = old.Confirmed && old.target() == asked.target()
+	if !old.sameSecret(asked) {
+		row.Signature, row.SecretVersion = asked.Signature, asked.SecretVersion
+		row.SecretSlot, row.SecretSlotVersion = asked.SecretSlot, asked.SecretSlotVersion
+		row.PreviousSecretUntil, row.PreviousSecretSlot = 0, otherSlot
 	}
-	row.Transport, row.Address, row.Confirmed = asked.Transport, asked.Address, old.Confirmed && sameTarget
-	row.Signature, row.SecretVersion = asked.Signature, asked.SecretVersion
-	row.SecretSlot, row.SecretSlotVersion = asked.SecretSlot, asked.SecretSlotVersion
-	row.PreviousSecretUntil, row.PreviousSecretSlot = 0, otherSlot
-	row.Mode = asked.Mode
+	row.HeaderNames, row.HeaderVersion, row.HeaderSlot = asked.HeaderNames, asked.HeaderVersion, asked.HeaderSlot
 	row.Revision++
 	return enabled(row)
 }
@@ -174,9 +212,12 @@ func renew(old, asked subscriptionRow) subscriptionRow {
 func enabled(row subscriptionRow) subscriptionRow {
 	row.Disabled, row.DisabledReason, row.DisabledAt = false, "", 0
 	row.FailingSince, row.LastError = 0, ""
+	row.AbsentSince, row.AbsentSeen, row.GoneAt = 0, 0, 0
 	return row
 }
 
+// putSubscription stores the row whole, new or not: it is locked, or nobody else knows of
+// it. A cursor that is there is left, whatever the end of the folder is now.
 func putSubscription(tx *gorm.DB, row subscriptionRow, cursors []registry.Cursor) error {
 	err := tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, UpdateAll: true}).Create(&row).Error
 	if err != nil {

@@ -32,6 +32,9 @@ type subscriptionRow struct {
 	PreviousSecretUntil int64
 	PreviousSecretSlot  int32 // otherSlot where nobody has rotated, or an earlier release
 	SecretSlotVersion   int64 // the SecretVersion that SecretSlot belongs to
+	HeaderNames         string
+	HeaderVersion       int64
+	HeaderSlot          int32
 	Confirmed           bool
 	FailingSince        int64
 	LastError           string
@@ -40,10 +43,20 @@ type subscriptionRow struct {
 	Disabled            bool
 	DisabledReason      string
 	DisabledAt          int64
+	AbsentSince         int64
+	AbsentSeen          int64
+	GoneAt              int64 // DisabledAt, if that is because the endpoint is gone; see isGone
 	CreatedAt           int64 `gorm:"autoCreateTime:false"`
 }
 
 func (subscriptionRow) TableName() string { return "subscriptions" }
+
+// isGone tells whether it is kept although its endpoint is gone. An earlier release knows
+// no GoneAt, and leaves it when it enables the subscription, and later disables it for
+// another reason.
+func (r subscriptionRow) isGone() bool {
+	return r.Disabled && r.GoneAt != 0 && r.GoneAt == r.DisabledAt
+}
 
 // otherSlot stands for the other one of the slots 0 and 1.
 const otherSlot = -1
@@ -83,7 +96,8 @@ func (r subscriptionRow) erasures(user registry.UserID) []registry.Erasure {
 	return out
 }
 
-// with is the row with another secret.
+// with is the row with another secret. That its slot and version belong together is stored
+// beside them, for an earlier release changes the one and leaves the other.
 func (r subscriptionRow) with(s registry.Signing) subscriptionRow {
 	r.Signature, r.SecretVersion, r.SecretSlot = string(s.Scheme), signed(s.Version), int32(s.Slot)
 	r.SecretSlotVersion = r.SecretVersion
@@ -94,6 +108,7 @@ func (r subscriptionRow) with(s registry.Signing) subscriptionRow {
 	return r
 }
 
+// newSubscriptionRow is the row of a subscription, without the cursors.
 func newSubscriptionRow(s registry.Subscription) subscriptionRow {
 	row := subscriptionRow{
 		ID: s.ID, UserKey: s.Key(), Cell: int64(s.Cell()), ClientID: s.Client, DeviceID: s.Device,
@@ -103,11 +118,17 @@ func newSubscriptionRow(s registry.Subscription) subscriptionRow {
 		FailingSince: micros(s.Endpoint.FailingSince), LastError: clip(s.Endpoint.LastError),
 		Replay: signed(s.Replay), Revision: signed(s.Revision),
 		Disabled: s.Disabled.Is, DisabledReason: clip(s.Disabled.Reason), DisabledAt: micros(s.Disabled.At),
+		AbsentSince: micros(s.Endpoint.AbsentSince), AbsentSeen: micros(s.Endpoint.AbsentSeen),
 		CreatedAt: s.CreatedAt.UnixMicro(),
 	}
-	return row.with(s.Signing)
+	if s.Disabled.Gone {
+		row.GoneAt = row.DisabledAt
+	}
+	return row.with(s.Signing).carrying(s.Headers)
 }
 
+// subscription is what is stored in the row, of a user that it names by key alone, with
+// cursors that are rows of their own.
 func (r subscriptionRow) subscription(user registry.UserID, cursors []registry.Cursor) registry.Subscription {
 	sub := registry.Subscription{
 		ID: r.ID, UserID: user, Client: r.ClientID, Device: r.DeviceID, Topics: strings.Fields(r.Topics),
@@ -116,11 +137,13 @@ func (r subscriptionRow) subscription(user registry.UserID, cursors []registry.C
 			Scheme: registry.Scheme(r.Signature), Version: unsigned(r.SecretVersion),
 			Slot: uint32(r.slot()), PreviousUntil: moment(r.PreviousSecretUntil),
 		},
+		Headers: r.headers(),
 		Endpoint: registry.Endpoint{
 			Origin: r.Origin, Confirmed: r.Confirmed, FailingSince: moment(r.FailingSince), LastError: r.LastError,
+			AbsentSince: moment(r.AbsentSince), AbsentSeen: moment(r.AbsentSeen),
 		},
 		Replay: unsigned(r.Replay), Revision: unsigned(r.Revision),
-		Disabled: registry.Disabled{Is: r.Disabled, Reason: r.DisabledReason, At: moment(r.DisabledAt)},
+		Disabled: registry.Disabled{Is: r.Disabled, Reason: r.DisabledReason, At: moment(r.DisabledAt), Gone: r.isGone()},
 		Cursors:  cursors, CreatedAt: time.UnixMicro(r.CreatedAt).UTC(),
 	}
 	if r.PreviousSecretUntil != 0 {
@@ -133,6 +156,7 @@ func (r subscriptionRow) target() registry.Target {
 	return registry.Target{Transport: registry.Transport(r.Transport), Address: r.Address}
 }
 
+// micros and moment keep the zero time, whose own number of microseconds is far below 0.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -13,7 +13,8 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Subscription returns one subscription; NotFound when there is none.
+// Subscription returns one subscription; NotFound when there is none. It takes no lock:
+// what is decided by it is decided again, under one, by what is then done.
 func (s *Store) Subscription(ctx context.Context, id string) (registry.Subscription, error) {
 	found, err := s.subscriptions(ctx, "s.id = ?", id)
 	if err != nil {
@@ -34,6 +35,8 @@ func (s *Store) Subscriptions(ctx context.Context, user registry.UserID) ([]regi
 	return s.subscriptions(ctx, "s.user_key = ?", user.Key())
 }
 
+// subscriptions returns those that match, oldest first, and of the same moment by id: two
+// calls show them in the same order.
 func (s *Store) subscriptions(ctx context.Context, where string, arg any) ([]registry.Subscription, error) {
 	db := s.db.WithContext(ctx)
 	owned, err := withCursors(db, db.Where(where, arg).Order("s.created_at, s.id"))
@@ -48,7 +51,8 @@ func (s *Store) subscriptions(ctx context.Context, where string, arg any) ([]reg
 }
 
 // ListSubscriptions returns up to limit subscriptions above (afterKey, afterID), in
-// natural order of users; an empty context or user is for all.
+// natural order of users; an empty context or user is for all. A page goes on from a row's
+// key, so that rows that come and go meanwhile neither hide nor repeat others.
 func (s *Store) ListSubscriptions(
 	ctx context.Context, of registry.UserID, afterKey, afterID string, limit int,
 ) ([]registry.Owned, error) {
@@ -64,7 +68,8 @@ func (s *Store) ListSubscriptions(
 	return withCursors(db, query)
 }
 
-// withCursors completes the subscriptions s of users u that the query selects.
+// withCursors completes the subscriptions s of users u that the query selects. Cursors are
+// read in statements of their own: joined, they would repeat the row of a subscription.
 func withCursors(db, query *gorm.DB) ([]registry.Owned, error) {
 	var rows []struct {
 		Row                       subscriptionRow `gorm:"embedded"`

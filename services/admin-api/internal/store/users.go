@@ -15,7 +15,8 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// chunk bounds the values of one statement; every database takes more.
+// chunk bounds the values of one statement; every database takes more. Long lists are
+// cut, not refused: how many there are is not the caller's to know.
 const chunk = 500
 
 // User returns one user; NotFound when nothing is registered for it.
@@ -36,7 +37,8 @@ func (s *Store) User(ctx context.Context, id registry.UserID) (registry.User, er
 }
 
 // ListUsers returns up to limit users whose key is above after, in natural order;
-// contextID may be empty for all. It takes two statements, however many users.
+// contextID may be empty for all. It takes one statement for them and one for each chunk
+// of their clients.
 func (s *Store) ListUsers(ctx context.Context, contextID, after string, limit int) ([]registry.User, error) {
 	db := s.db.WithContext(ctx)
 	query := db.Where("user_key > ?", after).Order("user_key").Limit(limit)
@@ -106,6 +108,10 @@ func (s *Store) ListRegistrations(
 // SuspendCredential marks a user's credential as refused. Without effect, and
 // false, when the user is gone, or the credential has been replaced since the
 // refused version, or is suspended already.
+//
+// It is one statement, which judges and writes at once: a new login that is being stored
+// comes before it, and has a higher version, or after it, and takes its place. Without the
+// version a refusal that comes late would suspend a login that works.
 func (s *Store) SuspendCredential(ctx context.Context, id registry.UserID, version uint64, reason string) (bool, error) {
 	done := s.db.WithContext(ctx).Model(&userRow{}).
 		Where("user_key = ? AND (credential_state = ? OR "+inSlot+") AND credential_version <= ?",

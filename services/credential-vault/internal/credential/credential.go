@@ -18,6 +18,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/userid"
 	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
 
 	"mailpush.internal/services/credential-vault/internal/seal"
@@ -119,20 +120,33 @@ func (v *Vault) Open(ctx context.Context, owner seal.Owner, why Purpose) (*vault
 	return opened, refusal
 }
 
+// Version returns the version of the owner's credential, 0 when there is none. It opens
+// nothing, so that nothing is audited.
+func (v *Vault) Version(ctx context.Context, owner seal.Owner) (uint64, error) {
+	if err := checkOwner(owner); err != nil {
+		return 0, err
+	}
+	record, err := v.records.Get(ctx, owner)
+	if err != nil {
+		return 0, away("looking for a credential", err)
+	}
+	return record.Version, nil
+}
+
 func (v *Vault) open(owner seal.Owner, record Record) (*vaultv1.OpenResponse, error) {
 	if record.Version == 0 {
-		return nil, fault.New(fault.NotFound, "%s@%s has no credential %q", owner.User, owner.Context, owner.Account)
+		return nil, fault.New(fault.NotFound, "%s has no credential %q", userid.Join(owner.User, owner.Context), owner.Account)
 	}
 	plain, err := v.ring.Open(owner, record.Sealed)
 	if err != nil {
-		return nil, fault.Wrap(fault.DataLoss, err, "the credential %q of %s@%s does not open: seal it again",
-			owner.Account, owner.User, owner.Context)
+		return nil, fault.Wrap(fault.DataLoss, err, "the credential %q of %s does not open: seal it again",
+			owner.Account, userid.Join(owner.User, owner.Context))
 	}
 	c := new(vaultv1.Credential)
 	if err := proto.Unmarshal(plain, c); err != nil {
 		// The cause may quote what it could not read.
-		return nil, fault.New(fault.DataLoss, "the credential %q of %s@%s has an unknown form: seal it again",
-			owner.Account, owner.User, owner.Context)
+		return nil, fault.New(fault.DataLoss, "the credential %q of %s has an unknown form: seal it again",
+			owner.Account, userid.Join(owner.User, owner.Context))
 	}
 	return v.rules.reveal(c, record.Version)
 }

@@ -137,6 +137,12 @@ func signing() *vaultv1.Credential {
 	}}
 }
 
+func headers() *vaultv1.Credential {
+	return &vaultv1.Credential{Kind: &vaultv1.Credential_Headers{Headers: &vaultv1.Headers{
+		Origin: "https://hook.example:443", Headers: []*vaultv1.Header{{Name: "Authorization", Value: "Bearer t"}, {Name: "X-Key", Value: "k"}},
+	}}}
+}
+
 func TestEachKindOpensAsWhatTheWorkerNeeds(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -152,6 +158,7 @@ func TestEachKindOpensAsWhatTheWorkerNeeds(t *testing.T) {
 		"signing secret": {signing(), &vaultv1.OpenResponse{Kind: &vaultv1.OpenResponse_SigningSecret{
 			SigningSecret: &vaultv1.SigningSecret{Secret: "whsec_c2VjcmV0"},
 		}}},
+		"headers": {headers(), &vaultv1.OpenResponse{Kind: &vaultv1.OpenResponse_Headers{Headers: headers().GetHeaders()}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -194,6 +201,7 @@ func TestRulesHoldWhenSealedAndWhenOpened(t *testing.T) {
 		"master, none configured":     {master(), noMaster, fault.Precondition},
 		"no kind":                     {new(vaultv1.Credential), everything(), fault.Invalid},
 		"signing secret, storage off": {signing(), noPasswords, -1},
+		"headers, storage off":        {headers(), noPasswords, -1},
 		"master, storage off":         {master(), noPasswords, -1},
 	}
 	for name, tt := range tests {
@@ -241,6 +249,33 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	}
 	if deleted, err := v.Delete(t.Context(), owner()); err != nil || deleted != 0 {
 		t.Errorf("deleted %d, %v", deleted, err)
+	}
+}
+
+func TestVersionTellsWhetherItIsThereAndOpensNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.vault(t, everything())
+	if version, err := v.Version(t.Context(), owner()); err != nil || version != 0 {
+		t.Errorf("before: %d, %v", version, err)
+	}
+	sealed, err := v.Seal(t.Context(), owner(), headers(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := owner()
+	other.Account += "/2"
+	for at, want := range map[seal.Owner]uint64{owner(): sealed, other: 0} {
+		if version, err := v.Version(t.Context(), at); err != nil || version != want {
+			t.Errorf("%s: %d, %v, want %d", at.Account, version, err, want)
+		}
+	}
+	if len(b.audit.entries) != 0 {
+		t.Errorf("audited %+v", b.audit.entries)
+	}
+	other.Account = "no\tname"
+	if _, err := v.Version(t.Context(), other); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -20,7 +20,7 @@ func (r Rules) check(c *vaultv1.Credential) error {
 		if r.MasterUser == "" {
 			return fault.New(fault.Precondition, "no master user is configured (mail.passwordSource is not global)")
 		}
-	case *vaultv1.Credential_SigningSecret:
+	case *vaultv1.Credential_SigningSecret, *vaultv1.Credential_Headers:
 	default:
 		return fault.Field("credential", "its kind is not known here")
 	}
@@ -47,6 +47,8 @@ func (r Rules) reveal(c *vaultv1.Credential, version uint64) (*vaultv1.OpenRespo
 		}}
 	case *vaultv1.Credential_SigningSecret:
 		opened.Kind = &vaultv1.OpenResponse_SigningSecret{SigningSecret: kind.SigningSecret}
+	case *vaultv1.Credential_Headers:
+		opened.Kind = &vaultv1.OpenResponse_Headers{Headers: kind.Headers}
 	}
 	return opened, nil
 }

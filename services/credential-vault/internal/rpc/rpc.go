@@ -21,6 +21,7 @@ import (
 type Vault interface {
 	Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential, above uint64) (version uint64, err error)
 	Open(ctx context.Context, owner seal.Owner, why credential.Purpose) (*vaultv1.OpenResponse, error)
+	Version(ctx context.Context, owner seal.Owner) (uint64, error)
 	Delete(ctx context.Context, owner seal.Owner) (int, error)
 }
 
@@ -30,7 +31,7 @@ type Handler struct{ vault Vault }
 // New makes a handler in front of a vault.
 func New(vault Vault) *Handler { return &Handler{vault: vault} }
 
-// Seal stores a credential.
+// Seal stores a credential. The answer is its version and nothing of what was sealed.
 func (h *Handler) Seal(ctx context.Context, request *connect.Request[vaultv1.SealRequest]) (*connect.Response[vaultv1.SealResponse], error) {
 	m := request.Msg
 	version, err := h.vault.Seal(ctx, owner(m.GetUser(), m.GetAccount()), m.GetCredential(), m.GetAbove())
@@ -40,7 +41,8 @@ func (h *Handler) Seal(ctx context.Context, request *connect.Request[vaultv1.Sea
 	return connect.NewResponse(&vaultv1.SealResponse{Version: version}), nil
 }
 
-// Open returns a credential in clear.
+// Open returns a credential in clear. Who asks is taken from the certificate, never from the
+// request: it is what the audit shows.
 func (h *Handler) Open(ctx context.Context, request *connect.Request[vaultv1.OpenRequest]) (*connect.Response[vaultv1.OpenResponse], error) {
 	m := request.Msg
 	why := credential.Purpose{Caller: identity.Caller(ctx), Reason: m.GetReason()}
@@ -51,7 +53,21 @@ func (h *Handler) Open(ctx context.Context, request *connect.Request[vaultv1.Ope
 	return connect.NewResponse(opened), nil
 }
 
-// Delete removes credentials.
+// GetVersion tells whether a credential is stored. To those who may not open one it shows
+// no more than that.
+func (h *Handler) GetVersion(
+	ctx context.Context, request *connect.Request[vaultv1.GetVersionRequest],
+) (*connect.Response[vaultv1.GetVersionResponse], error) {
+	m := request.Msg
+	version, err := h.vault.Version(ctx, owner(m.GetUser(), m.GetAccount()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&vaultv1.GetVersionResponse{Version: version}), nil
+}
+
+// Delete removes credentials. That there were none is no error: whoever deletes may do so
+// again when an answer was lost.
 func (h *Handler) Delete(ctx context.Context, request *connect.Request[vaultv1.DeleteRequest]) (*connect.Response[vaultv1.DeleteResponse], error) {
 	m := request.Msg
 	deleted, err := h.vault.Delete(ctx, owner(m.GetUser(), m.GetAccount()))

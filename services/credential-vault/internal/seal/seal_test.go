@@ -69,6 +69,25 @@ func TestSealedOpensForItsOwnerOnly(t *testing.T) {
 	}
 }
 
+// Owners that are written alike are bound apart: each part has its length before it.
+func TestOwnersThatAreWrittenAlikeAreApart(t *testing.T) {
+	t.Parallel()
+	bound := make(map[string]Owner)
+	parts := []string{"a", "b@c", "a@b", "c", "b!c", "a!b", "A", "a@", "@b", "mail", "\x00\x00\x00\x01a", "webhook/1", "webhook", "1", "%40"}
+	for _, context := range parts {
+		for _, user := range parts {
+			for _, account := range parts {
+				owner := Owner{context, user, account}
+				data := string(associated(owner, 1))
+				if was, found := bound[data]; found {
+					t.Fatalf("%q and %q are bound alike", was, owner)
+				}
+				bound[data] = owner
+			}
+		}
+	}
+}
+
 func TestFlippedBitDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	k := ring(t, wrapped(t, 1, true))

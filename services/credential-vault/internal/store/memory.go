@@ -16,7 +16,8 @@ import (
 )
 
 // Memory keeps everything in memory, still sealed; audit entries go to the log. It is
-// safe for concurrent use.
+// safe for concurrent use. It keeps the promises of [SQL] but the one of its name, and the
+// same tests run on both.
 type Memory struct {
 	log     *slog.Logger
 	mu      sync.Mutex
@@ -29,7 +30,7 @@ func NewMemory(log *slog.Logger) *Memory {
 	return &Memory{log: log, records: make(map[seal.Owner]credential.Record)}
 }
 
-// Close forgets everything.
+// Close forgets everything: whoever still holds the store finds nothing in it.
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,7 +59,8 @@ func (m *Memory) AddKey(_ context.Context, key seal.WrappedKey) error {
 	return nil
 }
 
-// Put implements [credential.Records].
+// Put implements [credential.Records]. The time is kept as SQL keeps it, so that what is
+// tried on the one is true of the other.
 func (m *Memory) Put(_ context.Context, owner seal.Owner, sealed seal.Sealed, at time.Time) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -23,7 +23,9 @@ import (
 )
 
 // SQL keeps everything in a SQL database. It is safe for concurrent use and for
-// several replicas on one database.
+// several replicas on one database: each method is one statement, or one transaction that
+// begins with its lock. Its errors are the database's; what they mean for a caller the
+// vault says.
 type SQL struct{ db *gorm.DB }
 
 // OpenSQL connects to the database and brings its schema up to date.
@@ -61,7 +63,8 @@ func (s *SQL) Keys(ctx context.Context) ([]seal.WrappedKey, error) {
 	return keys, nil
 }
 
-// AddKey implements [credential.Keys].
+// AddKey implements [credential.Keys]. That a key of the same id is there is no error: who
+// adds one reads all of them afterwards, and takes what was stored first.
 func (s *SQL) AddKey(ctx context.Context, key seal.WrappedKey) error {
 	row := keyRow{ID: key.ID, Active: key.Active, KDF: key.KDF.String(), Box: key.Box, CreatedAt: time.Now().UnixMilli()}
 	err := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
@@ -72,7 +75,8 @@ func (s *SQL) AddKey(ctx context.Context, key seal.WrappedKey) error {
 }
 
 // Put implements [credential.Records]. The row is locked by the write, so that the
-// version read after it is the one written.
+// version read after it is the one written. The version is reckoned by the database: two
+// replicas' clocks differ, and it must grow all the same.
 func (s *SQL) Put(ctx context.Context, owner seal.Owner, sealed seal.Sealed, at time.Time) (uint64, error) {
 	row := credentialRow{
 		ContextID: owner.Context, UserID: owner.User, Account: owner.Account,
@@ -99,7 +103,8 @@ func (s *SQL) Put(ctx context.Context, owner seal.Owner, sealed seal.Sealed, at 
 	return stored.Version, nil
 }
 
-// Get implements [credential.Records].
+// Get implements [credential.Records]. It takes no lock: one who reads while another seals
+// gets the old credential or the new one, whole, with its version.
 func (s *SQL) Get(ctx context.Context, owner seal.Owner) (credential.Record, error) {
 	var row credentialRow
 	err := s.db.WithContext(ctx).Scopes(ownedBy(owner)).Take(&row).Error
@@ -125,7 +130,8 @@ func (s *SQL) Delete(ctx context.Context, owner seal.Owner) (int, error) {
 	return int(done.RowsAffected), nil
 }
 
-// ownedBy selects the owner's row, all of the user's when Account is empty.
+// ownedBy selects the owner's row, all of the user's when Account is empty. The context and
+// the user are in it whatever the owner is: no call reaches another user's.
 func ownedBy(owner seal.Owner) func(*gorm.DB) *gorm.DB {
 	return func(db *gorm.DB) *gorm.DB {
 		db = db.Where("context_id = ? AND user_id = ?", owner.Context, owner.User)
@@ -136,7 +142,8 @@ func ownedBy(owner seal.Owner) func(*gorm.DB) *gorm.DB {
 	}
 }
 
-// Write implements [credential.Audit]: one statement, which is its own transaction.
+// Write implements [credential.Audit]: one statement, which is its own transaction. All
+// entries are stored or none, and nothing of them is opened before.
 func (s *SQL) Write(ctx context.Context, entries []credential.Entry) error {
 	rows := make([]auditRow, len(entries))
 	for i, entry := range entries {

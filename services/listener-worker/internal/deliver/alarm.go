@@ -9,6 +9,7 @@ import (
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/loop"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // wait gives a lane its timer.
@@ -16,7 +17,7 @@ func (l *Loop) wait(lane *lane, until time.Time) {
 	if lane.gone {
 		return
 	}
-	lane.awake, lane.tick = false, until
+	lane.awake, lane.tick = false, moment.Of(until)
 	l.timers.Set(lane, until)
 }
 
@@ -31,11 +32,12 @@ func (l *Loop) alarmed(of loop.Timed, now time.Time) {
 		of.awake = false
 		l.step(of, pump.Awake{})
 		if !of.gone && !of.Waits() { // it waits for something else, whose time may have come
-			l.timers.Set(of, of.tick)
+			l.timers.Set(of, of.tick.Time(now))
 		}
 	case *origins.Origin:
-		if l.origins.CoolDownOver(of, now) {
+		if l.origins.Tick(of, now, l.policy.Random()) {
 			l.originChanged(of)
 		}
+		l.look(of)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/fifo"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // surveyEvery is how often the backlog is summed up at most.
@@ -25,8 +26,8 @@ type backlog struct {
 }
 
 // observe notes whether a lane has something pending.
-func (l *Loop) observe(lane *lane) {
-	status := lane.pump.Status()
+func (l *Loop) observe(lane *lane, now time.Time) {
+	status := lane.pump.Status(now)
 	if status.Lag == 0 && status.OldestPending.IsZero() || lane.gone {
 		l.caughtUp(lane)
 		return
@@ -34,8 +35,8 @@ func (l *Loop) observe(lane *lane) {
 	if lane.behind == nil {
 		lane.behind = l.backlog.lanes.Push(lane)
 	}
-	if lane.lag != status.Lag || !lane.since.Equal(status.OldestPending) {
-		lane.lag, lane.since = status.Lag, status.OldestPending
+	if since := moment.Of(status.OldestPending); lane.lag != status.Lag || lane.since != since {
+		lane.lag, lane.since = status.Lag, since
 		l.backlog.changed = true
 	}
 }
@@ -44,7 +45,7 @@ func (l *Loop) observe(lane *lane) {
 func (l *Loop) caughtUp(lane *lane) {
 	if lane.behind != nil {
 		l.backlog.lanes.Remove(lane.behind)
-		lane.behind, lane.lag, lane.since = nil, 0, time.Time{}
+		lane.behind, lane.lag, lane.since = nil, 0, 0
 		l.backlog.changed = true
 	}
 }
@@ -58,11 +59,11 @@ func (b *backlog) survey(now time.Time) {
 		return
 	}
 	var sum, most uint64
-	var oldest time.Time
+	var oldest moment.Moment
 	for e := b.lanes.First(); e != nil; e = e.Next() {
 		sum += uint64(e.Value.lag)
 		most = max(most, uint64(e.Value.lag))
-		if since := e.Value.since; !since.IsZero() && (oldest.IsZero() || since.Before(oldest)) {
+		if since := e.Value.since; !since.IsZero() && (oldest.IsZero() || since < oldest) {
 			oldest = since
 		}
 	}
@@ -73,7 +74,7 @@ func (b *backlog) survey(now time.Time) {
 		b.oldest.Store(0)
 		return
 	}
-	b.oldest.Store(oldest.UnixNano())
+	b.oldest.Store(oldest.Time(now).UnixNano())
 }
 
 // age is how old the oldest of the pending mails is, in seconds.

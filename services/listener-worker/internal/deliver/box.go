@@ -10,6 +10,7 @@ import (
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
@@ -19,17 +20,41 @@ type box struct {
 	store         string
 	claim         hold.Claim
 	subscriptions []*transport.Subscription
+	late          map[string]bool // subscriptions that came when the mailbox was there already
 	folders       []folder
 	lanes         []*lane
 
-	fetchFrom uint32    // of the fetch that is open; zero without one
-	fetchAt   time.Time // when it was asked for
+	fetch fetch
+	told  *told // nil when there is nothing that need not be read
+}
+
+// fetch is the read of a mailbox that is open.
+type fetch struct {
+	from   uint32 // zero when none is
+	detail mailbox.Detail
+	at     moment.Moment // when it was asked for
+}
+
+// answeredBy tells whether a read is what was asked for, or all that comes of it. Another
+// one was asked for earlier, and what was asked for since is still to come.
+func (f fetch) answeredBy(read mailbox.Read) bool {
+	return read.Err != nil || read.From <= f.from && read.Detail.Serves(f.detail)
 }
 
 // folder is a folder that has shown itself, with its last end.
 type folder struct {
-	name string
-	head pump.Head
+	name                         string
+	noticed                      moment.Moment
+	uidValidity, uidNext, unread uint32
+}
+
+func folderOf(name string, head pump.Head) folder {
+	return folder{name, moment.Of(head.Noticed), head.UIDValidity, head.UIDNext, head.Unread}
+}
+
+// head is the last end, of before anything is known now.
+func (f folder) head(now time.Time) pump.Head {
+	return pump.Head{UIDValidity: f.uidValidity, UIDNext: f.uidNext, Unread: f.unread, Noticed: f.noticed.Time(now), Stale: true}
 }
 
 // Put adds a mailbox at a mail store, or replaces its subscriptions and the claim it is
@@ -82,30 +107,50 @@ func (l *Loop) put(claim hold.Claim, user mailbox.User, store string, subscripti
 	if b == nil {
 		b = &box{user: user}
 		l.boxes[user] = b
+	} else {
+		b.late = newIn(subscriptions, b.subscriptions)
 	}
 	b.claim, b.store, b.subscriptions = claim, store, subscriptions
 	byID := make(map[string]*transport.Subscription, len(subscriptions))
 	for _, subscription := range subscriptions {
-		byID[subscription.GetId()] = subscription
+		byID[subscription.ID] = subscription
 	}
 	b.lanes = slices.DeleteFunc(b.lanes, func(lane *lane) bool {
-		return !l.keepLane(lane, byID[lane.subscription.GetId()])
+		return !l.keepLane(lane, byID[lane.subscription.ID])
 	})
 	for _, folder := range b.folders {
-		folder.head.Stale = true
-		l.addLanes(b, folder)
+		l.addLanes(b, folder.name, folder.head(time.Now()))
 	}
+}
+
+// newIn names the subscriptions that are not among those of before: somebody has made or
+// enabled them just now, and wants to see what comes of it.
+func newIn(now, before []*transport.Subscription) map[string]bool {
+	var out map[string]bool
+	for _, subscription := range now {
+		if slices.ContainsFunc(before, func(old *transport.Subscription) bool { return old.ID == subscription.ID }) {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]bool)
+		}
+		out[subscription.ID] = true
+	}
+	return out
 }
 
 // head is the end of a folder: known ones move on, a new one gets its lanes.
 func (l *Loop) head(b *box, name string, head pump.Head) {
+	if b.told != nil && !b.told.ends(name, head) {
+		l.forgetTold(b)
+	}
 	at := slices.IndexFunc(b.folders, func(f folder) bool { return f.name == name })
 	if at < 0 {
-		b.folders = append(b.folders, folder{name, head})
-		l.addLanes(b, folder{name, head})
+		b.folders = append(b.folders, folderOf(name, head))
+		l.addLanes(b, name, head)
 		return
 	}
-	b.folders[at].head = head
+	b.folders[at] = folderOf(name, head)
 	for _, lane := range b.lanes {
 		if lane.folder == name {
 			l.step(lane, head)
@@ -121,9 +166,9 @@ func (l *Loop) keepLane(lane *lane, subscription *transport.Subscription) bool {
 		l.remove(lane)
 		return false
 	}
-	if subscription.GetReplay() > lane.subscription.GetReplay() {
+	if subscription.Replay > lane.subscription.Replay {
 		l.remove(lane)
-		l.commit.supersede(row{lane.box.claim, subscription.GetId(), lane.folder})
+		l.commit.supersede(row{lane.box.claim, subscription.ID, lane.folder})
 		return false
 	}
 	l.replace(lane, subscription)
@@ -131,22 +176,21 @@ func (l *Loop) keepLane(lane *lane, subscription *transport.Subscription) bool {
 }
 
 // addLanes makes the lanes that a folder lacks.
-func (l *Loop) addLanes(b *box, folder folder) {
+func (l *Loop) addLanes(b *box, folder string, head pump.Head) {
 	for _, subscription := range b.subscriptions {
 		if slices.ContainsFunc(b.lanes, func(lane *lane) bool {
-			return lane.folder == folder.name && lane.subscription.GetId() == subscription.GetId()
+			return lane.folder == folder && lane.subscription.ID == subscription.ID
 		}) {
 			continue
 		}
-		at := row{b.claim, subscription.GetId(), folder.name}
-		l.addLane(b, folder, subscription, l.commit.latest(at, subscription))
+		l.addLane(b, folder, head, subscription)
 	}
 }
 
 func storedCursor(subscription *transport.Subscription, folder string) mailbox.Cursor {
-	for _, cursor := range subscription.GetCursors() {
-		if cursor.GetFolder() == folder {
-			return mailbox.Cursor{UIDValidity: cursor.GetUidValidity(), UID: cursor.GetUid()}
+	for _, cursor := range subscription.Cursors {
+		if cursor.Folder == folder {
+			return cursor.Cursor
 		}
 	}
 	return mailbox.Cursor{}
@@ -158,28 +202,66 @@ func (l *Loop) fetchFor(lane *lane, from uint32) {
 		l.turns.Done(lane)
 		return
 	}
+	if lane.told(from) != nil {
+		l.loop.Post(func() { l.answerTold(lane, from) }) // the pump is in the middle of a step
+		return
+	}
 	l.fetch(lane.box, from)
 }
 
-// fetch asks for mails, once for all lanes that wait for the same.
+// fetch asks for mails, once for all lanes that wait for the same, in the detail that the
+// one of them needs that is told most.
 func (l *Loop) fetch(b *box, from uint32) {
-	open := b.fetchFrom != 0 && time.Since(b.fetchAt) < l.policy.FetchTimeout
-	if open && b.fetchFrom <= from {
+	detail, now := b.detail(), moment.Of(time.Now())
+	open := b.fetch.from != 0 && now.Sub(b.fetch.at) < l.policy.FetchTimeout
+	if open && b.fetch.from <= from && b.fetch.detail.Serves(detail) {
 		return // its answer either covers from or makes the pump ask again
 	}
-	b.fetchFrom, b.fetchAt = from, time.Now()
-	l.mailboxes.Fetch(b.user, from)
+	b.fetch = fetch{from, detail, now}
+	l.mailboxes.Fetch(b.user, from, detail)
 }
 
-func (l *Loop) fetched(b *box, read mailbox.Read) {
-	b.fetchFrom = 0
-	event := pump.Fetched{From: read.From, Upto: read.Upto, Failed: read.Err != nil, Mails: read.Mails}
+// detail is how much of each mail is wanted by the lanes that a read now serves. Others,
+// such as those whose endpoint fails, ask when they are ready, and count then.
+func (b *box) detail() mailbox.Detail {
+	detail := mailbox.UIDs
 	for _, lane := range b.lanes {
-		if event.Failed || lane.folder == read.End.Folder {
-			event.Head = headOf(read.End, time.Now())
-			l.step(lane, event)
+		if lane.pump.Reads() {
+			detail = detail.With(lane.detail())
 		}
 	}
+	return detail
+}
+
+// fetched gives what was read to the lanes that wait for it.
+func (l *Loop) fetched(b *box, read mailbox.Read) {
+	if b.fetch.answeredBy(read) {
+		b.fetch = fetch{}
+	}
+	for _, lane := range b.lanes {
+		if read.Err != nil || lane.folder == read.End.Folder {
+			l.step(lane, lane.fetched(read))
+		}
+	}
+}
+
+// fetched is what a lane takes of a read. One of less than it is told covers nothing, so
+// that its pump asks again. Of one of more it takes no more than its own would have
+// brought: what fits into a batch, and so the batch's id, is the same at every try,
+// whoever else reads along.
+func (lane *lane) fetched(read mailbox.Read) pump.Fetched {
+	event := pump.Fetched{Head: headOf(read.End, time.Now()), Failed: read.Err != nil}
+	if !read.Detail.Serves(lane.detail()) {
+		return event
+	}
+	event.From, event.Upto, event.Mails = read.From, read.Upto, read.Mails
+	if lane.detail() == mailbox.UIDs {
+		event.Mails = make([]mailbox.Mail, len(read.Mails))
+		for i, mail := range read.Mails {
+			event.Mails[i] = mailbox.Mail{UID: mail.UID}
+		}
+	}
+	return event
 }
 
 func (l *Loop) removeBox(b *box) {
@@ -187,6 +269,7 @@ func (l *Loop) removeBox(b *box) {
 		l.remove(lane)
 	}
 	b.lanes = nil
+	l.forgetTold(b)
 	delete(l.boxes, b.user)
 }
 

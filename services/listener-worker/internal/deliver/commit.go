@@ -65,6 +65,9 @@ func (c *committer) take() rows {
 		delete(c.waiting, at)
 		room -= 1 + len(e.letters)
 	}
+	if len(c.waiting) == 0 {
+		c.waiting = make(rows) // a map keeps the room of a whole take-over
+	}
 	return c.inFlight
 }
 
@@ -84,7 +87,7 @@ func (c *committer) stored(began time.Time, leftBehind bool) {
 // the stored one. What came before a replay does not count.
 func (c *committer) latest(at row, subscription *transport.Subscription) mailbox.Cursor {
 	for _, group := range []rows{c.waiting, c.inFlight} {
-		if e, ok := group[at]; ok && e.replay >= subscription.GetReplay() {
+		if e, ok := group[at]; ok && e.replay >= subscription.Replay {
 			return e.cursor
 		}
 	}
@@ -134,8 +137,8 @@ func (l *Loop) addCursor(lane *lane, commit pump.Commit, letters []DeadLetter) {
 	if c.since.IsZero() {
 		c.since = now
 	}
-	at := row{lane.box.claim, lane.subscription.GetId(), lane.folder}
-	e := entry{commit.Cursor, lane.subscription.GetReplay(), commit.Rewind, letters}
+	at := row{lane.box.claim, lane.subscription.ID, lane.folder}
+	e := entry{commit.Cursor, lane.subscription.Replay, commit.Rewind, letters}
 	if before, waits := c.waiting[at]; waits {
 		e = e.over(before)
 	}

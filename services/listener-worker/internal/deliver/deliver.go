@@ -9,7 +9,8 @@
 // a turn to hold mails in memory; turns are bounded in all, per tenant, per mail store
 // that is read and per origin, and go round them, so that an endpoint that hangs holds
 // up its own origin only, and a store that is slow its own mailboxes. An origin that
-// fails whoever asks gets no requests but one now and then, to see.
+// fails whoever asks gets no requests but probes now and then, to see: they go round those
+// that wait for it.
 //
 // Invariants: a cursor is stored only under the claim its mailbox is held by; once a
 // claim is refused or dropped nothing more is sent for it; while the right to act is in
@@ -86,6 +87,7 @@ type Loop struct {
 	stopped chan struct{}
 	gate    *doubt.Gate
 	backlog backlog
+	endings chan struct{} // has one for each push that says that a subscription ends
 
 	// Only the loop's goroutine touches what follows.
 	ctx      context.Context //nolint:containedctx // the life of Run, for what it starts
@@ -98,6 +100,7 @@ type Loop struct {
 	reports  *reporter
 	prefetch prefetch
 	drains   []*drain
+	told     allTold
 
 	outagesTold time.Time
 }
@@ -119,11 +122,13 @@ func New(cfg Config, transports transport.Table, secrets Secrets, registry Regis
 		commit:     newCommitter(registry),
 		reports:    newReporter(registry),
 		prefetch:   prefetch{max: cfg.Prefetches},
+		endings:    make(chan struct{}, maxEndings),
 	}
 	l.beside = l.loop.Go
 	l.origins = origins.New(l.outageOver)
 	l.turns = turns.New(turns.Limits{
-		Process: cfg.Turns, Tenant: cfg.TenantTurns, Store: cfg.StoreTurns, Origin: cfg.OriginTurns,
+		Process: cfg.Turns, Tenant: cfg.TenantTurns, Store: cfg.StoreTurns,
+		Origin: cfg.OriginTurns, Questions: max(1, cfg.OriginTurns/8),
 	}, l.origins)
 	l.gate = doubt.New(cfg.Current, func(ctx context.Context, claims []hold.Claim) ([]hold.Claim, error) {
 		l.metrics.questions.Inc()
@@ -178,7 +183,7 @@ func (l *Loop) round(now time.Time) time.Time {
 	l.onTime(now)
 	l.giveTurns()
 	l.openAhead() // last, for pushes go first
-	return l.nextTime()
+	return l.nextTime(now)
 }
 
 // onTime does what is due.
@@ -195,8 +200,8 @@ func (l *Loop) onTime(now time.Time) {
 }
 
 // nextTime is when onTime is needed next.
-func (l *Loop) nextTime() time.Time {
-	at := l.timers.Next()
+func (l *Loop) nextTime(now time.Time) time.Time {
+	at := l.timers.Next(now)
 	for _, next := range []func() (time.Time, bool){l.commit.next, l.reports.next, l.backlog.next, l.nextOutages} {
 		if other, waits := next(); waits {
 			at = loop.Sooner(at, other)
@@ -217,6 +222,6 @@ func (l *Loop) giveTurns() {
 		if !waits {
 			return
 		}
-		l.step(lane, pump.Turn{})
+		l.turn(lane)
 	}
 }

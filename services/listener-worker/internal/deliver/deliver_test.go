@@ -43,7 +43,7 @@ func TestSubscriptionsApartAreServedApart(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
 		behind := subscribed("behind", "https://a.example/")
-		behind.Cursors[0].Uid = 2
+		behind.Cursors[0].UID = 2
 		w.put(user(1), behind, subscribed("current", "https://b.example/"))
 		w.deliverMail(user(1), 1)
 		pass(time.Second)

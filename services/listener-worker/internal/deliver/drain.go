@@ -20,8 +20,8 @@ type drain struct {
 }
 
 // Drain takes the mailboxes of the claims out gently: nothing new is begun, requests in
-// flight may end until ctx does, and the cursors are stored. After an error some may
-// not be; the next owner then sends those mails again.
+// flight may end until ctx does, the cursors are stored and what endpoints have come to is
+// told. After an error some may not be; the next owner then sends those mails again.
 func (l *Loop) Drain(ctx context.Context, claims []hold.Claim) error {
 	d := &drain{claims: setOf(claims), done: make(chan struct{})}
 	l.loop.Post(func() { l.startDrain(d) })
@@ -67,6 +67,9 @@ func (l *Loop) hurry(d *drain) {
 	if d.inFlight == 0 && len(l.commit.waiting) > 0 && l.commit.failures == 0 {
 		l.commit.at = time.Now()
 	}
+	if d.inFlight == 0 && len(l.reports.waiting) > 0 && l.reports.failures == 0 {
+		l.reports.at = time.Now()
+	}
 	l.settleDrains()
 }
 
@@ -78,7 +81,7 @@ func (l *Loop) settleDrains() {
 		busy := slices.ContainsFunc(l.drains, func(other *drain) bool {
 			return other.inFlight > 0 && d.shares(other)
 		})
-		if !busy && !l.commit.holds(d.claims) {
+		if !busy && !l.commit.holds(d.claims) && !l.reports.holds(d.claims) {
 			resting = append(resting, d)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // deafWorld is a world whose mailboxes do not answer.
 type deafWorld struct{ failingWorld }
 
-func (*deafWorld) Fetch(mailbox.User, uint32) {}
+func (*deafWorld) Fetch(mailbox.User, uint32, mailbox.Detail) {}
 
 // A loop that was held up finds that an origin works and that a mailbox has not answered
 // in time, at once: the one must not make it forget the other.

@@ -66,6 +66,10 @@ func (w *failingWorld) SigningSecret(context.Context, mailbox.User, string, uint
 	return secret.New("key"), nil
 }
 
+func (w *failingWorld) Headers(context.Context, mailbox.User, string, uint32) (*transport.Headers, error) {
+	return new(transport.Headers), nil
+}
+
 func (w *failingWorld) CommitCursors(context.Context, map[hold.Claim][]Served) ([]hold.Claim, error) {
 	return nil, nil
 }
@@ -78,7 +82,7 @@ func (w *failingWorld) ReportEndpoints(_ context.Context, reports []EndpointRepo
 	return make([]Verdict, len(reports)), nil
 }
 
-func (w *failingWorld) Fetch(user mailbox.User, from uint32) {
+func (w *failingWorld) Fetch(user mailbox.User, from uint32, _ mailbox.Detail) {
 	w.loop.Fetched(mailbox.Read{
 		User: user, End: mailbox.End{Folder: "INBOX", UIDValidity: 7, UIDNext: 12}, From: from, Upto: 11,
 		Mails: []mailbox.Mail{{UID: 11, ReceivedAt: time.Now()}},
@@ -144,7 +148,7 @@ func TestHourOfFailures(t *testing.T) {
 		if each < 5 || each > 20 || worst > 50 {
 			t.Errorf("%.1f requests to each endpoint, %d at most", each, worst)
 		}
-		if most := defaultOriginTurns + 60; w.shared > most { // those out when it breaks, and one per cool-down
+		if most := defaultOriginTurns + 80*32; w.shared > most { // those out when it breaks, and a look per cool-down
 			t.Errorf("%d requests to the origin that fails, want %d at most", w.shared, most)
 		}
 	})

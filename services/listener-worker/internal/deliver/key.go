@@ -13,11 +13,13 @@ import (
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
-// key is what signs the pushes of a subscription. The zero value is not opened yet.
+// key is what signs the pushes of a subscription, and the headers that they carry. The
+// zero value is not opened yet.
 type key struct {
 	newest   secret.String
-	previous secret.String // zero when the receiver has had its time to change over
-	until    time.Time     // when the previous one ends
+	previous secret.String      // zero when the receiver has had its time to change over
+	until    int64              // when the previous one ends, UNIX time in nanoseconds
+	headers  *transport.Headers // nil when there are none
 }
 
 // at is the key as it signs at a time: while one secret follows another, by both.
@@ -25,7 +27,7 @@ func (k *key) at(now time.Time) secret.String {
 	if k.previous.IsZero() {
 		return k.newest
 	}
-	if !now.Before(k.until) {
+	if now.UnixNano() >= k.until {
 		k.previous = secret.String{}
 		return k.newest
 	}
@@ -37,45 +39,46 @@ func (k *key) opened() bool { return !k.newest.IsZero() }
 // edition tells one key of a subscription from the next.
 type edition struct {
 	version, revision uint64
-	slot              uint32
+	slot, headers     uint32
 	until             int64 // UNIX time in nanoseconds
 }
 
 func editionOf(subscription *transport.Subscription) edition {
 	return edition{
-		version: subscription.GetSecretVersion(), revision: subscription.GetRevision(),
-		slot: subscription.GetSecretSlot(), until: previousUntil(subscription).UnixNano(),
+		version: subscription.SecretVersion, revision: subscription.Revision,
+		slot: subscription.SecretSlot, headers: subscription.HeaderSlot, until: subscription.PreviousSecretUntil,
 	}
 }
 
-// previousUntil is when the secret in the other slot ends: long ago without one.
-func previousUntil(subscription *transport.Subscription) time.Time {
-	return subscription.GetPreviousSecretUntil().AsTime()
-}
-
-// openKey asks the vault for the secret of a subscription, and for the one before it
-// while that is in force.
+// openKey asks the vault for the secret of a subscription, for the headers that there may
+// be, and for the secret before it while that is in force.
 func openKey(ctx context.Context, secrets Secrets, user mailbox.User, subscription *transport.Subscription) (key, error) {
-	id := subscription.GetId()
-	newest, err := secrets.SigningSecret(ctx, user, id, subscription.GetSecretSlot())
-	out := key{newest: newest, until: previousUntil(subscription)}
-	if err != nil || !time.Now().Before(out.until) {
+	id := subscription.ID
+	newest, err := secrets.SigningSecret(ctx, user, id, subscription.SecretSlot)
+	out := key{newest: newest, until: subscription.PreviousSecretUntil}
+	if err == nil && subscription.HeaderSlot != 0 {
+		out.headers, err = openHeaders(ctx, secrets, user, subscription)
+	}
+	if err != nil || time.Now().UnixNano() >= out.until {
 		return out, err
 	}
-	out.previous, err = secrets.SigningSecret(ctx, user, id, previousSlot(subscription))
+	out.previous, err = secrets.SigningSecret(ctx, user, id, subscription.PreviousSecretSlot)
 	if fault.KindOf(err) == fault.NotFound {
 		return out, nil // it ended early
 	}
 	return out, err
 }
 
-// previousSlot is where the secret before the current one is. A registry of an earlier
-// release does not say: it knows the slots 0 and 1 only.
-func previousSlot(subscription *transport.Subscription) uint32 {
-	if subscription.PreviousSecretSlot != nil {
-		return subscription.GetPreviousSecretSlot()
+// errNoHeaders says that the vault has lost the headers: what it keeps in memory only is
+// gone with it. Nothing is pushed without them, for it would be refused, or go astray.
+var errNoHeaders = fault.New(fault.NotFound, "the webhook's headers are not in the vault any more: subscribe again with them")
+
+func openHeaders(ctx context.Context, secrets Secrets, user mailbox.User, subscription *transport.Subscription) (*transport.Headers, error) {
+	headers, err := secrets.Headers(ctx, user, subscription.ID, subscription.HeaderSlot)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, errNoHeaders
 	}
-	return 1 - subscription.GetSecretSlot()
+	return headers, err
 }
 
 // keep remembers an opened key, unless there is a newer one to open by now.

@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
@@ -17,7 +14,7 @@ import (
 // rotated is subscription a whose secret is in slot 0 and was in slot 1 before.
 func rotated(until time.Time) *transport.Subscription {
 	out := subscribed("a", "https://a.example/")
-	out.SecretVersion, out.Revision, out.PreviousSecretUntil = 2, 2, timestamppb.New(until)
+	out.SecretVersion, out.Revision, out.PreviousSecretUntil = 2, 2, until.UnixNano()
 	return out
 }
 
@@ -40,7 +37,7 @@ func TestSecretBeforeIsInTheSlotThatIsNamed(t *testing.T) {
 	t.Parallel()
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
 		subscription := rotated(time.Now().Add(time.Hour))
-		subscription.SecretSlot, subscription.PreviousSecretSlot = 5, proto.Uint32(1)
+		subscription.SecretSlot, subscription.PreviousSecretSlot = 5, 1
 		w.put(user(1), subscription)
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
@@ -66,7 +63,7 @@ func TestSecretMovesToTheOtherSlotWhenItIsRotated(t *testing.T) {
 		w.deliverMail(user(1), 1)
 		pass(time.Second)
 		next := rotated(time.Now().Add(time.Hour))
-		next.SecretSlot = 1
+		next.SecretSlot, next.PreviousSecretSlot = 1, 0
 		w.put(user(1), next)
 		w.deliverMail(user(1), 1)
 		pass(time.Second)

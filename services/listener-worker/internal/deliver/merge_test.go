@@ -5,6 +5,7 @@ package deliver
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,11 +15,13 @@ import (
 
 func TestWhichReportIsTold(t *testing.T) {
 	t.Parallel()
+	absent := pump.Absence{Since: time.Unix(1, 0), Last: time.Unix(2, 0)}
 	for name, c := range map[string]struct{ before, newer, want EndpointReport }{
 		"the newest":                    {EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Healthy}, EndpointReport{Outcome: Healthy}},
 		"the newest reason":             {EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Failing, Reason: "x"}, EndpointReport{Outcome: Failing, Reason: "x"}},
-		"gone, though it fails":         {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Gone}},
-		"gone, though it works":         {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Healthy}, EndpointReport{Outcome: Gone}},
+		"gone, and absent still":        {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Failing, Absence: absent}, EndpointReport{Outcome: Gone}},
+		"not gone, for it fails now":    {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Failing}},
+		"not gone, for it works":        {EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Healthy}, EndpointReport{Outcome: Healthy}},
 		"confirmed, though it fails":    {EndpointReport{Outcome: Confirmed}, EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Confirmed}},
 		"confirmed, then gone":          {EndpointReport{Outcome: Confirmed}, EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Gone}},
 		"failing, then gone":            {EndpointReport{Outcome: Failing}, EndpointReport{Outcome: Gone}, EndpointReport{Outcome: Gone}},

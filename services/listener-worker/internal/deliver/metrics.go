@@ -22,6 +22,9 @@ type metrics struct {
 	deadLetters prometheus.Counter
 	vanished    prometheus.Counter
 	held        prometheus.Counter
+	gone        *prometheus.CounterVec
+	endings     *prometheus.CounterVec
+	spared      prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer, transports transport.Table) *metrics {
@@ -42,10 +45,17 @@ func newMetrics(registerer prometheus.Registerer, transports transport.Table) *m
 		questions:   counter("mailpush_worker_doubts_total", "Questions to the registry before a delivery, because etcd was silent."),
 		deadLetters: counter("mailpush_worker_dead_letters_total", "Ranges of mails that were stepped over because an endpoint would not take them."),
 		vanished:    counter("mailpush_worker_vanished_total", "UIDs that held no mail any more when they were to be pushed."),
-		held:        counter("mailpush_worker_gone_held_total", "Endpoints that say they are gone whose subscription was kept, because too many of the origin do."),
+		held:        counter("mailpush_worker_gone_held_total", "Endpoints that say they are gone whose subscription goes on, because too many of the origin do."),
+		gone:        counters("mailpush_worker_gone_total", "Steps by which endpoints were found to be gone: suspected, dropped (they are there after all), proven.", "step"),
+		spared:      counter("mailpush_worker_reads_spared_total", "Reads of mailboxes that were not made, for the mails had been told."),
+	}
+	m.endings = counters("mailpush_worker_endings_total", "Endpoints that were told that their subscription ends, by what the answer means.", "class")
+	for _, step := range []string{goneSuspected, goneDropped, goneProven} {
+		m.gone.WithLabelValues(step)
 	}
 	for _, class := range transport.Classes() {
 		m.pings.WithLabelValues(class.String())
+		m.endings.WithLabelValues(class.String())
 		for kind := range transports {
 			m.deliveries.WithLabelValues(string(kind), class.String())
 		}
@@ -54,7 +64,7 @@ func newMetrics(registerer prometheus.Registerer, transports transport.Table) *m
 		m.accepted.WithLabelValues(string(kind))
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.deliveries, m.pings, m.latency, m.accepted, m.commits, m.questions, m.deadLetters, m.vanished, m.held)
+		registerer.MustRegister(m.deliveries, m.pings, m.latency, m.accepted, m.commits, m.questions, m.deadLetters, m.vanished, m.held, m.gone, m.endings, m.spared)
 	}
 	return m
 }

@@ -4,10 +4,13 @@
 package deliver
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
+	"mailpush.internal/services/listener-worker/internal/moment"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
@@ -20,58 +23,77 @@ const (
 	outageEvery = time.Minute
 )
 
-// originName names a target's origin. Two transports never share one.
-func originName(target transport.Target, via transport.Transport) string {
-	return string(target.Kind) + " " + via.Origin(target)
+// itsOrigin begins what is told of an endpoint that waits for its origin.
+const itsOrigin = "its origin fails: "
+
+// originOf names the origin of a lane's endpoint. Two transports never share one; endpoints
+// that have not consented to pushes have theirs to themselves.
+func originOf(lane *lane) origins.Name {
+	target := lane.subscription.Target
+	return origins.Name{Text: string(target.Kind) + " " + lane.via.Origin(target), Asks: !lane.pump.Confirmed()}
 }
 
-// join has a lane's endpoint be where its target is now. If the lane waits for a turn, it
-// does so there.
+// join has a lane's endpoint be where its target is now. If the lane waits for a turn, or
+// for its origin, it does so there.
 func (l *Loop) join(lane *lane) {
-	waited := l.turns.Remove(lane)
-	l.origins.Join(lane, originName(lane.subscription.Target, lane.via))
+	old, awaited := lane.Origin(), lane.Awaits()
+	waited := l.turns.Remove(lane) || awaited
+	l.origins.Join(lane, originOf(lane))
 	if waited {
-		l.turns.Wait(lane, lane.box.user.Context, lane.box.store, lane.Origin())
+		l.ready(lane)
+	}
+	l.lookOn(old)
+}
+
+// settle has a lane's endpoint be where it belongs, if it has consented meanwhile or has to
+// be asked again.
+func (l *Loop) settle(lane *lane) {
+	if !lane.gone && lane.Origin().Name() != originOf(lane) {
+		l.join(lane)
 	}
 }
 
 // judge takes in what an answer to a lane says about the origin it was sent to.
 func (l *Loop) judge(lane *lane, result transport.Result) {
 	o := lane.RequestedAt()
-	if l.origins.Answer(lane, o, result, time.Now(), l.policy.Random()) {
+	verdict := l.origins.Answer(lane, o, result, time.Now(), l.policy.Random())
+	if verdict.Moved {
 		l.originChanged(o)
+	} else {
+		l.timers.Set(o, o.Due())
+		l.awaken(slices.Values(verdict.Back))
 	}
 }
 
 // originChanged takes in that an origin's breaker is in another state.
 func (l *Loop) originChanged(o *origins.Origin) {
-	l.turns.Changed(o)
-	breaker := o.Breaker()
+	now, breaker := time.Now(), o.Breaker()
+	l.timers.Set(o, o.Due())
 	switch o.State() {
 	case origins.Open:
-		l.cfg.Log.WarnContext(l.ctx, "an origin fails, its endpoints wait", "origin", o.Name(),
-			"lanes", o.Endpoints(), "cool_down", breaker.CoolDown())
-		l.timers.Set(o, breaker.Until())
+		l.cfg.Log.WarnContext(l.ctx, "an origin fails, its endpoints wait", "origin", o.Name().Text, "consented", !o.Name().Asks,
+			"lanes", o.Endpoints(), "cool_down", breaker.CoolDown(now))
 		l.noteOutage(o)
-		for _, w := range l.turns.TurnAway(o) {
-			if lane, waits := w.(*lane); waits {
-				l.postpone(lane)
+		l.hold(o)
+	case origins.Closed:
+		l.cfg.Log.InfoContext(l.ctx, "an origin works again", "origin", o.Name().Text, "consented", !o.Name().Asks, "lanes", o.Endpoints())
+		l.outageOver(o)
+		for _, m := range l.origins.Clear(o) {
+			if lane, waited := m.(*lane); waited {
+				l.ready(lane)
 			}
 		}
-	case origins.Closed:
-		l.cfg.Log.InfoContext(l.ctx, "an origin works again", "origin", o.Name(), "lanes", o.Endpoints())
-		l.outageOver(o)
-		l.awaken(o)
+		l.awaken(o.Failing())
 	case origins.HalfOpen:
 	}
 }
 
-// awaken has the lanes that stay away from an origin try again, spread over a while.
-func (l *Loop) awaken(o *origins.Origin) {
+// awaken has lanes that stay away from an origin try again, spread over a while.
+func (l *Loop) awaken(members iter.Seq[origins.Member]) {
 	now := time.Now()
-	for member := range o.Failing() {
+	for member := range members {
 		at := now.Add(time.Duration(l.policy.Random() * float64(awakeWithin)))
-		if lane, _ := member.(*lane); lane.Waits() && at.Before(lane.Due()) {
+		if lane, _ := member.(*lane); lane.Waits() && moment.Of(at) < lane.Due() {
 			lane.awake = true
 			l.timers.Set(lane, at)
 		}
@@ -109,7 +131,7 @@ func (l *Loop) tellOutages(now time.Time) {
 		lane := e.Value
 		e = e.Next() // the step may end this place
 		if lasts, reason := lane.Origin().Outage(now); lasts >= outageEvery {
-			l.step(lane, pump.Barred{Reason: "its origin fails: " + reason})
+			l.step(lane, pump.Barred{Reason: itsOrigin + reason})
 		}
 	}
 }

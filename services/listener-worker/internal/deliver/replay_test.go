@@ -18,7 +18,7 @@ import (
 // replayed is subscription a, to be pushed again from behind a UID on.
 func replayed(replay uint64, uid uint32) *transport.Subscription {
 	out := subscribed("a", "https://a.example/")
-	out.Replay, out.Cursors[0].Uid = replay, uid
+	out.Replay, out.Cursors[0].UID = replay, uid
 	return out
 }
 

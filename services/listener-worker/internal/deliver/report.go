@@ -6,11 +6,13 @@ package deliver
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"mailpush.internal/pkg/backoff"
 
 	"mailpush.internal/pkg/hold"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
@@ -28,7 +30,7 @@ const (
 	Healthy
 	// Failing means that it does not accept.
 	Failing
-	// Gone means that it says it is gone for good.
+	// Gone means that there is evidence enough that it is gone.
 	Gone
 )
 
@@ -41,6 +43,9 @@ type EndpointReport struct {
 	Outcome      Outcome
 	Reason       string    // what the endpoint said, for people
 	Since        time.Time // since when it fails, for Failing
+	// Absence is the run of answers that it is not there, for Failing: what the next owner
+	// of the subscription goes on from. Zero means that it said something else last.
+	Absence pump.Absence
 }
 
 // Verdict is what became of a subscription after a report.
@@ -90,12 +95,13 @@ func (r *reporter) add(report EndpointReport) {
 }
 
 // outweighs tells whether a report must be told although there is a newer one: that
-// an endpoint wants pushes or is gone is not said again soon, that it fails or works is.
+// an endpoint wants pushes, or is gone unless it has said something else since, is not
+// said again soon, that it fails or works is.
 func (r EndpointReport) outweighs(newer EndpointReport) bool {
 	if newer.Revision > r.Revision {
 		return false
 	}
-	lasting := r.Outcome == Gone || r.Outcome == Confirmed
+	lasting := r.Outcome == Confirmed || r.Outcome == Gone && !newer.Absence.Since.IsZero()
 	passing := newer.Outcome == Failing || newer.Outcome == Healthy
 	return newer.Revision < r.Revision || lasting && passing
 }
@@ -114,7 +120,20 @@ func (r *reporter) take() []EndpointReport {
 		r.inFlight = append(r.inFlight, report)
 		delete(r.waiting, of)
 	}
+	if len(r.waiting) == 0 {
+		r.waiting = make(map[reported]EndpointReport) // a map keeps the room of a whole outage
+	}
 	return r.inFlight
+}
+
+// holds tells whether something of a claim has yet to be told.
+func (r *reporter) holds(claims claimSet) bool {
+	for of := range r.waiting {
+		if claims[of.claim] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.inFlight, func(report EndpointReport) bool { return claims[report.Claim] })
 }
 
 // forget drops what is waiting for the claims.
@@ -129,7 +148,7 @@ func (l *Loop) report(lane *lane, report EndpointReport) {
 		r.at = later(r.at, time.Now().Add(l.cfg.CommitEvery))
 	}
 	report.Claim, report.User = lane.box.claim, lane.box.user
-	report.Subscription, report.Revision = lane.subscription.GetId(), lane.subscription.GetRevision()
+	report.Subscription, report.Revision = lane.subscription.ID, lane.subscription.Revision
 	r.add(report)
 }
 
@@ -169,6 +188,7 @@ func (l *Loop) judged(verdicts []Verdict, err error) {
 		return
 	}
 	r.failures = 0
+	defer l.settleDrains()
 	for i, verdict := range verdicts[:min(len(verdicts), len(group))] {
 		l.heed(group[i], verdict)
 	}

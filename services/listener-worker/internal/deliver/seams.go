@@ -9,12 +9,15 @@ import (
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
-// Secrets gives out the keys that sign pushes. An error of kind fault.NotFound means
+// Secrets gives out the keys that sign pushes, and what else of them is secret. An error of kind fault.NotFound means
 // that there is none; any other may mend.
 type Secrets interface {
 	SigningSecret(ctx context.Context, user mailbox.User, subscription string, slot uint32) (secret.String, error)
+	// Headers gives out what the pushes carry besides.
+	Headers(ctx context.Context, user mailbox.User, subscription string, slot uint32) (*transport.Headers, error)
 }
 
 // Registry keeps cursors, knows who holds a shard, and decides what becomes of
@@ -31,7 +34,7 @@ type Registry interface {
 
 // Mailboxes reads mail; the answer comes as Loop.Fetched.
 type Mailboxes interface {
-	Fetch(user mailbox.User, from uint32)
+	Fetch(user mailbox.User, from uint32, detail mailbox.Detail)
 }
 
 // claimSet is a set of claims.

@@ -5,6 +5,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mailpush.internal/pkg/fault"
@@ -39,20 +40,19 @@ func (l *Loop) send(lane *lane, purpose transport.Purpose, batch transport.Batch
 		subscription: lane.subscription, via: lane.via,
 		push: transport.Push{
 			Purpose:      purpose,
-			Subscription: lane.subscription.GetId(),
+			Subscription: lane.subscription.ID,
 			Target:       lane.subscription.Target,
-			Content:      lane.subscription.GetContent(),
+			Content:      lane.content,
 			User:         lane.box.user,
 			Folder:       lane.folder,
 			Batch:        batch,
 		},
 	}
-	switch l.turns.Request(lane, lane.Origin()) {
-	case turns.Granted:
-		l.start(lane)
-	case turns.Later:
-	case turns.Refused:
+	switch {
+	case !lane.Admitted(): // the origin broke meanwhile
 		l.postpone(lane)
+	case l.turns.Request(lane, lane.Origin()) == turns.Granted:
+		l.start(lane)
 	}
 }
 
@@ -94,7 +94,7 @@ func (l *Loop) perform(ctx context.Context, r *request) {
 		r.result = unsent()
 		return
 	}
-	r.push.Secret = r.key.at(time.Now())
+	r.push.Secret, r.push.Headers = r.key.at(time.Now()), r.key.headers
 	r.made = true
 	if r.push.Purpose == transport.Announce && r.push.Batch.Attempt == 1 {
 		l.metrics.sent(time.Since(r.push.Batch.Noticed))
@@ -104,6 +104,9 @@ func (l *Loop) perform(ctx context.Context, r *request) {
 
 // unopened classifies a signing secret that could not be had.
 func unopened(err error) transport.Result {
+	if errors.Is(err, errNoHeaders) {
+		return transport.Result{Class: transport.Misconfigured, Detail: err.Error()}
+	}
 	if fault.KindOf(err) == fault.NotFound {
 		return transport.Result{Class: transport.Misconfigured, Detail: "no signing secret is stored"}
 	}
@@ -128,16 +131,21 @@ func (l *Loop) answered(lane *lane, r *request) {
 	if r.result.Class != transport.OK {
 		l.cfg.Log.WarnContext(l.ctx, "push was not accepted", "class", r.result.Class.String(), "ping", r.ping(),
 			"context_id", lane.box.user.Context, "user_id", lane.box.user.ID,
-			"subscription_id", lane.subscription.GetId(), "reason", r.result.Detail)
+			"subscription_id", lane.subscription.ID, "reason", r.result.Detail)
 	}
+	at := lane.RequestedAt()
 	if r.made {
 		l.judge(lane, r.result)
+	}
+	if r.subscription.Revision == lane.subscription.Revision {
+		lane.Settle()
 	}
 	if r.ping() {
 		l.step(lane, pump.Pinged{Result: r.result})
 	} else {
 		l.step(lane, pump.Sent{Result: r.result})
 	}
+	l.lookOn(at)
 	if lane.drain != nil {
 		l.drained(lane)
 	}

@@ -4,8 +4,10 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
@@ -43,12 +45,27 @@ func (l *Loop) Status(ctx context.Context, users []mailbox.User) ([]Status, erro
 
 func (l *Loop) status(users []mailbox.User) []Status {
 	var out []Status
+	now := time.Now()
 	for _, user := range users {
 		if b := l.boxes[user]; b != nil {
 			for _, lane := range b.lanes {
-				out = append(out, Status{lane.subscription.GetId(), lane.folder, lane.pump.Status()})
+				out = append(out, lane.status(now))
 			}
 		}
 	}
 	return out
+}
+
+// status is how far a lane has been served, and what it waits for.
+func (lane *lane) status(now time.Time) Status {
+	status := Status{lane.subscription.ID, lane.folder, lane.pump.Status(now)}
+	waits := status.State == pump.Backoff || status.State == pump.Busy && lane.Awaits()
+	if !waits || !lane.Held() {
+		return status
+	}
+	breaker := lane.Origin().Breaker()
+	_, reason := lane.Origin().Outage(now)
+	status.State, status.NextTry = pump.AwaitsOrigin, breaker.Until()
+	status.LastError = cmp.Or(status.LastError, itsOrigin+reason)
+	return status
 }

@@ -18,18 +18,25 @@ func (l *Loop) Test(ctx context.Context, user mailbox.User, subscription *transp
 	if via == nil {
 		return transport.Result{Class: transport.Misconfigured, Detail: "this worker has no transport of its kind"}
 	}
-	push := transport.Push{
-		Purpose:      transport.Try,
-		Subscription: subscription.GetId(),
-		Target:       subscription.Target,
-		User:         user,
+	push, err := l.addressed(ctx, via, user, subscription)
+	if err != nil {
+		return unopened(err)
 	}
+	push.Purpose = transport.Try
+	return via.Send(ctx, push)
+}
+
+// addressed is a push to a subscription's endpoint about no mail, with what signs it.
+func (l *Loop) addressed(
+	ctx context.Context, via transport.Transport, user mailbox.User, subscription *transport.Subscription,
+) (transport.Push, error) {
+	push := transport.Push{Subscription: subscription.ID, Target: subscription.Target, User: user}
 	if via.Signs() {
 		opened, err := openKey(ctx, l.secrets, user, subscription)
 		if err != nil {
-			return unopened(err)
+			return push, err
 		}
-		push.Secret = opened.at(time.Now())
+		push.Secret, push.Headers = opened.at(time.Now()), opened.headers
 	}
-	return via.Send(ctx, push)
+	return push, nil
 }

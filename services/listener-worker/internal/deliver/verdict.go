@@ -15,7 +15,7 @@ func (l *Loop) heed(report EndpointReport, verdict Verdict) {
 	case Unchanged, Kept:
 	case Held:
 		l.metrics.held.Inc()
-		l.cfg.Log.WarnContext(l.ctx, "an endpoint is gone, its subscription is kept: too many of its origin are",
+		l.cfg.Log.WarnContext(l.ctx, "an endpoint is gone, its subscription goes on: too many of its origin are",
 			"context_id", report.User.Context, "user_id", report.User.ID, "subscription_id", report.Subscription)
 	case Deleted, Disabled:
 		l.cfg.Log.InfoContext(l.ctx, "a subscription ends", "deleted", verdict == Deleted,
@@ -32,7 +32,7 @@ func (l *Loop) end(report EndpointReport) {
 		return
 	}
 	over := func(subscription *transport.Subscription) bool {
-		return subscription.GetId() == report.Subscription && subscription.GetRevision() == report.Revision
+		return subscription.ID == report.Subscription && subscription.Revision == report.Revision
 	}
 	// The list may be the caller's of Put: it is copied, not cut.
 	b.subscriptions = slices.DeleteFunc(slices.Clone(b.subscriptions), over)

@@ -13,17 +13,19 @@ import (
 
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/deliver/pump"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
-// goneWorld has one user with two endpoints, of which the first says it is gone.
+// goneWorld has one user with two endpoints, of which the first says it is gone, for long
+// enough to be believed.
 func goneWorld(t *testing.T, verdict deliver.Verdict, test func(w *fakeWorld, metrics *prometheus.Registry)) {
 	t.Helper()
 	metrics := prometheus.NewRegistry()
 	inWorld(t, deliver.Config{Metrics: metrics}, func(w *fakeWorld) {
 		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Subscription == "gone" {
-				return transport.Result{Class: transport.Gone, Detail: "the endpoint answered 410"}
+				return transport.Result{Class: transport.Gone, Final: true, Detail: "the endpoint answered 410"}
 			}
 			return transport.Result{}
 		}
@@ -37,7 +39,7 @@ func goneWorld(t *testing.T, verdict deliver.Verdict, test func(w *fakeWorld, me
 		gone.Revision = 3
 		w.put(user(1), gone, subscribed("stays", "https://stays.example/"))
 		w.deliverMail(user(1), 1)
-		pass(time.Second)
+		pass(10 * time.Minute)
 		test(w, metrics)
 	})
 }
@@ -54,15 +56,23 @@ func (w *fakeWorld) status() []deliver.Status {
 
 func TestGoneIsReportedUnderItsClaimAndRevision(t *testing.T) {
 	t.Parallel()
-	goneWorld(t, deliver.Kept, func(w *fakeWorld, _ *prometheus.Registry) {
-		if len(w.reports) != 1 {
+	goneWorld(t, deliver.Kept, func(w *fakeWorld, metrics *prometheus.Registry) {
+		if len(w.reports) != 2 {
 			w.t.Fatalf("reports %+v", w.reports)
 		}
-		want := deliver.EndpointReport{
-			Claim: claim(), User: user(1), Subscription: "gone", Revision: 3, Outcome: deliver.Gone, Reason: "the endpoint answered 410",
+		first := w.reports[0]
+		if first.Outcome != deliver.Failing || first.Absence.Since.IsZero() || first.Absence != (pump.Absence{Since: first.Since, Last: first.Since}) {
+			w.t.Errorf("at first %+v", first)
 		}
-		if w.reports[0] != want {
-			w.t.Errorf("report %+v, want %+v", w.reports[0], want)
+		want := deliver.EndpointReport{
+			Claim: claim(), User: user(1), Subscription: "gone", Revision: 3, Outcome: deliver.Gone,
+			Reason: "the endpoint answered 410, and so it has since " + first.Since.UTC().Format(time.RFC3339),
+		}
+		if w.reports[1] != want {
+			w.t.Errorf("report %+v, want %+v", w.reports[1], want)
+		}
+		if suspected, proven := value(w.t, metrics, "mailpush_worker_gone_total", "step=suspected"), value(w.t, metrics, "mailpush_worker_gone_total", "step=proven"); suspected != 1 || proven != 1 {
+			w.t.Errorf("%v were suspected, %v proven", suspected, proven)
 		}
 		if len(w.status()) != 2 {
 			w.t.Errorf("status %+v: a subscription was ended by the worker", w.status())
@@ -81,10 +91,10 @@ func TestDeletedSubscriptionEndsAtOnce(t *testing.T) {
 				}
 				w.deliverMail(user(1), 1)
 				pass(24 * time.Hour)
-				if got := w.sent(); len(got["gone"]) != 1 || len(got["stays"]) != 2 {
+				if got := w.sent(); len(got["gone"]) != 2 || len(got["stays"]) != 2 {
 					w.t.Errorf("sent %v", got)
 				}
-				if len(w.reports) != 1 {
+				if len(w.reports) != 2 {
 					w.t.Errorf("reports %+v", w.reports)
 				}
 			})
@@ -112,13 +122,16 @@ func TestVerdictOnAnOlderRevisionIsNotHeeded(t *testing.T) {
 	inWorld(t, deliver.Config{}, func(w *fakeWorld) {
 		w.answer = func(_ context.Context, push transport.Push) transport.Result {
 			if push.Target.Address == "https://old.example/" {
-				return transport.Result{Class: transport.Gone}
+				return transport.Result{Class: transport.Gone, Final: true}
 			}
 			return transport.Result{}
 		}
 		renewed := subscribed("a", "https://new.example/")
 		renewed.Revision = 4
-		w.verdict = func(deliver.EndpointReport) deliver.Verdict {
+		w.verdict = func(report deliver.EndpointReport) deliver.Verdict {
+			if report.Outcome != deliver.Gone {
+				return deliver.Kept
+			}
 			w.loop.Put(claim(), user(1), "mail", subscriptions(renewed))
 			return deliver.Deleted
 		}
@@ -126,7 +139,7 @@ func TestVerdictOnAnOlderRevisionIsNotHeeded(t *testing.T) {
 		old.Revision = 3
 		w.put(user(1), old)
 		w.deliverMail(user(1), 1)
-		pass(time.Second)
+		pass(10 * time.Minute)
 		if w.stored("a") != 11 {
 			w.t.Errorf("the cursor is at %d", w.stored("a"))
 		}

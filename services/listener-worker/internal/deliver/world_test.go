@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -38,12 +39,15 @@ type fakeWorld struct {
 	pings    []transport.Push
 	consent  func() transport.Result // what pings are answered; nil: OK
 	tests    []transport.Push
+	endings  []transport.Push
+	ending   func() transport.Result // what they are answered; nil: OK
 	reports  []deliver.EndpointReport
 	groups   []int                                               // how many reports each call had
 	tellErr  error                                               // of ReportEndpoints
 	verdict  func(report deliver.EndpointReport) deliver.Verdict // nil: kept
 	answer   func(ctx context.Context, push transport.Push) transport.Result
 	fetches  int
+	details  []mailbox.Detail                                          // of each
 	opened   int                                                       // how often the vault was asked
 	open     func(ctx context.Context, user mailbox.User, n int) error // what it does the nth time
 	commits  []map[hold.Claim][]deliver.Served
@@ -75,6 +79,8 @@ func (w *fakeWorld) Send(ctx context.Context, push transport.Push) transport.Res
 		return w.ping(push)
 	case transport.Try:
 		return w.test(push)
+	case transport.End:
+		return w.end(push)
 	case transport.Announce:
 	}
 	w.mu.Lock()
@@ -102,6 +108,17 @@ func (w *fakeWorld) test(push transport.Push) transport.Result {
 	defer w.mu.Unlock()
 	w.tests = append(w.tests, push)
 	return transport.Result{}
+}
+
+func (w *fakeWorld) end(push transport.Push) transport.Result {
+	w.mu.Lock()
+	w.endings = append(w.endings, push)
+	ending := w.ending
+	w.mu.Unlock()
+	if ending == nil {
+		return transport.Result{}
+	}
+	return ending()
 }
 
 func (w *fakeWorld) ReportEndpoints(_ context.Context, reports []deliver.EndpointReport) ([]deliver.Verdict, error) {
@@ -137,6 +154,15 @@ func (w *fakeWorld) SigningSecret(ctx context.Context, user mailbox.User, _ stri
 		return secret.New("other"), nil
 	}
 	return secret.New(fmt.Sprintf("key %d", n)), nil
+}
+
+// Headers gives out one header, whose value says where it was; none are in slot 404.
+func (w *fakeWorld) Headers(_ context.Context, _ mailbox.User, subscription string, slot uint32) (*transport.Headers, error) {
+	if slot == 404 {
+		return nil, fault.New(fault.NotFound, "no such credential")
+	}
+	value := secret.New(fmt.Sprint(subscription, " ", slot))
+	return &transport.Headers{Origin: "o", List: []transport.Header{{Name: "X-Key", Value: value}}}, nil
 }
 
 func (w *fakeWorld) CommitCursors(ctx context.Context, cursors map[hold.Claim][]deliver.Served) ([]hold.Claim, error) {
@@ -175,19 +201,24 @@ func (w *fakeWorld) OpenEpoch(_ context.Context, claims []hold.Claim) ([]hold.Cl
 
 // Fetch answers from a mailbox in which every UID below next is there, as it is then: a
 // listener shows no end older than the last one it has shown.
-func (w *fakeWorld) Fetch(user mailbox.User, from uint32) {
+func (w *fakeWorld) Fetch(user mailbox.User, from uint32, detail mailbox.Detail) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fetches++
+	w.details = append(w.details, detail)
 	if w.slow[w.store(user)] {
 		return
 	}
 	go func() {
 		<-time.After(time.Millisecond)
 		w.mu.Lock()
-		batch := mailbox.Read{User: user, End: w.box(user), From: from, Upto: w.next[user] - 1}
+		batch := mailbox.Read{User: user, End: w.box(user), From: from, Upto: w.next[user] - 1, Detail: detail}
 		for uid := from; uid < w.next[user]; uid++ {
-			batch.Mails = append(batch.Mails, mailbox.Mail{UID: uid, ReceivedAt: time.Now()})
+			mail := mailbox.Mail{UID: uid}
+			if detail == mailbox.Envelopes {
+				mail.Subject, mail.ReceivedAt = fmt.Sprint("mail ", uid), time.Now()
+			}
+			batch.Mails = append(batch.Mails, mail)
 		}
 		w.mu.Unlock()
 		w.loop.Fetched(batch)

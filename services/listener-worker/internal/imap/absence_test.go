@@ -25,6 +25,7 @@ type lagging struct {
 	says    string // by NOOP, once
 	idle    string // in IDLE
 	noFetch bool   // FETCH by number is unknown
+	beside  string // goes with what UID FETCH brings
 }
 
 func (l *lagging) serve(t *testing.T) *talk {
@@ -69,10 +70,13 @@ func (l *lagging) serve(t *testing.T) *talk {
 					continue
 				}
 				if strings.EqualFold(words[0], "FETCH") {
-					out.WriteString(imaptest.Envelope(i+1, uid, "hello"))
+					out.WriteString(shown(args, i+1, uid))
 				} else {
 					fmt.Fprintf(&out, "* SEARCH %d\r\n", uid)
 				}
+			}
+			if strings.EqualFold(words[0], "FETCH") {
+				out.WriteString(l.beside)
 			}
 			return out.String()
 		}),
@@ -120,27 +124,30 @@ func TestSilenceIsNotAbsence(t *testing.T) {
 		"counted by STATUS alone":     {6, []uint32{4}, nil, 4, []uint32{4}},
 		"nothing but the UIDNEXT yet": {5, nil, nil, 3, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := &lagging{}
-			k := l.serve(t)
-			l.comes(test.next, test.uids, test.hidden)
-			k.check(mailbox.Sync, test.next)
-			k.read(mailbox.Range{From: 4, Upto: test.next - 1}, test.upto, mailbox.Absent, test.shown...)
-			if len(k.said("NOOP")) < 1 {
-				t.Error("it is not asked again after NOOP")
-			}
-			// Once it is believed to be gone it is passed over.
-			var visible []uint32
-			for _, uid := range test.uids {
-				if !slices.Contains(test.hidden, uid) {
-					visible = append(visible, uid)
+		for level, detail := range details() {
+			t.Run(name+", "+level, func(t *testing.T) {
+				t.Parallel()
+				l := &lagging{}
+				k := l.serve(t)
+				k.detail = detail
+				l.comes(test.next, test.uids, test.hidden)
+				k.check(mailbox.Sync, test.next)
+				k.read(mailbox.Range{From: 4, Upto: test.next - 1}, test.upto, mailbox.Absent, test.shown...)
+				if len(k.said("NOOP")) < 1 {
+					t.Error("it is not asked again after NOOP")
 				}
-			}
-			k.read(mailbox.Range{From: 4, Upto: test.next - 1, Gone: test.next - 1}, test.next-1, mailbox.NoGap, visible...)
-			// And when it is shown in the end it was not too late.
-			l.comes(test.next, nil, nil)
-		})
+				// Once it is believed to be gone it is passed over.
+				var visible []uint32
+				for _, uid := range test.uids {
+					if !slices.Contains(test.hidden, uid) {
+						visible = append(visible, uid)
+					}
+				}
+				k.read(mailbox.Range{From: 4, Upto: test.next - 1, Gone: test.next - 1}, test.next-1, mailbox.NoGap, visible...)
+				// And when it is shown in the end it was not too late.
+				l.comes(test.next, nil, nil)
+			})
+		}
 	}
 }
 
@@ -173,17 +180,20 @@ func TestEvidenceOfAbsence(t *testing.T) {
 		"an old mail goes along":        {6, []uint32{4, 5}, "* 6 EXISTS\r\n* 1 EXPUNGE\r\n", []uint32{4, 5}},
 		"a mail of the middle vanishes": {7, []uint32{4, 6}, "* 6 EXISTS\r\n* VANISHED 5\r\n", []uint32{4, 6}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := &lagging{}
-			k := l.serve(t)
-			l.comes(test.next, test.uids, nil)
-			l.mu.Lock()
-			l.says = test.says
-			l.mu.Unlock()
-			k.check(mailbox.Sync, test.next)
-			k.read(mailbox.Range{From: 4, Upto: test.next - 1}, test.next-1, mailbox.NoGap, test.read...)
-		})
+		for level, detail := range details() {
+			t.Run(name+", "+level, func(t *testing.T) {
+				t.Parallel()
+				l := &lagging{}
+				k := l.serve(t)
+				k.detail = detail
+				l.comes(test.next, test.uids, nil)
+				l.mu.Lock()
+				l.says = test.says
+				l.mu.Unlock()
+				k.check(mailbox.Sync, test.next)
+				k.read(mailbox.Range{From: 4, Upto: test.next - 1}, test.next-1, mailbox.NoGap, test.read...)
+			})
+		}
 	}
 }
 

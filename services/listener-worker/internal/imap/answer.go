@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"mailpush.internal/services/listener-worker/internal/imap/internal/header"
+	"mailpush.internal/services/listener-worker/internal/header"
 	"mailpush.internal/services/listener-worker/internal/imap/internal/wire"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -22,7 +22,18 @@ const (
 	askMail   = "(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT DATE)]<0.16384>)"
 	askHeader = "(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]<0.16384>)"
 	askSize   = "(UID INTERNALDATE RFC822.SIZE)"
+	askUID    = "(UID)"
 )
+
+// waysToAsk are the ways to ask for a mail in some detail, each for when the one before was
+// not answered. Where only the UID is wanted, the size shows which mail an answer is about
+// that leaves the UID out.
+func waysToAsk(detail mailbox.Detail) []string {
+	if detail == mailbox.UIDs {
+		return []string{askUID, askSize}
+	}
+	return []string{askMail, askHeader, askSize}
+}
 
 // maxAnswered is how many mails of one answer are taken in, those that nobody asked for
 // included.
@@ -32,7 +43,7 @@ const maxAnswered = 4 * mailbox.MaxMails
 type found struct {
 	mail    mailbox.Mail
 	seq     uint32
-	whole   bool // its header was shown
+	whole   bool // what is wanted of it was shown
 	damaged bool // it was asked for alone, and was not shown whole
 }
 
@@ -41,6 +52,7 @@ type found struct {
 type answer struct {
 	from, upto uint32
 	mails      []found
+	mute       int // lines that say nothing of what may be asked for
 }
 
 // take takes one response in.
@@ -67,7 +79,8 @@ func (a *answer) fetched(p *wire.Response) {
 		return
 	}
 	if f.UID == 0 && f.Header == nil && f.Date == nil && !f.HasSize {
-		return // flags that were changed
+		a.mute++ // flags that were changed, or the UID was asked for and is left out
+		return
 	}
 	m := a.entry(uint32(f.UID), uint32(min(p.Number, math.MaxUint32)))
 	if m == nil {
@@ -82,8 +95,8 @@ func (a *answer) fetched(p *wire.Response) {
 	if f.Header != nil {
 		m.readHeader(f.Header)
 	}
-	m.mail.Subject = cmp.Or(m.mail.Subject, header.Text(f.Subject, maxHeaderText))
-	m.mail.From = cmp.Or(m.mail.From, header.Sender(f.From, maxHeaderText))
+	m.mail.Subject = cmp.Or(m.mail.Subject, header.Text(f.Subject, header.MaxText))
+	m.mail.From = cmp.Or(m.mail.From, header.Sender(f.From, header.MaxText))
 }
 
 // entry finds the mail a line is about, by its UID or else by its sequence number.
@@ -104,8 +117,8 @@ func (a *answer) entry(uid, seq uint32) *found {
 
 func (m *found) readHeader(raw []byte) {
 	fields := header.Parse(raw)
-	m.mail.From = cmp.Or(header.Sender(fields.From, maxHeaderText), m.mail.From)
-	m.mail.Subject = cmp.Or(header.Text(fields.Subject, maxHeaderText), m.mail.Subject)
+	m.mail.From = cmp.Or(header.Sender(fields.From, header.MaxText), m.mail.From)
+	m.mail.Subject = cmp.Or(header.Text(fields.Subject, header.MaxText), m.mail.Subject)
 	m.whole = true
 	if m.mail.ReceivedAt.IsZero() {
 		m.mail.ReceivedAt = sentAt(fields.Date)

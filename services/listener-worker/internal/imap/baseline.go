@@ -5,10 +5,10 @@ package imap
 
 import (
 	"context"
-	"time"
 
 	"mailpush.internal/pkg/fault"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
@@ -16,7 +16,7 @@ import (
 // fault.Unauthenticated when the credential was refused, fault.Unavailable for
 // anything else; the message says which.
 func (s *Source) Baseline(ctx context.Context, store *mailv1.MailStore, login mailbox.Login) (mailbox.End, error) {
-	c, opening, failure := s.open(ctx, store, func(context.Context) (mailbox.Login, error) { return login, nil }, nobody{})
+	c, opening, failure := s.open(ctx, store, func(context.Context) (mailbox.Login, error) { return login, nil }, listen.Nobody{})
 	if failure != nil {
 		kind := fault.Unavailable
 		switch failure.Class {
@@ -28,12 +28,8 @@ func (s *Source) Baseline(ctx context.Context, store *mailv1.MailStore, login ma
 	}
 	defer c.Close()
 	c.wake()
+	defer c.mu.Unlock()
 	c.within(stepLogout, min(c.timeout, logoutTimeout), smallAnswer)
 	_ = c.ask(nil, &command{text: "LOGOUT"}) // a courtesy; the answer is known already
 	return opening.End, nil
 }
-
-type nobody struct{}
-
-func (nobody) Noticed(time.Time)     {}
-func (nobody) Lost(*mailbox.Failure) {}

@@ -27,6 +27,7 @@ const (
 	stepExamine    = "EXAMINE"
 	stepSelect     = "SELECT"
 	stepStatus     = "STATUS"
+	stepMetadata   = "METADATA"
 	stepNoop       = "NOOP"
 	stepIdle       = "IDLE"
 	stepSearch     = "SEARCH"
@@ -83,11 +84,7 @@ func (c *conn) classify(err error) *mailbox.Failure {
 	if status, ok := errors.AsType[*statusError](err); ok {
 		return classifyStatus(c.step, status)
 	}
-	limit := c.timeout
-	if c.step == stepWaiting {
-		limit = c.silence
-	}
-	failure := classifyWire(c.step, limit, strings.TrimSpace(c.bye), err)
+	failure := classifyWire(c.step, c.timeout, strings.TrimSpace(c.bye), err)
 	if c.words != "" && c.bye == "" && c.step != stepWaiting {
 		failure.Reason += "; the mail store said: " + c.words
 	}
@@ -107,6 +104,8 @@ func classifyWire(step string, limit time.Duration, bye string, err error) *mail
 		return fail(mailbox.ClassGarbage, "mail store sent more than any honest answer has%s", during(step))
 	case errors.As(err, &garbage):
 		return fail(mailbox.ClassGarbage, "mail store sent something that is not IMAP%s%s", during(step), after(garbage.excerpt))
+	case step == stepWaiting && errors.As(err, &timeout) && timeout.Timeout(): // keep-alive's
+		return fail(mailbox.ClassLost, "mail store cannot be reached any more")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return fail(mailbox.ClassTimeout, "%s within %s", missing(step), limit)
 	case bye != "" && speaksOfLimit(bye):
@@ -144,8 +143,6 @@ func missing(step string) string {
 		return "no greeting"
 	case stepHandshake:
 		return "no end of the TLS handshake"
-	case stepWaiting:
-		return "no word from the mail store"
 	default:
 		return "no answer to " + step
 	}

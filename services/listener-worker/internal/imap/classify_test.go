@@ -89,7 +89,7 @@ func TestClassifyWire(t *testing.T) {
 		{stepGreeting, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no greeting within 30s"},
 		{stepHandshake, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no end of the TLS handshake within 30s"},
 		{stepLogin, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no answer to LOGIN within 30s"},
-		{stepWaiting, "", os.ErrDeadlineExceeded, mailbox.ClassTimeout, "no word from the mail store within 30s"},
+		{stepWaiting, "", syscall.ETIMEDOUT, mailbox.ClassLost, "mail store cannot be reached any more"},
 		{stepGreeting, "", &notIMAP{}, mailbox.ClassGarbage, "mail store sent something that is not IMAP instead of a greeting"},
 		{stepWaiting, "", &notIMAP{}, mailbox.ClassGarbage, "mail store sent something that is not IMAP"},
 		{stepFetch, "", errFlood, mailbox.ClassGarbage, "mail store sent more than any honest answer has during FETCH"},

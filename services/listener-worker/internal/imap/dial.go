@@ -18,7 +18,8 @@ import (
 
 // connect makes a TCP connection.
 func connect(ctx context.Context, address string, timeout time.Duration) (net.Conn, *mailbox.Failure) {
-	dialer := net.Dialer{Timeout: timeout, KeepAliveConfig: keepAlive, Control: setUserTimeout}
+	signs := newLifeSigns()
+	dialer := net.Dialer{Timeout: timeout, KeepAliveConfig: signs.keepAlive, Control: signs.control}
 	tcp, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, classifyDial(timeout, err)
@@ -45,11 +46,12 @@ func (c *conn) hello(ctx context.Context, mode mailv1.TlsMode, config *tls.Confi
 
 // protect turns the connection into a TLS one.
 func (c *conn) protect(ctx context.Context, config *tls.Config) *mailbox.Failure {
-	_ = c.tcp.SetDeadline(time.Now().Add(c.timeout)) // an error shows in the handshake
-	stream := tls.Client(c.tcp, config)
+	_ = c.socket.SetDeadline(time.Now().Add(c.timeout)) // an error shows in the handshake
+	stream := tls.Client(c.socket, config)
 	if err := stream.HandshakeContext(ctx); err != nil {
 		return classifyTLS(c.timeout, err)
 	}
+	c.source.metrics.handshake(stream.ConnectionState().DidResume)
 	c.stream = stream
 	return nil
 }

@@ -153,14 +153,20 @@ func (c *conn) read(until time.Time) error {
 		_ = c.stream.SetReadDeadline(until) // an error shows in the read
 		c.readUntil = until
 	}
+	_, err := c.receive()
+	return err
+}
+
+// receive takes what one read brings.
+func (c *conn) receive() (int, error) {
 	n, err := c.stream.Read(c.reader.Space())
 	if n > 0 {
-		return c.reader.Filled(n) // the error comes again
+		return n, c.reader.Filled(n) // an error comes again
 	}
 	if err == nil {
 		err = io.ErrNoProgress
 	}
-	return err
+	return 0, err
 }
 
 // take takes one response.

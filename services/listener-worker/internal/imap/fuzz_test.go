@@ -37,7 +37,8 @@ const honest = "* OK [CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN SASL-IR] hello\r\n\x0
 	"* STATUS INBOX (UIDNEXT 3 UIDVALIDITY 1 UNSEEN 2)\r\nTAG OK done\r\n"
 
 // FuzzServerBytes lets a server say anything, and checks that all of it ends as
-// a result or a classified failure, with every mail in the range asked for.
+// a result or a classified failure, with every mail in the range asked for, in whatever
+// detail.
 func FuzzServerBytes(f *testing.F) {
 	f.Add([]byte(honest))
 	f.Add([]byte(strings.ReplaceAll(honest, "UIDNEXT", "UIDNEXT 99999999999")))
@@ -58,7 +59,7 @@ func FuzzServerBytes(f *testing.F) {
 		login := func(context.Context) (mailbox.Login, error) {
 			return mailbox.Login{Username: "anna", Password: secret.New("pw"), Version: 1}, nil
 		}
-		c, opening, err := New(Config{}).Open(t.Context(), mailbox.Listening{Store: store}, login, nobody{})
+		c, opening, err := New(Config{}).Open(t.Context(), mailbox.Listening{Store: store}, login, listen.Nobody{})
 		if err != nil {
 			mustBeFailure(t, err)
 			return
@@ -67,17 +68,17 @@ func FuzzServerBytes(f *testing.F) {
 		if opening.End.UIDNext == 0 || opening.End.UIDValidity == 0 {
 			t.Errorf("opened %+v", opening.End)
 		}
-		converse(t, c)
+		converse(t, c, mailbox.Detail(len(said)%2))
 	})
 }
 
-func converse(t *testing.T, c listen.Reader) {
+func converse(t *testing.T, c listen.Reader, detail mailbox.Detail) {
 	t.Helper()
 	if err := idle(t, c); err != nil && !errors.Is(err, listen.ErrIdleRefused) {
 		mustBeFailure(t, err)
 		return
 	}
-	got, err := c.Fetch(mailbox.Range{From: 1, Upto: 5})
+	got, err := c.Fetch(mailbox.Range{From: 1, Upto: 5, Detail: detail})
 	if err != nil {
 		mustBeFailure(t, err)
 		return

@@ -16,6 +16,7 @@ import (
 // Idle implements [listen.Idler].
 func (c *conn) Idle() error {
 	c.wake()
+	defer c.rest()
 	c.begin(stepIdle, smallAnswer)
 	cmd := &command{text: "IDLE"}
 	x := &exchange{commands: []*command{cmd}}
@@ -36,17 +37,16 @@ func (c *conn) Idle() error {
 	}
 	if cmd.err != nil {
 		c.canIdle = false
-		c.rest()
 		return fmt.Errorf("%w: %s", listen.ErrIdleRefused, withText("asking at intervals", cmd.err))
 	}
 	c.idleTag = cmd.tag
-	c.rest()
 	return nil
 }
 
 // Check implements [listen.Reader].
 func (c *conn) Check(look mailbox.Look) (mailbox.Checkup, error) {
 	c.wake()
+	defer c.rest()
 	c.announced, c.echoed = false, false
 	c.hushed, c.heard = true, time.Time{}
 	before := c.end
@@ -67,7 +67,6 @@ func (c *conn) Check(look mailbox.Look) (mailbox.Checkup, error) {
 	if look == mailbox.Ask {
 		heard = time.Time{} // it was the mail store's idea
 	}
-	c.rest()
 	return mailbox.Checkup{End: c.end.told(), Noticed: heard, Unsure: unsure}, nil
 }
 

@@ -17,14 +17,8 @@ import (
 // open logs in and opens the folder read-only.
 func (c *conn) open(ctx context.Context, mode mailv1.TlsMode, config *tls.Config, login listen.LoginFunc) (listen.Opening, *mailbox.Failure) {
 	var opening listen.Opening
-	if failure := c.hello(ctx, mode, config); failure != nil {
-		return opening, failure
-	}
-	if failure := c.askCapabilities(); failure != nil {
-		return opening, failure
-	}
-	if failure := c.checkLoginWay(mode); failure != nil {
-		return opening, failure
+	if failure := c.meet(ctx, mode, config); failure != nil {
+		return opening, failure.OfStore()
 	}
 	credential, err := login(ctx)
 	if err != nil {
@@ -48,8 +42,18 @@ func (c *conn) open(ctx context.Context, mode mailv1.TlsMode, config *tls.Config
 	if c.canIdle {
 		opening.Waits = machine.ByIdle
 	}
-	c.rest()
 	return opening, nil
+}
+
+// meet does what comes before the mailbox is named, and is the same for all of them.
+func (c *conn) meet(ctx context.Context, mode mailv1.TlsMode, config *tls.Config) *mailbox.Failure {
+	if failure := c.hello(ctx, mode, config); failure != nil {
+		return failure
+	}
+	if failure := c.askCapabilities(); failure != nil {
+		return failure
+	}
+	return c.checkLoginWay(mode)
 }
 
 // askCapabilities asks what the mail store can do, unless its greeting has said so. One

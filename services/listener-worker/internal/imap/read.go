@@ -28,7 +28,7 @@ type reading struct {
 // Fetch implements [listen.Reader].
 func (c *conn) Fetch(want mailbox.Range) (mailbox.Reading, error) {
 	c.wake()
-	c.single = 0
+	defer c.rest()
 	r := &reading{c: c, want: want}
 	if failure := r.read(); failure != nil {
 		return mailbox.Reading{}, failure
@@ -37,8 +37,6 @@ func (c *conn) Fetch(want mailbox.Range) (mailbox.Reading, error) {
 	if failure != nil {
 		return mailbox.Reading{}, failure
 	}
-	c.single = 0
-	c.rest()
 	return result, nil
 }
 
@@ -120,16 +118,25 @@ func (p part) set() string {
 // ask reads a part and takes in what is shown. refused means that the mail store did not
 // answer it, odd that something is missing of what it showed.
 func (r *reading) ask(p part) (refused, odd bool, failure *mailbox.Failure) {
-	a, err, failure := r.c.fetch(p, askMail)
+	a, err, failure := r.c.fetch(p, waysToAsk(r.want.Detail)[0])
 	if failure != nil {
 		return false, false, failure
 	}
-	odd = a.nameless() > 0
+	odd = a.nameless() > 0 || r.silent(a)
 	for _, m := range a.mails {
-		odd = odd || !m.whole
+		odd = odd || !r.suffices(m)
 		r.add(m)
 	}
 	return err != nil, odd, nil
+}
+
+// silent tells whether an answer may have shown a mail without a word of what was asked
+// for: where that is the UID alone, it looks like a change of flags.
+func (r *reading) silent(a *answer) bool { return r.want.Detail == mailbox.UIDs && a.mute > 0 }
+
+// suffices tells whether all that is wanted of a mail was shown.
+func (r *reading) suffices(m found) bool {
+	return m.whole || r.want.Detail == mailbox.UIDs && !m.damaged
 }
 
 // fetch sends one FETCH.
@@ -149,6 +156,7 @@ func (c *conn) fetch(p part, items string) (*answer, *statusError, *mailbox.Fail
 
 // add takes a mail in, or more of one that was seen before.
 func (r *reading) add(m found) {
+	m.whole = r.suffices(m)
 	at, seen := slices.BinarySearchFunc(r.found, m.mail.UID, func(f found, uid uint32) int { return cmp.Compare(f.mail.UID, uid) })
 	if !seen {
 		r.found = slices.Insert(r.found, at, m)
@@ -187,7 +195,7 @@ func (r *reading) mend(first, last uint32, refused bool) *mailbox.Failure {
 	}
 	r.upto = min(r.upto, reach)
 	var parts []part // the lowest at the end
-	if unsearched && refused {
+	if unsearched && (refused || first == last) {
 		parts = []part{{first: first, last: last}}
 	} else {
 		for _, m := range r.found {
@@ -268,7 +276,7 @@ func (r *reading) halves(p part) []part {
 func (r *reading) askAlone(uid uint32) *mailbox.Failure {
 	p := part{first: uid, last: uid}
 	damage := false
-	for _, items := range []string{askMail, askHeader, askSize} {
+	for _, items := range waysToAsk(r.want.Detail) {
 		a, err, failure := r.c.fetch(p, items)
 		if failure != nil {
 			return failure
@@ -282,7 +290,7 @@ func (r *reading) askAlone(uid uint32) *mailbox.Failure {
 		if r.settled(uid) {
 			return nil
 		}
-		if err == nil && len(a.mails) == 0 {
+		if err == nil && len(a.mails) == 0 && !r.silent(a) {
 			break // it is not there
 		}
 	}

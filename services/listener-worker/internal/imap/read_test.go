@@ -114,7 +114,7 @@ func (f poison) serve(t *testing.T, count int) *talk {
 				return
 			}
 			hurt := false
-			var shown strings.Builder
+			var healthy strings.Builder
 			for uid := range uint32(count + 1) {
 				if uid == 0 || !inSet(words[1], uid) {
 					continue
@@ -122,11 +122,11 @@ func (f poison) serve(t *testing.T, count int) *talk {
 				if f.bad(uid) {
 					hurt = true
 				} else {
-					shown.WriteString(imaptest.Envelope(int(uid), uid, "hello"))
+					healthy.WriteString(shown(args, int(uid), uid))
 				}
 			}
 			if !hurt || f.showsOK {
-				p.Send(shown.String())
+				p.Send(healthy.String())
 			}
 			if hurt {
 				p.Send(strings.ReplaceAll(f.end, "{tag}", tag))
@@ -158,7 +158,7 @@ func (k *talk) readAll(count uint32) (uids, unread []uint32, reads int) {
 	k.t.Helper()
 	known := uint32(0)
 	for from := uint32(1); from <= count; reads++ {
-		got, err := k.Fetch(mailbox.Range{From: from, Upto: count, Known: known})
+		got, err := k.Fetch(mailbox.Range{From: from, Upto: count, Known: known, Detail: k.detail})
 		if err != nil {
 			k.t.Fatal(err)
 		}
@@ -196,18 +196,22 @@ func TestRangesThatFailAreHalvedDownToTheMail(t *testing.T) {
 			"OK and damage":       {end: "* 99 FETCH (RFC822.SIZE 5 BODY[HEADER]<0> {3}\r\nx:y)\r\n{tag} NO x\r\n", showsOK: true},
 			"NO without a SEARCH": {end: "{tag} NO [SERVERBUG] internal error\r\n", unsearch: true},
 		} {
-			t.Run(name+", "+how, func(t *testing.T) {
-				t.Parallel()
-				f.bad = func(uid uint32) bool { return slices.Contains(bad, uid) }
-				k := f.serve(t, count)
-				uids, unread, reads := k.readAll(count)
-				if !slices.Equal(uids, all) || how != "OK and damage" && !slices.Equal(unread, bad) {
-					t.Errorf("read %v, of which %v without a subject", uids, unread)
-				}
-				if reads > 2*len(bad)+1 {
-					t.Errorf("%d reads", reads)
-				}
-			})
+			for level, detail := range details() {
+				t.Run(name+", "+how+", "+level, func(t *testing.T) {
+					t.Parallel()
+					folder := f // the other levels have one of their own
+					folder.bad = func(uid uint32) bool { return slices.Contains(bad, uid) }
+					k := folder.serve(t, count)
+					k.detail = detail
+					uids, unread, reads := k.readAll(count)
+					if !slices.Equal(uids, all) || how != "OK and damage" && detail == mailbox.Envelopes && !slices.Equal(unread, bad) {
+						t.Errorf("read %v, of which %v without a subject", uids, unread)
+					}
+					if reads > 2*len(bad)+1 {
+						t.Errorf("%d reads", reads)
+					}
+				})
+			}
 		}
 	}
 }

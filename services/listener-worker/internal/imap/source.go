@@ -12,6 +12,7 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/imap/internal/park"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -28,6 +29,7 @@ const (
 type Source struct {
 	cfg     Config
 	metrics *counters
+	lot     park.Lot // where connections are parked
 
 	mu    sync.Mutex
 	tls   map[tlsKey]*tls.Config // one per store, so that all its connections share tickets
@@ -40,7 +42,7 @@ type tlsKey struct{ name, address, serverName, ca string }
 func New(cfg Config) *Source {
 	cfg = cfg.withDefaults()
 	return &Source{
-		cfg: cfg, metrics: newCounters(cfg.Metrics),
+		cfg: cfg, metrics: newCounters(cfg),
 		tls: make(map[tlsKey]*tls.Config), hosts: make(map[string]*host),
 	}
 }
@@ -61,14 +63,17 @@ func (s *Source) open(ctx context.Context, store *mailv1.MailStore, login listen
 	}
 	config, failure := s.protection(store)
 	if failure != nil {
-		return nil, listen.Opening{}, failure
+		return nil, listen.Opening{}, failure.OfStore()
 	}
 	tcp, failure := connect(ctx, store.GetAddress(), timeout)
 	if failure != nil {
-		return nil, listen.Opening{}, failure
+		return nil, listen.Opening{}, failure.OfStore()
 	}
-	quiet := max(store.GetIdleRefresh().AsDuration(), store.GetPollInterval().AsDuration(), defaultIdleRefresh)
-	c := newConn(s, tcp, timeout, quiet, notify)
+	c, err := newConn(s, tcp, timeout, notify)
+	if err != nil {
+		_ = tcp.Close() // the error is what counts
+		return nil, listen.Opening{}, &mailbox.Failure{Class: mailbox.ClassUnavailable, Reason: "the connection cannot be parked", Err: err}
+	}
 	c.host, c.store = s.host(store), store.GetName()
 	stop := context.AfterFunc(ctx, c.Close)
 	defer stop()
@@ -76,8 +81,10 @@ func (s *Source) open(ctx context.Context, store *mailv1.MailStore, login listen
 	c.redactor = redactor{}
 	if failure != nil {
 		c.Close()
+		c.mu.Unlock()
 		return nil, opening, failure
 	}
+	c.rest()
 	return c, opening, nil
 }
 

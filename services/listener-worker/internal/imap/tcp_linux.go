@@ -3,22 +3,15 @@
 
 package imap
 
-import (
-	"syscall"
-	"time"
-)
+import "syscall"
 
-const (
-	tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of linux/tcp.h, not in package syscall
-	peerDeadAfter  = 90 * time.Second
-)
+const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of linux/tcp.h, not in package syscall
 
-// setUserTimeout bounds how long written bytes may stay unacknowledged, which
-// keep-alive does not watch while a write is pending.
-func setUserTimeout(_, _ string, c syscall.RawConn) error {
+// control sets what package net has no name for.
+func (s lifeSigns) control(_, _ string, c syscall.RawConn) error {
 	var optErr error
 	err := c.Control(func(fd uintptr) {
-		optErr = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(peerDeadAfter.Milliseconds()))
+		optErr = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(s.deadAfter.Milliseconds()))
 	})
 	if err != nil {
 		return err

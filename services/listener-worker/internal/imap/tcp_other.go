@@ -7,5 +7,5 @@ package imap
 
 import "syscall"
 
-// setUserTimeout needs Linux; elsewhere the deadlines of each operation remain.
-func setUserTimeout(_, _ string, _ syscall.RawConn) error { return nil }
+// control needs Linux; elsewhere the deadlines of each operation remain.
+func (lifeSigns) control(_, _ string, _ syscall.RawConn) error { return nil }

@@ -11,7 +11,6 @@ import (
 const (
 	maxLooked     = 1 << 10 // bytes of a server's words that are looked at
 	maxServerText = 160     // runes of a server's words shown to people
-	maxHeaderText = 1000    // runes of a sender or subject handed on
 )
 
 // plain makes a server's words fit for a log line or a status, without a credential.

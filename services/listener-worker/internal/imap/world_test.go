@@ -6,6 +6,7 @@ package imap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,7 @@ type talk struct {
 	lost    chan *mailbox.Failure
 	*conn
 	opening listen.Opening
+	detail  mailbox.Detail // of what is read
 }
 
 // Noticed implements [listen.Notify].
@@ -179,6 +181,7 @@ func (k *talk) check(look mailbox.Look, next uint32) mailbox.Checkup {
 // read reads a range and wants these mails.
 func (k *talk) read(want mailbox.Range, upto uint32, doubt mailbox.Gap, uids ...uint32) mailbox.Reading {
 	k.t.Helper()
+	want.Detail = k.detail
 	got, err := k.Fetch(want)
 	if err != nil {
 		k.t.Fatal(err)
@@ -220,6 +223,19 @@ var (
 	_ listen.Source = (*Source)(nil)
 	_ listen.Idler  = (*conn)(nil)
 )
+
+// shown is the honest answer for a mail to what was asked for.
+func shown(args string, seq int, uid uint32) string {
+	if strings.Contains(args, "HEADER") {
+		return imaptest.Envelope(seq, uid, "hello")
+	}
+	return fmt.Sprintf("* %d FETCH (UID %d)\r\n", seq, uid)
+}
+
+// details are all there are, by name.
+func details() map[string]mailbox.Detail {
+	return map[string]mailbox.Detail{"envelopes": mailbox.Envelopes, "UIDs": mailbox.UIDs}
+}
 
 // fetchOf is the honest answer for a mail.
 func fetchOf(seq int, uid uint32) string { return imaptest.Envelope(seq, uid, "hello") }

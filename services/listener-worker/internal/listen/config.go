@@ -6,6 +6,7 @@ package listen
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -31,6 +32,9 @@ type Config struct {
 	// Workers counts the workers that share the mail stores' limits, this one included;
 	// it may block. Nil stands for this one alone.
 	Workers func(context.Context) (int, error)
+	// ReconcileAfter is how old the proof of where a mailbox ends must be before the mail
+	// store is asked without a hint; 10 seconds when zero.
+	ReconcileAfter time.Duration
 	// Tuning overrides the listeners' times. IdleRefresh and PollInterval count only
 	// for mail stores that do not say their own.
 	Tuning machine.Settings
@@ -42,6 +46,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Connects <= 0 {
 		c.Connects = defaultConnects
+	}
+	if c.ReconcileAfter <= 0 {
+		c.ReconcileAfter = defaultReconcileAfter
 	}
 	if c.Tuning.Jitter == nil {
 		c.Tuning.Jitter = jitter

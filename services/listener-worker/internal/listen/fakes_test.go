@@ -27,6 +27,7 @@ type head struct {
 	user    mailbox.User
 	end     mailbox.End
 	noticed time.Time
+	told    *mailbox.Mail
 }
 
 type suspension struct {
@@ -49,7 +50,10 @@ func newFakeSink() *fakeSink {
 }
 
 func (s *fakeSink) Head(u mailbox.User, b mailbox.End, noticed time.Time) {
-	s.heads <- head{u, b, noticed}
+	s.heads <- head{u, b, noticed, nil}
+}
+func (s *fakeSink) Told(u mailbox.User, b mailbox.End, mail mailbox.Mail, noticed time.Time) {
+	s.heads <- head{u, b, noticed, &mail}
 }
 func (s *fakeSink) Fetched(b mailbox.Read) { s.batches <- b }
 func (s *fakeSink) Suspended(u mailbox.User, version uint64, reason string) {
@@ -125,6 +129,13 @@ func startWith(t *testing.T, tuning machine.Settings, sources map[string]listen.
 	t.Helper()
 	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
 	r.loop = listen.New(listen.Config{Sources: sources, Tuning: tuning}, r.creds, r.sink)
+	r.run(t)
+	return r
+}
+
+// run runs the loop as long as the test.
+func (r *rig) run(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- r.loop.Run(ctx) }()
@@ -134,7 +145,6 @@ func startWith(t *testing.T, tuning machine.Settings, sources map[string]listen.
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return r
 }
 
 func plainStore(address string) *mailv1.MailStore {

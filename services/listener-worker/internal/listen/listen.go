@@ -13,6 +13,7 @@ import (
 	"context"
 	"time"
 
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -24,6 +25,9 @@ type Sink interface {
 	// or UIDNEXT moved. noticed is when the mail store's word of it arrived, or when
 	// the mailbox was opened.
 	Head(u mailbox.User, end mailbox.End, noticed time.Time)
+	// Told is Head for a folder that has grown by one mail, which was told with it and
+	// need not be read.
+	Told(u mailbox.User, end mailbox.End, mail mailbox.Mail, noticed time.Time)
 	// Fetched answers Fetch.
 	Fetched(read mailbox.Read)
 	// Suspended tells that the credential of the given version was refused and is
@@ -46,6 +50,8 @@ type Status struct {
 	Permanent bool
 	// Backend is how it notices new mail.
 	Backend string
+	// Registration is whether the mail store knows where to tell of new mail.
+	Registration mailv1.Registration
 	// Status is what it is doing.
 	machine.Status
 }

@@ -55,7 +55,7 @@ func TestMailIsNoticedInIdleAndFetched(t *testing.T) {
 		if h.noticed.Before(before) || h.noticed.After(time.Now()) {
 			t.Errorf("noticed at %v, delivered at %v", h.noticed, before)
 		}
-		r.loop.Fetch(user("1"), box.UIDNext)
+		r.loop.Fetch(user("1"), box.UIDNext, mailbox.Envelopes)
 		batch := receive(t, "batch", r.sink.batches)
 		if batch.Err != nil || batch.From != box.UIDNext || batch.Upto != uid || len(batch.Mails) != 1 {
 			t.Fatalf("batch = %+v", batch)
@@ -75,7 +75,7 @@ func TestFetchSetsNoSeenFlag(t *testing.T) {
 	onEach(t, func(t *testing.T, m testbox) {
 		first := m.deliver(t, "one")
 		r, box := listenTo(t, m)
-		r.loop.Fetch(user("1"), first)
+		r.loop.Fetch(user("1"), first, mailbox.Envelopes)
 		if batch := receive(t, "batch", r.sink.batches); len(batch.Mails) != 1 {
 			t.Fatalf("batch = %+v", batch)
 		}
@@ -104,7 +104,7 @@ func TestMailWhileAwayIsInTheFirstHead(t *testing.T) {
 		if box.UIDNext != uid+1 || box.Unseen != 2 {
 			t.Errorf("first head = %+v after UID %d", box, uid)
 		}
-		r.loop.Fetch(user("1"), first)
+		r.loop.Fetch(user("1"), first, mailbox.Envelopes)
 		if batch := receive(t, "batch", r.sink.batches); len(batch.Mails) != 2 || batch.Upto != uid {
 			t.Errorf("batch = %+v", batch)
 		}
@@ -140,7 +140,7 @@ func TestWrongPasswordSuspendsUntilANewCredential(t *testing.T) {
 		if status.LastError != s.reason {
 			t.Errorf("last error = %q, reason = %q", status.LastError, s.reason)
 		}
-		r.loop.Fetch(user("1"), 1)
+		r.loop.Fetch(user("1"), 1, mailbox.Envelopes)
 		if batch := receive(t, "refused batch", r.sink.batches); batch.Err == nil {
 			t.Errorf("batch = %+v", batch)
 		}

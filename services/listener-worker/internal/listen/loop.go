@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/listen/outage"
 	"mailpush.internal/services/listener-worker/internal/loop"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -28,13 +29,20 @@ type Loop struct {
 	connects   *pool
 	operations *pool
 	masters    masters
-	countAt    time.Time       // when the workers may be counted again
-	uncounted  bool            // the last count failed
-	ctx        context.Context // ends with Run, for the tasks of the loop
+	reconciler *reconciler
+	sites      map[string]*site // by what their operations share a limit with
+	pauses     *outage.Pauses
+	shared     map[intervals]*machine.Settings // of the listeners, by their mail stores'
+	countAt    time.Time                       // when the workers may be counted again
+	uncounted  bool                            // the last count failed
+	ctx        context.Context                 // ends with Run, for the tasks of the loop
 
 	mu      sync.RWMutex // guards listed and the machines in it; only the loop writes
 	listed  map[mailbox.User]*running
 	stopped bool
+
+	hintMu sync.Mutex                    // guards hints
+	hints  map[mailbox.User]mailbox.Hint // that listeners have not taken yet
 }
 
 // New makes a loop that does nothing until Run.
@@ -44,11 +52,16 @@ func New(cfg Config, creds Credentials, sink Sink) *Loop {
 		cfg: cfg, creds: creds, sink: sink,
 		metrics: newMetrics(cfg.Metrics),
 		loop:    loop.New(),
+		shared:  make(map[intervals]*machine.Settings),
+		sites:   make(map[string]*site),
+		pauses:  pausesOf(cfg.Tuning),
 		listed:  make(map[mailbox.User]*running),
+		hints:   make(map[mailbox.User]mailbox.Hint),
 	}
 	l.masters = newMasters(cfg.Tuning)
 	l.connects = newPool(cfg.Connects, l.loop)
 	l.operations = newPool(operationsPerLoop, l.loop)
+	l.reconciler = newReconciler(l.metrics, cfg.ReconcileAfter)
 	return l
 }
 
@@ -66,10 +79,15 @@ func (l *Loop) Run(ctx context.Context) error {
 // round does what is due and tells when something is next.
 func (l *Loop) round(now time.Time) time.Time {
 	l.fire(now)
+	next := l.tend(now)
+	l.reconcile(now)
 	l.connects.start()
 	l.count(now)
 	l.metrics.waiting.Set(float64(l.connects.waiting))
-	return loop.Sooner(l.connects.wakeAt, l.timers.Next())
+	for _, at := range []time.Time{l.connects.wakeAt, l.timers.Next(now), l.reconciler.wakeAt} {
+		next = loop.Sooner(next, at)
+	}
+	return next
 }
 
 func (l *Loop) fire(now time.Time) {
@@ -97,11 +115,18 @@ func (l *Loop) stop() {
 // credential version resumes a suspended listener.
 func (l *Loop) Put(m mailbox.Listening) { l.loop.Post(func() { l.put(m) }) }
 
-// Remove stops a user's listener. The sink may hear of the user until then.
-func (l *Loop) Remove(u mailbox.User) {
+// Remove stops a user's listener, which goes on elsewhere. The sink may hear of the user
+// until then.
+func (l *Loop) Remove(u mailbox.User) { l.end(u, false) }
+
+// Dismiss stops a user's listener that nobody wants any more, and takes back what was left
+// at the mail store for it.
+func (l *Loop) Dismiss(u mailbox.User) { l.end(u, true) }
+
+func (l *Loop) end(u mailbox.User, unwanted bool) {
 	l.loop.Post(func() {
 		if r := l.listed[u]; r != nil {
-			l.remove(r)
+			l.remove(r, unwanted)
 		}
 	})
 }
@@ -110,26 +135,51 @@ func (l *Loop) Remove(u mailbox.User) {
 func (l *Loop) RemoveAll() { l.loop.Post(l.removeAll) }
 
 // Fetch asks for the mails from a UID on; Sink.Fetched answers, with an error at
-// once where the mailbox is not open. Calls that come before the answer are
-// one, from the lowest UID asked for. A listener that is removed never answers.
-func (l *Loop) Fetch(u mailbox.User, from uint32) {
+// once where the mailbox is not open. Calls that come before the reading begins are one,
+// from the lowest UID and in the most detail asked for. A listener that is removed never
+// answers.
+func (l *Loop) Fetch(u mailbox.User, from uint32, detail mailbox.Detail) {
 	l.loop.Post(func() {
 		if r := l.listed[u]; r != nil {
-			l.step(r, machine.FetchWanted{From: from})
+			l.step(r, machine.FetchWanted{From: from, Detail: detail})
 			return
 		}
 		l.sink.Fetched(mailbox.Read{User: u, From: from, Err: errNoListener})
 	})
 }
 
-// Hint tells a user's listener that a folder may have changed. It does nothing where the
-// worker has none: the next owner looks by itself.
-func (l *Loop) Hint(u mailbox.User, hint mailbox.Hint) {
-	l.loop.Post(func() {
-		if r := l.listed[u]; r != nil {
-			l.step(r, machine.Hinted{Hint: hint})
-		}
-	})
+// Hint tells a user's listener that a folder may have changed. It does nothing, and says
+// so, where the worker has none: whoever runs it next looks by itself. What comes before
+// the listener has taken the last hint is one with that.
+func (l *Loop) Hint(u mailbox.User, hint mailbox.Hint) (known bool) {
+	l.mu.RLock()
+	_, known = l.listed[u]
+	l.mu.RUnlock()
+	if !known {
+		return false
+	}
+	l.hintMu.Lock()
+	defer l.hintMu.Unlock()
+	before, waits := l.hints[u]
+	if waits {
+		l.hints[u] = before.Merge(hint)
+		return true
+	}
+	l.hints[u] = hint
+	l.loop.Post(func() { l.hinted(u) })
+	return true
+}
+
+// hinted hands on the hint that waits for a user's listener.
+func (l *Loop) hinted(u mailbox.User) {
+	l.hintMu.Lock()
+	hint := l.hints[u]
+	delete(l.hints, u)
+	l.hintMu.Unlock()
+	if r := l.listed[u]; r != nil {
+		l.step(r, machine.Hinted{Hint: hint})
+		l.hintedAway(r)
+	}
 }
 
 // Status reports the listeners of the users that have one.

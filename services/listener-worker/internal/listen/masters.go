@@ -31,7 +31,7 @@ type refusal struct {
 
 func newMasters(tuning machine.Settings) masters {
 	return masters{
-		first: cmp.Or(tuning.MinBackoff, time.Second), most: cmp.Or(tuning.MaxBackoff, 5*time.Minute) / 10,
+		first: cmp.Or(tuning.MinBackoff, time.Second), most: cmp.Or(tuning.MaxBackoff, 5*time.Minute) / 20,
 		refusals: make(map[string]*refusal),
 	}
 }
@@ -63,6 +63,13 @@ func (m masters) refused(store string, said *mailbox.Failure, now time.Time) (al
 		r.logged = now
 	}
 	return alarm
+}
+
+// again has the next refused listener be the one to try.
+func (m masters) again(store string) {
+	if r := m.refusals[store]; r != nil {
+		r.next = time.Time{}
+	}
 }
 
 // accepted forgets a refusal.

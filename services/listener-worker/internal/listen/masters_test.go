@@ -44,7 +44,7 @@ func TestARefusedMasterUserIsTriedByOneListenerAtATime(t *testing.T) {
 			}
 		}
 	}
-	if want := 23; tries != want { // after 1, 3, 7, 15, 31 s, then every 30 s
+	if want := 42; tries != want { // after 1, 3, 7, 15 s, then every 15 s
 		t.Errorf("%d tries in ten minutes, want %d", tries, want)
 	}
 	if m.turn("other", began) != nil {

@@ -18,6 +18,14 @@ type metrics struct {
 	failures  *prometheus.CounterVec
 	mails     prometheus.Counter
 	waiting   prometheus.Gauge
+
+	down     prometheus.Gauge
+	awaiting prometheus.Gauge
+	retries  *prometheus.CounterVec
+
+	reconciled prometheus.Counter
+	missed     prometheus.Counter
+	proofAge   prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -43,6 +51,33 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "mailpush_worker_imap_connects_waiting",
 			Help: "Mailboxes that wait for their turn to be opened.",
 		}),
+		down: f.NewGauge(prometheus.GaugeOpts{
+			Name: "mailpush_worker_mail_stores_down",
+			Help: "Addresses of mail stores that serve none of this worker's listeners.",
+		}),
+		awaiting: f.NewGauge(prometheus.GaugeOpts{
+			Name: "mailpush_worker_listeners_awaiting_store",
+			Help: "Listeners in back-off that try again when their mail store has served another.",
+		}),
+		retries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "mailpush_worker_retries_total",
+			Help: "Listeners whose back-off was ended, by what: probe, success of another, hint or hand.",
+		}, []string{"by"}),
+		reconciled: f.NewCounter(prometheus.CounterOpts{
+			Name: "mailpush_worker_reconciled_total",
+			Help: "Mailboxes whose end was asked for without a hint, in case that hints were lost.",
+		}),
+		missed: f.NewCounter(prometheus.CounterOpts{
+			Name: "mailpush_worker_found_by_reconcile_total",
+			Help: "Times that new mail was found of which no hint has told.",
+		}),
+		proofAge: f.NewGauge(prometheus.GaugeOpts{
+			Name: "mailpush_worker_proof_age_seconds",
+			Help: "How long ago the mail store told the end of the mailbox that it told least lately, of those that wait for hints.",
+		}),
+	}
+	for _, by := range []string{byProbe, bySuccess, byHint, byHand} {
+		m.retries.WithLabelValues(by)
 	}
 	for state := range mailv1.ListenerState_name {
 		if state != 0 {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // storm is some workers that all have mailboxes to open at one mail store.
@@ -130,7 +132,7 @@ func TestWhoWaitsLongestGoesFirst(t *testing.T) {
 	r.pool.run(job{store: "store", do: func() { <-release }})
 	now := time.Now()
 	for _, n := range rand.Perm(20) {
-		r.pool.run(job{store: "store", since: now.Add(time.Duration(n) * time.Second), do: func() { ran <- n }})
+		r.pool.run(job{store: "store", since: moment.Of(now.Add(time.Duration(n) * time.Second)), do: func() { ran <- n }})
 	}
 	close(release)
 	for want := range 20 {

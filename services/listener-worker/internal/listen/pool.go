@@ -5,9 +5,11 @@ package listen
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/loop"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // pool runs blocking jobs, so many at once in all and so many per mail store, so
@@ -31,8 +33,9 @@ type pool struct {
 type job struct {
 	store string
 	pace  pace
-	since time.Time // since when it is waited for
+	since moment.Moment // since when it is waited for
 	do    func()
+	back  func() // instead of do, when it is withdrawn; nil where that cannot be
 
 	number uint64
 }
@@ -91,6 +94,8 @@ func (p *pool) start() {
 		p.turn = append(p.turn[:i], p.turn[i+1:]...)
 		if len(s.queue) > 0 {
 			p.turn = append(p.turn, s) // others first
+		} else {
+			s.queue = nil // it may have been that of a storm
 		}
 		p.launch(s, j.do)
 	}
@@ -117,6 +122,21 @@ func (p *pool) done(s *share) {
 
 func (p *pool) idle() bool { return p.running == 0 && p.waiting == 0 }
 
+// withdraw takes back a mail store's jobs that have not started.
+func (p *pool) withdraw(store string) {
+	s := p.stores[store]
+	if s == nil || len(s.queue) == 0 {
+		return
+	}
+	left := s.queue
+	s.queue = nil
+	p.turn = slices.DeleteFunc(p.turn, func(other *share) bool { return other == s })
+	p.waiting -= len(left)
+	for _, j := range left {
+		j.back()
+	}
+}
+
 // abandon forgets the jobs that have not started.
 func (p *pool) abandon() {
 	p.turn, p.waiting, p.wakeAt = nil, 0, time.Time{}
@@ -131,8 +151,8 @@ type queue []job
 // Len, Less, Swap, Push and Pop implement [heap.Interface].
 func (q queue) Len() int { return len(q) }
 func (q queue) Less(i, j int) bool {
-	if c := q[i].since.Compare(q[j].since); c != 0 {
-		return c < 0
+	if q[i].since != q[j].since {
+		return q[i].since < q[j].since
 	}
 	return q[i].number < q[j].number
 }

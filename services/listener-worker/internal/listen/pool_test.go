@@ -97,3 +97,31 @@ func TestStoresTakeTurns(t *testing.T) {
 	}
 	r.loop.Wait()
 }
+
+func TestWhatHasNotStartedCanBeWithdrawn(t *testing.T) {
+	t.Parallel()
+	r := newPoolRig(2)
+	release, ran, back := make(chan struct{}), make(chan int, 100), make(chan int, 100)
+	for i := range 10 {
+		r.pool.run(job{store: "down", do: func() { <-release; ran <- i }, back: func() { back <- i }})
+	}
+	r.pool.run(job{store: "up", do: func() { ran <- 100 }})
+	r.pool.withdraw("down")
+	r.pool.withdraw("down")
+	r.pool.withdraw("unknown")
+	if len(back) != 9 || r.pool.waiting != 0 {
+		t.Errorf("%d were withdrawn, %d wait", len(back), r.pool.waiting)
+	}
+	if got := until(t, r, ran); got != 100 {
+		t.Errorf("%d ran", got)
+	}
+	close(release)
+	if got := until(t, r, ran); got != 0 {
+		t.Errorf("%d ran", got)
+	}
+	r.loop.Wait()
+	r.loop.Drain()
+	if len(ran) != 0 || len(r.pool.turn) != 0 || r.pool.running != 0 || len(r.pool.stores) != 0 {
+		t.Errorf("%d more ran; left: %d turns, %d running, %d stores", len(ran), len(r.pool.turn), r.pool.running, len(r.pool.stores))
+	}
+}

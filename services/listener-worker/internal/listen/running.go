@@ -4,6 +4,7 @@
 package listen
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -12,10 +13,12 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/services/listener-worker/internal/listen/machine"
+	"mailpush.internal/services/listener-worker/internal/listen/outage"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/loop"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 var errNoListener = fault.New(fault.NotFound, "the worker has no listener for this user")
@@ -23,14 +26,20 @@ var errNoListener = fault.New(fault.NotFound, "the worker has no listener for th
 // running is one listener and what it holds. All of it belongs to the loop.
 type running struct {
 	mailbox mailbox.Listening
-	machine *machine.Machine
+	machine machine.Machine
 
 	conn   uint64             // the machine's number of the connection, 0 for none
-	cancel context.CancelFunc // ends its opening
+	cancel context.CancelFunc // ends its opening; nil when it is not being opened
 	link   Reader             // nil until it is open
 
-	refused  bool      // the master user was, when the mailbox was last to be opened
-	unserved time.Time // since when it is neither open nor was tried
+	site         *site                    // the mail store's
+	waiter       *outage.Waiter[*running] // it has failed, and was not served since; nil otherwise
+	unserved     moment.Moment            // since when it is neither open nor was tried
+	waits        *place                   // among those that wait for hints; nil while it does not
+	registration mailv1.Registration
+	hinted       bool // it lives by hints
+	refused      bool // the master user was, when the mailbox was last to be opened
+	let          bool // it may try although the mail store is down; for the time of a step
 
 	loop.Timer // the machine's
 }
@@ -38,7 +47,7 @@ type running struct {
 func (r *running) status() Status {
 	return Status{
 		User: r.mailbox.User, Permanent: r.mailbox.Permanent, Backend: r.mailbox.Store.GetBackend(),
-		Status: r.machine.Status(),
+		Registration: r.registration, Status: r.machine.Status(time.Now()),
 	}
 }
 
@@ -53,8 +62,9 @@ func (l *Loop) put(m mailbox.Listening) {
 	}
 	r := l.listed[m.User]
 	if r == nil {
-		r = &running{mailbox: m, unserved: time.Now()}
-		r.machine = machine.NewMachine(l.settings(m.Store), m.CredentialVersion)
+		r = &running{mailbox: m, unserved: moment.Of(time.Now())}
+		l.join(r)
+		r.machine = machine.New(l.settings(m.Store), m.CredentialVersion)
 		l.mu.Lock()
 		l.listed[m.User] = r
 		l.mu.Unlock()
@@ -65,10 +75,14 @@ func (l *Loop) put(m mailbox.Listening) {
 	if m.CredentialVersion > r.mailbox.CredentialVersion {
 		r.refused = false // the new login may need no master user
 	}
+	before := r.mailbox
 	l.mu.Lock()
 	r.mailbox = m
 	l.mu.Unlock()
 	if moved {
+		l.forget(before, movedAway(before, m))
+		l.part(r)
+		l.join(r)
 		l.step(r, machine.Moved{Settings: l.settings(m.Store)})
 	}
 	l.step(r, machine.Renewed{Version: m.CredentialVersion})
@@ -82,25 +96,37 @@ func sameStore(a, b *mailv1.MailStore) bool {
 	}
 	b = proto.CloneOf(b)
 	b.ConnectsPerSecond, b.ConnectsAtOnce = a.GetConnectsPerSecond(), a.GetConnectsAtOnce()
+	b.ReconcilePerSecond = a.GetReconcilePerSecond()
 	return proto.Equal(a, b)
 }
 
-// settings are a listener's times at a mail store.
-func (l *Loop) settings(store *mailv1.MailStore) machine.Settings {
+// intervals are the times that a mail store may say for itself; zero: it does not.
+type intervals struct{ idleRefresh, pollInterval time.Duration }
+
+// settings are a listener's times at a mail store, which all listeners share that have
+// the same.
+func (l *Loop) settings(store *mailv1.MailStore) *machine.Settings {
+	own := intervals{max(store.GetIdleRefresh().AsDuration(), 0), max(store.GetPollInterval().AsDuration(), 0)}
+	if known := l.shared[own]; known != nil {
+		return known
+	}
 	s := l.cfg.Tuning
-	if d := store.GetIdleRefresh().AsDuration(); d > 0 {
-		s.IdleRefresh = d
-	}
-	if d := store.GetPollInterval().AsDuration(); d > 0 {
-		s.PollInterval = d
-	}
-	return s
+	s.IdleRefresh = cmp.Or(own.idleRefresh, s.IdleRefresh)
+	s.PollInterval = cmp.Or(own.pollInterval, s.PollInterval)
+	s.Recheck = cmp.Or(s.Recheck, recheck)
+	l.shared[own] = machine.NewSettings(s)
+	return l.shared[own]
 }
 
-func (l *Loop) remove(r *running) {
+// remove stops a listener. unwanted tells that nobody wants it any more.
+func (l *Loop) remove(r *running, unwanted bool) {
 	l.step(r, machine.Stop{})
+	l.part(r)
+	l.reconciler.leave(r)
+	l.reconciler.lives(r, false)
+	l.forget(r.mailbox, unwanted)
 	l.timers.Set(r, time.Time{})
-	l.metrics.entered(r.machine.Status().State, 0)
+	l.metrics.entered(r.machine.State(), 0)
 	l.mu.Lock()
 	delete(l.listed, r.mailbox.User)
 	l.mu.Unlock()
@@ -108,37 +134,53 @@ func (l *Loop) remove(r *running) {
 
 func (l *Loop) removeAll() {
 	for _, r := range l.listed {
-		l.remove(r)
+		l.remove(r, false)
 	}
+}
+
+// forget tells the source of a mailbox that nothing listens to it here any more.
+func (l *Loop) forget(of mailbox.Listening, unwanted bool) {
+	if keeper, keeps := l.cfg.Sources[of.Store.GetBackend()].(Keeper); keeps {
+		keeper.Forget(of, l.loginOf(of), unwanted)
+	}
+}
+
+// movedAway tells whether what is kept for a mailbox at one mail store is of no use at the
+// other that it has now.
+func movedAway(before, now mailbox.Listening) bool {
+	return before.Store.GetName() != now.Store.GetName() || before.Store.GetBackend() != now.Store.GetBackend()
 }
 
 // step gives the machine an event and does what it says.
 func (l *Loop) step(r *running, ev machine.Event) {
 	l.mu.Lock()
-	before := r.machine.Status()
+	state, reason := r.machine.State(), r.machine.LastError()
 	effects := r.machine.Step(ev, time.Now())
-	after := r.machine.Status()
 	l.mu.Unlock()
-	l.metrics.entered(before.State, after.State)
-	l.log(r, before, after)
+	l.metrics.entered(state, r.machine.State())
+	l.reconciler.moved(r, state, r.machine.State())
+	r.site.moved(r, state, r.machine.State())
+	l.log(r, state, reason)
 	for _, effect := range effects {
 		l.do(r, effect)
 	}
 }
 
-// log tells of a listener that is unwell, once per reason, and of its recovery.
-func (l *Loop) log(r *running, before, after machine.Status) {
-	if before.LastError == after.LastError && before.State == after.State {
+// log tells of a listener that is unwell, once per reason, and of its recovery. state and
+// reason are what it had before.
+func (l *Loop) log(r *running, state mailv1.ListenerState, reason string) {
+	now, why := r.machine.State(), r.machine.LastError()
+	if reason == why && state == now {
 		return
 	}
 	level := slog.LevelDebug
 	switch {
-	case after.State == mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
+	case now == mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
 		level = slog.LevelWarn
-	case before.LastError != after.LastError:
+	case reason != why:
 		level = slog.LevelInfo
 	}
 	l.cfg.Log.Log(l.ctx, level, "listener changed",
 		"context_id", r.mailbox.User.Context, "user_id", r.mailbox.User.ID,
-		"mail_store", r.mailbox.Store.GetName(), "state", stateLabel(after.State), "reason", after.LastError)
+		"mail_store", r.mailbox.Store.GetName(), "state", stateLabel(now), "reason", why)
 }

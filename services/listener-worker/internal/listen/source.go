@@ -33,6 +33,26 @@ type Source interface {
 	Baseline(ctx context.Context, store *mailv1.MailStore, login mailbox.Login) (mailbox.End, error)
 }
 
+// Keeper is a source that keeps something for a listener while no mailbox is open, here or
+// at the mail store.
+type Keeper interface {
+	Source
+
+	// Forget tells that a listener has ended, and whether nobody wants it any more: then
+	// what is kept at the mail store goes, too. Otherwise another worker may need it. It
+	// does not block.
+	Forget(of mailbox.Listening, login LoginFunc, unwanted bool)
+}
+
+// Resumer is a source that can read a mailbox without a look at where it ends first.
+type Resumer interface {
+	Source
+
+	// Resume returns a reader of a mailbox that is known to end somewhere, nil where it has
+	// to be opened. It does not block.
+	Resume(of mailbox.Listening, end mailbox.End) (Reader, Opening)
+}
+
 // LoginFunc gets the credential; its result is not kept.
 type LoginFunc func(context.Context) (mailbox.Login, error)
 
@@ -42,6 +62,14 @@ type Opening struct {
 	End mailbox.End
 	// Waits is how changes are noticed from now on.
 	Waits machine.Waits
+	// Registration is whether the mail store knows where to tell of changes.
+	Registration mailv1.Registration
+	// Note is why changes may be noticed late; empty when they are noticed at once.
+	Note string
+	// Again is how soon to look again without a hint; zero means as usual.
+	Again time.Duration
+	// Unproven tells that End was not looked at.
+	Unproven bool
 	// Version is that of the credential that was used.
 	Version uint64
 }
@@ -54,6 +82,15 @@ type Notify interface {
 	Lost(f *mailbox.Failure)
 }
 
+// Nobody is a [Notify] that takes no notice.
+type Nobody struct{}
+
+// Noticed implements [Notify].
+func (Nobody) Noticed(time.Time) {}
+
+// Lost implements [Notify].
+func (Nobody) Lost(*mailbox.Failure) {}
+
 // Reader reads one mailbox that is open. Its operations block, and are called one at a
 // time; between them, and while IDLE stands, it may hold whatever costs least.
 type Reader interface {
@@ -64,6 +101,20 @@ type Reader interface {
 	// Close gives the mailbox up at once, without a word, also while an operation is in
 	// flight. It does not block.
 	Close()
+}
+
+// ErrNoAnnotations is what an [Annotator] returns, wrapped, when the mail store keeps no
+// annotations, or not this one; the connection is otherwise fine.
+var ErrNoAnnotations = errors.New("mail store keeps no such annotation")
+
+// Annotator is a reader of a mail store that may keep annotations of its own (RFC 5464).
+type Annotator interface {
+	Reader
+
+	// Annotation is what is kept under a name; empty when nothing is.
+	Annotation(name string) (string, error)
+	// SetAnnotation keeps a value under a name; an empty one takes it away.
+	SetAnnotation(name, value string) error
 }
 
 // Idler is a reader at which IDLE can stand (RFC 2177), as one must be whose opening

@@ -143,7 +143,7 @@ func TestAHintHasTheMailboxReadAndNoConnectionStays(t *testing.T) {
 	if h := receive(t, "end after the hint", r.sink.heads); h.end.UIDNext != 3 || !h.noticed.Equal(at) {
 		t.Errorf("the mailbox ends at %d, noticed %s, want 3 at the time of the hint, %s", h.end.UIDNext, h.noticed, at)
 	}
-	r.loop.Fetch(u, uid)
+	r.loop.Fetch(u, uid, mailbox.Envelopes)
 	if read := receive(t, "mail", r.sink.batches); read.Err != nil || len(read.Mails) != 1 || read.Mails[0].UID != uid {
 		t.Errorf("read %+v", read)
 	}
@@ -174,6 +174,40 @@ func TestAHintOfAKnownMailIsNoNews(t *testing.T) {
 	}
 }
 
+// A hint that tells the next mail is the event, and nothing is opened for it. Hints that
+// come faster than they are taken are one, which is looked after.
+func TestAHintThatTellsTheNextMailNeedsNoLook(t *testing.T) {
+	t.Parallel()
+	r, source := startBoth(t, quick())
+	u := user("1")
+	r.loop.Put(fakeMailbox(u))
+	receive(t, "first end", r.sink.heads)
+	r.untilState(t, u, waiting)
+	uid := source.deliver(u)
+	tells := mailbox.Hint{Folder: mailbox.Inbox, UIDValidity: 9, UID: uid, At: time.Now(), Mail: &mailbox.Mail{UID: uid, Subject: "told"}, Unseen: 3}
+	source.hints <- hint{u, tells}
+	h := receive(t, "told mail", r.sink.heads)
+	if h.told == nil || h.told.Subject != "told" || h.end.UIDNext != uid+1 || h.end.Unseen != 3 || !h.noticed.Equal(tells.At) {
+		t.Errorf("head %+v", h)
+	}
+	if opened, _ := source.counts(); opened != 1 {
+		t.Errorf("opened %d times, want once at first", opened)
+	}
+	for range 10_000 {
+		tells.UID = source.deliver(u)
+		tells.Mail = &mailbox.Mail{UID: tells.UID}
+		if !r.loop.Hint(u, tells) {
+			t.Fatal("the listener is not known")
+		}
+	}
+	for h.end.UIDNext != tells.UID+1 {
+		h = receive(t, "last end", r.sink.heads)
+	}
+	if r.loop.Hint(user("9"), tells) {
+		t.Error("somebody else's listener is said to be known")
+	}
+}
+
 // Whoever wants to read does not have to wait for a hint, and a hint that was lost costs
 // lateness, never a mail.
 func TestWithoutAHintTheMailboxIsReadAllTheSame(t *testing.T) {
@@ -186,7 +220,7 @@ func TestWithoutAHintTheMailboxIsReadAllTheSame(t *testing.T) {
 	r.loop.Put(fakeMailbox(u))
 	receive(t, "first end", r.sink.heads)
 	r.untilState(t, u, waiting)
-	r.loop.Fetch(u, 1)
+	r.loop.Fetch(u, 1, mailbox.Envelopes)
 	if read := receive(t, "what was wanted", r.sink.batches); read.Err != nil || len(read.Mails) != 1 {
 		t.Errorf("read %+v", read)
 	}
@@ -216,4 +250,32 @@ func TestTheBackendOfTheStorePicksTheSource(t *testing.T) {
 		t.Errorf("the source of hints opened %d mailboxes, want its own", opened)
 	}
 	source.hints <- hint{user("9"), mailbox.Hint{}} // whom nobody knows
+}
+
+// Where nobody tells of mail it is found in turn, oldest proof first, and the wait does not
+// seem to end for it.
+func TestLostHintsAreMadeUpFor(t *testing.T) {
+	t.Parallel()
+	source := newFakeSource()
+	r := &rig{creds: newFakeCredentials(), sink: newFakeSink()}
+	r.loop = listen.New(listen.Config{
+		Sources: map[string]listen.Source{"fake": source}, Tuning: quick(), ReconcileAfter: 20 * time.Millisecond,
+	}, r.creds, r.sink)
+	r.run(t)
+	for _, id := range []string{"1", "2", "3"} {
+		box := fakeMailbox(user(id))
+		box.Store.ReconcilePerSecond = 1000
+		r.loop.Put(box)
+		receive(t, "first end", r.sink.heads)
+	}
+	since := r.untilState(t, user("2"), waiting).Since
+	uid := source.deliver(user("2"))
+	h := receive(t, "the end that no hint told of", r.sink.heads)
+	for h.user != user("2") || h.end.UIDNext != uid+1 {
+		h = receive(t, "the end that no hint told of", r.sink.heads)
+	}
+	got := r.untilState(t, user("2"), waiting)
+	if !got.Since.Equal(since) || time.Since(got.LastProof) > patience || got.LastEvent.IsZero() {
+		t.Errorf("status %+v, waited since %s", got.Status, since)
+	}
 }

@@ -44,7 +44,7 @@ func (l *late) listen() {
 func (l *late) fetchAll(t *testing.T, from, upto uint32) {
 	t.Helper()
 	for from <= upto {
-		l.loop.Fetch(user("1"), from)
+		l.loop.Fetch(user("1"), from, mailbox.Envelopes)
 		batch := receive(t, "batch", l.sink.batches)
 		if batch.Err != nil || batch.From != from || batch.Upto < from || len(batch.Mails) != int(batch.Upto-from+1) {
 			t.Fatalf("batch from %d to %d: %d mails, %v", from, batch.Upto, len(batch.Mails), batch.Err)
@@ -91,7 +91,7 @@ func TestMailThatHasGoneIsNotWaitedFor(t *testing.T) {
 		t.Errorf("%d NOOP for mails that are there", n)
 	}
 	l.server.Folder.Expunge(10, 10)
-	l.loop.Fetch(user("1"), 9)
+	l.loop.Fetch(user("1"), 9, mailbox.Envelopes)
 	if batch := receive(t, "batch", l.sink.batches); batch.Err != nil || batch.Upto != 10 || len(batch.Mails) != 1 {
 		t.Errorf("batch = %+v", batch)
 	}

@@ -86,7 +86,7 @@ func TestTimersComeByTime(t *testing.T) {
 	timers.Remove(all[7])
 	timers.Remove(all[7]) // has no effect
 	timers.Set(all[8], time.Time{})
-	if at := timers.Next(); !at.Equal(base) {
+	if at := timers.Next(base); !at.Equal(base) {
 		t.Errorf("the next is due at %s, want %s", at, base)
 	}
 	var got []int
@@ -130,7 +130,7 @@ func TestTimersFireInOrderAndCanBeMoved(t *testing.T) {
 	if got := all.PopDue(now.Add(3 * time.Second)); got != nil {
 		t.Errorf("due = %v, and should not be", got)
 	}
-	if at := all.Next(); !at.Equal(now.Add(4 * time.Second)) {
+	if at := all.Next(now); !at.Equal(now.Add(4 * time.Second)) {
 		t.Errorf("the one that is left is due at %s", at)
 	}
 }

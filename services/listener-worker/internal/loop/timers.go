@@ -6,12 +6,14 @@ package loop
 import (
 	"container/heap"
 	"time"
+
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // Timer is when something wants to be looked at. What has one embeds it; the zero value
 // waits for nothing.
 type Timer struct {
-	at    time.Time
+	at    moment.Moment
 	index int // in the heap, counted from one; zero without a time
 }
 
@@ -24,7 +26,7 @@ func (t *Timer) timer() *Timer { return t }
 func (t *Timer) Waits() bool { return t.index > 0 }
 
 // Due is the time that is set.
-func (t *Timer) Due() time.Time { return t.at }
+func (t *Timer) Due() moment.Moment { return t.at }
 
 // Timers are those that wait for a time, the earliest first. They belong to the
 // goroutine of a loop.
@@ -33,7 +35,7 @@ type Timers struct{ heap byTime }
 // Set gives a timer its time, in place of the one there is; the zero time takes it out.
 func (t *Timers) Set(of Timed, at time.Time) {
 	timer := of.timer()
-	timer.at = at
+	timer.at = moment.Of(at)
 	switch {
 	case at.IsZero():
 		t.Remove(of)
@@ -53,19 +55,19 @@ func (t *Timers) Remove(of Timed) {
 
 // PopDue takes out one whose time has come, nil without one.
 func (t *Timers) PopDue(now time.Time) Timed {
-	if at := t.Next(); at.IsZero() || at.After(now) {
+	if len(t.heap) == 0 || t.heap[0].timer().at > moment.Of(now) {
 		return nil
 	}
 	of, _ := heap.Pop(&t.heap).(Timed)
 	return of
 }
 
-// Next is the earliest time that is set, zero without one.
-func (t *Timers) Next() time.Time {
+// Next is the earliest time that is set, as seen from now; zero without one.
+func (t *Timers) Next(now time.Time) time.Time {
 	if len(t.heap) == 0 {
 		return time.Time{}
 	}
-	return t.heap[0].timer().at
+	return t.heap[0].timer().at.Time(now)
 }
 
 // Sooner is the earlier of two times, of which a zero one does not count.
@@ -83,7 +85,7 @@ type byTime []Timed
 func (h *byTime) Len() int { return len(*h) }
 
 // Less implements [heap.Interface].
-func (h *byTime) Less(i, j int) bool { return (*h)[i].timer().at.Before((*h)[j].timer().at) }
+func (h *byTime) Less(i, j int) bool { return (*h)[i].timer().at < (*h)[j].timer().at }
 
 // Swap implements [heap.Interface].
 func (h *byTime) Swap(i, j int) {

@@ -78,6 +78,8 @@ type Failure struct {
 	Class Class
 	// Reason is for people, without any secret.
 	Reason string
+	// Blame is whose fault it is by what was seen; see [Failure.Whose].
+	Blame Blame
 	// UID is the one mail that was being read when it happened; 0 when it was not one.
 	UID uint32
 	// Err is the cause, for the log; may be nil.
@@ -89,6 +91,45 @@ func (f *Failure) Error() string { return f.Reason }
 
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
+
+// Blame is whose fault a failure is. It decides what ends the wait that follows: what is
+// the mail store's is over for all its mailboxes when one of them is served again.
+type Blame uint8
+
+// Whose fault it can be.
+const (
+	// BlameEither is for what one mailbox may have met alone, or all of them.
+	BlameEither Blame = iota
+	// BlameMailbox is for what concerns this mailbox or its credential, whatever the
+	// others meet.
+	BlameMailbox
+	// BlameStore is for what was seen before this mailbox was as much as named: any other
+	// would have met it.
+	BlameStore
+)
+
+// Whose says whose fault the failure is. A refused credential is its owner's, also where a
+// mail store refuses them all: to be tried again and again is what locks accounts.
+func (f *Failure) Whose() Blame {
+	switch f.Class {
+	case ClassRefused, ClassUnexplained, ClassNoCredential, ClassCredentials:
+		return BlameMailbox
+	default:
+		return f.Blame
+	}
+}
+
+// OfStore puts the blame on the mail store. It is for what is seen before the mailbox.
+func (f *Failure) OfStore() *Failure {
+	f.Blame = BlameStore
+	return f
+}
+
+// OfMailbox puts the blame on the mailbox.
+func (f *Failure) OfMailbox() *Failure {
+	f.Blame = BlameMailbox
+	return f
+}
 
 // AsFailure is the failure that an error is or wraps. One that was not classified counts
 // as a lost connection.

@@ -4,7 +4,7 @@
 package mailbox
 
 // Look is how a mail store is asked where a folder ends.
-type Look int
+type Look uint8
 
 // The looks.
 const (

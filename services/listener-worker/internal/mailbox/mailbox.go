@@ -42,7 +42,32 @@ type Hint struct {
 	UIDValidity, UID uint32
 	// At is when the hint arrived.
 	At time.Time
+	// Mail is the newest mail as the hint tells it; nil when it tells none.
+	Mail *Mail
+	// Unseen counts the mails without \Seen, where Mail is told.
+	Unseen uint32
 }
+
+// Merge is what two hints about a folder say together, h being the earlier one. Of two
+// mails it tells none: who looks finds both.
+func (h Hint) Merge(later Hint) Hint {
+	if h.UIDValidity == later.UIDValidity && h.UID == later.UID {
+		if h.Mail == nil {
+			h.Mail, h.Unseen = later.Mail, later.Unseen
+		}
+		return h
+	}
+	h.Mail, h.Unseen = nil, 0
+	if h.UIDValidity != later.UIDValidity || h.UID == 0 || later.UID == 0 {
+		h.UIDValidity, h.UID = 0, 0
+		return h
+	}
+	h.UID = max(h.UID, later.UID)
+	return h
+}
+
+// SizeUnknown is the size of a mail that was told of and not read.
+const SizeUnknown = -1
 
 // Mail is what a push may say of one mail.
 type Mail struct {
@@ -55,7 +80,7 @@ type Mail struct {
 	// ReceivedAt is when the mail store took the mail (INTERNALDATE); zero when it does
 	// not say.
 	ReceivedAt time.Time
-	// Size is the mail's size in bytes.
+	// Size is the mail's size in bytes; SizeUnknown where nobody has read it.
 	Size int64
 }
 
@@ -70,6 +95,8 @@ type Read struct {
 	From, Upto uint32
 	// Mails are the mails found, by ascending UID.
 	Mails []Mail
+	// Detail is how much was read of each.
+	Detail Detail
 	// Err tells that nothing was read. It is worth asking again when the folder shows
 	// itself next.
 	Err error

@@ -8,10 +8,30 @@ import "time"
 // MaxMails is how many mails are read of a folder at once, at most.
 const MaxMails = 100
 
+// Detail is how much of each mail is read. What does not say reads all: that costs bytes,
+// and never a sender.
+type Detail uint8
+
+// The details, the most first.
+const (
+	// Envelopes reads all that a push may say of a mail.
+	Envelopes Detail = iota
+	// UIDs reads which mails there are, and nothing of them.
+	UIDs
+)
+
+// Serves tells whether who wants another detail can do with this one.
+func (d Detail) Serves(other Detail) bool { return d <= other }
+
+// With is the least detail that serves both.
+func (d Detail) With(other Detail) Detail { return min(d, other) }
+
 // Range is what to read of a folder.
 type Range struct {
 	// From and Upto are the first and the last UID.
 	From, Upto uint32
+	// Detail is how much of each mail to read; more may be.
+	Detail Detail
 	// Most is how many mails to read; MaxMails when it is zero.
 	Most int
 	// Gone says that mails up to this UID are gone when they are not shown.
@@ -35,7 +55,7 @@ type Reading struct {
 }
 
 // Gap is why a range was not read to its end.
-type Gap int
+type Gap uint8
 
 // The gaps.
 const (

@@ -66,6 +66,9 @@ func (s *teller) Fetched(b mailbox.Read) {
 	s.changed = make(chan struct{})
 }
 
+// Told implements [listen.Sink]; IMAP tells of no mail by itself.
+func (*teller) Told(mailbox.User, mailbox.End, mailbox.Mail, time.Time) {}
+
 // Suspended implements [listen.Sink]; the listener's status says the same.
 func (*teller) Suspended(mailbox.User, uint64, string) {}
 

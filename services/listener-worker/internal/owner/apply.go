@@ -18,6 +18,13 @@ import (
 type listed struct {
 	*registryv1.Mailbox
 	store *mailv1.MailStore
+	print uint64 // of both
+}
+
+// store is a mail store with its fingerprint.
+type store struct {
+	*mailv1.MailStore
+	print uint64
 }
 
 // apply makes the listeners and delivery match what was read of the claims' shards.
@@ -27,17 +34,22 @@ func (m *membership) apply(claims []hold.Claim, listing Listing) {
 	for _, claim := range claims {
 		read[claim.ID()] = make(map[mailbox.User]listed)
 	}
+	contexts := make(map[string]string) // many users share one: so they share its text, too
 	for _, box := range listing.Mailboxes {
 		user := mailbox.User{Context: box.GetUser().GetContextId(), ID: box.GetUser().GetUserId()}
 		// One read is of one backend. What is not ours to run by now is passed over.
 		boxes := read[shard.ID{Backend: claims[0].Backend, Number: shard.Of(user.Context, user.ID, m.cfg.Shards)}]
-		store := m.stores[box.GetMailStore()]
-		if store == nil {
+		store, known := m.stores[box.GetMailStore()]
+		if !known {
 			m.cfg.Log.ErrorContext(m.ctx, "mailbox names a mail store that was not listed", "mail_store", box.GetMailStore())
 			continue
 		}
 		if boxes != nil {
-			boxes[user] = listed{box, store}
+			if _, known := contexts[user.Context]; !known {
+				contexts[user.Context] = user.Context
+			}
+			user.Context = contexts[user.Context]
+			boxes[user] = listed{box, store.MailStore, m.prints.of(box, store.print)}
 		}
 	}
 	for _, claim := range claims {
@@ -47,37 +59,57 @@ func (m *membership) apply(claims []hold.Claim, listing Listing) {
 
 // learnStores keeps one copy of each mail store, a new one only when it has changed.
 func (m *membership) learnStores(stores map[string]*mailv1.MailStore) {
-	for name, store := range stores {
-		if !proto.Equal(m.stores[name], store) {
-			m.stores[name] = store
+	for name, listed := range stores {
+		if !proto.Equal(m.stores[name].MailStore, listed) {
+			m.stores[name] = store{listed, m.prints.of(listed, 0)}
 		}
 	}
 }
 
 // replace moves a shard from the mailboxes it has to those that were read.
-func (m *membership) replace(claim hold.Claim, boxes map[mailbox.User]listed) {
+func (m *membership) replace(claim hold.Claim, read map[mailbox.User]listed) {
 	s := m.shards[claim.ID()]
 	if s == nil || s.claim != claim {
 		s = &running{claim: claim}
 		m.shards[claim.ID()] = s
 	}
-	for user := range s.boxes {
-		if _, stays := boxes[user]; !stays {
-			m.listeners.Remove(user)
-			m.delivery.Remove(user)
+	for _, old := range s.boxes {
+		if _, stays := read[old.user]; !stays && !m.elsewhere(old.user, claim.ID()) {
+			m.listeners.Dismiss(old.user)
+			m.delivery.Remove(old.user)
 		}
 	}
-	for user, box := range boxes {
-		old, known := s.boxes[user]
-		if known && old.store == box.store && proto.Equal(old.Mailbox, box.Mailbox) {
+	next := make(boxes, 0, len(read))
+	for user, now := range read {
+		old, known := s.boxes.find(user)
+		if known {
+			user = old.user // the text that the halls have already
+		}
+		next = append(next, box{user, now.print})
+		if known && old.print == now.print && now.print != 0 {
 			continue
 		}
 		// Delivery first: it must know the user when the listener speaks.
-		m.delivery.Put(claim, user, box.GetMailStore(), transport.SubscriptionsOf(box.GetSubscriptions()))
+		m.delivery.Put(claim, user, now.store.GetName(), transport.SubscriptionsOf(now.GetSubscriptions()))
 		m.listeners.Put(mailbox.Listening{
-			User: user, Store: box.store, Permanent: box.GetPermanent(),
-			CredentialVersion: box.GetCredentialVersion(), CredentialSlot: box.GetCredentialSlot(),
+			User: user, Store: now.store, Login: now.GetLogin(), Permanent: now.GetPermanent(),
+			CredentialVersion: now.GetCredentialVersion(), CredentialSlot: now.GetCredentialSlot(),
 		})
 	}
-	s.boxes = boxes
+	next.sort()
+	s.boxes = next
+}
+
+// elsewhere tells whether a user is in a shard of another backend here, as after the mail
+// store's backend was changed: listener and deliveries are that one's by now.
+func (m *membership) elsewhere(user mailbox.User, than shard.ID) bool {
+	for _, backend := range m.cfg.Backends {
+		other := shard.ID{Backend: backend, Number: than.Number}
+		if s := m.shards[other]; other != than && s != nil {
+			if _, here := s.boxes.find(user); here {
+				return true
+			}
+		}
+	}
+	return false
 }

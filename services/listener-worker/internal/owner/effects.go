@@ -10,7 +10,6 @@ import (
 
 	"mailpush.internal/pkg/hold"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
-	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 const reportTimeout = 5 * time.Second
@@ -18,7 +17,7 @@ const reportTimeout = 5 * time.Second
 // running is what runs for a shard.
 type running struct {
 	claim hold.Claim
-	boxes map[mailbox.User]listed
+	boxes boxes
 }
 
 // step tells the machine of an event and carries out what it decides. What the
@@ -80,8 +79,10 @@ func (m *membership) silence(claim hold.Claim) {
 	if s == nil || s.claim != claim {
 		return
 	}
-	for user := range s.boxes {
-		m.listeners.Remove(user)
+	for _, box := range s.boxes {
+		if !m.elsewhere(box.user, claim.ID()) {
+			m.listeners.Remove(box.user)
+		}
 	}
 	delete(m.shards, claim.ID())
 }

@@ -11,7 +11,6 @@ import (
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/shard"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/loop"
 )
 
@@ -27,7 +26,8 @@ type membership struct {
 	right    hold.Right    // as the machine knows it
 	reloadAt time.Time     // when everything is to be read again
 	shards   map[shard.ID]*running
-	stores   map[string]*mailv1.MailStore
+	stores   map[string]store
+	prints   prints
 	suspensions
 }
 
@@ -37,7 +37,8 @@ func newMembership(o *Owner, member Member) *membership {
 		loop:    loop.New(),
 		machine: hold.New(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
 		shards:  make(map[shard.ID]*running),
-		stores:  make(map[string]*mailv1.MailStore),
+		stores:  make(map[string]store),
+		prints:  newPrints(),
 	}
 }
 

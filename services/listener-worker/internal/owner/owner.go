@@ -86,6 +86,8 @@ type Listing struct {
 type Listeners interface {
 	Put(of mailbox.Listening)
 	Remove(user mailbox.User)
+	// Dismiss is Remove for a listener that nobody wants any more.
+	Dismiss(user mailbox.User)
 	RemoveAll()
 }
 

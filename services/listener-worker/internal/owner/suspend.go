@@ -80,7 +80,7 @@ func (m *membership) claimOf(user mailbox.User) (hold.Claim, bool) {
 	number := shard.Of(user.Context, user.ID, m.cfg.Shards)
 	for _, backend := range m.cfg.Backends {
 		if s := m.shards[shard.ID{Backend: backend, Number: number}]; s != nil {
-			if _, here := s.boxes[user]; here {
+			if _, here := s.boxes.find(user); here {
 				return s.claim, true
 			}
 		}

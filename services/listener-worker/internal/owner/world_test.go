@@ -217,6 +217,8 @@ func (l listeners) Remove(user mailbox.User) {
 	delete(l.listening, user)
 }
 
+func (l listeners) Dismiss(user mailbox.User) { l.Remove(user) }
+
 func (l listeners) RemoveAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

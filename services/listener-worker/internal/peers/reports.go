@@ -37,9 +37,13 @@ func reportOf(report deliver.EndpointReport) *registryv1.EndpointReport {
 		Revision:       report.Revision,
 		Outcome:        outcomeOf(report.Outcome),
 		Reason:         clip(report.Reason),
+		Proven:         report.Outcome == deliver.Gone,
 	}
 	if !report.Since.IsZero() {
 		out.Since = timestamppb.New(report.Since)
+	}
+	if !report.Absence.Since.IsZero() {
+		out.AbsentSince, out.AbsentSeen = timestamppb.New(report.Absence.Since), timestamppb.New(report.Absence.Last)
 	}
 	return out
 }

@@ -19,11 +19,13 @@ import (
 	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 const (
 	accountMail    = "mail" // also with /<slot>, as are webhook accounts
 	accountWebhook = "webhook/"
+	accountHeaders = "headers/"
 )
 
 // Vault calls the vault. It is safe for concurrent use.
@@ -66,6 +68,22 @@ func (c *Vault) SigningSecret(ctx context.Context, user mailbox.User, subscripti
 		return secret.String{}, err
 	}
 	return secret.New(answer.GetSigningSecret().GetSecret()), nil
+}
+
+// Headers implements [deliver.Secrets].
+func (c *Vault) Headers(ctx context.Context, user mailbox.User, subscription string, slot uint32) (*transport.Headers, error) {
+	answer, err := c.open(ctx, user, accountOf(accountHeaders+subscription, slot), "pushing with headers")
+	if err != nil {
+		return nil, err
+	}
+	if answer.GetHeaders() == nil {
+		return nil, fault.New(fault.DataLoss, "the stored headers are none")
+	}
+	out := &transport.Headers{Origin: answer.GetHeaders().GetOrigin()}
+	for _, header := range answer.GetHeaders().GetHeaders() {
+		out.List = append(out.List, transport.Header{Name: header.GetName(), Value: secret.New(header.GetValue())})
+	}
+	return out, nil
 }
 
 // accountOf is the vault's name of a slot of a kind of secret.

@@ -23,6 +23,7 @@ import (
 type Deliveries interface {
 	Status(ctx context.Context, users []mailbox.User) ([]deliver.Status, error)
 	Test(ctx context.Context, user mailbox.User, subscription *transport.Subscription) transport.Result
+	End(ctx context.Context, user mailbox.User, subscription *transport.Subscription, reason string) error
 }
 
 // GetDeliveries implements WorkerService.
@@ -63,6 +64,8 @@ func stateOf(state pump.State) workerv1.DeliveryState {
 		return workerv1.DeliveryState_DELIVERY_STATE_GATHERING
 	case pump.Backoff:
 		return workerv1.DeliveryState_DELIVERY_STATE_BACKOFF
+	case pump.AwaitsOrigin:
+		return workerv1.DeliveryState_DELIVERY_STATE_WAITING_FOR_ORIGIN
 	case pump.Unconfirmed:
 		return workerv1.DeliveryState_DELIVERY_STATE_UNCONFIRMED
 	}
@@ -80,6 +83,7 @@ func (h *Handler) SendTest(
 		SecretSlot:          request.Msg.GetSecretSlot(),
 		PreviousSecretUntil: request.Msg.GetPreviousSecretUntil(),
 		PreviousSecretSlot:  request.Msg.PreviousSecretSlot,
+		HeaderSlot:          request.Msg.GetHeaderSlot(),
 	}))
 	return connect.NewResponse(&workerv1.SendTestResponse{
 		Accepted: result.Class == transport.OK, Result: result.Class.String(), Detail: result.Detail,

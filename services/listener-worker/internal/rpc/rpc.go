@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpc serves WorkerService: what admin-api asks of a worker. Invariant: of a
-// worker it changes nothing but its wish for shards; answers come from the listeners'
-// and deliveries' own word, from the mail store or from an endpoint.
+// Package rpc serves WorkerService: what admin-api asks of a worker, and word of new mail
+// that other workers were brought. Invariant: of a worker it changes nothing but its wish
+// for shards, and when its listeners try again; answers come from the listeners' and deliveries' own word, from the mail
+// store or from an endpoint.
 package rpc
 
 import (
@@ -17,6 +18,7 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
+	"mailpush.internal/services/listener-worker/internal/hints"
 	"mailpush.internal/services/listener-worker/internal/listen"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -35,6 +37,10 @@ type Worker struct {
 	SetDraining func(ctx context.Context, draining bool) error
 	// Deliveries are what is pushed.
 	Deliveries Deliveries
+	// Hint gives a hint to a listener here.
+	Hint func(hint hints.Routed) hints.Verdict
+	// Retry has listeners try again that are in back-off.
+	Retry func(ctx context.Context, which listen.Which) (listen.Retried, error)
 }
 
 // Handler implements WorkerService.
@@ -59,6 +65,8 @@ func (h *Handler) GetListeners(
 			Since:     timestamp(status.Since),
 			LastEvent: timestamp(status.LastEvent),
 			LastError: status.LastError,
+			LastHint:  timestamp(status.LastHint), LastProof: timestamp(status.LastProof),
+			Registration: status.Registration,
 		})
 	}
 	return connect.NewResponse(response), nil
@@ -72,9 +80,13 @@ func (h *Handler) GetBaseline(
 	if source == nil {
 		return nil, fault.New(fault.Unavailable, "this worker does not have the backend %q", request.Msg.GetStore().GetBackend())
 	}
-	login, err := h.worker.Credentials.Login(ctx, userOf(request.Msg.GetUser()), request.Msg.GetCredentialSlot())
-	if err != nil {
-		return nil, err
+	login := mailbox.Login{Username: request.Msg.GetLogin()}
+	if login.Username == "" {
+		var err error
+		login, err = h.worker.Credentials.Login(ctx, userOf(request.Msg.GetUser()), request.Msg.GetCredentialSlot())
+		if err != nil {
+			return nil, err
+		}
 	}
 	end, err := source.Baseline(ctx, request.Msg.GetStore(), login)
 	if err != nil {

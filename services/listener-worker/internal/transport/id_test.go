@@ -16,10 +16,13 @@ func TestIDsAreStableAndUnambiguous(t *testing.T) {
 		t.Errorf("EventID = %q, want %q", got, want)
 	}
 	ids := map[string]bool{}
-	for _, c := range [][4]string{{"i", "1", "23", "INBOX"}, {"i", "12", "3", "INBOX"}, {"i1", "", "23", "INBOX"}, {"i", "1", "23I", "NBOX"}} {
+	for _, c := range [][4]string{
+		{"i", "1", "23", "INBOX"}, {"i", "12", "3", "INBOX"}, {"i1", "", "23", "INBOX"}, {"i", "1", "23I", "NBOX"},
+		{"i", "a", "b@c", "INBOX"}, {"i", "a@b", "c", "INBOX"}, {"i", "b@c", "a", "INBOX"}, {"i", "c", "a@b", "INBOX"}, {"i", "c", "A@b", "INBOX"},
+	} {
 		ids[transport.EventID(c[0], c[1], c[2], c[3], 7, 11)] = true
 	}
-	if len(ids) != 4 {
+	if len(ids) != 9 {
 		t.Errorf("different mails share an id: %v", ids)
 	}
 	a := transport.Batch{UIDValidity: 7, From: 11, Upto: 12}

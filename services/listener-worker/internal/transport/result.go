@@ -13,9 +13,15 @@ type Result struct {
 	After time.Duration
 	// Detail is what was answered, for people; it holds no secret and no address.
 	Detail string
+	// Final is true when an endpoint that is gone says that it is so for good, and not only
+	// that there is nothing where it was asked for.
+	Final bool
 	// Unanswered is true when no answer came at all: it may be the origin that is at
 	// fault, not the endpoint.
 	Unanswered bool
+	// Unreached is true when there was no connection to send anything by: what every
+	// endpoint of the origin would have met.
+	Unreached bool
 	// Unmade is true when no request was made, for what is not the endpoint's doing: it
 	// says nothing about it.
 	Unmade bool

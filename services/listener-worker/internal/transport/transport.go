@@ -39,12 +39,16 @@ const (
 	Ask
 	// Try shows that pushes arrive, and announces no mail.
 	Try
+	// End says that the subscription ends and that nothing follows.
+	End
 )
 
 // Push is one request to one endpoint.
 type Push struct {
 	// Purpose is what it is for; the batch counts for Announce alone.
 	Purpose Purpose
+	// Reason is why the subscription ends, for End.
+	Reason string
 	// Subscription is the name of the subscription.
 	Subscription string
 	// Target is where the push goes.
@@ -52,6 +56,8 @@ type Push struct {
 	// Secret signs it, where the transport signs: one secret, or two with a space between
 	// them, the newest first.
 	Secret secret.String
+	// Headers go with it, where the transport has headers.
+	Headers *Headers
 	// Content is how much of each mail it says.
 	Content mailv1.Content
 	// User is whose mailbox it is about.
@@ -60,6 +66,18 @@ type Push struct {
 	Folder string
 	// Batch is what it announces.
 	Batch Batch
+}
+
+// DetailOf is how much of each mail has to be read for a push of a content level. The level
+// that tells of the state alone counts the mails, which only reading their UIDs does: the
+// end of a folder counts those that are gone as well.
+func DetailOf(content mailv1.Content) mailbox.Detail {
+	switch content {
+	case mailv1.Content_CONTENT_STATE, mailv1.Content_CONTENT_IDS:
+		return mailbox.UIDs
+	case mailv1.Content_CONTENT_ENVELOPE, mailv1.Content_CONTENT_READ, mailv1.Content_CONTENT_UNSPECIFIED:
+	}
+	return mailbox.Envelopes
 }
 
 // Transport reaches endpoints of one kind. It is safe for concurrent use.

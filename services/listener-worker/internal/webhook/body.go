@@ -10,6 +10,7 @@ import (
 	"time"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
@@ -19,6 +20,7 @@ const (
 	typeReset   = "mailbox:reset"
 	typePing    = "ping"
 	typeTest    = "test"
+	typeEnding  = "subscription:ending"
 )
 
 // body is what a webhook receives. Its names are part of the public API.
@@ -50,7 +52,7 @@ type envelope struct {
 	From       string    `json:"from"`
 	Subject    string    `json:"subject"`
 	ReceivedAt time.Time `json:"receivedAt,omitzero"` // left out when the mail store does not say
-	Size       int64     `json:"size"`
+	Size       *int64    `json:"size,omitempty"`      // left out when the mail was told of and not read
 }
 
 // encode writes the body of a push at the subscription's content level.
@@ -86,6 +88,14 @@ func marshal(out body) ([]byte, error) {
 	return bytes.TrimRight(buffer.Bytes(), "\n"), nil
 }
 
+func envelopeOf(mail mailbox.Mail) *envelope {
+	out := &envelope{From: mail.From, Subject: mail.Subject, ReceivedAt: mail.ReceivedAt.UTC()}
+	if mail.Size != mailbox.SizeUnknown {
+		out.Size = &mail.Size
+	}
+	return out
+}
+
 func events(instance string, push transport.Push) []event {
 	if push.Content == mailv1.Content_CONTENT_STATE {
 		return nil
@@ -98,7 +108,7 @@ func events(instance string, push transport.Push) []event {
 			UID: mail.UID,
 		}
 		if push.Content != mailv1.Content_CONTENT_IDS {
-			entry.envelope = &envelope{From: mail.From, Subject: mail.Subject, ReceivedAt: mail.ReceivedAt.UTC(), Size: mail.Size}
+			entry.envelope = envelopeOf(mail)
 		}
 		out = append(out, entry)
 	}

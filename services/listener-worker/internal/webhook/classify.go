@@ -18,6 +18,7 @@ func classify(status int, header http.Header, now time.Time) transport.Result {
 	result := transport.Result{
 		Class:  classOf(status),
 		Detail: "the endpoint answered " + strconv.Itoa(status),
+		Final:  status == http.StatusGone,
 	}
 	if result.Class != transport.OK {
 		result.After = retryAfter(header.Get("Retry-After"), now)

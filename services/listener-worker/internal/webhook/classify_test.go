@@ -56,6 +56,8 @@ func TestClassOfEveryStatus(t *testing.T) {
 		for status := line.from; status <= line.to; status++ {
 			if got := classify(status, nil, time.Now()); got.Class != line.class || got.After != 0 || got.Detail == "" {
 				t.Errorf("%d: %+v, want %v", status, got, line.class)
+			} else if got.Final != (status == 410) { // 404 is no word for good
+				t.Errorf("%d: final %v", status, got.Final)
 			}
 		}
 	}

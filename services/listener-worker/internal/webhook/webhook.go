@@ -5,9 +5,10 @@
 // Standard Webhooks v1 and v1a.
 //
 // Invariants: no connection is made to an address that only the inside of a network
-// should reach, whatever a URL or a name server says; no redirect is followed; an
-// answer costs bounded time and memory, whatever its size; neither a secret nor an
-// endpoint's URL, which may hold one, appears in a result.
+// should reach, whatever a URL or a name server says; no redirect is followed; a client
+// certificate is shown to the origins of its rule only, and headers are sent to the one
+// origin that they were given for; an answer costs bounded time and memory, whatever its
+// size; neither a secret nor an endpoint's URL, which may hold one, appears in a result.
 package webhook
 
 import (
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -47,63 +49,67 @@ type Config struct {
 	Timeout time.Duration
 	// RootCAs are who may vouch for endpoints; nil means the system's.
 	RootCAs *x509.CertPool
+	// Rules are what holds for some origins, other than for the rest; see [NewRules].
+	Rules []*Rule
+	// Reread is how often the files of rules are looked at, at most. Zero means 10 s.
+	Reread time.Duration
+	// Log tells of certificates that could not be read again; nil means nobody.
+	Log *slog.Logger
 	// RoundTripper wraps what makes the requests; the guard of addresses stays beneath
 	// it. Nil means none.
 	RoundTripper func(http.RoundTripper) http.RoundTripper
 }
 
 const (
-	defaultTimeout  = 15 * time.Second
-	dialTimeout     = 5 * time.Second
-	maxAnswerBytes  = 64 << 10 // of a body; what is more is not read
-	maxHeaderBytes  = 64 << 10
-	maxIdle         = 1024
-	maxIdlePerHost  = 64 // as many as there may be: a burst does not end in closed ones
-	maxConnsPerHost = 64
+	defaultTimeout = 15 * time.Second
+	dialTimeout    = 5 * time.Second
+	maxAnswerBytes = 64 << 10 // of a body; what is more is not read
+	maxHeaderBytes = 64 << 10
+	maxIdle        = 1024
+	maxIdlePerHost = 64 // as many as there may be: a burst does not end in closed ones
+	// maxConnsPerHost is above what deliveries ask for at once, 64 pushes and 8 questions:
+	// who waits for a connection must not take that for an origin that is not there.
+	maxConnsPerHost = 128
 	idleTimeout     = 90 * time.Second
 )
 
 // Client sends webhooks. It is safe for concurrent use.
 type Client struct {
-	cfg   Config
-	http  *http.Client
-	close func()
+	cfg    Config
+	dialer *net.Dialer
+	rest   *pool   // for origins without a rule
+	ruled  []*pool // for those of each rule, the most specific first
 }
 
 var _ transport.Transport = (*Client)(nil)
 
-// New makes a client with one pool of connections for all endpoints.
+// New makes a client with one pool of connections for the endpoints of each rule, and one
+// for all others.
 func New(cfg Config) *Client {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Resolver: cfg.Resolver, Control: newGuard(cfg.AllowPrivate).control}
-	direct := &http.Transport{
-		// No proxy from the environment: where a push goes is for the operator's
-		// configuration to say.
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
-		TLSHandshakeTimeout:    dialTimeout,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // an answer that swells when read is no use
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdlePerHost,
-		MaxConnsPerHost:        maxConnsPerHost,
-		IdleConnTimeout:        idleTimeout,
+	if cfg.Reread == 0 {
+		cfg.Reread = rereadEvery
 	}
-	var trip http.RoundTripper = direct
-	if cfg.RoundTripper != nil {
-		trip = cfg.RoundTripper(direct)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cfg: cfg, close: direct.CloseIdleConnections, http: &http.Client{
-		Transport:     trip,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	c := &Client{cfg: cfg, dialer: &net.Dialer{Timeout: dialTimeout, Resolver: cfg.Resolver, Control: newGuard(cfg.AllowPrivate).control}}
+	c.rest = c.newPool(nil, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs})
+	for _, rule := range sorted(cfg.Rules) {
+		c.ruled = append(c.ruled, c.newPool(rule, rule.tls))
+	}
+	return c
 }
 
 // Close drops the idle connections.
-func (c *Client) Close() { c.close() }
+func (c *Client) Close() {
+	c.rest.closeIdle()
+	for _, p := range c.ruled {
+		p.closeIdle()
+	}
+}
 
 // Asks implements [transport.Transport]: nobody is pushed to who has not said so.
 func (c *Client) Asks() bool { return true }
@@ -121,6 +127,8 @@ func (c *Client) Send(ctx context.Context, push transport.Push) transport.Result
 		return c.ask(ctx, push)
 	case transport.Try:
 		return c.try(ctx, push)
+	case transport.End:
+		return c.end(ctx, push)
 	case transport.Announce:
 	}
 	return c.announce(ctx, push)
@@ -140,13 +148,16 @@ func (c *Client) announce(ctx context.Context, push transport.Push) transport.Re
 func (c *Client) post(ctx context.Context, push transport.Push, id string, content []byte, answer io.Writer) transport.Result {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	request, err := c.request(ctx, push, id, content)
+	var reached reach
+	request, err := c.request(reached.watch(ctx), push, id, content)
 	if err != nil {
-		return transport.Result{Class: transport.Misconfigured, Detail: err.Error()}
+		return transport.Result{Class: transport.Misconfigured, Detail: err.Error(), Unanswered: true}
 	}
-	response, err := c.http.Do(request)
+	response, err := c.poolFor(push.Target).client(ctx, c).Do(request)
 	if err != nil {
-		return unanswered(err)
+		result := unanswered(err)
+		result.Unreached = !reached.connected.Load()
+		return result
 	}
 	// A short body is read to its end so that the connection can be used again; a
 	// long one is cut off together with its connection.
@@ -156,15 +167,21 @@ func (c *Client) post(ctx context.Context, push transport.Push, id string, conte
 }
 
 func (c *Client) request(ctx context.Context, push transport.Push, id string, content []byte) (*http.Request, error) {
-	if err := endpoint.CheckURL(push.Target.Address, c.cfg.AllowHTTP); err != nil {
+	to, err := endpoint.Target(push.Target.Address, c.cfg.AllowHTTP)
+	if err != nil {
 		return nil, fmt.Errorf("the endpoint's URL %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, push.Target.Address, bytes.NewReader(content))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(content))
 	if err != nil {
 		return nil, errURL // err would quote the URL
 	}
-	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "mailpush/"+c.cfg.Version)
+	if push.Headers != nil { // first: what follows is ours to say, whatever was stored
+		for _, header := range push.Headers.For(c.Origin(push.Target)) {
+			request.Header.Set(header.Name, header.Value.Reveal())
+		}
+	}
+	request.Header.Set("Content-Type", "application/json")
 	return request, sign(request.Header, push.Secret, id, time.Now(), content)
 }
 

@@ -15,6 +15,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	v1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	reflect "reflect"
@@ -43,6 +44,9 @@ const (
 	SubscriptionState_SUBSCRIPTION_STATE_FAILING SubscriptionState = 3
 	// Nothing is pushed until it is enabled.
 	SubscriptionState_SUBSCRIPTION_STATE_DISABLED SubscriptionState = 4
+	// There is something to push, and it waits for its origin, which fails whoever asks
+	// and is tried with one of its endpoints now and then.
+	SubscriptionState_SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN SubscriptionState = 5
 )
 
 // Enum value maps for SubscriptionState.
@@ -53,13 +57,15 @@ var (
 		2: "SUBSCRIPTION_STATE_UNCONFIRMED",
 		3: "SUBSCRIPTION_STATE_FAILING",
 		4: "SUBSCRIPTION_STATE_DISABLED",
+		5: "SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN",
 	}
 	SubscriptionState_value = map[string]int32{
-		"SUBSCRIPTION_STATE_UNSPECIFIED": 0,
-		"SUBSCRIPTION_STATE_ACTIVE":      1,
-		"SUBSCRIPTION_STATE_UNCONFIRMED": 2,
-		"SUBSCRIPTION_STATE_FAILING":     3,
-		"SUBSCRIPTION_STATE_DISABLED":    4,
+		"SUBSCRIPTION_STATE_UNSPECIFIED":            0,
+		"SUBSCRIPTION_STATE_ACTIVE":                 1,
+		"SUBSCRIPTION_STATE_UNCONFIRMED":            2,
+		"SUBSCRIPTION_STATE_FAILING":                3,
+		"SUBSCRIPTION_STATE_DISABLED":               4,
+		"SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN": 5,
 	}
 )
 
@@ -229,7 +235,14 @@ type PushUser struct {
 	// When it last noticed new mail; unset when it has not yet.
 	LastEvent *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`
 	// Why it is not well; empty when it is.
-	LastError     string `protobuf:"bytes,9,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	LastError string `protobuf:"bytes,9,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// When the worker was last told that the mailbox may have changed; unset when it never
+	// was, and where the backend needs no telling.
+	LastHint *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_hint,json=lastHint,proto3" json:"last_hint,omitempty"`
+	// When the mail store last told where the mailbox ends; unset when that is not known.
+	LastProof *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_proof,json=lastProof,proto3" json:"last_proof,omitempty"`
+	// Whether the mail store knows where to tell of new mail; unset where it need not.
+	Registration  *v1.Registration `protobuf:"varint,12,opt,name=registration,proto3,enum=mailpush.mail.v1.Registration,oneof" json:"registration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -325,6 +338,27 @@ func (x *PushUser) GetLastError() string {
 		return x.LastError
 	}
 	return ""
+}
+
+func (x *PushUser) GetLastHint() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastHint
+	}
+	return nil
+}
+
+func (x *PushUser) GetLastProof() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastProof
+	}
+	return nil
+}
+
+func (x *PushUser) GetRegistration() v1.Registration {
+	if x != nil && x.Registration != nil {
+		return *x.Registration
+	}
+	return v1.Registration(0)
 }
 
 // ListClientRegistrationsRequest asks for one page of registrations.
@@ -678,7 +712,9 @@ func (x *ExplainRequest) GetUserId() string {
 // ExplainResponse is the decision, step by step.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The checks in order, up to and including the first that says no.
+	// The checks in order, up to and including the first that says no. When none does and the
+	// listener has to be told of new mail, how it fares follows: announcing, notifications,
+	// answering; what is not well there makes it late.
 	Steps []*ExplainStep `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
 	// The outcome in one sentence.
 	Verdict       string `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
@@ -1346,9 +1382,15 @@ type Subscription struct {
 	// The id of the worker that serves it; empty when none reports to.
 	Worker string `protobuf:"bytes,16,opt,name=worker,proto3" json:"worker,omitempty"`
 	// When it was made.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Until when it is kept, disabled, because its endpoint is gone: it is deleted then,
+	// unless it is restored or subscribed again. Unset for all others.
+	KeptUntil *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=kept_until,json=keptUntil,proto3" json:"kept_until,omitempty"`
+	// The names of the headers that pushes carry, ascending; their values are shown to
+	// nobody.
+	WebhookHeaderNames []string `protobuf:"bytes,30,rep,name=webhook_header_names,json=webhookHeaderNames,proto3" json:"webhook_header_names,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
@@ -1496,6 +1538,20 @@ func (x *Subscription) GetWorker() string {
 func (x *Subscription) GetCreatedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Subscription) GetKeptUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KeptUntil
+	}
+	return nil
+}
+
+func (x *Subscription) GetWebhookHeaderNames() []string {
+	if x != nil {
+		return x.WebhookHeaderNames
 	}
 	return nil
 }
@@ -1675,6 +1731,89 @@ func (*DisableSubscriptionResponse) Descriptor() ([]byte, []int) {
 	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
+// RestoreSubscriptionRequest names the subscription to restore.
+type RestoreSubscriptionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name Subscribe returned.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RestoreSubscriptionRequest) Reset() {
+	*x = RestoreSubscriptionRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreSubscriptionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreSubscriptionRequest) ProtoMessage() {}
+
+func (x *RestoreSubscriptionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreSubscriptionRequest.ProtoReflect.Descriptor instead.
+func (*RestoreSubscriptionRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RestoreSubscriptionRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+// RestoreSubscriptionResponse answers RestoreSubscription.
+type RestoreSubscriptionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreSubscriptionResponse) Reset() {
+	*x = RestoreSubscriptionResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreSubscriptionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreSubscriptionResponse) ProtoMessage() {}
+
+func (x *RestoreSubscriptionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreSubscriptionResponse.ProtoReflect.Descriptor instead.
+func (*RestoreSubscriptionResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{26}
+}
+
 // ReplaySubscriptionRequest says from where to push again.
 type ReplaySubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1690,7 +1829,7 @@ type ReplaySubscriptionRequest struct {
 
 func (x *ReplaySubscriptionRequest) Reset() {
 	*x = ReplaySubscriptionRequest{}
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[25]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +1841,7 @@ func (x *ReplaySubscriptionRequest) String() string {
 func (*ReplaySubscriptionRequest) ProtoMessage() {}
 
 func (x *ReplaySubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[25]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +1854,7 @@ func (x *ReplaySubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaySubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*ReplaySubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReplaySubscriptionRequest) GetSubscriptionId() string {
@@ -1750,7 +1889,7 @@ type ReplaySubscriptionResponse struct {
 
 func (x *ReplaySubscriptionResponse) Reset() {
 	*x = ReplaySubscriptionResponse{}
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[26]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1901,7 @@ func (x *ReplaySubscriptionResponse) String() string {
 func (*ReplaySubscriptionResponse) ProtoMessage() {}
 
 func (x *ReplaySubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[26]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1914,7 @@ func (x *ReplaySubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaySubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*ReplaySubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReplaySubscriptionResponse) GetCursor() *v1.Cursor {
@@ -1796,7 +1935,7 @@ type TestSubscriptionRequest struct {
 
 func (x *TestSubscriptionRequest) Reset() {
 	*x = TestSubscriptionRequest{}
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[27]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +1947,7 @@ func (x *TestSubscriptionRequest) String() string {
 func (*TestSubscriptionRequest) ProtoMessage() {}
 
 func (x *TestSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[27]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +1960,7 @@ func (x *TestSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*TestSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TestSubscriptionRequest) GetSubscriptionId() string {
@@ -1839,14 +1978,16 @@ type TestSubscriptionResponse struct {
 	// What the answer means: ok, retry, permanent_item, gone, auth or misconfigured.
 	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
 	// What was answered, for people.
-	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// How long it took until the answer was there.
+	Took          *durationpb.Duration `protobuf:"bytes,30,opt,name=took,proto3" json:"took,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TestSubscriptionResponse) Reset() {
 	*x = TestSubscriptionResponse{}
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[28]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +1999,7 @@ func (x *TestSubscriptionResponse) String() string {
 func (*TestSubscriptionResponse) ProtoMessage() {}
 
 func (x *TestSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[28]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +2012,7 @@ func (x *TestSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*TestSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TestSubscriptionResponse) GetAccepted() bool {
@@ -1895,6 +2036,13 @@ func (x *TestSubscriptionResponse) GetDetail() string {
 	return ""
 }
 
+func (x *TestSubscriptionResponse) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
 // ListDeadLettersRequest asks for one page of dead letters.
 type ListDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1910,7 +2058,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[29]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2070,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[29]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2083,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListDeadLettersRequest) GetPageSize() int32 {
@@ -1972,7 +2120,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[30]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2132,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[30]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2145,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{30}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -2041,7 +2189,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[31]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2201,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[31]
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2214,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{31}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeadLetter) GetSubscriptionId() string {
@@ -2132,22 +2280,161 @@ func (x *DeadLetter) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// RetryRequest says whose listeners are to try again: those of a mail store, that of a
+// user, or all.
+type RetryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of a mail store, as configured.
+	MailStore string `protobuf:"bytes,1,opt,name=mail_store,json=mailStore,proto3" json:"mail_store,omitempty"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,2,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// True for the listeners of all mail stores.
+	All           bool `protobuf:"varint,4,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryRequest) Reset() {
+	*x = RetryRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryRequest) ProtoMessage() {}
+
+func (x *RetryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
+func (*RetryRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RetryRequest) GetMailStore() string {
+	if x != nil {
+		return x.MailStore
+	}
+	return ""
+}
+
+func (x *RetryRequest) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *RetryRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *RetryRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+// RetryResponse tells what became of the listeners.
+type RetryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many try again.
+	Listeners uint32 `protobuf:"varint,1,opt,name=listeners,proto3" json:"listeners,omitempty"`
+	// True when the listener of the user that was named is not tried, for it is suspended.
+	Suspended bool `protobuf:"varint,2,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	// The ids of workers that did not answer, or cannot do this yet. What their listeners do
+	// is not known.
+	SilentWorkers []string `protobuf:"bytes,3,rep,name=silent_workers,json=silentWorkers,proto3" json:"silent_workers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryResponse) Reset() {
+	*x = RetryResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryResponse) ProtoMessage() {}
+
+func (x *RetryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
+func (*RetryResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RetryResponse) GetListeners() uint32 {
+	if x != nil {
+		return x.Listeners
+	}
+	return 0
+}
+
+func (x *RetryResponse) GetSuspended() bool {
+	if x != nil {
+		return x.Suspended
+	}
+	return false
+}
+
+func (x *RetryResponse) GetSilentWorkers() []string {
+	if x != nil {
+		return x.SilentWorkers
+	}
+	return nil
+}
+
 var File_mailpush_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1dmailpush/admin/v1/admin.proto\x12\x11mailpush.admin.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xa6\x01\n" +
+	"\x1dmailpush/admin/v1/admin.proto\x12\x11mailpush.admin.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xb6\x01\n" +
 	"\x14ListPushUsersRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12<\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12L\n" +
 	"\n" +
-	"context_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\tcontextId\"{\n" +
+	"context_id\x18\x03 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\tcontextId\"{\n" +
 	"\x15ListPushUsersResponse\x12:\n" +
 	"\n" +
 	"push_users\x18\x01 \x03(\v2\x1b.mailpush.admin.v1.PushUserR\tpushUsers\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa3\x04\n" +
 	"\bPushUser\x12\x1d\n" +
 	"\n" +
 	"context_id\x18\x01 \x01(\tR\tcontextId\x12\x17\n" +
@@ -2160,14 +2447,20 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"last_event\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tlastEvent\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\t \x01(\tR\tlastError\"\xb0\x01\n" +
+	"last_error\x18\t \x01(\tR\tlastError\x127\n" +
+	"\tlast_hint\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\blastHint\x129\n" +
+	"\n" +
+	"last_proof\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tlastProof\x12G\n" +
+	"\fregistration\x18\f \x01(\x0e2\x1e.mailpush.mail.v1.RegistrationH\x00R\fregistration\x88\x01\x01B\x0f\n" +
+	"\r_registration\"\xc0\x01\n" +
 	"\x1eListClientRegistrationsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12<\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12L\n" +
 	"\n" +
-	"context_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\tcontextId\"\x90\x01\n" +
+	"context_id\x18\x03 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\tcontextId\"\x90\x01\n" +
 	"\x1fListClientRegistrationsResponse\x12E\n" +
 	"\rregistrations\x18\x01 \x03(\v2\x1f.mailpush.admin.v1.RegistrationR\rregistrations\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
@@ -2177,17 +2470,17 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x1b\n" +
 	"\tclient_id\x18\x03 \x01(\tR\bclientId\x129\n" +
 	"\n" +
-	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xcd\x01\n" +
-	"\x17UnregisterClientRequest\x12<\n" +
+	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xed\x01\n" +
+	"\x17UnregisterClientRequest\x12L\n" +
 	"\n" +
-	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
-	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\x12<\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\x12<\n" +
 	"\tclient_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9._:-]{1,128}$R\bclientId\"\x1a\n" +
-	"\x18UnregisterClientResponse\"\x86\x01\n" +
-	"\x0eExplainRequest\x12<\n" +
+	"\x18UnregisterClientResponse\"\xa6\x01\n" +
+	"\x0eExplainRequest\x12L\n" +
 	"\n" +
-	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
-	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\"a\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\"a\n" +
 	"\x0fExplainResponse\x124\n" +
 	"\x05steps\x18\x01 \x03(\v2\x1e.mailpush.admin.v1.ExplainStepR\x05steps\x12\x18\n" +
 	"\averdict\x18\x02 \x01(\tR\averdict\"K\n" +
@@ -2217,18 +2510,18 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\x13DrainWorkerResponse\"1\n" +
 	"\x14UndrainWorkerRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x17\n" +
-	"\x15UndrainWorkerResponse\"\xe2\x01\n" +
+	"\x15UndrainWorkerResponse\"\x82\x02\n" +
 	"\x18ListSubscriptionsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12<\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12L\n" +
 	"\n" +
-	"context_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\tcontextId\x126\n" +
-	"\auser_id\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{0,64}$R\x06userId\"\x8a\x01\n" +
+	"context_id\x18\x03 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x04 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\x06userId\"\x8a\x01\n" +
 	"\x19ListSubscriptionsResponse\x12E\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2\x1f.mailpush.admin.v1.SubscriptionR\rsubscriptions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xab\x05\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x98\x06\n" +
 	"\fSubscription\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1d\n" +
 	"\n" +
@@ -2250,14 +2543,20 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\acursors\x18\x0f \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12\x16\n" +
 	"\x06worker\x18\x10 \x01(\tR\x06worker\x129\n" +
 	"\n" +
-	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"_\n" +
+	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"kept_until\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tkeptUntil\x120\n" +
+	"\x14webhook_header_names\x18\x1e \x03(\tR\x12webhookHeaderNames\"_\n" +
 	"\x19EnableSubscriptionRequest\x12B\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x1c\n" +
 	"\x1aEnableSubscriptionResponse\"\x82\x01\n" +
 	"\x1aDisableSubscriptionRequest\x12B\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\x06reason\"\x1d\n" +
-	"\x1bDisableSubscriptionResponse\"\xa5\x01\n" +
+	"\x1bDisableSubscriptionResponse\"`\n" +
+	"\x1aRestoreSubscriptionRequest\x12B\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x1d\n" +
+	"\x1bRestoreSubscriptionResponse\"\xa5\x01\n" +
 	"\x19ReplaySubscriptionRequest\x12B\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\x12 \n" +
 	"\x06folder\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06folder\x12\"\n" +
@@ -2265,16 +2564,17 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\x1aReplaySubscriptionResponse\x120\n" +
 	"\x06cursor\x18\x01 \x01(\v2\x18.mailpush.mail.v1.CursorR\x06cursor\"]\n" +
 	"\x17TestSubscriptionRequest\x12B\n" +
-	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"f\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x95\x01\n" +
 	"\x18TestSubscriptionResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xb1\x01\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12-\n" +
+	"\x04took\x18\x1e \x01(\v2\x19.google.protobuf.DurationR\x04took\"\xb1\x01\n" +
 	"\x16ListDeadLettersRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12E\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12E\n" +
 	"\x0fsubscription_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x172\x15^(sub_[a-z2-7]{26})?$R\x0esubscriptionId\"\x83\x01\n" +
 	"\x17ListDeadLettersResponse\x12@\n" +
 	"\fdead_letters\x18\x01 \x03(\v2\x1d.mailpush.admin.v1.DeadLetterR\vdeadLetters\x12&\n" +
@@ -2290,14 +2590,27 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\tfirst_uid\x18\x06 \x01(\rR\bfirstUid\x12\x19\n" +
 	"\blast_uid\x18\a \x01(\rR\alastUid\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12*\n" +
-	"\x02at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x02at*\xbb\x01\n" +
+	"\x02at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb2\x04\n" +
+	"\fRetryRequest\x12'\n" +
+	"\n" +
+	"mail_store\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tmailStore\x12L\n" +
+	"\n" +
+	"context_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x03 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\x06userId\x12\x10\n" +
+	"\x03all\x18\x04 \x01(\bR\x03all:\xd0\x02\xbaH\xcc\x02\x1av\n" +
+	"\x12retry_request.user\x12/contextId: contextId and userId belong together\x1a/(this.context_id == '') == (this.user_id == '')\x1a\xd1\x01\n" +
+	"\x13retry_request.which\x12GmailStore: name either a mailStore, or contextId and userId, or set all\x1aq(this.mail_store != '' ? 1 : 0) + (this.user_id != '' || this.context_id != '' ? 1 : 0) + (this.all ? 1 : 0) == 1\"r\n" +
+	"\rRetryResponse\x12\x1c\n" +
+	"\tlisteners\x18\x01 \x01(\rR\tlisteners\x12\x1c\n" +
+	"\tsuspended\x18\x02 \x01(\bR\tsuspended\x12%\n" +
+	"\x0esilent_workers\x18\x03 \x03(\tR\rsilentWorkers*\xea\x01\n" +
 	"\x11SubscriptionState\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SUBSCRIPTION_STATE_ACTIVE\x10\x01\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNCONFIRMED\x10\x02\x12\x1e\n" +
 	"\x1aSUBSCRIPTION_STATE_FAILING\x10\x03\x12\x1f\n" +
-	"\x1bSUBSCRIPTION_STATE_DISABLED\x10\x042\xf7\n" +
-	"\n" +
+	"\x1bSUBSCRIPTION_STATE_DISABLED\x10\x04\x12-\n" +
+	")SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN\x10\x052\xb9\f\n" +
 	"\fAdminService\x12b\n" +
 	"\rListPushUsers\x12'.mailpush.admin.v1.ListPushUsersRequest\x1a(.mailpush.admin.v1.ListPushUsersResponse\x12\x80\x01\n" +
 	"\x17ListClientRegistrations\x121.mailpush.admin.v1.ListClientRegistrationsRequest\x1a2.mailpush.admin.v1.ListClientRegistrationsResponse\x12k\n" +
@@ -2308,10 +2621,12 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\rUndrainWorker\x12'.mailpush.admin.v1.UndrainWorkerRequest\x1a(.mailpush.admin.v1.UndrainWorkerResponse\x12n\n" +
 	"\x11ListSubscriptions\x12+.mailpush.admin.v1.ListSubscriptionsRequest\x1a,.mailpush.admin.v1.ListSubscriptionsResponse\x12q\n" +
 	"\x12EnableSubscription\x12,.mailpush.admin.v1.EnableSubscriptionRequest\x1a-.mailpush.admin.v1.EnableSubscriptionResponse\x12t\n" +
-	"\x13DisableSubscription\x12-.mailpush.admin.v1.DisableSubscriptionRequest\x1a..mailpush.admin.v1.DisableSubscriptionResponse\x12q\n" +
+	"\x13DisableSubscription\x12-.mailpush.admin.v1.DisableSubscriptionRequest\x1a..mailpush.admin.v1.DisableSubscriptionResponse\x12t\n" +
+	"\x13RestoreSubscription\x12-.mailpush.admin.v1.RestoreSubscriptionRequest\x1a..mailpush.admin.v1.RestoreSubscriptionResponse\x12q\n" +
 	"\x12ReplaySubscription\x12,.mailpush.admin.v1.ReplaySubscriptionRequest\x1a-.mailpush.admin.v1.ReplaySubscriptionResponse\x12k\n" +
 	"\x10TestSubscription\x12*.mailpush.admin.v1.TestSubscriptionRequest\x1a+.mailpush.admin.v1.TestSubscriptionResponse\x12h\n" +
-	"\x0fListDeadLetters\x12).mailpush.admin.v1.ListDeadLettersRequest\x1a*.mailpush.admin.v1.ListDeadLettersResponseB\xc0\x01\n" +
+	"\x0fListDeadLetters\x12).mailpush.admin.v1.ListDeadLettersRequest\x1a*.mailpush.admin.v1.ListDeadLettersResponse\x12J\n" +
+	"\x05Retry\x12\x1f.mailpush.admin.v1.RetryRequest\x1a .mailpush.admin.v1.RetryResponseB\xc0\x01\n" +
 	"\x15com.mailpush.admin.v1B\n" +
 	"AdminProtoP\x01Z5mailpush.internal/proto/gen/mailpush/admin/v1;adminv1\xa2\x02\x03MAX\xaa\x02\x11Mailpush.Admin.V1\xca\x02\x11Mailpush\\Admin\\V1\xe2\x02\x1dMailpush\\Admin\\V1\\GPBMetadata\xea\x02\x13Mailpush::Admin::V1b\x06proto3"
 
@@ -2328,7 +2643,7 @@ func file_mailpush_admin_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_mailpush_admin_v1_admin_proto_goTypes = []any{
 	(SubscriptionState)(0),                  // 0: mailpush.admin.v1.SubscriptionState
 	(*ListPushUsersRequest)(nil),            // 1: mailpush.admin.v1.ListPushUsersRequest
@@ -2356,70 +2671,85 @@ var file_mailpush_admin_v1_admin_proto_goTypes = []any{
 	(*EnableSubscriptionResponse)(nil),      // 23: mailpush.admin.v1.EnableSubscriptionResponse
 	(*DisableSubscriptionRequest)(nil),      // 24: mailpush.admin.v1.DisableSubscriptionRequest
 	(*DisableSubscriptionResponse)(nil),     // 25: mailpush.admin.v1.DisableSubscriptionResponse
-	(*ReplaySubscriptionRequest)(nil),       // 26: mailpush.admin.v1.ReplaySubscriptionRequest
-	(*ReplaySubscriptionResponse)(nil),      // 27: mailpush.admin.v1.ReplaySubscriptionResponse
-	(*TestSubscriptionRequest)(nil),         // 28: mailpush.admin.v1.TestSubscriptionRequest
-	(*TestSubscriptionResponse)(nil),        // 29: mailpush.admin.v1.TestSubscriptionResponse
-	(*ListDeadLettersRequest)(nil),          // 30: mailpush.admin.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),         // 31: mailpush.admin.v1.ListDeadLettersResponse
-	(*DeadLetter)(nil),                      // 32: mailpush.admin.v1.DeadLetter
-	(v1.ListenerState)(0),                   // 33: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil),           // 34: google.protobuf.Timestamp
-	(v1.Mode)(0),                            // 35: mailpush.mail.v1.Mode
-	(*v1.Cursor)(nil),                       // 36: mailpush.mail.v1.Cursor
+	(*RestoreSubscriptionRequest)(nil),      // 26: mailpush.admin.v1.RestoreSubscriptionRequest
+	(*RestoreSubscriptionResponse)(nil),     // 27: mailpush.admin.v1.RestoreSubscriptionResponse
+	(*ReplaySubscriptionRequest)(nil),       // 28: mailpush.admin.v1.ReplaySubscriptionRequest
+	(*ReplaySubscriptionResponse)(nil),      // 29: mailpush.admin.v1.ReplaySubscriptionResponse
+	(*TestSubscriptionRequest)(nil),         // 30: mailpush.admin.v1.TestSubscriptionRequest
+	(*TestSubscriptionResponse)(nil),        // 31: mailpush.admin.v1.TestSubscriptionResponse
+	(*ListDeadLettersRequest)(nil),          // 32: mailpush.admin.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),         // 33: mailpush.admin.v1.ListDeadLettersResponse
+	(*DeadLetter)(nil),                      // 34: mailpush.admin.v1.DeadLetter
+	(*RetryRequest)(nil),                    // 35: mailpush.admin.v1.RetryRequest
+	(*RetryResponse)(nil),                   // 36: mailpush.admin.v1.RetryResponse
+	(v1.ListenerState)(0),                   // 37: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil),           // 38: google.protobuf.Timestamp
+	(v1.Registration)(0),                    // 39: mailpush.mail.v1.Registration
+	(v1.Mode)(0),                            // 40: mailpush.mail.v1.Mode
+	(*v1.Cursor)(nil),                       // 41: mailpush.mail.v1.Cursor
+	(*durationpb.Duration)(nil),             // 42: google.protobuf.Duration
 }
 var file_mailpush_admin_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
-	33, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
-	34, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
-	34, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
-	6,  // 4: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
-	34, // 5: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
-	11, // 6: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
-	14, // 7: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
-	34, // 8: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	21, // 9: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
-	35, // 10: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	0,  // 11: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
-	34, // 12: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
-	34, // 13: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	34, // 14: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
-	36, // 15: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	34, // 16: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	36, // 17: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
-	32, // 18: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
-	34, // 19: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	1,  // 20: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
-	4,  // 21: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
-	7,  // 22: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
-	9,  // 23: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
-	12, // 24: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
-	15, // 25: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
-	17, // 26: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
-	19, // 27: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
-	22, // 28: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
-	24, // 29: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
-	26, // 30: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
-	28, // 31: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
-	30, // 32: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
-	2,  // 33: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
-	5,  // 34: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
-	8,  // 35: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
-	10, // 36: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
-	13, // 37: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
-	16, // 38: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
-	18, // 39: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
-	20, // 40: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
-	23, // 41: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
-	25, // 42: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
-	27, // 43: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
-	29, // 44: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
-	31, // 45: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
-	33, // [33:46] is the sub-list for method output_type
-	20, // [20:33] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	37, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
+	38, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
+	38, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
+	38, // 4: mailpush.admin.v1.PushUser.last_hint:type_name -> google.protobuf.Timestamp
+	38, // 5: mailpush.admin.v1.PushUser.last_proof:type_name -> google.protobuf.Timestamp
+	39, // 6: mailpush.admin.v1.PushUser.registration:type_name -> mailpush.mail.v1.Registration
+	6,  // 7: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
+	38, // 8: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
+	11, // 9: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
+	14, // 10: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
+	38, // 11: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	21, // 12: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
+	40, // 13: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	0,  // 14: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
+	38, // 15: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
+	38, // 16: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	38, // 17: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
+	41, // 18: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	38, // 19: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	38, // 20: mailpush.admin.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
+	41, // 21: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
+	42, // 22: mailpush.admin.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
+	34, // 23: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
+	38, // 24: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	1,  // 25: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
+	4,  // 26: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
+	7,  // 27: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
+	9,  // 28: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
+	12, // 29: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
+	15, // 30: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
+	17, // 31: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
+	19, // 32: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
+	22, // 33: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
+	24, // 34: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
+	26, // 35: mailpush.admin.v1.AdminService.RestoreSubscription:input_type -> mailpush.admin.v1.RestoreSubscriptionRequest
+	28, // 36: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
+	30, // 37: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
+	32, // 38: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
+	35, // 39: mailpush.admin.v1.AdminService.Retry:input_type -> mailpush.admin.v1.RetryRequest
+	2,  // 40: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
+	5,  // 41: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
+	8,  // 42: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
+	10, // 43: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
+	13, // 44: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
+	16, // 45: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
+	18, // 46: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
+	20, // 47: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
+	23, // 48: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
+	25, // 49: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
+	27, // 50: mailpush.admin.v1.AdminService.RestoreSubscription:output_type -> mailpush.admin.v1.RestoreSubscriptionResponse
+	29, // 51: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
+	31, // 52: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
+	33, // 53: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
+	36, // 54: mailpush.admin.v1.AdminService.Retry:output_type -> mailpush.admin.v1.RetryResponse
+	40, // [40:55] is the sub-list for method output_type
+	25, // [25:40] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_admin_v1_admin_proto_init() }
@@ -2427,13 +2757,14 @@ func file_mailpush_admin_v1_admin_proto_init() {
 	if File_mailpush_admin_v1_admin_proto != nil {
 		return
 	}
+	file_mailpush_admin_v1_admin_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_admin_v1_admin_proto_rawDesc), len(file_mailpush_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

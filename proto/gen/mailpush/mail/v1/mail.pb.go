@@ -97,8 +97,12 @@ const (
 	Content_CONTENT_STATE Content = 1
 	// Also each event's id and UID.
 	Content_CONTENT_IDS Content = 2
-	// Also sender, subject, time of receipt and size.
+	// Also sender, subject and time of receipt; and the size, where the mail was read and
+	// not told by the mail store's notification.
 	Content_CONTENT_ENVELOPE Content = 3
+	// The same, always read from the mail store: with the size, and the mail store's own
+	// time of receipt.
+	Content_CONTENT_READ Content = 4
 )
 
 // Enum value maps for Content.
@@ -108,12 +112,14 @@ var (
 		1: "CONTENT_STATE",
 		2: "CONTENT_IDS",
 		3: "CONTENT_ENVELOPE",
+		4: "CONTENT_READ",
 	}
 	Content_value = map[string]int32{
 		"CONTENT_UNSPECIFIED": 0,
 		"CONTENT_STATE":       1,
 		"CONTENT_IDS":         2,
 		"CONTENT_ENVELOPE":    3,
+		"CONTENT_READ":        4,
 	}
 )
 
@@ -270,7 +276,71 @@ func (ListenerState) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{3}
 }
 
-// User names one mailbox owner. It is written user@context, e.g. 249@1.
+// Registration says whether the mail store knows where to tell of a mailbox's new mail.
+type Registration int32
+
+const (
+	// Not known yet, or none is needed.
+	Registration_REGISTRATION_UNSPECIFIED Registration = 0
+	// It was found there, or put there.
+	Registration_REGISTRATION_REGISTERED Registration = 1
+	// Another system's is there; it is left alone, and the mailbox is asked at intervals.
+	Registration_REGISTRATION_FOREIGN Registration = 2
+	// The mail store keeps none; the mailbox is asked at intervals.
+	Registration_REGISTRATION_UNSUPPORTED Registration = 3
+	// It could not be looked at, or not be put there; that is tried again.
+	Registration_REGISTRATION_FAILED Registration = 4
+)
+
+// Enum value maps for Registration.
+var (
+	Registration_name = map[int32]string{
+		0: "REGISTRATION_UNSPECIFIED",
+		1: "REGISTRATION_REGISTERED",
+		2: "REGISTRATION_FOREIGN",
+		3: "REGISTRATION_UNSUPPORTED",
+		4: "REGISTRATION_FAILED",
+	}
+	Registration_value = map[string]int32{
+		"REGISTRATION_UNSPECIFIED": 0,
+		"REGISTRATION_REGISTERED":  1,
+		"REGISTRATION_FOREIGN":     2,
+		"REGISTRATION_UNSUPPORTED": 3,
+		"REGISTRATION_FAILED":      4,
+	}
+)
+
+func (x Registration) Enum() *Registration {
+	p := new(Registration)
+	*p = x
+	return p
+}
+
+func (x Registration) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Registration) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_mail_v1_mail_proto_enumTypes[4].Descriptor()
+}
+
+func (Registration) Type() protoreflect.EnumType {
+	return &file_mailpush_mail_v1_mail_proto_enumTypes[4]
+}
+
+func (x Registration) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Registration.Descriptor instead.
+func (Registration) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{4}
+}
+
+// User names one mailbox owner. It is written user@context, e.g. 249@1; the @ and % of a
+// context are then written %40 and %25. An id may be what a mail address may have without
+// quotes, but for / * and ?, which mail stores and lists of contexts read as paths and
+// patterns. Its case counts.
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant the user belongs to.
@@ -338,7 +408,7 @@ type MailStore struct {
 	ServerName string `protobuf:"bytes,4,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
 	// PEM certificates to trust for this store; empty means the system's.
 	CaPem []byte `protobuf:"bytes,5,opt,name=ca_pem,json=caPem,proto3" json:"ca_pem,omitempty"`
-	// The backend that notices new mail: imapidle.
+	// The backend that notices new mail: imapidle or dovecot.
 	Backend string `protobuf:"bytes,6,opt,name=backend,proto3" json:"backend,omitempty"`
 	// How long an IDLE command may stand before it is renewed; under 29 minutes (RFC 2177).
 	IdleRefresh *durationpb.Duration `protobuf:"bytes,7,opt,name=idle_refresh,json=idleRefresh,proto3" json:"idle_refresh,omitempty"`
@@ -352,8 +422,13 @@ type MailStore struct {
 	// How many connections all workers together are opening at the same time; each worker
 	// takes its part of it, one at least. 0 means 256.
 	ConnectsAtOnce uint32 `protobuf:"varint,11,opt,name=connects_at_once,json=connectsAtOnce,proto3" json:"connects_at_once,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How mailboxes are asked for over the doveadm HTTP API of Dovecot; unset without one.
+	Doveadm *Doveadm `protobuf:"bytes,12,opt,name=doveadm,proto3" json:"doveadm,omitempty"`
+	// Where changes are noticed by hints: of how many mailboxes all workers together ask in
+	// a second where they end, in case that hints were lost. 0 means 25.
+	ReconcilePerSecond uint32 `protobuf:"varint,13,opt,name=reconcile_per_second,json=reconcilePerSecond,proto3" json:"reconcile_per_second,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *MailStore) Reset() {
@@ -463,6 +538,104 @@ func (x *MailStore) GetConnectsAtOnce() uint32 {
 	return 0
 }
 
+func (x *MailStore) GetDoveadm() *Doveadm {
+	if x != nil {
+		return x.Doveadm
+	}
+	return nil
+}
+
+func (x *MailStore) GetReconcilePerSecond() uint32 {
+	if x != nil {
+		return x.ReconcilePerSecond
+	}
+	return 0
+}
+
+// Doveadm is the HTTP API of a Dovecot. Its key is no part of this: each worker has it from
+// its own configuration.
+type Doveadm struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it is: http(s)://host:port/doveadm/v1.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// PEM certificates to trust for it; empty means the system's.
+	CaPem []byte `protobuf:"bytes,2,opt,name=ca_pem,json=caPem,proto3" json:"ca_pem,omitempty"`
+	// How many requests each worker has out at once; 0 means 2.
+	Concurrency uint32 `protobuf:"varint,3,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
+	// How long to wait for an answer; unset means 10 seconds.
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// What the mail store calls a user by the operator's rule, with {user} and {context} for
+	// the ids: for mailboxes of which no listing tells any more.
+	LoginRule     string `protobuf:"bytes,5,opt,name=login_rule,json=loginRule,proto3" json:"login_rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Doveadm) Reset() {
+	*x = Doveadm{}
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Doveadm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Doveadm) ProtoMessage() {}
+
+func (x *Doveadm) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Doveadm.ProtoReflect.Descriptor instead.
+func (*Doveadm) Descriptor() ([]byte, []int) {
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Doveadm) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Doveadm) GetCaPem() []byte {
+	if x != nil {
+		return x.CaPem
+	}
+	return nil
+}
+
+func (x *Doveadm) GetConcurrency() uint32 {
+	if x != nil {
+		return x.Concurrency
+	}
+	return 0
+}
+
+func (x *Doveadm) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Doveadm) GetLoginRule() string {
+	if x != nil {
+		return x.LoginRule
+	}
+	return ""
+}
+
 // Cursor is how far a subscription has been served in one folder.
 type Cursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -478,7 +651,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[2]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +663,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[2]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +676,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{2}
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Cursor) GetFolder() string {
@@ -544,7 +717,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +729,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[3]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +742,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{3}
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Target) GetKind() isTarget_Kind {
@@ -610,7 +783,7 @@ type WebhookTarget struct {
 
 func (x *WebhookTarget) Reset() {
 	*x = WebhookTarget{}
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[4]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +795,7 @@ func (x *WebhookTarget) String() string {
 func (*WebhookTarget) ProtoMessage() {}
 
 func (x *WebhookTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[4]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +808,7 @@ func (x *WebhookTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookTarget.ProtoReflect.Descriptor instead.
 func (*WebhookTarget) Descriptor() ([]byte, []int) {
-	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{4}
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WebhookTarget) GetUrl() string {
@@ -660,7 +833,7 @@ type ShardSet struct {
 
 func (x *ShardSet) Reset() {
 	*x = ShardSet{}
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[5]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +845,7 @@ func (x *ShardSet) String() string {
 func (*ShardSet) ProtoMessage() {}
 
 func (x *ShardSet) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[5]
+	mi := &file_mailpush_mail_v1_mail_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +858,7 @@ func (x *ShardSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardSet.ProtoReflect.Descriptor instead.
 func (*ShardSet) Descriptor() ([]byte, []int) {
-	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{5}
+	return file_mailpush_mail_v1_mail_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ShardSet) GetBackend() string {
@@ -713,11 +886,11 @@ var File_mailpush_mail_v1_mail_proto protoreflect.FileDescriptor
 
 const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmailpush/mail/v1/mail.proto\x12\x10mailpush.mail.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"|\n" +
-	"\x04User\x12<\n" +
+	"\x1bmailpush/mail/v1/mail.proto\x12\x10mailpush.mail.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x9c\x01\n" +
+	"\x04User\x12L\n" +
 	"\n" +
-	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
-	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\"\xdf\x03\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\"\xc6\x04\n" +
 	"\tMailStore\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x124\n" +
@@ -731,7 +904,16 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\x10response_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationR\x0fresponseTimeout\x12.\n" +
 	"\x13connects_per_second\x18\n" +
 	" \x01(\rR\x11connectsPerSecond\x12(\n" +
-	"\x10connects_at_once\x18\v \x01(\rR\x0econnectsAtOnce\"a\n" +
+	"\x10connects_at_once\x18\v \x01(\rR\x0econnectsAtOnce\x123\n" +
+	"\adoveadm\x18\f \x01(\v2\x19.mailpush.mail.v1.DoveadmR\adoveadm\x120\n" +
+	"\x14reconcile_per_second\x18\r \x01(\rR\x12reconcilePerSecond\"\xa8\x01\n" +
+	"\aDoveadm\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x15\n" +
+	"\x06ca_pem\x18\x02 \x01(\fR\x05caPem\x12 \n" +
+	"\vconcurrency\x18\x03 \x01(\rR\vconcurrency\x123\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1d\n" +
+	"\n" +
+	"login_rule\x18\x05 \x01(\tR\tloginRule\"a\n" +
 	"\x06Cursor\x12\"\n" +
 	"\x06folder\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x06folder\x12!\n" +
@@ -750,12 +932,13 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\x14TLS_MODE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11TLS_MODE_IMPLICIT\x10\x01\x12\x15\n" +
 	"\x11TLS_MODE_STARTTLS\x10\x02\x12\x12\n" +
-	"\x0eTLS_MODE_PLAIN\x10\x03*\\\n" +
+	"\x0eTLS_MODE_PLAIN\x10\x03*n\n" +
 	"\aContent\x12\x17\n" +
 	"\x13CONTENT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCONTENT_STATE\x10\x01\x12\x0f\n" +
 	"\vCONTENT_IDS\x10\x02\x12\x14\n" +
-	"\x10CONTENT_ENVELOPE\x10\x03*L\n" +
+	"\x10CONTENT_ENVELOPE\x10\x03\x12\x10\n" +
+	"\fCONTENT_READ\x10\x04*L\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vMODE_LATEST\x10\x01\x12\x0e\n" +
@@ -769,7 +952,13 @@ const file_mailpush_mail_v1_mail_proto_rawDesc = "" +
 	"\x16LISTENER_STATE_POLLING\x10\x03\x12\x1a\n" +
 	"\x16LISTENER_STATE_BACKOFF\x10\x04\x12\x1c\n" +
 	"\x18LISTENER_STATE_SUSPENDED\x10\x05\x12\x1a\n" +
-	"\x16LISTENER_STATE_WAITING\x10\x06B\xb8\x01\n" +
+	"\x16LISTENER_STATE_WAITING\x10\x06*\x9a\x01\n" +
+	"\fRegistration\x12\x1c\n" +
+	"\x18REGISTRATION_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17REGISTRATION_REGISTERED\x10\x01\x12\x18\n" +
+	"\x14REGISTRATION_FOREIGN\x10\x02\x12\x1c\n" +
+	"\x18REGISTRATION_UNSUPPORTED\x10\x03\x12\x17\n" +
+	"\x13REGISTRATION_FAILED\x10\x04B\xb8\x01\n" +
 	"\x14com.mailpush.mail.v1B\tMailProtoP\x01Z3mailpush.internal/proto/gen/mailpush/mail/v1;mailv1\xa2\x02\x03MMX\xaa\x02\x10Mailpush.Mail.V1\xca\x02\x10Mailpush\\Mail\\V1\xe2\x02\x1cMailpush\\Mail\\V1\\GPBMetadata\xea\x02\x12Mailpush::Mail::V1b\x06proto3"
 
 var (
@@ -784,32 +973,36 @@ func file_mailpush_mail_v1_mail_proto_rawDescGZIP() []byte {
 	return file_mailpush_mail_v1_mail_proto_rawDescData
 }
 
-var file_mailpush_mail_v1_mail_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_mailpush_mail_v1_mail_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_mailpush_mail_v1_mail_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_mailpush_mail_v1_mail_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_mailpush_mail_v1_mail_proto_goTypes = []any{
 	(TlsMode)(0),                // 0: mailpush.mail.v1.TlsMode
 	(Content)(0),                // 1: mailpush.mail.v1.Content
 	(Mode)(0),                   // 2: mailpush.mail.v1.Mode
 	(ListenerState)(0),          // 3: mailpush.mail.v1.ListenerState
-	(*User)(nil),                // 4: mailpush.mail.v1.User
-	(*MailStore)(nil),           // 5: mailpush.mail.v1.MailStore
-	(*Cursor)(nil),              // 6: mailpush.mail.v1.Cursor
-	(*Target)(nil),              // 7: mailpush.mail.v1.Target
-	(*WebhookTarget)(nil),       // 8: mailpush.mail.v1.WebhookTarget
-	(*ShardSet)(nil),            // 9: mailpush.mail.v1.ShardSet
-	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
+	(Registration)(0),           // 4: mailpush.mail.v1.Registration
+	(*User)(nil),                // 5: mailpush.mail.v1.User
+	(*MailStore)(nil),           // 6: mailpush.mail.v1.MailStore
+	(*Doveadm)(nil),             // 7: mailpush.mail.v1.Doveadm
+	(*Cursor)(nil),              // 8: mailpush.mail.v1.Cursor
+	(*Target)(nil),              // 9: mailpush.mail.v1.Target
+	(*WebhookTarget)(nil),       // 10: mailpush.mail.v1.WebhookTarget
+	(*ShardSet)(nil),            // 11: mailpush.mail.v1.ShardSet
+	(*durationpb.Duration)(nil), // 12: google.protobuf.Duration
 }
 var file_mailpush_mail_v1_mail_proto_depIdxs = []int32{
 	0,  // 0: mailpush.mail.v1.MailStore.tls_mode:type_name -> mailpush.mail.v1.TlsMode
-	10, // 1: mailpush.mail.v1.MailStore.idle_refresh:type_name -> google.protobuf.Duration
-	10, // 2: mailpush.mail.v1.MailStore.poll_interval:type_name -> google.protobuf.Duration
-	10, // 3: mailpush.mail.v1.MailStore.response_timeout:type_name -> google.protobuf.Duration
-	8,  // 4: mailpush.mail.v1.Target.webhook:type_name -> mailpush.mail.v1.WebhookTarget
-	5,  // [5:5] is the sub-list for method output_type
-	5,  // [5:5] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	12, // 1: mailpush.mail.v1.MailStore.idle_refresh:type_name -> google.protobuf.Duration
+	12, // 2: mailpush.mail.v1.MailStore.poll_interval:type_name -> google.protobuf.Duration
+	12, // 3: mailpush.mail.v1.MailStore.response_timeout:type_name -> google.protobuf.Duration
+	7,  // 4: mailpush.mail.v1.MailStore.doveadm:type_name -> mailpush.mail.v1.Doveadm
+	12, // 5: mailpush.mail.v1.Doveadm.timeout:type_name -> google.protobuf.Duration
+	10, // 6: mailpush.mail.v1.Target.webhook:type_name -> mailpush.mail.v1.WebhookTarget
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_mail_v1_mail_proto_init() }
@@ -817,7 +1010,7 @@ func file_mailpush_mail_v1_mail_proto_init() {
 	if File_mailpush_mail_v1_mail_proto != nil {
 		return
 	}
-	file_mailpush_mail_v1_mail_proto_msgTypes[3].OneofWrappers = []any{
+	file_mailpush_mail_v1_mail_proto_msgTypes[4].OneofWrappers = []any{
 		(*Target_Webhook)(nil),
 	}
 	type x struct{}
@@ -825,8 +1018,8 @@ func file_mailpush_mail_v1_mail_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_mail_v1_mail_proto_rawDesc), len(file_mailpush_mail_v1_mail_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   6,
+			NumEnums:      5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -83,6 +83,72 @@ func (Signature) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{0}
 }
 
+// SubscriptionState is how pushes to one place fare.
+type SubscriptionState int32
+
+const (
+	// Not known: nobody who delivers could be asked.
+	SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED SubscriptionState = 0
+	// Pushes are accepted.
+	SubscriptionState_SUBSCRIPTION_STATE_ACTIVE SubscriptionState = 1
+	// The endpoint has not answered the ping yet.
+	SubscriptionState_SUBSCRIPTION_STATE_UNCONFIRMED SubscriptionState = 2
+	// Pushes are not accepted at the moment, and tried again.
+	SubscriptionState_SUBSCRIPTION_STATE_FAILING SubscriptionState = 3
+	// Nothing is pushed until it is enabled.
+	SubscriptionState_SUBSCRIPTION_STATE_DISABLED SubscriptionState = 4
+	// Pushes wait for the endpoint's server, which does not answer; other endpoints there
+	// may be tried first.
+	SubscriptionState_SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN SubscriptionState = 5
+)
+
+// Enum value maps for SubscriptionState.
+var (
+	SubscriptionState_name = map[int32]string{
+		0: "SUBSCRIPTION_STATE_UNSPECIFIED",
+		1: "SUBSCRIPTION_STATE_ACTIVE",
+		2: "SUBSCRIPTION_STATE_UNCONFIRMED",
+		3: "SUBSCRIPTION_STATE_FAILING",
+		4: "SUBSCRIPTION_STATE_DISABLED",
+		5: "SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN",
+	}
+	SubscriptionState_value = map[string]int32{
+		"SUBSCRIPTION_STATE_UNSPECIFIED":            0,
+		"SUBSCRIPTION_STATE_ACTIVE":                 1,
+		"SUBSCRIPTION_STATE_UNCONFIRMED":            2,
+		"SUBSCRIPTION_STATE_FAILING":                3,
+		"SUBSCRIPTION_STATE_DISABLED":               4,
+		"SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN": 5,
+	}
+)
+
+func (x SubscriptionState) Enum() *SubscriptionState {
+	p := new(SubscriptionState)
+	*p = x
+	return p
+}
+
+func (x SubscriptionState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SubscriptionState) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_push_v1_push_proto_enumTypes[1].Descriptor()
+}
+
+func (SubscriptionState) Type() protoreflect.EnumType {
+	return &file_mailpush_push_v1_push_proto_enumTypes[1]
+}
+
+func (x SubscriptionState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SubscriptionState.Descriptor instead.
+func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{1}
+}
+
 // SubscribeRequest asks for pushes of a user's new mail to one device of a client.
 type SubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -278,10 +344,21 @@ type Webhook struct {
 	// An https URL without user info; http where the operator allows it.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// The signing secret of v1, whsec_ and base64 of 24 to 64 bytes. Left out, one is
-	// made and returned once. The key pair of v1a is always made here.
+	// made and returned once; in a renewed Subscribe the one that there is stays, unless
+	// signature asks for the other scheme. The key pair of v1a is always made here.
 	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
-	// How pushes are signed.
-	Signature     Signature `protobuf:"varint,3,opt,name=signature,proto3,enum=mailpush.push.v1.Signature" json:"signature,omitempty"`
+	// How pushes are signed. Not said in a renewed Subscribe without a secret, it stays
+	// what it is.
+	Signature Signature `protobuf:"varint,3,opt,name=signature,proto3,enum=mailpush.push.v1.Signature" json:"signature,omitempty"`
+	// Headers that every request to the endpoint carries, by their names, such as
+	// Authorization; the values are sealed as secrets are, and shown to nobody. At most 16,
+	// a name of at most 64 bytes, a value of at most 4,096 bytes of ASCII, 6 KiB in all.
+	// Host, Content-*, Webhook-* and what is about the connection cannot be set. A renewed
+	// Subscribe replaces all of them; without any, or with an empty map, those that there
+	// are stay.
+	Headers map[string]string `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// True takes away the headers that there are.
+	ClearHeaders  bool `protobuf:"varint,5,opt,name=clear_headers,json=clearHeaders,proto3" json:"clear_headers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +414,20 @@ func (x *Webhook) GetSignature() Signature {
 	return Signature_SIGNATURE_UNSPECIFIED
 }
 
+func (x *Webhook) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Webhook) GetClearHeaders() bool {
+	if x != nil {
+		return x.ClearHeaders
+	}
+	return false
+}
+
 // SubscribeResponse answers Subscribe.
 type SubscribeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -348,7 +439,8 @@ type SubscribeResponse struct {
 	Reason *string `protobuf:"bytes,3,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
 	// The signing secret, only when this call made it.
 	WebhookSecret *string `protobuf:"bytes,4,opt,name=webhook_secret,json=webhookSecret,proto3,oneof" json:"webhook_secret,omitempty"`
-	// The public key that verifies the pushes, whpk_ and base64; only for v1a.
+	// The public key that verifies the pushes, whpk_ and base64; only for v1a, and only when
+	// this call made it.
 	WebhookPublicKey *string `protobuf:"bytes,5,opt,name=webhook_public_key,json=webhookPublicKey,proto3,oneof" json:"webhook_public_key,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -772,7 +864,26 @@ type Subscription struct {
 	// Why it is disabled; empty when it is not.
 	DisabledReason string `protobuf:"bytes,13,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
 	// How pushes get there, by the name of the target that Subscribe has set: webhook.
-	Transport     string `protobuf:"bytes,14,opt,name=transport,proto3" json:"transport,omitempty"`
+	Transport string `protobuf:"bytes,14,opt,name=transport,proto3" json:"transport,omitempty"`
+	// The names of the headers that pushes carry, ascending; their values are shown to
+	// nobody.
+	WebhookHeaderNames []string `protobuf:"bytes,20,rep,name=webhook_header_names,json=webhookHeaderNames,proto3" json:"webhook_header_names,omitempty"`
+	// How pushes fare.
+	State SubscriptionState `protobuf:"varint,30,opt,name=state,proto3,enum=mailpush.push.v1.SubscriptionState" json:"state,omitempty"`
+	// Why pushes are not accepted, or are not sent; empty when all is well.
+	LastError string `protobuf:"bytes,31,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// How many UIDs lie between the cursors and the ends of the folders. UIDs may have gaps:
+	// it is the most that can be pending.
+	Lag uint32 `protobuf:"varint,32,opt,name=lag,proto3" json:"lag,omitempty"`
+	// When the oldest of the pending mails was noticed; unset when none is pending.
+	OldestPending *timestamppb.Timestamp `protobuf:"bytes,33,opt,name=oldest_pending,json=oldestPending,proto3" json:"oldest_pending,omitempty"`
+	// Since when pushes are not accepted, or it is disabled; unset when all is well.
+	Since *timestamppb.Timestamp `protobuf:"bytes,34,opt,name=since,proto3" json:"since,omitempty"`
+	// When the next try is due; unset when none waits.
+	NextTry *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=next_try,json=nextTry,proto3" json:"next_try,omitempty"`
+	// Until when it is kept, disabled, because its endpoint is gone: it is deleted then,
+	// unless it is restored or subscribed again. Unset for all others.
+	KeptUntil     *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=kept_until,json=keptUntil,proto3" json:"kept_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -905,15 +1016,190 @@ func (x *Subscription) GetTransport() string {
 	return ""
 }
 
+func (x *Subscription) GetWebhookHeaderNames() []string {
+	if x != nil {
+		return x.WebhookHeaderNames
+	}
+	return nil
+}
+
+func (x *Subscription) GetState() SubscriptionState {
+	if x != nil {
+		return x.State
+	}
+	return SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED
+}
+
+func (x *Subscription) GetLastError() string {
+	if x != nil {
+		return x.LastError
+	}
+	return ""
+}
+
+func (x *Subscription) GetLag() uint32 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+func (x *Subscription) GetOldestPending() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestPending
+	}
+	return nil
+}
+
+func (x *Subscription) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Subscription) GetNextTry() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextTry
+	}
+	return nil
+}
+
+func (x *Subscription) GetKeptUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KeptUntil
+	}
+	return nil
+}
+
+// TestSubscriptionRequest names the subscription to test.
+type TestSubscriptionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name Subscribe returned.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TestSubscriptionRequest) Reset() {
+	*x = TestSubscriptionRequest{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSubscriptionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSubscriptionRequest) ProtoMessage() {}
+
+func (x *TestSubscriptionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSubscriptionRequest.ProtoReflect.Descriptor instead.
+func (*TestSubscriptionRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TestSubscriptionRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+// TestSubscriptionResponse is what the endpoint answered.
+type TestSubscriptionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when it accepted.
+	Accepted bool `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// What the answer means: ok, retry, permanent_item, gone, auth or misconfigured.
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// What was answered, for people.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// How long it took until the answer was there.
+	Took          *durationpb.Duration `protobuf:"bytes,4,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSubscriptionResponse) Reset() {
+	*x = TestSubscriptionResponse{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSubscriptionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSubscriptionResponse) ProtoMessage() {}
+
+func (x *TestSubscriptionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSubscriptionResponse.ProtoReflect.Descriptor instead.
+func (*TestSubscriptionResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TestSubscriptionResponse) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
+	}
+	return false
+}
+
+func (x *TestSubscriptionResponse) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *TestSubscriptionResponse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *TestSubscriptionResponse) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
 var File_mailpush_push_v1_push_proto protoreflect.FileDescriptor
 
 const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmailpush/push/v1/push.proto\x12\x10mailpush.push.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x83\x05\n" +
-	"\x10SubscribeRequest\x12<\n" +
+	"\x1bmailpush/push/v1/push.proto\x12\x10mailpush.push.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\xa3\x05\n" +
+	"\x10SubscribeRequest\x12L\n" +
 	"\n" +
-	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
-	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\x12<\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\x12<\n" +
 	"\tclient_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9._:-]{1,128}$R\bclientId\x12<\n" +
 	"\tdevice_id\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9._:-]{0,128}$R\bdeviceId\x122\n" +
 	"\x06topics\x18\x05 \x03(\tB\x1a\xbaH\x17\x92\x01\x14\b\x01\x10\x10\x18\x01\"\fr\n" +
@@ -927,12 +1213,17 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\n" +
 	"mail_store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tmailStore\x12\x1e\n" +
 	"\x05login\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x05login\x12'\n" +
-	"\bpassword\x18\x03 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\bpassword\"\x91\x01\n" +
+	"\bpassword\x18\x03 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\bpassword\"\xb9\x02\n" +
 	"\aWebhook\x12\x1c\n" +
 	"\x03url\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\x03url\x12#\n" +
 	"\x06secret\x18\x02 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x01\x80\x01\x01R\x06secret\x12C\n" +
-	"\tsignature\x18\x03 \x01(\x0e2\x1b.mailpush.push.v1.SignatureB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsignature\"\x90\x02\n" +
+	"\tsignature\x18\x03 \x01(\x0e2\x1b.mailpush.push.v1.SignatureB\b\xbaH\x05\x82\x01\x02\x10\x01R\tsignature\x12E\n" +
+	"\aheaders\x18\x04 \x03(\v2&.mailpush.push.v1.Webhook.HeadersEntryB\x03\x80\x01\x01R\aheaders\x12#\n" +
+	"\rclear_headers\x18\x05 \x01(\bR\fclearHeaders\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x90\x02\n" +
 	"\x11SubscribeResponse\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1c\n" +
 	"\tpermanent\x18\x02 \x01(\bR\tpermanent\x12\x1b\n" +
@@ -955,13 +1246,13 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\x12webhook_public_key\x18\x02 \x01(\tH\x01R\x10webhookPublicKey\x88\x01\x01\x12A\n" +
 	"\x0eprevious_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rpreviousUntilB\x11\n" +
 	"\x0f_webhook_secretB\x15\n" +
-	"\x13_webhook_public_key\"\x90\x01\n" +
-	"\x18ListSubscriptionsRequest\x12<\n" +
+	"\x13_webhook_public_key\"\xb0\x01\n" +
+	"\x18ListSubscriptionsRequest\x12L\n" +
 	"\n" +
-	"context_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\tcontextId\x126\n" +
-	"\auser_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Za-z0-9._-]{1,64}$R\x06userId\"a\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\"a\n" +
 	"\x19ListSubscriptionsResponse\x12D\n" +
-	"\rsubscriptions\x18\x01 \x03(\v2\x1e.mailpush.push.v1.SubscriptionR\rsubscriptions\"\x95\x04\n" +
+	"\rsubscriptions\x18\x01 \x03(\v2\x1e.mailpush.push.v1.SubscriptionR\rsubscriptions\"\x9a\a\n" +
 	"\fSubscription\x12'\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x1d\n" +
 	"\n" +
@@ -980,16 +1271,41 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\x04mode\x18\v \x01(\x0e2\x16.mailpush.mail.v1.ModeR\x04mode\x12\x1a\n" +
 	"\bdisabled\x18\f \x01(\bR\bdisabled\x12'\n" +
 	"\x0fdisabled_reason\x18\r \x01(\tR\x0edisabledReason\x12\x1c\n" +
-	"\ttransport\x18\x0e \x01(\tR\ttransport*K\n" +
+	"\ttransport\x18\x0e \x01(\tR\ttransport\x120\n" +
+	"\x14webhook_header_names\x18\x14 \x03(\tR\x12webhookHeaderNames\x129\n" +
+	"\x05state\x18\x1e \x01(\x0e2#.mailpush.push.v1.SubscriptionStateR\x05state\x12\x1d\n" +
+	"\n" +
+	"last_error\x18\x1f \x01(\tR\tlastError\x12\x10\n" +
+	"\x03lag\x18  \x01(\rR\x03lag\x12A\n" +
+	"\x0eoldest_pending\x18! \x01(\v2\x1a.google.protobuf.TimestampR\roldestPending\x120\n" +
+	"\x05since\x18\" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x125\n" +
+	"\bnext_try\x18# \x01(\v2\x1a.google.protobuf.TimestampR\anextTry\x129\n" +
+	"\n" +
+	"kept_until\x18( \x01(\v2\x1a.google.protobuf.TimestampR\tkeptUntil\"]\n" +
+	"\x17TestSubscriptionRequest\x12B\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x95\x01\n" +
+	"\x18TestSubscriptionResponse\x12\x1a\n" +
+	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12-\n" +
+	"\x04took\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04took*K\n" +
 	"\tSignature\x12\x19\n" +
 	"\x15SIGNATURE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSIGNATURE_V1\x10\x01\x12\x11\n" +
-	"\rSIGNATURE_V1A\x10\x022\xa1\x03\n" +
+	"\rSIGNATURE_V1A\x10\x02*\xea\x01\n" +
+	"\x11SubscriptionState\x12\"\n" +
+	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19SUBSCRIPTION_STATE_ACTIVE\x10\x01\x12\"\n" +
+	"\x1eSUBSCRIPTION_STATE_UNCONFIRMED\x10\x02\x12\x1e\n" +
+	"\x1aSUBSCRIPTION_STATE_FAILING\x10\x03\x12\x1f\n" +
+	"\x1bSUBSCRIPTION_STATE_DISABLED\x10\x04\x12-\n" +
+	")SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN\x10\x052\x8c\x04\n" +
 	"\vPushService\x12T\n" +
 	"\tSubscribe\x12\".mailpush.push.v1.SubscribeRequest\x1a#.mailpush.push.v1.SubscribeResponse\x12Z\n" +
 	"\vUnsubscribe\x12$.mailpush.push.v1.UnsubscribeRequest\x1a%.mailpush.push.v1.UnsubscribeResponse\x12l\n" +
 	"\x11ListSubscriptions\x12*.mailpush.push.v1.ListSubscriptionsRequest\x1a+.mailpush.push.v1.ListSubscriptionsResponse\x12r\n" +
-	"\x13RotateWebhookSecret\x12,.mailpush.push.v1.RotateWebhookSecretRequest\x1a-.mailpush.push.v1.RotateWebhookSecretResponseB\xb8\x01\n" +
+	"\x13RotateWebhookSecret\x12,.mailpush.push.v1.RotateWebhookSecretRequest\x1a-.mailpush.push.v1.RotateWebhookSecretResponse\x12i\n" +
+	"\x10TestSubscription\x12).mailpush.push.v1.TestSubscriptionRequest\x1a*.mailpush.push.v1.TestSubscriptionResponseB\xb8\x01\n" +
 	"\x14com.mailpush.push.v1B\tPushProtoP\x01Z3mailpush.internal/proto/gen/mailpush/push/v1;pushv1\xa2\x02\x03MPX\xaa\x02\x10Mailpush.Push.V1\xca\x02\x10Mailpush\\Push\\V1\xe2\x02\x1cMailpush\\Push\\V1\\GPBMetadata\xea\x02\x12Mailpush::Push::V1b\x06proto3"
 
 var (
@@ -1004,54 +1320,67 @@ func file_mailpush_push_v1_push_proto_rawDescGZIP() []byte {
 	return file_mailpush_push_v1_push_proto_rawDescData
 }
 
-var file_mailpush_push_v1_push_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailpush_push_v1_push_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_mailpush_push_v1_push_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_mailpush_push_v1_push_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_mailpush_push_v1_push_proto_goTypes = []any{
 	(Signature)(0),                      // 0: mailpush.push.v1.Signature
-	(*SubscribeRequest)(nil),            // 1: mailpush.push.v1.SubscribeRequest
-	(*Account)(nil),                     // 2: mailpush.push.v1.Account
-	(*Webhook)(nil),                     // 3: mailpush.push.v1.Webhook
-	(*SubscribeResponse)(nil),           // 4: mailpush.push.v1.SubscribeResponse
-	(*UnsubscribeRequest)(nil),          // 5: mailpush.push.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil),         // 6: mailpush.push.v1.UnsubscribeResponse
-	(*RotateWebhookSecretRequest)(nil),  // 7: mailpush.push.v1.RotateWebhookSecretRequest
-	(*RotateWebhookSecretResponse)(nil), // 8: mailpush.push.v1.RotateWebhookSecretResponse
-	(*ListSubscriptionsRequest)(nil),    // 9: mailpush.push.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),   // 10: mailpush.push.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                // 11: mailpush.push.v1.Subscription
-	(v1.Content)(0),                     // 12: mailpush.mail.v1.Content
-	(v1.Mode)(0),                        // 13: mailpush.mail.v1.Mode
-	(*durationpb.Duration)(nil),         // 14: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),       // 15: google.protobuf.Timestamp
-	(*v1.Cursor)(nil),                   // 16: mailpush.mail.v1.Cursor
+	(SubscriptionState)(0),              // 1: mailpush.push.v1.SubscriptionState
+	(*SubscribeRequest)(nil),            // 2: mailpush.push.v1.SubscribeRequest
+	(*Account)(nil),                     // 3: mailpush.push.v1.Account
+	(*Webhook)(nil),                     // 4: mailpush.push.v1.Webhook
+	(*SubscribeResponse)(nil),           // 5: mailpush.push.v1.SubscribeResponse
+	(*UnsubscribeRequest)(nil),          // 6: mailpush.push.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil),         // 7: mailpush.push.v1.UnsubscribeResponse
+	(*RotateWebhookSecretRequest)(nil),  // 8: mailpush.push.v1.RotateWebhookSecretRequest
+	(*RotateWebhookSecretResponse)(nil), // 9: mailpush.push.v1.RotateWebhookSecretResponse
+	(*ListSubscriptionsRequest)(nil),    // 10: mailpush.push.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),   // 11: mailpush.push.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                // 12: mailpush.push.v1.Subscription
+	(*TestSubscriptionRequest)(nil),     // 13: mailpush.push.v1.TestSubscriptionRequest
+	(*TestSubscriptionResponse)(nil),    // 14: mailpush.push.v1.TestSubscriptionResponse
+	nil,                                 // 15: mailpush.push.v1.Webhook.HeadersEntry
+	(v1.Content)(0),                     // 16: mailpush.mail.v1.Content
+	(v1.Mode)(0),                        // 17: mailpush.mail.v1.Mode
+	(*durationpb.Duration)(nil),         // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),       // 19: google.protobuf.Timestamp
+	(*v1.Cursor)(nil),                   // 20: mailpush.mail.v1.Cursor
 }
 var file_mailpush_push_v1_push_proto_depIdxs = []int32{
-	12, // 0: mailpush.push.v1.SubscribeRequest.content:type_name -> mailpush.mail.v1.Content
-	2,  // 1: mailpush.push.v1.SubscribeRequest.account:type_name -> mailpush.push.v1.Account
-	3,  // 2: mailpush.push.v1.SubscribeRequest.webhook:type_name -> mailpush.push.v1.Webhook
-	13, // 3: mailpush.push.v1.SubscribeRequest.mode:type_name -> mailpush.mail.v1.Mode
+	16, // 0: mailpush.push.v1.SubscribeRequest.content:type_name -> mailpush.mail.v1.Content
+	3,  // 1: mailpush.push.v1.SubscribeRequest.account:type_name -> mailpush.push.v1.Account
+	4,  // 2: mailpush.push.v1.SubscribeRequest.webhook:type_name -> mailpush.push.v1.Webhook
+	17, // 3: mailpush.push.v1.SubscribeRequest.mode:type_name -> mailpush.mail.v1.Mode
 	0,  // 4: mailpush.push.v1.Webhook.signature:type_name -> mailpush.push.v1.Signature
-	0,  // 5: mailpush.push.v1.RotateWebhookSecretRequest.signature:type_name -> mailpush.push.v1.Signature
-	14, // 6: mailpush.push.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	15, // 7: mailpush.push.v1.RotateWebhookSecretResponse.previous_until:type_name -> google.protobuf.Timestamp
-	11, // 8: mailpush.push.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.push.v1.Subscription
-	12, // 9: mailpush.push.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	16, // 10: mailpush.push.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	15, // 11: mailpush.push.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	13, // 12: mailpush.push.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	1,  // 13: mailpush.push.v1.PushService.Subscribe:input_type -> mailpush.push.v1.SubscribeRequest
-	5,  // 14: mailpush.push.v1.PushService.Unsubscribe:input_type -> mailpush.push.v1.UnsubscribeRequest
-	9,  // 15: mailpush.push.v1.PushService.ListSubscriptions:input_type -> mailpush.push.v1.ListSubscriptionsRequest
-	7,  // 16: mailpush.push.v1.PushService.RotateWebhookSecret:input_type -> mailpush.push.v1.RotateWebhookSecretRequest
-	4,  // 17: mailpush.push.v1.PushService.Subscribe:output_type -> mailpush.push.v1.SubscribeResponse
-	6,  // 18: mailpush.push.v1.PushService.Unsubscribe:output_type -> mailpush.push.v1.UnsubscribeResponse
-	10, // 19: mailpush.push.v1.PushService.ListSubscriptions:output_type -> mailpush.push.v1.ListSubscriptionsResponse
-	8,  // 20: mailpush.push.v1.PushService.RotateWebhookSecret:output_type -> mailpush.push.v1.RotateWebhookSecretResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 5: mailpush.push.v1.Webhook.headers:type_name -> mailpush.push.v1.Webhook.HeadersEntry
+	0,  // 6: mailpush.push.v1.RotateWebhookSecretRequest.signature:type_name -> mailpush.push.v1.Signature
+	18, // 7: mailpush.push.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	19, // 8: mailpush.push.v1.RotateWebhookSecretResponse.previous_until:type_name -> google.protobuf.Timestamp
+	12, // 9: mailpush.push.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.push.v1.Subscription
+	16, // 10: mailpush.push.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	20, // 11: mailpush.push.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	19, // 12: mailpush.push.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	17, // 13: mailpush.push.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	1,  // 14: mailpush.push.v1.Subscription.state:type_name -> mailpush.push.v1.SubscriptionState
+	19, // 15: mailpush.push.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
+	19, // 16: mailpush.push.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	19, // 17: mailpush.push.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
+	19, // 18: mailpush.push.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
+	18, // 19: mailpush.push.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
+	2,  // 20: mailpush.push.v1.PushService.Subscribe:input_type -> mailpush.push.v1.SubscribeRequest
+	6,  // 21: mailpush.push.v1.PushService.Unsubscribe:input_type -> mailpush.push.v1.UnsubscribeRequest
+	10, // 22: mailpush.push.v1.PushService.ListSubscriptions:input_type -> mailpush.push.v1.ListSubscriptionsRequest
+	8,  // 23: mailpush.push.v1.PushService.RotateWebhookSecret:input_type -> mailpush.push.v1.RotateWebhookSecretRequest
+	13, // 24: mailpush.push.v1.PushService.TestSubscription:input_type -> mailpush.push.v1.TestSubscriptionRequest
+	5,  // 25: mailpush.push.v1.PushService.Subscribe:output_type -> mailpush.push.v1.SubscribeResponse
+	7,  // 26: mailpush.push.v1.PushService.Unsubscribe:output_type -> mailpush.push.v1.UnsubscribeResponse
+	11, // 27: mailpush.push.v1.PushService.ListSubscriptions:output_type -> mailpush.push.v1.ListSubscriptionsResponse
+	9,  // 28: mailpush.push.v1.PushService.RotateWebhookSecret:output_type -> mailpush.push.v1.RotateWebhookSecretResponse
+	14, // 29: mailpush.push.v1.PushService.TestSubscription:output_type -> mailpush.push.v1.TestSubscriptionResponse
+	25, // [25:30] is the sub-list for method output_type
+	20, // [20:25] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_push_v1_push_proto_init() }
@@ -1066,8 +1395,8 @@ func file_mailpush_push_v1_push_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_push_v1_push_proto_rawDesc), len(file_mailpush_push_v1_push_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   11,
+			NumEnums:      2,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,7 +42,7 @@ const (
 	EndpointOutcome_ENDPOINT_OUTCOME_HEALTHY EndpointOutcome = 2
 	// It accepts no pushes.
 	EndpointOutcome_ENDPOINT_OUTCOME_FAILING EndpointOutcome = 3
-	// It says that it is gone for good.
+	// It is gone; see proven.
 	EndpointOutcome_ENDPOINT_OUTCOME_GONE EndpointOutcome = 4
 )
 
@@ -99,11 +99,11 @@ const (
 	EndpointVerdict_ENDPOINT_VERDICT_UNSPECIFIED EndpointVerdict = 0
 	// It stays.
 	EndpointVerdict_ENDPOINT_VERDICT_KEPT EndpointVerdict = 1
-	// It was deleted: its endpoint is gone.
+	// It was deleted: its endpoint is gone. Registries of an earlier release say so.
 	EndpointVerdict_ENDPOINT_VERDICT_DELETED EndpointVerdict = 2
-	// It was disabled: its endpoint has failed for too long.
+	// It was disabled: its endpoint is gone, or has failed for too long.
 	EndpointVerdict_ENDPOINT_VERDICT_DISABLED EndpointVerdict = 3
-	// It stays although its endpoint says it is gone: too many of its origin do.
+	// It goes on although its endpoint is gone: too many of its origin are.
 	EndpointVerdict_ENDPOINT_VERDICT_HELD EndpointVerdict = 4
 )
 
@@ -703,8 +703,11 @@ type Mailbox struct {
 	Subscriptions []*Subscription `protobuf:"bytes,5,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
 	// Where the user's login is in the vault: under mail for 0, else under mail/<slot>.
 	CredentialSlot uint32 `protobuf:"varint,6,opt,name=credential_slot,json=credentialSlot,proto3" json:"credential_slot,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the mail store calls the user, where no login is needed because doveadm opens
+	// the mailbox; empty where the login is in the vault.
+	Login         string `protobuf:"bytes,7,opt,name=login,proto3" json:"login,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Mailbox) Reset() {
@@ -779,6 +782,13 @@ func (x *Mailbox) GetCredentialSlot() uint32 {
 	return 0
 }
 
+func (x *Mailbox) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
 // Subscription is one place pushes go to, as a worker needs it.
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -809,7 +819,7 @@ type Subscription struct {
 	PreviousSecretUntil *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=previous_secret_until,json=previousSecretUntil,proto3" json:"previous_secret_until,omitempty"`
 	// Grows with each replay: cursors of a lower one are not stored any more.
 	Replay uint64 `protobuf:"varint,11,opt,name=replay,proto3" json:"replay,omitempty"`
-	// Grows with each change of URL, secret or mode, and when it is enabled: what was
+	// Grows with each renewed Subscribe, each new secret, and when it is enabled: what was
 	// learned of the endpoint before does not count.
 	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Since when the endpoint has been failing; unset when it has not.
@@ -819,7 +829,15 @@ type Subscription struct {
 	PreviousSecretSlot *uint32 `protobuf:"varint,14,opt,name=previous_secret_slot,json=previousSecretSlot,proto3,oneof" json:"previous_secret_slot,omitempty"`
 	// Where its pushes go; unset, which is of an earlier release, means the webhook at
 	// webhook_url.
-	Target        *v1.Target `protobuf:"bytes,15,opt,name=target,proto3" json:"target,omitempty"`
+	Target *v1.Target `protobuf:"bytes,15,opt,name=target,proto3" json:"target,omitempty"`
+	// Since when the endpoint has answered nothing but that it is not there, and when it
+	// did so last, as far as was reported; unset when it has answered something else.
+	AbsentSince *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=absent_since,json=absentSince,proto3" json:"absent_since,omitempty"`
+	// When it did so last; see absent_since.
+	AbsentSeen *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=absent_seen,json=absentSeen,proto3" json:"absent_seen,omitempty"`
+	// Where the headers of its pushes are in the vault: under headers/<id>/<slot>; 0 when it
+	// has none. Another slot means other headers.
+	HeaderSlot    uint32 `protobuf:"varint,30,opt,name=header_slot,json=headerSlot,proto3" json:"header_slot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -958,6 +976,27 @@ func (x *Subscription) GetTarget() *v1.Target {
 		return x.Target
 	}
 	return nil
+}
+
+func (x *Subscription) GetAbsentSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AbsentSince
+	}
+	return nil
+}
+
+func (x *Subscription) GetAbsentSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AbsentSeen
+	}
+	return nil
+}
+
+func (x *Subscription) GetHeaderSlot() uint32 {
+	if x != nil {
+		return x.HeaderSlot
+	}
+	return 0
 }
 
 // CommitCursorsRequest moves cursors of subscriptions, each under its shard's claim.
@@ -1351,7 +1390,18 @@ type EndpointReport struct {
 	// What it answered last, without any secret.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Since when it fails, for ENDPOINT_OUTCOME_FAILING.
-	Since         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// Since when it has answered nothing but that it is not there, and when it did so
+	// last, for ENDPOINT_OUTCOME_FAILING. Unset means that it has answered something else:
+	// what was reported before is no evidence any more.
+	AbsentSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=absent_since,json=absentSince,proto3" json:"absent_since,omitempty"`
+	// When it did so last; see absent_since.
+	AbsentSeen *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=absent_seen,json=absentSeen,proto3" json:"absent_seen,omitempty"`
+	// True when there is evidence enough for ENDPOINT_OUTCOME_GONE: it has said twice, at
+	// least a minute apart, that it is gone for good, or nothing but that it is not there
+	// for 24 hours. A worker of an earlier release reports each such answer and gives no
+	// evidence: that is taken for ENDPOINT_OUTCOME_FAILING.
+	Proven        bool `protobuf:"varint,9,opt,name=proven,proto3" json:"proven,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1426,6 +1476,27 @@ func (x *EndpointReport) GetSince() *timestamppb.Timestamp {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *EndpointReport) GetAbsentSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AbsentSince
+	}
+	return nil
+}
+
+func (x *EndpointReport) GetAbsentSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AbsentSeen
+	}
+	return nil
+}
+
+func (x *EndpointReport) GetProven() bool {
+	if x != nil {
+		return x.Proven
+	}
+	return false
 }
 
 // ReportEndpointsResponse answers ReportEndpoints.
@@ -1584,6 +1655,153 @@ func (*SuspendCredentialResponse) Descriptor() ([]byte, []int) {
 	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
+// FindUsersRequest names logins.
+type FindUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The logins.
+	Logins []string `protobuf:"bytes,1,rep,name=logins,proto3" json:"logins,omitempty"`
+	// True when a login stands for all that have it before an @, too.
+	LocalParts    bool `protobuf:"varint,2,opt,name=local_parts,json=localParts,proto3" json:"local_parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindUsersRequest) Reset() {
+	*x = FindUsersRequest{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindUsersRequest) ProtoMessage() {}
+
+func (x *FindUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindUsersRequest.ProtoReflect.Descriptor instead.
+func (*FindUsersRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *FindUsersRequest) GetLogins() []string {
+	if x != nil {
+		return x.Logins
+	}
+	return nil
+}
+
+func (x *FindUsersRequest) GetLocalParts() bool {
+	if x != nil {
+		return x.LocalParts
+	}
+	return false
+}
+
+// FindUsersResponse holds the users of the logins.
+type FindUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each login, in their order.
+	Logins        []*LoginUsers `protobuf:"bytes,1,rep,name=logins,proto3" json:"logins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindUsersResponse) Reset() {
+	*x = FindUsersResponse{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindUsersResponse) ProtoMessage() {}
+
+func (x *FindUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindUsersResponse.ProtoReflect.Descriptor instead.
+func (*FindUsersResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *FindUsersResponse) GetLogins() []*LoginUsers {
+	if x != nil {
+		return x.Logins
+	}
+	return nil
+}
+
+// LoginUsers are the users who have one login.
+type LoginUsers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those users, of whatever mail store; 100 at most.
+	Users         []*v1.User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoginUsers) Reset() {
+	*x = LoginUsers{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoginUsers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoginUsers) ProtoMessage() {}
+
+func (x *LoginUsers) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoginUsers.ProtoReflect.Descriptor instead.
+func (*LoginUsers) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *LoginUsers) GetUsers() []*v1.User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
 var File_mailpush_registry_v1_registry_proto protoreflect.FileDescriptor
 
 const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
@@ -1611,14 +1829,14 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x10ListShardRequest\x12A\n" +
 	"\x06claims\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\x06claims\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12\x1f\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x1f\n" +
 	"\vknows_slots\x18\x03 \x01(\bR\n" +
 	"knowsSlots\"\xe4\x01\n" +
 	"\x11ListShardResponse\x12;\n" +
 	"\tmailboxes\x18\x01 \x03(\v2\x1d.mailpush.registry.v1.MailboxR\tmailboxes\x123\n" +
 	"\x06stores\x18\x02 \x03(\v2\x1b.mailpush.mail.v1.MailStoreR\x06stores\x12&\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x125\n" +
-	"\arefused\x18\x04 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\x94\x02\n" +
+	"\arefused\x18\x04 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\xaa\x02\n" +
 	"\aMailbox\x12*\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserR\x04user\x12\x1d\n" +
 	"\n" +
@@ -1626,7 +1844,8 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\tpermanent\x18\x03 \x01(\bR\tpermanent\x12-\n" +
 	"\x12credential_version\x18\x04 \x01(\x04R\x11credentialVersion\x12H\n" +
 	"\rsubscriptions\x18\x05 \x03(\v2\".mailpush.registry.v1.SubscriptionR\rsubscriptions\x12'\n" +
-	"\x0fcredential_slot\x18\x06 \x01(\rR\x0ecredentialSlot\"\xa2\x05\n" +
+	"\x0fcredential_slot\x18\x06 \x01(\rR\x0ecredentialSlot\x12\x14\n" +
+	"\x05login\x18\a \x01(\tR\x05login\"\xbf\x06\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x123\n" +
@@ -1645,7 +1864,12 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12?\n" +
 	"\rfailing_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\x125\n" +
 	"\x14previous_secret_slot\x18\x0e \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01\x120\n" +
-	"\x06target\x18\x0f \x01(\v2\x18.mailpush.mail.v1.TargetR\x06targetB\x17\n" +
+	"\x06target\x18\x0f \x01(\v2\x18.mailpush.mail.v1.TargetR\x06target\x12=\n" +
+	"\fabsent_since\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\vabsentSince\x12;\n" +
+	"\vabsent_seen\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"absentSeen\x12\x1f\n" +
+	"\vheader_slot\x18\x1e \x01(\rR\n" +
+	"headerSlotB\x17\n" +
 	"\x15_previous_secret_slot\"_\n" +
 	"\x14CommitCursorsRequest\x12G\n" +
 	"\x06shards\x18\x01 \x03(\v2\".mailpush.registry.v1.ShardCursorsB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06shards\"\xea\x01\n" +
@@ -1671,7 +1895,7 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x15CommitCursorsResponse\x125\n" +
 	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"e\n" +
 	"\x16ReportEndpointsRequest\x12K\n" +
-	"\areports\x18\x01 \x03(\v2$.mailpush.registry.v1.EndpointReportB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\areports\"\xbc\x02\n" +
+	"\areports\x18\x01 \x03(\v2$.mailpush.registry.v1.EndpointReportB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\areports\"\xd0\x03\n" +
 	"\x0eEndpointReport\x129\n" +
 	"\x05claim\x18\x01 \x01(\v2\x1b.mailpush.registry.v1.ClaimB\x06\xbaH\x03\xc8\x01\x01R\x05claim\x122\n" +
 	"\x0fsubscription_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x12\x1a\n" +
@@ -1679,7 +1903,11 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\aoutcome\x18\x04 \x01(\x0e2%.mailpush.registry.v1.EndpointOutcomeB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aoutcome\x12 \n" +
 	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x06reason\x120\n" +
-	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\\\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12=\n" +
+	"\fabsent_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vabsentSince\x12;\n" +
+	"\vabsent_seen\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"absentSeen\x12\x16\n" +
+	"\x06proven\x18\t \x01(\bR\x06proven\"\\\n" +
 	"\x17ReportEndpointsResponse\x12A\n" +
 	"\bverdicts\x18\x01 \x03(\x0e2%.mailpush.registry.v1.EndpointVerdictR\bverdicts\"\xdc\x01\n" +
 	"\x18SuspendCredentialRequest\x129\n" +
@@ -1688,7 +1916,16 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x12credential_version\x18\x03 \x01(\x04R\x11credentialVersion\x12\"\n" +
 	"\x06reason\x18\x04 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x06reason\"\x1b\n" +
-	"\x19SuspendCredentialResponse*\xaa\x01\n" +
+	"\x19SuspendCredentialResponse\"a\n" +
+	"\x10FindUsersRequest\x12,\n" +
+	"\x06logins\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\xe8\a\"\ar\x05\x10\x01\x18\x80\bR\x06logins\x12\x1f\n" +
+	"\vlocal_parts\x18\x02 \x01(\bR\n" +
+	"localParts\"M\n" +
+	"\x11FindUsersResponse\x128\n" +
+	"\x06logins\x18\x01 \x03(\v2 .mailpush.registry.v1.LoginUsersR\x06logins\":\n" +
+	"\n" +
+	"LoginUsers\x12,\n" +
+	"\x05users\x18\x01 \x03(\v2\x16.mailpush.mail.v1.UserR\x05users*\xaa\x01\n" +
 	"\x0fEndpointOutcome\x12 \n" +
 	"\x1cENDPOINT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aENDPOINT_OUTCOME_CONFIRMED\x10\x01\x12\x1c\n" +
@@ -1700,7 +1937,7 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x15ENDPOINT_VERDICT_KEPT\x10\x01\x12\x1c\n" +
 	"\x18ENDPOINT_VERDICT_DELETED\x10\x02\x12\x1d\n" +
 	"\x19ENDPOINT_VERDICT_DISABLED\x10\x03\x12\x19\n" +
-	"\x15ENDPOINT_VERDICT_HELD\x10\x042\xee\x05\n" +
+	"\x15ENDPOINT_VERDICT_HELD\x10\x042\xcc\x06\n" +
 	"\x0fRegistryService\x12n\n" +
 	"\x0fGetInstallation\x12,.mailpush.registry.v1.GetInstallationRequest\x1a-.mailpush.registry.v1.GetInstallationResponse\x12_\n" +
 	"\n" +
@@ -1709,7 +1946,8 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\tListShard\x12&.mailpush.registry.v1.ListShardRequest\x1a'.mailpush.registry.v1.ListShardResponse\x12h\n" +
 	"\rCommitCursors\x12*.mailpush.registry.v1.CommitCursorsRequest\x1a+.mailpush.registry.v1.CommitCursorsResponse\x12n\n" +
 	"\x0fReportEndpoints\x12,.mailpush.registry.v1.ReportEndpointsRequest\x1a-.mailpush.registry.v1.ReportEndpointsResponse\x12t\n" +
-	"\x11SuspendCredential\x12..mailpush.registry.v1.SuspendCredentialRequest\x1a/.mailpush.registry.v1.SuspendCredentialResponseB\xd8\x01\n" +
+	"\x11SuspendCredential\x12..mailpush.registry.v1.SuspendCredentialRequest\x1a/.mailpush.registry.v1.SuspendCredentialResponse\x12\\\n" +
+	"\tFindUsers\x12&.mailpush.registry.v1.FindUsersRequest\x1a'.mailpush.registry.v1.FindUsersResponseB\xd8\x01\n" +
 	"\x18com.mailpush.registry.v1B\rRegistryProtoP\x01Z;mailpush.internal/proto/gen/mailpush/registry/v1;registryv1\xa2\x02\x03MRX\xaa\x02\x14Mailpush.Registry.V1\xca\x02\x14Mailpush\\Registry\\V1\xe2\x02 Mailpush\\Registry\\V1\\GPBMetadata\xea\x02\x16Mailpush::Registry::V1b\x06proto3"
 
 var (
@@ -1725,7 +1963,7 @@ func file_mailpush_registry_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_mailpush_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_mailpush_registry_v1_registry_proto_goTypes = []any{
 	(EndpointOutcome)(0),              // 0: mailpush.registry.v1.EndpointOutcome
 	(EndpointVerdict)(0),              // 1: mailpush.registry.v1.EndpointVerdict
@@ -1751,13 +1989,16 @@ var file_mailpush_registry_v1_registry_proto_goTypes = []any{
 	(*ReportEndpointsResponse)(nil),   // 21: mailpush.registry.v1.ReportEndpointsResponse
 	(*SuspendCredentialRequest)(nil),  // 22: mailpush.registry.v1.SuspendCredentialRequest
 	(*SuspendCredentialResponse)(nil), // 23: mailpush.registry.v1.SuspendCredentialResponse
-	(*v1.MailStore)(nil),              // 24: mailpush.mail.v1.MailStore
-	(*v1.User)(nil),                   // 25: mailpush.mail.v1.User
-	(v1.Content)(0),                   // 26: mailpush.mail.v1.Content
-	(*v1.Cursor)(nil),                 // 27: mailpush.mail.v1.Cursor
-	(v1.Mode)(0),                      // 28: mailpush.mail.v1.Mode
-	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
-	(*v1.Target)(nil),                 // 30: mailpush.mail.v1.Target
+	(*FindUsersRequest)(nil),          // 24: mailpush.registry.v1.FindUsersRequest
+	(*FindUsersResponse)(nil),         // 25: mailpush.registry.v1.FindUsersResponse
+	(*LoginUsers)(nil),                // 26: mailpush.registry.v1.LoginUsers
+	(*v1.MailStore)(nil),              // 27: mailpush.mail.v1.MailStore
+	(*v1.User)(nil),                   // 28: mailpush.mail.v1.User
+	(v1.Content)(0),                   // 29: mailpush.mail.v1.Content
+	(*v1.Cursor)(nil),                 // 30: mailpush.mail.v1.Cursor
+	(v1.Mode)(0),                      // 31: mailpush.mail.v1.Mode
+	(*timestamppb.Timestamp)(nil),     // 32: google.protobuf.Timestamp
+	(*v1.Target)(nil),                 // 33: mailpush.mail.v1.Target
 }
 var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
 	6,  // 0: mailpush.registry.v1.ShardLoadsResponse.loads:type_name -> mailpush.registry.v1.ShardLoad
@@ -1765,49 +2006,57 @@ var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
 	7,  // 2: mailpush.registry.v1.OpenEpochResponse.refused:type_name -> mailpush.registry.v1.Claim
 	7,  // 3: mailpush.registry.v1.ListShardRequest.claims:type_name -> mailpush.registry.v1.Claim
 	12, // 4: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
-	24, // 5: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
+	27, // 5: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
 	7,  // 6: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
-	25, // 7: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
+	28, // 7: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
 	13, // 8: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
-	26, // 9: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	27, // 10: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	28, // 11: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	29, // 12: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	29, // 13: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
-	30, // 14: mailpush.registry.v1.Subscription.target:type_name -> mailpush.mail.v1.Target
-	15, // 15: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
-	7,  // 16: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
-	17, // 17: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
-	16, // 18: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
-	29, // 19: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	27, // 20: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
-	7,  // 21: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
-	20, // 22: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
-	7,  // 23: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
-	0,  // 24: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
-	29, // 25: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
-	1,  // 26: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
-	7,  // 27: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
-	25, // 28: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
-	2,  // 29: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
-	4,  // 30: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
-	8,  // 31: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
-	10, // 32: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
-	14, // 33: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
-	19, // 34: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
-	22, // 35: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
-	3,  // 36: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
-	5,  // 37: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
-	9,  // 38: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
-	11, // 39: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
-	18, // 40: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
-	21, // 41: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
-	23, // 42: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
-	36, // [36:43] is the sub-list for method output_type
-	29, // [29:36] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	29, // 9: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	30, // 10: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	31, // 11: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	32, // 12: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	32, // 13: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
+	33, // 14: mailpush.registry.v1.Subscription.target:type_name -> mailpush.mail.v1.Target
+	32, // 15: mailpush.registry.v1.Subscription.absent_since:type_name -> google.protobuf.Timestamp
+	32, // 16: mailpush.registry.v1.Subscription.absent_seen:type_name -> google.protobuf.Timestamp
+	15, // 17: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
+	7,  // 18: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
+	17, // 19: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
+	16, // 20: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
+	32, // 21: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	30, // 22: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
+	7,  // 23: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
+	20, // 24: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
+	7,  // 25: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
+	0,  // 26: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
+	32, // 27: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
+	32, // 28: mailpush.registry.v1.EndpointReport.absent_since:type_name -> google.protobuf.Timestamp
+	32, // 29: mailpush.registry.v1.EndpointReport.absent_seen:type_name -> google.protobuf.Timestamp
+	1,  // 30: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
+	7,  // 31: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
+	28, // 32: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
+	26, // 33: mailpush.registry.v1.FindUsersResponse.logins:type_name -> mailpush.registry.v1.LoginUsers
+	28, // 34: mailpush.registry.v1.LoginUsers.users:type_name -> mailpush.mail.v1.User
+	2,  // 35: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
+	4,  // 36: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
+	8,  // 37: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
+	10, // 38: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
+	14, // 39: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
+	19, // 40: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
+	22, // 41: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
+	24, // 42: mailpush.registry.v1.RegistryService.FindUsers:input_type -> mailpush.registry.v1.FindUsersRequest
+	3,  // 43: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
+	5,  // 44: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
+	9,  // 45: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
+	11, // 46: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
+	18, // 47: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
+	21, // 48: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
+	23, // 49: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
+	25, // 50: mailpush.registry.v1.RegistryService.FindUsers:output_type -> mailpush.registry.v1.FindUsersResponse
+	43, // [43:51] is the sub-list for method output_type
+	35, // [35:43] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_registry_v1_registry_proto_init() }
@@ -1822,7 +2071,7 @@ func file_mailpush_registry_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_registry_v1_registry_proto_rawDesc), len(file_mailpush_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

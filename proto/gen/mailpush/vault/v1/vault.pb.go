@@ -34,8 +34,8 @@ type SealRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose credential it is.
 	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	// Which of the user's credentials: mail or webhook/<subscription id>, each also
-	// with /<slot>. Whoever wants to keep the one before seals into another slot.
+	// Which of the user's credentials: mail, webhook/<subscription id> or
+	// headers/<subscription id>, each also with /<slot>. Whoever wants to keep the one before seals into another slot.
 	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// The credential.
 	Credential *Credential `protobuf:"bytes,3,opt,name=credential,proto3" json:"credential,omitempty"`
@@ -114,6 +114,7 @@ type Credential struct {
 	//	*Credential_Password
 	//	*Credential_Master
 	//	*Credential_SigningSecret
+	//	*Credential_Headers
 	Kind          isCredential_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -183,6 +184,15 @@ func (x *Credential) GetSigningSecret() *SigningSecret {
 	return nil
 }
 
+func (x *Credential) GetHeaders() *Headers {
+	if x != nil {
+		if x, ok := x.Kind.(*Credential_Headers); ok {
+			return x.Headers
+		}
+	}
+	return nil
+}
+
 type isCredential_Kind interface {
 	isCredential_Kind()
 }
@@ -202,11 +212,18 @@ type Credential_SigningSecret struct {
 	SigningSecret *SigningSecret `protobuf:"bytes,3,opt,name=signing_secret,json=signingSecret,proto3,oneof"`
 }
 
+type Credential_Headers struct {
+	// What requests to an endpoint carry besides.
+	Headers *Headers `protobuf:"bytes,4,opt,name=headers,proto3,oneof"`
+}
+
 func (*Credential_Password) isCredential_Kind() {}
 
 func (*Credential_Master) isCredential_Kind() {}
 
 func (*Credential_SigningSecret) isCredential_Kind() {}
+
+func (*Credential_Headers) isCredential_Kind() {}
 
 // Password is a login with its own password.
 type Password struct {
@@ -266,7 +283,7 @@ func (x *Password) GetPassword() string {
 // Master is a login that the operator's master user opens.
 type Master struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The login name at the mail store.
+	// The login name at the mail store; longer than others where it is made of two ids.
 	Login         string `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -355,6 +372,118 @@ func (x *SigningSecret) GetSecret() string {
 	return ""
 }
 
+// Headers are what requests to an endpoint carry besides. Names may be known, values are
+// secret.
+type Headers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Scheme, host and port of the endpoint that they are for: they are sent to no other,
+	// whatever else is changed.
+	Origin string `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The headers, in the order of their names.
+	Headers       []*Header `protobuf:"bytes,2,rep,name=headers,proto3" json:"headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Headers) Reset() {
+	*x = Headers{}
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Headers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Headers) ProtoMessage() {}
+
+func (x *Headers) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Headers.ProtoReflect.Descriptor instead.
+func (*Headers) Descriptor() ([]byte, []int) {
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Headers) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Headers) GetHeaders() []*Header {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+// Header is one header of a request.
+type Header struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its value.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Header) Reset() {
+	*x = Header{}
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Header) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Header) ProtoMessage() {}
+
+func (x *Header) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Header.ProtoReflect.Descriptor instead.
+func (*Header) Descriptor() ([]byte, []int) {
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Header) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Header) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // SealResponse answers Seal.
 type SealResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -366,7 +495,7 @@ type SealResponse struct {
 
 func (x *SealResponse) Reset() {
 	*x = SealResponse{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[5]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +507,7 @@ func (x *SealResponse) String() string {
 func (*SealResponse) ProtoMessage() {}
 
 func (x *SealResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[5]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +520,7 @@ func (x *SealResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealResponse.ProtoReflect.Descriptor instead.
 func (*SealResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{5}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SealResponse) GetVersion() uint64 {
@@ -416,7 +545,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[6]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +557,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[6]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +570,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{6}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OpenRequest) GetUser() *v1.User {
@@ -476,6 +605,7 @@ type OpenResponse struct {
 	//
 	//	*OpenResponse_Login
 	//	*OpenResponse_SigningSecret
+	//	*OpenResponse_Headers
 	Kind          isOpenResponse_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -483,7 +613,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[7]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +625,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[7]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +638,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{7}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OpenResponse) GetVersion() uint64 {
@@ -543,6 +673,15 @@ func (x *OpenResponse) GetSigningSecret() *SigningSecret {
 	return nil
 }
 
+func (x *OpenResponse) GetHeaders() *Headers {
+	if x != nil {
+		if x, ok := x.Kind.(*OpenResponse_Headers); ok {
+			return x.Headers
+		}
+	}
+	return nil
+}
+
 type isOpenResponse_Kind interface {
 	isOpenResponse_Kind()
 }
@@ -557,9 +696,117 @@ type OpenResponse_SigningSecret struct {
 	SigningSecret *SigningSecret `protobuf:"bytes,3,opt,name=signing_secret,json=signingSecret,proto3,oneof"`
 }
 
+type OpenResponse_Headers struct {
+	// What requests to the endpoint carry besides.
+	Headers *Headers `protobuf:"bytes,4,opt,name=headers,proto3,oneof"`
+}
+
 func (*OpenResponse_Login) isOpenResponse_Kind() {}
 
 func (*OpenResponse_SigningSecret) isOpenResponse_Kind() {}
+
+func (*OpenResponse_Headers) isOpenResponse_Kind() {}
+
+// GetVersionRequest names the credential to look for.
+type GetVersionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose credential it is.
+	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Which of the user's credentials.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetVersionRequest) Reset() {
+	*x = GetVersionRequest{}
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetVersionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetVersionRequest) ProtoMessage() {}
+
+func (x *GetVersionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetVersionRequest.ProtoReflect.Descriptor instead.
+func (*GetVersionRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetVersionRequest) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *GetVersionRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// GetVersionResponse tells whether it is stored.
+type GetVersionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version Seal returned for it; 0 when there is none.
+	Version       uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetVersionResponse) Reset() {
+	*x = GetVersionResponse{}
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetVersionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetVersionResponse) ProtoMessage() {}
+
+func (x *GetVersionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetVersionResponse.ProtoReflect.Descriptor instead.
+func (*GetVersionResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetVersionResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
 
 // Login is what SASL PLAIN (RFC 4616) needs.
 type Login struct {
@@ -576,7 +823,7 @@ type Login struct {
 
 func (x *Login) Reset() {
 	*x = Login{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +835,7 @@ func (x *Login) String() string {
 func (*Login) ProtoMessage() {}
 
 func (x *Login) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +848,7 @@ func (x *Login) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Login.ProtoReflect.Descriptor instead.
 func (*Login) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{8}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Login) GetAuthorizationId() string {
@@ -638,7 +885,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +897,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +910,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{9}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteRequest) GetUser() *v1.User {
@@ -691,7 +938,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +950,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +963,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{10}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteResponse) GetDeleted() uint32 {
@@ -738,20 +985,29 @@ const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\x03 \x01(\v2\x1d.mailpush.vault.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"credential\x12\x14\n" +
-	"\x05above\x18\x04 \x01(\x04R\x05above\"\xd6\x01\n" +
+	"\x05above\x18\x04 \x01(\x04R\x05above\"\x8e\x02\n" +
 	"\n" +
 	"Credential\x129\n" +
 	"\bpassword\x18\x01 \x01(\v2\x1b.mailpush.vault.v1.PasswordH\x00R\bpassword\x123\n" +
 	"\x06master\x18\x02 \x01(\v2\x19.mailpush.vault.v1.MasterH\x00R\x06master\x12I\n" +
-	"\x0esigning_secret\x18\x03 \x01(\v2 .mailpush.vault.v1.SigningSecretH\x00R\rsigningSecretB\r\n" +
+	"\x0esigning_secret\x18\x03 \x01(\v2 .mailpush.vault.v1.SigningSecretH\x00R\rsigningSecret\x126\n" +
+	"\aheaders\x18\x04 \x01(\v2\x1a.mailpush.vault.v1.HeadersH\x00R\aheadersB\r\n" +
 	"\x04kind\x12\x05\xbaH\x02\b\x01\"Z\n" +
 	"\bPassword\x12#\n" +
 	"\x05login\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x04\x80\x01\x01R\x05login\x12)\n" +
 	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\bpassword\"-\n" +
 	"\x06Master\x12#\n" +
-	"\x05login\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x04\x80\x01\x01R\x05login\"6\n" +
+	"\x05login\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\xe8\a\x80\x01\x01R\x05login\"6\n" +
 	"\rSigningSecret\x12%\n" +
-	"\x06secret\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\x06secret\"(\n" +
+	"\x06secret\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\x06secret\"n\n" +
+	"\aHeaders\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12?\n" +
+	"\aheaders\x18\x02 \x03(\v2\x19.mailpush.vault.v1.HeaderB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\aheaders\"L\n" +
+	"\x06Header\x12\x1d\n" +
+	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\x12#\n" +
+	"\x05value\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\x05value\"(\n" +
 	"\fSealResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"\x8b\x01\n" +
 	"\vOpenRequest\x122\n" +
@@ -759,12 +1015,19 @@ const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\aaccount\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\aaccount\x12\"\n" +
 	"\x06reason\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06reason\"\xad\x01\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06reason\"\xe5\x01\n" +
 	"\fOpenResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x120\n" +
 	"\x05login\x18\x02 \x01(\v2\x18.mailpush.vault.v1.LoginH\x00R\x05login\x12I\n" +
-	"\x0esigning_secret\x18\x03 \x01(\v2 .mailpush.vault.v1.SigningSecretH\x00R\rsigningSecretB\x06\n" +
-	"\x04kind\"y\n" +
+	"\x0esigning_secret\x18\x03 \x01(\v2 .mailpush.vault.v1.SigningSecretH\x00R\rsigningSecret\x126\n" +
+	"\aheaders\x18\x04 \x01(\v2\x1a.mailpush.vault.v1.HeadersH\x00R\aheadersB\x06\n" +
+	"\x04kind\"m\n" +
+	"\x11GetVersionRequest\x122\n" +
+	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12$\n" +
+	"\aaccount\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\aaccount\".\n" +
+	"\x12GetVersionResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"y\n" +
 	"\x05Login\x12.\n" +
 	"\x10authorization_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\x0fauthorizationId\x12\x1f\n" +
 	"\busername\x18\x02 \x01(\tB\x03\x80\x01\x01R\busername\x12\x1f\n" +
@@ -773,10 +1036,12 @@ const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12\"\n" +
 	"\aaccount\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaccount\"*\n" +
 	"\x0eDeleteResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\rR\adeleted2\xef\x01\n" +
+	"\adeleted\x18\x01 \x01(\rR\adeleted2\xca\x02\n" +
 	"\fVaultService\x12G\n" +
 	"\x04Seal\x12\x1e.mailpush.vault.v1.SealRequest\x1a\x1f.mailpush.vault.v1.SealResponse\x12G\n" +
-	"\x04Open\x12\x1e.mailpush.vault.v1.OpenRequest\x1a\x1f.mailpush.vault.v1.OpenResponse\x12M\n" +
+	"\x04Open\x12\x1e.mailpush.vault.v1.OpenRequest\x1a\x1f.mailpush.vault.v1.OpenResponse\x12Y\n" +
+	"\n" +
+	"GetVersion\x12$.mailpush.vault.v1.GetVersionRequest\x1a%.mailpush.vault.v1.GetVersionResponse\x12M\n" +
 	"\x06Delete\x12 .mailpush.vault.v1.DeleteRequest\x1a!.mailpush.vault.v1.DeleteResponseB\xc0\x01\n" +
 	"\x15com.mailpush.vault.v1B\n" +
 	"VaultProtoP\x01Z5mailpush.internal/proto/gen/mailpush/vault/v1;vaultv1\xa2\x02\x03MVX\xaa\x02\x11Mailpush.Vault.V1\xca\x02\x11Mailpush\\Vault\\V1\xe2\x02\x1dMailpush\\Vault\\V1\\GPBMetadata\xea\x02\x13Mailpush::Vault::V1b\x06proto3"
@@ -793,42 +1058,52 @@ func file_mailpush_vault_v1_vault_proto_rawDescGZIP() []byte {
 	return file_mailpush_vault_v1_vault_proto_rawDescData
 }
 
-var file_mailpush_vault_v1_vault_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_mailpush_vault_v1_vault_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_mailpush_vault_v1_vault_proto_goTypes = []any{
-	(*SealRequest)(nil),    // 0: mailpush.vault.v1.SealRequest
-	(*Credential)(nil),     // 1: mailpush.vault.v1.Credential
-	(*Password)(nil),       // 2: mailpush.vault.v1.Password
-	(*Master)(nil),         // 3: mailpush.vault.v1.Master
-	(*SigningSecret)(nil),  // 4: mailpush.vault.v1.SigningSecret
-	(*SealResponse)(nil),   // 5: mailpush.vault.v1.SealResponse
-	(*OpenRequest)(nil),    // 6: mailpush.vault.v1.OpenRequest
-	(*OpenResponse)(nil),   // 7: mailpush.vault.v1.OpenResponse
-	(*Login)(nil),          // 8: mailpush.vault.v1.Login
-	(*DeleteRequest)(nil),  // 9: mailpush.vault.v1.DeleteRequest
-	(*DeleteResponse)(nil), // 10: mailpush.vault.v1.DeleteResponse
-	(*v1.User)(nil),        // 11: mailpush.mail.v1.User
+	(*SealRequest)(nil),        // 0: mailpush.vault.v1.SealRequest
+	(*Credential)(nil),         // 1: mailpush.vault.v1.Credential
+	(*Password)(nil),           // 2: mailpush.vault.v1.Password
+	(*Master)(nil),             // 3: mailpush.vault.v1.Master
+	(*SigningSecret)(nil),      // 4: mailpush.vault.v1.SigningSecret
+	(*Headers)(nil),            // 5: mailpush.vault.v1.Headers
+	(*Header)(nil),             // 6: mailpush.vault.v1.Header
+	(*SealResponse)(nil),       // 7: mailpush.vault.v1.SealResponse
+	(*OpenRequest)(nil),        // 8: mailpush.vault.v1.OpenRequest
+	(*OpenResponse)(nil),       // 9: mailpush.vault.v1.OpenResponse
+	(*GetVersionRequest)(nil),  // 10: mailpush.vault.v1.GetVersionRequest
+	(*GetVersionResponse)(nil), // 11: mailpush.vault.v1.GetVersionResponse
+	(*Login)(nil),              // 12: mailpush.vault.v1.Login
+	(*DeleteRequest)(nil),      // 13: mailpush.vault.v1.DeleteRequest
+	(*DeleteResponse)(nil),     // 14: mailpush.vault.v1.DeleteResponse
+	(*v1.User)(nil),            // 15: mailpush.mail.v1.User
 }
 var file_mailpush_vault_v1_vault_proto_depIdxs = []int32{
-	11, // 0: mailpush.vault.v1.SealRequest.user:type_name -> mailpush.mail.v1.User
+	15, // 0: mailpush.vault.v1.SealRequest.user:type_name -> mailpush.mail.v1.User
 	1,  // 1: mailpush.vault.v1.SealRequest.credential:type_name -> mailpush.vault.v1.Credential
 	2,  // 2: mailpush.vault.v1.Credential.password:type_name -> mailpush.vault.v1.Password
 	3,  // 3: mailpush.vault.v1.Credential.master:type_name -> mailpush.vault.v1.Master
 	4,  // 4: mailpush.vault.v1.Credential.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
-	11, // 5: mailpush.vault.v1.OpenRequest.user:type_name -> mailpush.mail.v1.User
-	8,  // 6: mailpush.vault.v1.OpenResponse.login:type_name -> mailpush.vault.v1.Login
-	4,  // 7: mailpush.vault.v1.OpenResponse.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
-	11, // 8: mailpush.vault.v1.DeleteRequest.user:type_name -> mailpush.mail.v1.User
-	0,  // 9: mailpush.vault.v1.VaultService.Seal:input_type -> mailpush.vault.v1.SealRequest
-	6,  // 10: mailpush.vault.v1.VaultService.Open:input_type -> mailpush.vault.v1.OpenRequest
-	9,  // 11: mailpush.vault.v1.VaultService.Delete:input_type -> mailpush.vault.v1.DeleteRequest
-	5,  // 12: mailpush.vault.v1.VaultService.Seal:output_type -> mailpush.vault.v1.SealResponse
-	7,  // 13: mailpush.vault.v1.VaultService.Open:output_type -> mailpush.vault.v1.OpenResponse
-	10, // 14: mailpush.vault.v1.VaultService.Delete:output_type -> mailpush.vault.v1.DeleteResponse
-	12, // [12:15] is the sub-list for method output_type
-	9,  // [9:12] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	5,  // 5: mailpush.vault.v1.Credential.headers:type_name -> mailpush.vault.v1.Headers
+	6,  // 6: mailpush.vault.v1.Headers.headers:type_name -> mailpush.vault.v1.Header
+	15, // 7: mailpush.vault.v1.OpenRequest.user:type_name -> mailpush.mail.v1.User
+	12, // 8: mailpush.vault.v1.OpenResponse.login:type_name -> mailpush.vault.v1.Login
+	4,  // 9: mailpush.vault.v1.OpenResponse.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
+	5,  // 10: mailpush.vault.v1.OpenResponse.headers:type_name -> mailpush.vault.v1.Headers
+	15, // 11: mailpush.vault.v1.GetVersionRequest.user:type_name -> mailpush.mail.v1.User
+	15, // 12: mailpush.vault.v1.DeleteRequest.user:type_name -> mailpush.mail.v1.User
+	0,  // 13: mailpush.vault.v1.VaultService.Seal:input_type -> mailpush.vault.v1.SealRequest
+	8,  // 14: mailpush.vault.v1.VaultService.Open:input_type -> mailpush.vault.v1.OpenRequest
+	10, // 15: mailpush.vault.v1.VaultService.GetVersion:input_type -> mailpush.vault.v1.GetVersionRequest
+	13, // 16: mailpush.vault.v1.VaultService.Delete:input_type -> mailpush.vault.v1.DeleteRequest
+	7,  // 17: mailpush.vault.v1.VaultService.Seal:output_type -> mailpush.vault.v1.SealResponse
+	9,  // 18: mailpush.vault.v1.VaultService.Open:output_type -> mailpush.vault.v1.OpenResponse
+	11, // 19: mailpush.vault.v1.VaultService.GetVersion:output_type -> mailpush.vault.v1.GetVersionResponse
+	14, // 20: mailpush.vault.v1.VaultService.Delete:output_type -> mailpush.vault.v1.DeleteResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_vault_v1_vault_proto_init() }
@@ -840,10 +1115,12 @@ func file_mailpush_vault_v1_vault_proto_init() {
 		(*Credential_Password)(nil),
 		(*Credential_Master)(nil),
 		(*Credential_SigningSecret)(nil),
+		(*Credential_Headers)(nil),
 	}
-	file_mailpush_vault_v1_vault_proto_msgTypes[7].OneofWrappers = []any{
+	file_mailpush_vault_v1_vault_proto_msgTypes[9].OneofWrappers = []any{
 		(*OpenResponse_Login)(nil),
 		(*OpenResponse_SigningSecret)(nil),
+		(*OpenResponse_Headers)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -851,7 +1128,7 @@ func file_mailpush_vault_v1_vault_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_vault_v1_vault_proto_rawDesc), len(file_mailpush_vault_v1_vault_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -7,7 +7,8 @@
 // 	protoc        (unknown)
 // source: mailpush/worker/v1/worker.proto
 
-// Package mailpush.worker.v1 is how admin-api asks a listener-worker.
+// Package mailpush.worker.v1 is how admin-api asks a listener-worker, and how workers hand
+// each other word of new mail.
 
 package workerv1
 
@@ -45,6 +46,9 @@ const (
 	DeliveryState_DELIVERY_STATE_BACKOFF DeliveryState = 4
 	// The endpoint has not said yet that it wants pushes.
 	DeliveryState_DELIVERY_STATE_UNCONFIRMED DeliveryState = 5
+	// There is something to push, and it waits for the endpoint's origin, which fails
+	// whoever asks; last_error says why.
+	DeliveryState_DELIVERY_STATE_WAITING_FOR_ORIGIN DeliveryState = 6
 )
 
 // Enum value maps for DeliveryState.
@@ -56,14 +60,16 @@ var (
 		3: "DELIVERY_STATE_GATHERING",
 		4: "DELIVERY_STATE_BACKOFF",
 		5: "DELIVERY_STATE_UNCONFIRMED",
+		6: "DELIVERY_STATE_WAITING_FOR_ORIGIN",
 	}
 	DeliveryState_value = map[string]int32{
-		"DELIVERY_STATE_UNSPECIFIED": 0,
-		"DELIVERY_STATE_IDLE":        1,
-		"DELIVERY_STATE_BUSY":        2,
-		"DELIVERY_STATE_GATHERING":   3,
-		"DELIVERY_STATE_BACKOFF":     4,
-		"DELIVERY_STATE_UNCONFIRMED": 5,
+		"DELIVERY_STATE_UNSPECIFIED":        0,
+		"DELIVERY_STATE_IDLE":               1,
+		"DELIVERY_STATE_BUSY":               2,
+		"DELIVERY_STATE_GATHERING":          3,
+		"DELIVERY_STATE_BACKOFF":            4,
+		"DELIVERY_STATE_UNCONFIRMED":        5,
+		"DELIVERY_STATE_WAITING_FOR_ORIGIN": 6,
 	}
 )
 
@@ -92,6 +98,59 @@ func (x DeliveryState) Number() protoreflect.EnumNumber {
 // Deprecated: Use DeliveryState.Descriptor instead.
 func (DeliveryState) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{0}
+}
+
+// NotifyVerdict is what a worker makes of a hint.
+type NotifyVerdict int32
+
+const (
+	// Not said: the worker does not run the user's shard, by all it knows.
+	NotifyVerdict_NOTIFY_VERDICT_UNSPECIFIED NotifyVerdict = 0
+	// A listener has it.
+	NotifyVerdict_NOTIFY_VERDICT_TAKEN NotifyVerdict = 1
+	// The worker runs the user's shard and has no listener for the user.
+	NotifyVerdict_NOTIFY_VERDICT_UNKNOWN NotifyVerdict = 2
+)
+
+// Enum value maps for NotifyVerdict.
+var (
+	NotifyVerdict_name = map[int32]string{
+		0: "NOTIFY_VERDICT_UNSPECIFIED",
+		1: "NOTIFY_VERDICT_TAKEN",
+		2: "NOTIFY_VERDICT_UNKNOWN",
+	}
+	NotifyVerdict_value = map[string]int32{
+		"NOTIFY_VERDICT_UNSPECIFIED": 0,
+		"NOTIFY_VERDICT_TAKEN":       1,
+		"NOTIFY_VERDICT_UNKNOWN":     2,
+	}
+)
+
+func (x NotifyVerdict) Enum() *NotifyVerdict {
+	p := new(NotifyVerdict)
+	*p = x
+	return p
+}
+
+func (x NotifyVerdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NotifyVerdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_worker_v1_worker_proto_enumTypes[1].Descriptor()
+}
+
+func (NotifyVerdict) Type() protoreflect.EnumType {
+	return &file_mailpush_worker_v1_worker_proto_enumTypes[1]
+}
+
+func (x NotifyVerdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NotifyVerdict.Descriptor instead.
+func (NotifyVerdict) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{1}
 }
 
 // GetListenersRequest names the users to report on.
@@ -211,7 +270,13 @@ type Listener struct {
 	// When it last noticed new mail.
 	LastEvent *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`
 	// Why it is not well; empty when it is.
-	LastError     string `protobuf:"bytes,7,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	LastError string `protobuf:"bytes,7,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// When it was last told that the mailbox may have changed; unset when it never was.
+	LastHint *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_hint,json=lastHint,proto3" json:"last_hint,omitempty"`
+	// When the mail store last told it where the mailbox ends; unset when it never did.
+	LastProof *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_proof,json=lastProof,proto3" json:"last_proof,omitempty"`
+	// Whether the mail store knows where to tell of new mail.
+	Registration  v1.Registration `protobuf:"varint,10,opt,name=registration,proto3,enum=mailpush.mail.v1.Registration" json:"registration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +360,27 @@ func (x *Listener) GetLastError() string {
 	return ""
 }
 
+func (x *Listener) GetLastHint() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastHint
+	}
+	return nil
+}
+
+func (x *Listener) GetLastProof() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastProof
+	}
+	return nil
+}
+
+func (x *Listener) GetRegistration() v1.Registration {
+	if x != nil {
+		return x.Registration
+	}
+	return v1.Registration(0)
+}
+
 // GetBaselineRequest names the mailbox to open.
 type GetBaselineRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -304,8 +390,11 @@ type GetBaselineRequest struct {
 	Store *v1.MailStore `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
 	// Where the login is in the vault, as in the registry's Mailbox.
 	CredentialSlot uint32 `protobuf:"varint,3,opt,name=credential_slot,json=credentialSlot,proto3" json:"credential_slot,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the mail store calls the user, as in the registry's Mailbox. Where it is set there
+	// is no login to ask the vault for.
+	Login         string `protobuf:"bytes,4,opt,name=login,proto3" json:"login,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetBaselineRequest) Reset() {
@@ -357,6 +446,13 @@ func (x *GetBaselineRequest) GetCredentialSlot() uint32 {
 		return x.CredentialSlot
 	}
 	return 0
+}
+
+func (x *GetBaselineRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
 }
 
 // GetBaselineResponse says where the mailbox ends.
@@ -737,7 +833,9 @@ type SendTestRequest struct {
 	PreviousSecretSlot *uint32 `protobuf:"varint,6,opt,name=previous_secret_slot,json=previousSecretSlot,proto3,oneof" json:"previous_secret_slot,omitempty"`
 	// Where to push; unset, which is of an earlier release, means the webhook at
 	// webhook_url.
-	Target        *v1.Target `protobuf:"bytes,7,opt,name=target,proto3" json:"target,omitempty"`
+	Target *v1.Target `protobuf:"bytes,7,opt,name=target,proto3" json:"target,omitempty"`
+	// Where the headers are in the vault, as in the registry's Subscription.
+	HeaderSlot    uint32 `protobuf:"varint,30,opt,name=header_slot,json=headerSlot,proto3" json:"header_slot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -822,6 +920,13 @@ func (x *SendTestRequest) GetTarget() *v1.Target {
 	return nil
 }
 
+func (x *SendTestRequest) GetHeaderSlot() uint32 {
+	if x != nil {
+		return x.HeaderSlot
+	}
+	return 0
+}
+
 // SendTestResponse is what the endpoint answered.
 type SendTestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -886,6 +991,582 @@ func (x *SendTestResponse) GetDetail() string {
 	return ""
 }
 
+// SendEndingsRequest names the endpoints to tell.
+type SendEndingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose subscriptions they are.
+	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// The subscriptions.
+	Subscriptions []*EndedSubscription `protobuf:"bytes,2,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
+	// Why they end, for those who receive the push: unsubscribed, unregistered or gone.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendEndingsRequest) Reset() {
+	*x = SendEndingsRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendEndingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendEndingsRequest) ProtoMessage() {}
+
+func (x *SendEndingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendEndingsRequest.ProtoReflect.Descriptor instead.
+func (*SendEndingsRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SendEndingsRequest) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *SendEndingsRequest) GetSubscriptions() []*EndedSubscription {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return nil
+}
+
+func (x *SendEndingsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// EndedSubscription is a subscription that has been removed.
+type EndedSubscription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the subscription.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// Where to push.
+	Target *v1.Target `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// Where the signing secret is in the vault, as in the registry's Subscription.
+	SecretSlot uint32 `protobuf:"varint,3,opt,name=secret_slot,json=secretSlot,proto3" json:"secret_slot,omitempty"`
+	// Until when the secret before it signs, too; unset without one.
+	PreviousSecretUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=previous_secret_until,json=previousSecretUntil,proto3" json:"previous_secret_until,omitempty"`
+	// The slot of the secret before.
+	PreviousSecretSlot uint32 `protobuf:"varint,5,opt,name=previous_secret_slot,json=previousSecretSlot,proto3" json:"previous_secret_slot,omitempty"`
+	// Where the headers are in the vault, as in the registry's Subscription.
+	HeaderSlot    uint32 `protobuf:"varint,6,opt,name=header_slot,json=headerSlot,proto3" json:"header_slot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndedSubscription) Reset() {
+	*x = EndedSubscription{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndedSubscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndedSubscription) ProtoMessage() {}
+
+func (x *EndedSubscription) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndedSubscription.ProtoReflect.Descriptor instead.
+func (*EndedSubscription) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EndedSubscription) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *EndedSubscription) GetTarget() *v1.Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *EndedSubscription) GetSecretSlot() uint32 {
+	if x != nil {
+		return x.SecretSlot
+	}
+	return 0
+}
+
+func (x *EndedSubscription) GetPreviousSecretUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousSecretUntil
+	}
+	return nil
+}
+
+func (x *EndedSubscription) GetPreviousSecretSlot() uint32 {
+	if x != nil {
+		return x.PreviousSecretSlot
+	}
+	return 0
+}
+
+func (x *EndedSubscription) GetHeaderSlot() uint32 {
+	if x != nil {
+		return x.HeaderSlot
+	}
+	return 0
+}
+
+// SendEndingsResponse answers SendEndings.
+type SendEndingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many of the pushes could be signed, and will be sent.
+	Sent          uint32 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendEndingsResponse) Reset() {
+	*x = SendEndingsResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendEndingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendEndingsResponse) ProtoMessage() {}
+
+func (x *SendEndingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendEndingsResponse.ProtoReflect.Descriptor instead.
+func (*SendEndingsResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SendEndingsResponse) GetSent() uint32 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+// NotifyRequest holds hints for users whose shards the worker is said to run.
+type NotifyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hints, one of each user at most.
+	Hints         []*Hint `protobuf:"bytes,1,rep,name=hints,proto3" json:"hints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotifyRequest) Reset() {
+	*x = NotifyRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotifyRequest) ProtoMessage() {}
+
+func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
+func (*NotifyRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *NotifyRequest) GetHints() []*Hint {
+	if x != nil {
+		return x.Hints
+	}
+	return nil
+}
+
+// Hint says that a folder may have changed.
+type Hint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The backend of the listener it is for.
+	Backend string `protobuf:"bytes,1,opt,name=backend,proto3" json:"backend,omitempty"`
+	// Whose folder it is.
+	User *v1.User `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// The folder's name.
+	Folder string `protobuf:"bytes,3,opt,name=folder,proto3" json:"folder,omitempty"`
+	// The folder's UIDVALIDITY; 0 when the hint names no mail.
+	UidValidity uint32 `protobuf:"varint,4,opt,name=uid_validity,json=uidValidity,proto3" json:"uid_validity,omitempty"`
+	// The UID of the newest mail it speaks of; 0 when it names none.
+	Uid uint32 `protobuf:"varint,5,opt,name=uid,proto3" json:"uid,omitempty"`
+	// When a worker was brought it.
+	At *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	// The mail, when the hint tells it.
+	Mail          *ToldMail `protobuf:"bytes,7,opt,name=mail,proto3" json:"mail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hint) Reset() {
+	*x = Hint{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hint) ProtoMessage() {}
+
+func (x *Hint) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hint.ProtoReflect.Descriptor instead.
+func (*Hint) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Hint) GetBackend() string {
+	if x != nil {
+		return x.Backend
+	}
+	return ""
+}
+
+func (x *Hint) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *Hint) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+func (x *Hint) GetUidValidity() uint32 {
+	if x != nil {
+		return x.UidValidity
+	}
+	return 0
+}
+
+func (x *Hint) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *Hint) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Hint) GetMail() *ToldMail {
+	if x != nil {
+		return x.Mail
+	}
+	return nil
+}
+
+// ToldMail is a mail as the mail store's notification tells it.
+type ToldMail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender, decoded.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The subject, decoded.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// How many mails without \Seen the folder has.
+	Unseen        uint32 `protobuf:"varint,3,opt,name=unseen,proto3" json:"unseen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToldMail) Reset() {
+	*x = ToldMail{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToldMail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToldMail) ProtoMessage() {}
+
+func (x *ToldMail) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToldMail.ProtoReflect.Descriptor instead.
+func (*ToldMail) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ToldMail) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ToldMail) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ToldMail) GetUnseen() uint32 {
+	if x != nil {
+		return x.Unseen
+	}
+	return 0
+}
+
+// NotifyResponse says what the worker makes of the hints.
+type NotifyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each hint, in their order.
+	Verdicts      []NotifyVerdict `protobuf:"varint,1,rep,packed,name=verdicts,proto3,enum=mailpush.worker.v1.NotifyVerdict" json:"verdicts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotifyResponse) Reset() {
+	*x = NotifyResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotifyResponse) ProtoMessage() {}
+
+func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotifyResponse.ProtoReflect.Descriptor instead.
+func (*NotifyResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *NotifyResponse) GetVerdicts() []NotifyVerdict {
+	if x != nil {
+		return x.Verdicts
+	}
+	return nil
+}
+
+// RetryRequest says which listeners are meant. Without a field set it is all of them.
+type RetryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of their mail store; empty for any.
+	MailStore string `protobuf:"bytes,1,opt,name=mail_store,json=mailStore,proto3" json:"mail_store,omitempty"`
+	// Whose listener it is; unset for anybody's.
+	User          *v1.User `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryRequest) Reset() {
+	*x = RetryRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryRequest) ProtoMessage() {}
+
+func (x *RetryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
+func (*RetryRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RetryRequest) GetMailStore() string {
+	if x != nil {
+		return x.MailStore
+	}
+	return ""
+}
+
+func (x *RetryRequest) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// RetryResponse tells what became of them.
+type RetryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id under which the worker is registered.
+	Worker string `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	// How many listeners try again.
+	Listeners uint32 `protobuf:"varint,2,opt,name=listeners,proto3" json:"listeners,omitempty"`
+	// How many do not, for they are suspended: their credential was refused.
+	Suspended     uint32 `protobuf:"varint,3,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryResponse) Reset() {
+	*x = RetryResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryResponse) ProtoMessage() {}
+
+func (x *RetryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
+func (*RetryResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RetryResponse) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *RetryResponse) GetListeners() uint32 {
+	if x != nil {
+		return x.Listeners
+	}
+	return 0
+}
+
+func (x *RetryResponse) GetSuspended() uint32 {
+	if x != nil {
+		return x.Suspended
+	}
+	return 0
+}
+
 var File_mailpush_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
@@ -895,7 +1576,7 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\x05users\x18\x01 \x03(\v2\x16.mailpush.mail.v1.UserB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x05users\"j\n" +
 	"\x14GetListenersResponse\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12:\n" +
-	"\tlisteners\x18\x02 \x03(\v2\x1c.mailpush.worker.v1.ListenerR\tlisteners\"\xb1\x02\n" +
+	"\tlisteners\x18\x02 \x03(\v2\x1c.mailpush.worker.v1.ListenerR\tlisteners\"\xe9\x03\n" +
 	"\bListener\x12*\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserR\x04user\x12\x1c\n" +
 	"\tpermanent\x18\x02 \x01(\bR\tpermanent\x12\x18\n" +
@@ -905,11 +1586,17 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"last_event\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tlastEvent\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\a \x01(\tR\tlastError\"\xac\x01\n" +
+	"last_error\x18\a \x01(\tR\tlastError\x127\n" +
+	"\tlast_hint\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastHint\x129\n" +
+	"\n" +
+	"last_proof\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tlastProof\x12B\n" +
+	"\fregistration\x18\n" +
+	" \x01(\x0e2\x1e.mailpush.mail.v1.RegistrationR\fregistration\"\xc2\x01\n" +
 	"\x12GetBaselineRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x129\n" +
 	"\x05store\x18\x02 \x01(\v2\x1b.mailpush.mail.v1.MailStoreB\x06\xbaH\x03\xc8\x01\x01R\x05store\x12'\n" +
-	"\x0fcredential_slot\x18\x03 \x01(\rR\x0ecredentialSlot\"x\n" +
+	"\x0fcredential_slot\x18\x03 \x01(\rR\x0ecredentialSlot\x12\x14\n" +
+	"\x05login\x18\x04 \x01(\tR\x05login\"x\n" +
 	"\x13GetBaselineResponse\x122\n" +
 	"\acursors\x18\x01 \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12-\n" +
 	"\x12credential_version\x18\x02 \x01(\x04R\x11credentialVersion\"H\n" +
@@ -933,7 +1620,7 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\bfailures\x18\x06 \x01(\rR\bfailures\x125\n" +
 	"\bnext_try\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\anextTry\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\b \x01(\tR\tlastError\"\xfb\x03\n" +
+	"last_error\x18\b \x01(\tR\tlastError\"\x9c\x04\n" +
 	"\x0fSendTestRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x122\n" +
 	"\x0fsubscription_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x12+\n" +
@@ -944,26 +1631,76 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"secretSlot\x12N\n" +
 	"\x15previous_secret_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\x125\n" +
 	"\x14previous_secret_slot\x18\x06 \x01(\rH\x00R\x12previousSecretSlot\x88\x01\x01\x120\n" +
-	"\x06target\x18\a \x01(\v2\x18.mailpush.mail.v1.TargetR\x06target:`\xbaH]\x1a[\n" +
+	"\x06target\x18\a \x01(\v2\x18.mailpush.mail.v1.TargetR\x06target\x12\x1f\n" +
+	"\vheader_slot\x18\x1e \x01(\rR\n" +
+	"headerSlot:`\xbaH]\x1a[\n" +
 	"\x18send_test_request.target\x12\x13target: is required\x1a*has(this.target) || this.webhook_url != ''B\x17\n" +
 	"\x15_previous_secret_slot\"^\n" +
 	"\x10SendTestResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail*\xbb\x01\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xc5\x01\n" +
+	"\x12SendEndingsRequest\x122\n" +
+	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12X\n" +
+	"\rsubscriptions\x18\x02 \x03(\v2%.mailpush.worker.v1.EndedSubscriptionB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\rsubscriptions\x12!\n" +
+	"\x06reason\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06reason\"\xc5\x02\n" +
+	"\x11EndedSubscription\x122\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x128\n" +
+	"\x06target\x18\x02 \x01(\v2\x18.mailpush.mail.v1.TargetB\x06\xbaH\x03\xc8\x01\x01R\x06target\x12\x1f\n" +
+	"\vsecret_slot\x18\x03 \x01(\rR\n" +
+	"secretSlot\x12N\n" +
+	"\x15previous_secret_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x13previousSecretUntil\x120\n" +
+	"\x14previous_secret_slot\x18\x05 \x01(\rR\x12previousSecretSlot\x12\x1f\n" +
+	"\vheader_slot\x18\x06 \x01(\rR\n" +
+	"headerSlot\")\n" +
+	"\x13SendEndingsResponse\x12\x12\n" +
+	"\x04sent\x18\x01 \x01(\rR\x04sent\"L\n" +
+	"\rNotifyRequest\x12;\n" +
+	"\x05hints\x18\x01 \x03(\v2\x18.mailpush.worker.v1.HintB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05hints\"\x96\x02\n" +
+	"\x04Hint\x12#\n" +
+	"\abackend\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\abackend\x122\n" +
+	"\x04user\x18\x02 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12\"\n" +
+	"\x06folder\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x06folder\x12!\n" +
+	"\fuid_validity\x18\x04 \x01(\rR\vuidValidity\x12\x10\n" +
+	"\x03uid\x18\x05 \x01(\rR\x03uid\x12*\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x120\n" +
+	"\x04mail\x18\a \x01(\v2\x1c.mailpush.worker.v1.ToldMailR\x04mail\"d\n" +
+	"\bToldMail\x12\x1c\n" +
+	"\x04from\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x04from\x12\"\n" +
+	"\asubject\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\asubject\x12\x16\n" +
+	"\x06unseen\x18\x03 \x01(\rR\x06unseen\"O\n" +
+	"\x0eNotifyResponse\x12=\n" +
+	"\bverdicts\x18\x01 \x03(\x0e2!.mailpush.worker.v1.NotifyVerdictR\bverdicts\"c\n" +
+	"\fRetryRequest\x12'\n" +
+	"\n" +
+	"mail_store\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tmailStore\x12*\n" +
+	"\x04user\x18\x02 \x01(\v2\x16.mailpush.mail.v1.UserR\x04user\"c\n" +
+	"\rRetryResponse\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x1c\n" +
+	"\tlisteners\x18\x02 \x01(\rR\tlisteners\x12\x1c\n" +
+	"\tsuspended\x18\x03 \x01(\rR\tsuspended*\xe2\x01\n" +
 	"\rDeliveryState\x12\x1e\n" +
 	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DELIVERY_STATE_IDLE\x10\x01\x12\x17\n" +
 	"\x13DELIVERY_STATE_BUSY\x10\x02\x12\x1c\n" +
 	"\x18DELIVERY_STATE_GATHERING\x10\x03\x12\x1a\n" +
 	"\x16DELIVERY_STATE_BACKOFF\x10\x04\x12\x1e\n" +
-	"\x1aDELIVERY_STATE_UNCONFIRMED\x10\x052\xef\x03\n" +
+	"\x1aDELIVERY_STATE_UNCONFIRMED\x10\x05\x12%\n" +
+	"!DELIVERY_STATE_WAITING_FOR_ORIGIN\x10\x06*e\n" +
+	"\rNotifyVerdict\x12\x1e\n" +
+	"\x1aNOTIFY_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14NOTIFY_VERDICT_TAKEN\x10\x01\x12\x1a\n" +
+	"\x16NOTIFY_VERDICT_UNKNOWN\x10\x022\xee\x05\n" +
 	"\rWorkerService\x12a\n" +
 	"\fGetListeners\x12'.mailpush.worker.v1.GetListenersRequest\x1a(.mailpush.worker.v1.GetListenersResponse\x12^\n" +
 	"\vGetBaseline\x12&.mailpush.worker.v1.GetBaselineRequest\x1a'.mailpush.worker.v1.GetBaselineResponse\x12^\n" +
 	"\vSetDraining\x12&.mailpush.worker.v1.SetDrainingRequest\x1a'.mailpush.worker.v1.SetDrainingResponse\x12d\n" +
 	"\rGetDeliveries\x12(.mailpush.worker.v1.GetDeliveriesRequest\x1a).mailpush.worker.v1.GetDeliveriesResponse\x12U\n" +
-	"\bSendTest\x12#.mailpush.worker.v1.SendTestRequest\x1a$.mailpush.worker.v1.SendTestResponseB\xc8\x01\n" +
+	"\bSendTest\x12#.mailpush.worker.v1.SendTestRequest\x1a$.mailpush.worker.v1.SendTestResponse\x12^\n" +
+	"\vSendEndings\x12&.mailpush.worker.v1.SendEndingsRequest\x1a'.mailpush.worker.v1.SendEndingsResponse\x12O\n" +
+	"\x06Notify\x12!.mailpush.worker.v1.NotifyRequest\x1a\".mailpush.worker.v1.NotifyResponse\x12L\n" +
+	"\x05Retry\x12 .mailpush.worker.v1.RetryRequest\x1a!.mailpush.worker.v1.RetryResponseB\xc8\x01\n" +
 	"\x16com.mailpush.worker.v1B\vWorkerProtoP\x01Z7mailpush.internal/proto/gen/mailpush/worker/v1;workerv1\xa2\x02\x03MWX\xaa\x02\x12Mailpush.Worker.V1\xca\x02\x12Mailpush\\Worker\\V1\xe2\x02\x1eMailpush\\Worker\\V1\\GPBMetadata\xea\x02\x14Mailpush::Worker::V1b\x06proto3"
 
 var (
@@ -978,63 +1715,93 @@ func file_mailpush_worker_v1_worker_proto_rawDescGZIP() []byte {
 	return file_mailpush_worker_v1_worker_proto_rawDescData
 }
 
-var file_mailpush_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_mailpush_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_mailpush_worker_v1_worker_proto_goTypes = []any{
 	(DeliveryState)(0),            // 0: mailpush.worker.v1.DeliveryState
-	(*GetListenersRequest)(nil),   // 1: mailpush.worker.v1.GetListenersRequest
-	(*GetListenersResponse)(nil),  // 2: mailpush.worker.v1.GetListenersResponse
-	(*Listener)(nil),              // 3: mailpush.worker.v1.Listener
-	(*GetBaselineRequest)(nil),    // 4: mailpush.worker.v1.GetBaselineRequest
-	(*GetBaselineResponse)(nil),   // 5: mailpush.worker.v1.GetBaselineResponse
-	(*SetDrainingRequest)(nil),    // 6: mailpush.worker.v1.SetDrainingRequest
-	(*SetDrainingResponse)(nil),   // 7: mailpush.worker.v1.SetDrainingResponse
-	(*GetDeliveriesRequest)(nil),  // 8: mailpush.worker.v1.GetDeliveriesRequest
-	(*GetDeliveriesResponse)(nil), // 9: mailpush.worker.v1.GetDeliveriesResponse
-	(*Delivery)(nil),              // 10: mailpush.worker.v1.Delivery
-	(*SendTestRequest)(nil),       // 11: mailpush.worker.v1.SendTestRequest
-	(*SendTestResponse)(nil),      // 12: mailpush.worker.v1.SendTestResponse
-	(*v1.User)(nil),               // 13: mailpush.mail.v1.User
-	(v1.ListenerState)(0),         // 14: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*v1.MailStore)(nil),          // 16: mailpush.mail.v1.MailStore
-	(*v1.Cursor)(nil),             // 17: mailpush.mail.v1.Cursor
-	(*v1.Target)(nil),             // 18: mailpush.mail.v1.Target
+	(NotifyVerdict)(0),            // 1: mailpush.worker.v1.NotifyVerdict
+	(*GetListenersRequest)(nil),   // 2: mailpush.worker.v1.GetListenersRequest
+	(*GetListenersResponse)(nil),  // 3: mailpush.worker.v1.GetListenersResponse
+	(*Listener)(nil),              // 4: mailpush.worker.v1.Listener
+	(*GetBaselineRequest)(nil),    // 5: mailpush.worker.v1.GetBaselineRequest
+	(*GetBaselineResponse)(nil),   // 6: mailpush.worker.v1.GetBaselineResponse
+	(*SetDrainingRequest)(nil),    // 7: mailpush.worker.v1.SetDrainingRequest
+	(*SetDrainingResponse)(nil),   // 8: mailpush.worker.v1.SetDrainingResponse
+	(*GetDeliveriesRequest)(nil),  // 9: mailpush.worker.v1.GetDeliveriesRequest
+	(*GetDeliveriesResponse)(nil), // 10: mailpush.worker.v1.GetDeliveriesResponse
+	(*Delivery)(nil),              // 11: mailpush.worker.v1.Delivery
+	(*SendTestRequest)(nil),       // 12: mailpush.worker.v1.SendTestRequest
+	(*SendTestResponse)(nil),      // 13: mailpush.worker.v1.SendTestResponse
+	(*SendEndingsRequest)(nil),    // 14: mailpush.worker.v1.SendEndingsRequest
+	(*EndedSubscription)(nil),     // 15: mailpush.worker.v1.EndedSubscription
+	(*SendEndingsResponse)(nil),   // 16: mailpush.worker.v1.SendEndingsResponse
+	(*NotifyRequest)(nil),         // 17: mailpush.worker.v1.NotifyRequest
+	(*Hint)(nil),                  // 18: mailpush.worker.v1.Hint
+	(*ToldMail)(nil),              // 19: mailpush.worker.v1.ToldMail
+	(*NotifyResponse)(nil),        // 20: mailpush.worker.v1.NotifyResponse
+	(*RetryRequest)(nil),          // 21: mailpush.worker.v1.RetryRequest
+	(*RetryResponse)(nil),         // 22: mailpush.worker.v1.RetryResponse
+	(*v1.User)(nil),               // 23: mailpush.mail.v1.User
+	(v1.ListenerState)(0),         // 24: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(v1.Registration)(0),          // 26: mailpush.mail.v1.Registration
+	(*v1.MailStore)(nil),          // 27: mailpush.mail.v1.MailStore
+	(*v1.Cursor)(nil),             // 28: mailpush.mail.v1.Cursor
+	(*v1.Target)(nil),             // 29: mailpush.mail.v1.Target
 }
 var file_mailpush_worker_v1_worker_proto_depIdxs = []int32{
-	13, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
-	3,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
-	13, // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
-	14, // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
-	15, // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
-	15, // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
-	13, // 6: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
-	16, // 7: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
-	17, // 8: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
-	13, // 9: mailpush.worker.v1.GetDeliveriesRequest.users:type_name -> mailpush.mail.v1.User
-	10, // 10: mailpush.worker.v1.GetDeliveriesResponse.deliveries:type_name -> mailpush.worker.v1.Delivery
-	17, // 11: mailpush.worker.v1.Delivery.cursor:type_name -> mailpush.mail.v1.Cursor
-	15, // 12: mailpush.worker.v1.Delivery.oldest_pending:type_name -> google.protobuf.Timestamp
-	0,  // 13: mailpush.worker.v1.Delivery.state:type_name -> mailpush.worker.v1.DeliveryState
-	15, // 14: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
-	13, // 15: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
-	15, // 16: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
-	18, // 17: mailpush.worker.v1.SendTestRequest.target:type_name -> mailpush.mail.v1.Target
-	1,  // 18: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
-	4,  // 19: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
-	6,  // 20: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
-	8,  // 21: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
-	11, // 22: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
-	2,  // 23: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
-	5,  // 24: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
-	7,  // 25: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
-	9,  // 26: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
-	12, // 27: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	23, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
+	4,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
+	23, // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
+	24, // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
+	25, // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
+	25, // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
+	25, // 6: mailpush.worker.v1.Listener.last_hint:type_name -> google.protobuf.Timestamp
+	25, // 7: mailpush.worker.v1.Listener.last_proof:type_name -> google.protobuf.Timestamp
+	26, // 8: mailpush.worker.v1.Listener.registration:type_name -> mailpush.mail.v1.Registration
+	23, // 9: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
+	27, // 10: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
+	28, // 11: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
+	23, // 12: mailpush.worker.v1.GetDeliveriesRequest.users:type_name -> mailpush.mail.v1.User
+	11, // 13: mailpush.worker.v1.GetDeliveriesResponse.deliveries:type_name -> mailpush.worker.v1.Delivery
+	28, // 14: mailpush.worker.v1.Delivery.cursor:type_name -> mailpush.mail.v1.Cursor
+	25, // 15: mailpush.worker.v1.Delivery.oldest_pending:type_name -> google.protobuf.Timestamp
+	0,  // 16: mailpush.worker.v1.Delivery.state:type_name -> mailpush.worker.v1.DeliveryState
+	25, // 17: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
+	23, // 18: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
+	25, // 19: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
+	29, // 20: mailpush.worker.v1.SendTestRequest.target:type_name -> mailpush.mail.v1.Target
+	23, // 21: mailpush.worker.v1.SendEndingsRequest.user:type_name -> mailpush.mail.v1.User
+	15, // 22: mailpush.worker.v1.SendEndingsRequest.subscriptions:type_name -> mailpush.worker.v1.EndedSubscription
+	29, // 23: mailpush.worker.v1.EndedSubscription.target:type_name -> mailpush.mail.v1.Target
+	25, // 24: mailpush.worker.v1.EndedSubscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	18, // 25: mailpush.worker.v1.NotifyRequest.hints:type_name -> mailpush.worker.v1.Hint
+	23, // 26: mailpush.worker.v1.Hint.user:type_name -> mailpush.mail.v1.User
+	25, // 27: mailpush.worker.v1.Hint.at:type_name -> google.protobuf.Timestamp
+	19, // 28: mailpush.worker.v1.Hint.mail:type_name -> mailpush.worker.v1.ToldMail
+	1,  // 29: mailpush.worker.v1.NotifyResponse.verdicts:type_name -> mailpush.worker.v1.NotifyVerdict
+	23, // 30: mailpush.worker.v1.RetryRequest.user:type_name -> mailpush.mail.v1.User
+	2,  // 31: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
+	5,  // 32: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
+	7,  // 33: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
+	9,  // 34: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
+	12, // 35: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
+	14, // 36: mailpush.worker.v1.WorkerService.SendEndings:input_type -> mailpush.worker.v1.SendEndingsRequest
+	17, // 37: mailpush.worker.v1.WorkerService.Notify:input_type -> mailpush.worker.v1.NotifyRequest
+	21, // 38: mailpush.worker.v1.WorkerService.Retry:input_type -> mailpush.worker.v1.RetryRequest
+	3,  // 39: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
+	6,  // 40: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
+	8,  // 41: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
+	10, // 42: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
+	13, // 43: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
+	16, // 44: mailpush.worker.v1.WorkerService.SendEndings:output_type -> mailpush.worker.v1.SendEndingsResponse
+	20, // 45: mailpush.worker.v1.WorkerService.Notify:output_type -> mailpush.worker.v1.NotifyResponse
+	22, // 46: mailpush.worker.v1.WorkerService.Retry:output_type -> mailpush.worker.v1.RetryResponse
+	39, // [39:47] is the sub-list for method output_type
+	31, // [31:39] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_worker_v1_worker_proto_init() }
@@ -1048,8 +1815,8 @@ func file_mailpush_worker_v1_worker_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_worker_v1_worker_proto_rawDesc), len(file_mailpush_worker_v1_worker_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

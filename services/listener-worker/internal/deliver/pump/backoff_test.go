@@ -18,13 +18,14 @@ func TestBackOffGrowsToItsBound(t *testing.T) {
 	t.Parallel()
 	full := pump.NewPolicy(pump.Policy{Random: func() float64 { return 1 }})
 	for _, c := range []struct {
-		class       transport.Class
+		result      transport.Result
 		first, last time.Duration
 	}{
-		{transport.Retry, 2 * time.Second, 15 * time.Minute},
-		{transport.Auth, 5 * time.Minute, time.Hour},
-		{transport.Misconfigured, 5 * time.Minute, time.Hour},
-		{transport.Gone, 5 * time.Minute, time.Hour},
+		{transport.Result{Class: transport.Retry}, 2 * time.Second, 15 * time.Minute},
+		{transport.Result{Class: transport.Auth}, 5 * time.Minute, time.Hour},
+		{transport.Result{Class: transport.Misconfigured}, 5 * time.Minute, time.Hour},
+		{goneForGood(), 5 * time.Minute, time.Hour},
+		{notFound(), 2 * time.Second, time.Hour}, // a deployment must not cost minutes
 	} {
 		p := pump.New(full, mailbox.Cursor{UIDValidity: uv, UID: 10}, pump.Options{Confirmed: true})
 		p.Step(head(12), epoch())
@@ -33,14 +34,14 @@ func TestBackOffGrowsToItsBound(t *testing.T) {
 		for range 12 {
 			p.Step(pump.Turn{}, now)
 			p.Step(fetched(11, 11, 11), now)
-			all := p.Step(answer(c.class), now)
+			all := p.Step(pump.Sent{Result: c.result}, now)
 			until := all[len(all)-1].(pump.Wait).Until //nolint:errcheck // a panic is a failure
 			waits = append(waits, until.Sub(now))
 			now = until
 			p.Step(pump.Tick{}, now)
 		}
 		if waits[0] != c.first || waits[11] != c.last {
-			t.Errorf("%v: waits %v, want %v up to %v", c.class, waits, c.first, c.last)
+			t.Errorf("%+v: waits %v, want %v up to %v", c.result, waits, c.first, c.last)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // Effect is something a pump wants done: Ready, Fetch, Ping, Send, Skip, Commit, Done or
-// Wait; or something it tells of its endpoint: Confirmed, EndpointGone, Failing or
-// Healthy.
+// Wait; or something it tells of its endpoint: Confirmed, Absent, Present, EndpointGone,
+// Failing or Healthy.
 type Effect interface{ effect() }
 
 // Ready asks for a Turn: there is something to send, or an endpoint to ask.
@@ -55,15 +55,24 @@ type Wait struct{ Until time.Time }
 // Confirmed says that the endpoint has answered the ping: it wants pushes.
 type Confirmed struct{}
 
-// EndpointGone says that the endpoint has answered that it is gone, each time it does.
-// Whether it is removed is for somebody else to decide; the pump stays away for long.
+// Absent says that the endpoint has begun to answer that it is not there.
+type Absent struct{}
+
+// Present says that the endpoint has answered something else after [Absent].
+type Present struct{}
+
+// EndpointGone says that there is evidence enough that the endpoint is gone: see
+// Policy.GoneApart and GoneAfter. It is said again with each further answer. What becomes
+// of it is for somebody else to decide; the pump stays away for long.
 type EndpointGone struct{ Reason string }
 
 // Failing says that the endpoint has not accepted anything since a time: at the third
-// failure in a row or when its origin fails, then once an hour at most.
+// failure in a row, when its origin fails, or when an Absence begins or ends; then once
+// an hour at most.
 type Failing struct {
-	Since  time.Time
-	Reason string
+	Since   time.Time
+	Reason  string
+	Absence Absence // zero unless it said last that it is not there
 }
 
 // Healthy says that an endpoint that was Failing has accepted something.
@@ -78,6 +87,8 @@ func (Commit) effect()       {}
 func (Done) effect()         {}
 func (Wait) effect()         {}
 func (Confirmed) effect()    {}
+func (Absent) effect()       {}
+func (Present) effect()      {}
 func (EndpointGone) effect() {}
 func (Failing) effect()      {}
 func (Healthy) effect()      {}

@@ -10,22 +10,20 @@ import (
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
-const (
-	// maxTries is how often a mail is sent that the endpoint refuses for good.
-	maxTries = 3
-	// mostHindered bounds the ceiling of the wait when a request could not be made.
-	mostHindered = time.Minute
-)
+// mostHindered bounds the ceiling of the wait when a request could not be made.
+const mostHindered = time.Minute
 
 // span is a batch without its mails.
 type span struct {
 	reset       bool
+	ahead       bool // it is behind something that was refused
 	uidValidity uint32
 	from, upto  uint32
-	mails       int    // of the batch: what can be told apart
+	mails       int32  // of the batch: what can be told apart
 	vanished    uint32 // UIDs of the range without a mail
 	end         uint32 // the lowest end of the folder seen since
 }
@@ -43,14 +41,14 @@ func (p *Pump) sendReset() []Effect {
 func (p *Pump) send(batch transport.Batch) []Effect {
 	p.phase, p.misses = sending, 0
 	p.sending = span{
-		reset: batch.Reset, uidValidity: batch.UIDValidity, from: batch.From, upto: batch.Upto,
-		mails: len(batch.Mails), end: p.head,
+		reset: batch.Reset, ahead: p.ahead(), uidValidity: batch.UIDValidity, from: batch.From, upto: batch.Upto,
+		mails: int32(len(batch.Mails)), end: p.head,
 	}
 	if !batch.Reset {
 		p.pinned = batch.Upto
 		p.sending.vanished = gaps(batch.From, batch.Upto, batch.Count)
 	}
-	batch.Unread, batch.Noticed, batch.Attempt = p.unread, p.noticed, p.tries+1
+	batch.Unread, batch.Noticed, batch.Attempt = p.unread, p.notes().oldest, int(p.tries)+1
 	return []Effect{Send{batch}}
 }
 
@@ -62,20 +60,23 @@ func (p *Pump) sent(result transport.Result, now time.Time) []Effect {
 	if result.Unmade {
 		return p.unmade(result, now)
 	}
-	p.hindered = 0
+	p.hindered = nil
 	replaced := p.replaced
 	p.replaced = false
 	switch {
 	case result.Class == transport.OK && replaced: // it says nothing about the endpoint there is now
 		return p.accepted(false, now)
 	case result.Class == transport.OK:
-		recovered := !p.health.since.IsZero()
-		return append(p.health.succeeded(), p.accepted(recovered, now)...)
+		recovered := p.health != nil && !p.health.since.IsZero()
+		return append(p.succeeded(), p.accepted(recovered, now)...)
 	case replaced:
 		return p.finish() // the endpoint there is now is tried at once
 	}
 	if !p.moot() {
 		p.tries++
+		if p.doubt != nil {
+			p.doubt.tried(p.sending, p.tries)
+		}
 	}
 	if result.Class == transport.PermanentItem {
 		return p.refused(result, now)
@@ -85,15 +86,18 @@ func (p *Pump) sent(result transport.Result, now time.Time) []Effect {
 
 // failed stays away from an endpoint that does not accept.
 func (p *Pump) failed(result transport.Result, now time.Time) []Effect {
-	out := p.health.failed(result, now)
-	p.notBefore = now.Add(p.policy.after(result))
+	out := p.ill().failed(p.policy, result, now)
+	p.notBefore = moment.Of(now.Add(p.policy.after(result)))
 	return append(out, p.away(p.policy.wait(result, p.health.failures), now)...)
 }
 
 // moot tells whether what was sent is not owed any more: the folder was renumbered
 // meanwhile, or its old numbering has come back.
 func (p *Pump) moot() bool {
-	if !p.sending.reset {
+	switch {
+	case p.sending.ahead:
+		return p.doubt == nil
+	case !p.sending.reset:
 		return p.reset
 	}
 	return !p.reset || p.sending.uidValidity != p.target.UIDValidity
@@ -102,6 +106,9 @@ func (p *Pump) moot() bool {
 // accepted moves the cursor over what was sent, and goes on or gives the turn back.
 // What has gathered while the endpoint failed is a backlog, which is sent at once.
 func (p *Pump) accepted(recovered bool, now time.Time) []Effect {
+	if p.sending.ahead {
+		return p.proved()
+	}
 	if p.sending.upto >= p.refusedUpto {
 		p.limit, p.refusedUpto = min(2*p.limit, MaxMails), 0
 	}
@@ -112,6 +119,9 @@ func (p *Pump) accepted(recovered bool, now time.Time) []Effect {
 	if recovered {
 		p.stretch()
 	}
+	if p.doubt != nil {
+		return p.passed(out)
+	}
 	if !p.reset && p.confirmed && p.page.fits(p) {
 		return append(out, p.sendNext()...)
 	}
@@ -121,9 +131,9 @@ func (p *Pump) accepted(recovered bool, now time.Time) []Effect {
 	return append(out, p.finish()...)
 }
 
-// refused takes in that the endpoint will never take what was sent. Of several mails
-// each half is tried by itself, until the one is found; that one is stepped over after
-// some tries, for it could be the endpoint that is wrong.
+// refused takes in that the endpoint says it will never take what was sent. Of several
+// mails each half is tried by itself, until the one is found. It could be the endpoint
+// that is wrong, and so each try waits for its time.
 func (p *Pump) refused(result transport.Result, now time.Time) []Effect {
 	switch {
 	case p.moot():
@@ -132,19 +142,9 @@ func (p *Pump) refused(result transport.Result, now time.Time) []Effect {
 	case p.sending.mails > 1:
 		p.limit, p.refusedUpto = p.sending.mails/2, p.sending.upto
 		p.unpin()
-		p.health.note(result.Detail)
-		if result.After > 0 {
-			return p.away(p.policy.wait(result, 1), now)
-		}
-		return p.finish()
-	}
-	p.refusals++
-	if p.refusals < maxTries {
 		return p.failed(result, now)
 	}
-	out := p.health.failed(result, now)
-	out = append(out, p.skip(), p.pass())
-	return append(out, p.finish()...)
+	return p.suspected(result, now)
 }
 
 // skip makes a dead letter of what was sent.
@@ -182,7 +182,7 @@ func (p *Pump) move(upto, vanished uint32) Commit {
 	p.cursor.UID = upto
 	p.unpin()
 	if upto >= p.gathering.goal {
-		p.noticed = p.noticedLater
+		p.notes().oldest = p.notes().beyond
 	}
 	return Commit{Cursor: p.cursor, Vanished: vanished}
 }
@@ -205,7 +205,7 @@ func (p *Pump) pinged(result transport.Result, now time.Time) []Effect {
 	if result.Unmade {
 		return p.unmade(result, now)
 	}
-	p.hindered = 0
+	p.hindered = nil
 	replaced := p.replaced
 	p.replaced = false
 	switch {
@@ -213,7 +213,7 @@ func (p *Pump) pinged(result transport.Result, now time.Time) []Effect {
 		return p.finish()
 	case result.Class == transport.OK:
 		p.confirmed = true
-		out := append([]Effect{Confirmed{}}, p.health.succeeded()...)
+		out := append([]Effect{Confirmed{}}, p.succeeded()...)
 		return append(out, p.finish()...)
 	}
 	return p.failed(result, now)
@@ -231,9 +231,12 @@ func (p *Pump) postponed() []Effect {
 // unmade stays away for a while: there is something of ours to mend first.
 func (p *Pump) unmade(result transport.Result, now time.Time) []Effect {
 	p.unsend()
-	p.hindered++
-	p.hindrance = result.Detail
-	return p.away(backoff.Backoff{Min: p.policy.Min, Max: mostHindered}.Full(p.hindered-1, p.policy.Random()), now)
+	if p.hindered == nil {
+		p.hindered = new(hindrance)
+	}
+	p.hindered.times++
+	p.hindered.reason = result.Detail
+	return p.away(backoff.Backoff{Min: p.policy.Min, Max: mostHindered}.Full(p.hindered.times-1, p.policy.Random()), now)
 }
 
 // unsend takes in that a request has not been made. A range that was never sent may
@@ -250,7 +253,7 @@ func (p *Pump) barred(reason string, now time.Time) []Effect {
 	if p.phase != queued {
 		return nil
 	}
-	return p.health.bar(reason, now)
+	return p.ill().bar(reason, now)
 }
 
 // awake ends the wait for the endpoint, but for what it asked for itself.
@@ -258,11 +261,9 @@ func (p *Pump) awake(now time.Time) []Effect {
 	if p.phase != waiting || p.misses > 0 {
 		return nil
 	}
-	if now.Before(p.notBefore) {
-		if at := p.notBefore.Add(backoff.Scale(p.policy.Min, p.policy.Random())); at.Before(p.deadline) {
-			p.deadline = at
-		}
-		return []Effect{Wait{Until: p.deadline}}
+	if moment.Of(now) < p.notBefore {
+		p.deadline = min(p.deadline, p.notBefore.Add(backoff.Scale(p.policy.Min, p.policy.Random())))
+		return []Effect{Wait{Until: p.deadline.Time(now)}}
 	}
 	p.phase = idle
 	return nil

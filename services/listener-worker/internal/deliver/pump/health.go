@@ -24,22 +24,28 @@ type health struct {
 	known    bool      // somebody takes it for failing
 	reason   string    // of the last failure
 	barred   bool      // the turn that is waited for does not come, for that reason
+	absence  *absence  // nil unless it said last that it is not there
+}
+
+// ill is how the endpoint has fared, for more to be noted.
+func (p *Pump) ill() *health {
+	if p.health == nil {
+		p.health = new(health)
+	}
+	return p.health
 }
 
 // note remembers what was answered last.
 func (h *health) note(reason string) { h.reason = strings.Clone(clip(reason, maxReason)) }
 
 // failed counts a failure and tells of it when it is time to.
-func (h *health) failed(result transport.Result, now time.Time) []Effect {
+func (h *health) failed(policy *Policy, result transport.Result, now time.Time) []Effect {
 	h.failures++
 	h.note(result.Detail)
 	if h.since.IsZero() {
 		h.since = now
 	}
-	var out []Effect
-	if result.Class == transport.Gone {
-		out = append(out, EndpointGone{Reason: h.reason})
-	}
+	out := h.absent(policy, result, now)
 	if h.failures >= failuresToTell {
 		out = append(out, h.tell(now)...)
 	}
@@ -62,15 +68,28 @@ func (h *health) tell(now time.Time) []Effect {
 		return nil
 	}
 	h.told, h.known = now, true
-	return []Effect{Failing{Since: h.since, Reason: h.reason}}
+	return []Effect{Failing{Since: h.since, Reason: h.reason, Absence: h.run()}}
 }
 
 // succeeded forgets all failures, and tells so whom they were told.
-func (h *health) succeeded() []Effect {
-	known := h.known
-	*h = health{}
-	if known {
-		return []Effect{Healthy{}}
+func (p *Pump) succeeded() []Effect {
+	h := p.health
+	p.health = nil
+	var out []Effect
+	if h != nil && h.absence != nil {
+		out = append(out, Present{})
 	}
-	return nil
+	if h != nil && h.known {
+		out = append(out, Healthy{})
+	}
+	return out
+}
+
+// forget has the endpoint be one that nothing is known of, except by those who were told
+// of the one before: they hear when it works.
+func (h *health) forget() *health {
+	if h == nil || !h.known {
+		return nil
+	}
+	return &health{known: true}
 }

@@ -22,21 +22,26 @@ func TestConsentComesBeforeTheFirstMail(t *testing.T) {
 		{0, head(11), effects(pump.Ready{})}, // although there is no mail
 		{0, pump.Turn{}, effects(pump.Ping{})},
 	})
-	if !p.InFlight() || p.Status().State != pump.Unconfirmed {
-		t.Errorf("in flight %v, state %v", p.InFlight(), p.Status().State)
+	if !p.InFlight() || p.Status(epoch()).State != pump.Unconfirmed {
+		t.Errorf("in flight %v, state %v", p.InFlight(), p.Status(epoch()).State)
 	}
 	play(t, p, []step{
 		{0, head(13), nil},
-		{0, pump.Pinged{Result: transport.Result{Class: transport.Gone, Detail: "410"}}, effects(pump.EndpointGone{Reason: "410"}, pump.Done{}, wait(225*time.Second))},
+		{0, pump.Pinged{Result: transport.Result{Class: transport.Gone, Final: true, Detail: "410"}}, effects(pump.Absent{}, missing("410"), pump.Done{}, wait(225*time.Second))},
 		{time.Minute, head(14), nil},
 		{225 * time.Second, pump.Tick{}, effects(pump.Ready{})},
 		{0, pump.Turn{}, effects(pump.Ping{})},
-		{0, pump.Pinged{Result: transport.Result{Class: transport.Retry}}, effects(pump.Done{}, wait(2*time.Second))},
+		{0, pump.Pinged{Result: transport.Result{Class: transport.Retry}}, effects(pump.Present{}, pump.Failing{Since: epoch()}, pump.Done{}, wait(2*time.Second))},
 		{2 * time.Second, pump.Tick{}, effects(pump.Ready{})},
 		{0, pump.Turn{}, effects(pump.Ping{})},
-		{0, pump.Pinged{}, effects(pump.Confirmed{}, pump.Done{}, pump.Ready{})},
+		{0, pump.Pinged{}, effects(pump.Confirmed{}, pump.Healthy{}, pump.Done{}, pump.Ready{})},
 		{0, pump.Turn{}, effects(pump.Fetch{From: 11}, wait(patience))},
 	})
+}
+
+// missing is what is told when an endpoint begins to say that it is not there.
+func missing(reason string) pump.Failing {
+	return pump.Failing{Since: epoch(), Reason: reason, Absence: pump.Absence{Since: epoch(), Last: epoch()}}
 }
 
 func TestReplacedEndpointIsAskedAgain(t *testing.T) {
@@ -137,7 +142,7 @@ func TestEndpointOfAnOriginThatFailsIsToldOnceAnHour(t *testing.T) {
 		{60 * time.Minute, barred, nil},
 		{61 * time.Minute, barred, effects(failing)},
 	})
-	if s := p.Status(); s.State != pump.Backoff || s.LastError != barred.Reason || s.Failures != 0 {
+	if s := p.Status(epoch()); s.State != pump.Backoff || s.LastError != barred.Reason || s.Failures != 0 {
 		t.Errorf("status %+v", s)
 	}
 	play(t, p, []step{
@@ -146,7 +151,7 @@ func TestEndpointOfAnOriginThatFailsIsToldOnceAnHour(t *testing.T) {
 		{0, fetched(11, 12, 11, 12), effects(batch(1, 11, 12, 11, 12))},
 		{0, answer(transport.OK), effects(pump.Healthy{}, commit(12), pump.Done{})},
 	})
-	if s := p.Status(); s.State != pump.Idle || s.LastError != "" {
+	if s := p.Status(epoch()); s.State != pump.Idle || s.LastError != "" {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -162,7 +167,7 @@ func TestRequestThatCouldNotBeMadeSaysNothingOfTheEndpoint(t *testing.T) {
 	}
 	w.arrive(1)
 	w.run(24 * time.Hour)
-	s := p.Status()
+	s := p.Status(epoch())
 	if len(w.told) > 0 || s.Failures != 0 || s.LastError != "the vault is away" {
 		t.Errorf("told %v, status %+v", w.told, s)
 	}
@@ -172,7 +177,7 @@ func TestRequestThatCouldNotBeMadeSaysNothingOfTheEndpoint(t *testing.T) {
 	w.answer = nil
 	w.arrive(1)
 	w.run(time.Minute)
-	if s := p.Status(); s.Cursor.UID != 12 || s.LastError != "" {
+	if s := p.Status(epoch()); s.Cursor.UID != 12 || s.LastError != "" {
 		t.Errorf("status %+v", s)
 	}
 	if last := w.requests[len(w.requests)-1]; last.Attempt != 1 {
@@ -188,7 +193,7 @@ func TestPingThatCouldNotBeMadeSaysNothingOfTheEndpoint(t *testing.T) {
 		{0, pump.Turn{}, effects(pump.Ping{})},
 		{0, pump.Pinged{Result: transport.Result{Class: transport.Retry, Unmade: true}}, effects(pump.Done{}, wait(time.Second))},
 	})
-	if s := p.Status(); s.Failures != 0 {
+	if s := p.Status(epoch()); s.Failures != 0 {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -209,7 +214,7 @@ func TestStatus(t *testing.T) {
 	p := begin(mailv1.Mode_MODE_BATCH)
 	check := func(want pump.Status) {
 		t.Helper()
-		if diff := cmp.Diff(want, p.Status()); diff != "" {
+		if diff := cmp.Diff(want, p.Status(epoch())); diff != "" {
 			t.Errorf("status (-want +got):\n%s", diff)
 		}
 	}

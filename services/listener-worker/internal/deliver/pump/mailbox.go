@@ -8,6 +8,7 @@ import (
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
@@ -27,7 +28,7 @@ func (p *Pump) observe(head Head) []Effect {
 		return nil
 	}
 	if !p.pending() {
-		p.noticed = head.Noticed
+		p.notes().oldest = head.Noticed
 	}
 	if lost || end.UID < p.head {
 		p.low = end.UID
@@ -38,11 +39,19 @@ func (p *Pump) observe(head Head) []Effect {
 		p.sending.end = min(p.sending.end, end.UID)
 	}
 	if end.UID > p.head && p.head <= p.gathering.goal {
-		p.noticedLater = head.Noticed
+		p.notes().beyond = head.Noticed
 	}
 	p.head, p.unread = end.UID, head.Unread
 	p.gathering.goal = min(p.gathering.goal, p.head)
 	return nil
+}
+
+// notes are when pending mails were noticed, for more to be noted.
+func (p *Pump) notes() *noticed {
+	if p.noticed == nil {
+		p.noticed = new(noticed)
+	}
+	return p.noticed
 }
 
 // judge notes whether a reset is owed: for a new UIDVALIDITY (RFC 9051 section 2.3.1.1),
@@ -59,7 +68,7 @@ func (p *Pump) judge(lost bool, end mailbox.Cursor) {
 		p.aimAt(mailbox.Cursor{UIDValidity: end.UIDValidity, UID: max(p.cursor.UID, min(p.target.UID, end.UID))})
 	case !lost && p.reset: // the UIDVALIDITY has come back
 		p.reset = false
-		p.unpin()
+		p.dismiss()
 	case !lost:
 	case !p.reset || end.UIDValidity != p.target.UIDValidity:
 		p.owe(end)
@@ -85,25 +94,34 @@ func (p *Pump) returned(end mailbox.Cursor) bool {
 func (p *Pump) owe(end mailbox.Cursor) {
 	if !p.reset || end.UIDValidity != p.target.UIDValidity {
 		p.reset, p.refusedUpto = true, 0
-		p.unpin()
+		p.dismiss()
 	}
 	p.aimAt(end)
 }
 
 // aimAt has a reset take the cursor to end.
-func (p *Pump) aimAt(end mailbox.Cursor) { p.target, p.gathering.goal = end, end.UID }
+func (p *Pump) aimAt(end mailbox.Cursor) {
+	if p.doubt != nil && p.target != end {
+		p.dismiss()
+	}
+	p.target, p.gathering.goal = end, end.UID
+}
 
 // fetch asks for the mails from a UID on.
 func (p *Pump) fetch(from uint32, now time.Time) []Effect {
 	p.phase = fetching
-	p.deadline = now.Add(p.policy.FetchTimeout)
-	return []Effect{Fetch{From: from}, Wait{Until: p.deadline}}
+	until := now.Add(p.policy.FetchTimeout)
+	p.deadline = moment.Of(until)
+	return []Effect{Fetch{From: from}, Wait{Until: until}}
 }
 
 // next is the UID that the turn has to read next.
 func (p *Pump) next() uint32 {
 	if p.tally != nil {
 		return p.tally.upto + 1
+	}
+	if p.ahead() {
+		return max(p.place().UID, p.doubt.empty) + 1
 	}
 	return p.cursor.UID + 1
 }
@@ -124,7 +142,7 @@ func (p *Pump) fetched(event Fetched, now time.Time) []Effect {
 	next := p.next()
 	covers := event.From <= next && next <= event.Upto
 	switch own := event.From == next; {
-	case p.confirmed && p.reset:
+	case p.confirmed && p.reset && !p.ahead():
 		return append(out, p.sendReset()...)
 	case !p.confirmed, !p.pending(): // the endpoint was replaced, or the folder's end went back
 		p.misses = 0
@@ -145,34 +163,38 @@ func (p *Pump) fetched(event Fetched, now time.Time) []Effect {
 	return append(out, p.read(event.Mails, event.Upto, now)...)
 }
 
-// read takes the mails up to a UID, from the cursor on or where the last page ended.
+// read takes the mails up to a UID, from where the turn is or where the last page ended.
 func (p *Pump) read(mails []mailbox.Mail, upto uint32, now time.Time) []Effect {
-	from := p.cursor.UID + 1
+	place := p.place()
+	from := place.UID + 1
 	switch p.mode {
 	case mailv1.Mode_MODE_LATEST:
 		return p.count(mails, upto, now)
 	case mailv1.Mode_MODE_EACH:
-		p.page.mails, p.page.upto = cut(mails, from, upto, p.limit)
-		if len(p.page.mails) > 0 {
+		if fit, last := cut(mails, from, upto, p.most()); len(fit) > 0 {
+			p.page = &page{fit, last}
 			return p.sendNext()
 		}
 	case mailv1.Mode_MODE_BATCH, mailv1.Mode_MODE_UNSPECIFIED:
-		fit, last := cut(mails, from, upto, p.limit)
+		fit, last := cut(mails, from, upto, p.most())
 		if len(fit) > 0 {
-			return p.send(transport.Batch{UIDValidity: p.cursor.UIDValidity, From: from, Upto: last, Mails: fit, Count: len(fit)})
+			return p.send(transport.Batch{UIDValidity: place.UIDValidity, From: from, Upto: last, Mails: fit, Count: len(fit)})
 		}
 	}
-	return p.vanished(upto)
+	return p.vanished(upto, now)
 }
 
 // vanished passes over a range without mails.
-func (p *Pump) vanished(upto uint32) []Effect {
+func (p *Pump) vanished(upto uint32, now time.Time) []Effect {
+	if p.ahead() {
+		return p.nothing(upto, now)
+	}
 	commit := p.move(upto, gaps(p.cursor.UID+1, upto, 0))
-	return append([]Effect{commit}, p.finish()...)
+	return p.passed([]Effect{commit})
 }
 
 // unreadable stays away from a mailbox that could not be read.
 func (p *Pump) unreadable(now time.Time) []Effect {
 	p.misses++
-	return p.away(p.policy.wait(transport.Result{Class: transport.Retry}, p.misses), now)
+	return p.away(p.policy.wait(transport.Result{Class: transport.Retry}, int(p.misses)), now)
 }

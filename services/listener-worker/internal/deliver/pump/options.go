@@ -19,6 +19,9 @@ type Options struct {
 	Confirmed bool
 	// FailingSince is since when the endpoint is known to fail; zero when it is not.
 	FailingSince time.Time
+	// Absence is the run of answers of which is known that the endpoint was not there; zero
+	// when it was.
+	Absence Absence
 }
 
 // modeOf fills in what is meant where no mode is said.

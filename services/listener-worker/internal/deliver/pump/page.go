@@ -20,8 +20,9 @@ type tally struct {
 
 // count adds a page to the tally, and sends once everything pending is counted.
 func (p *Pump) count(mails []mailbox.Mail, upto uint32, now time.Time) []Effect {
+	place := p.place()
 	if p.tally == nil {
-		p.tally = &tally{upto: p.cursor.UID}
+		p.tally = &tally{upto: place.UID}
 	}
 	t := p.tally
 	seen := inRange(mails, t.upto+1, upto)
@@ -38,10 +39,10 @@ func (p *Pump) count(mails []mailbox.Mail, upto uint32, now time.Time) []Effect 
 	case upto < end:
 		return p.fetch(upto+1, now)
 	case t.count == 0:
-		return p.vanished(upto)
+		return p.vanished(upto, now)
 	}
 	return p.send(transport.Batch{
-		UIDValidity: p.cursor.UIDValidity, From: p.cursor.UID + 1, Upto: upto,
+		UIDValidity: place.UIDValidity, From: place.UID + 1, Upto: upto,
 		Mails: []mailbox.Mail{t.newest}, Count: t.count,
 	})
 }
@@ -53,8 +54,8 @@ type page struct {
 }
 
 // fits tells whether the page goes on where the cursor is.
-func (g page) fits(p *Pump) bool {
-	return p.mode == mailv1.Mode_MODE_EACH && len(g.mails) > 0 && g.mails[0].UID > p.cursor.UID
+func (g *page) fits(p *Pump) bool {
+	return g != nil && p.mode == mailv1.Mode_MODE_EACH && len(g.mails) > 0 && g.mails[0].UID > p.cursor.UID
 }
 
 // forget drops what was read beyond the end of the folder: it is not there any more.
@@ -62,8 +63,11 @@ func (p *Pump) forget(end uint32) {
 	if p.tally != nil && p.tally.upto > end {
 		p.tally = nil
 	}
-	if p.page.upto > end {
-		p.page = page{}
+	if p.page != nil && p.page.upto > end {
+		p.page = nil
+	}
+	if p.doubt != nil && p.doubt.last() > end {
+		p.dismiss()
 	}
 }
 
@@ -74,8 +78,9 @@ func (p *Pump) sendNext() []Effect {
 	if len(p.page.mails) > 0 {
 		upto = mail[0].UID
 	}
+	place := p.place()
 	return p.send(transport.Batch{
-		UIDValidity: p.cursor.UIDValidity, From: p.cursor.UID + 1, Upto: upto,
+		UIDValidity: place.UIDValidity, From: place.UID + 1, Upto: upto,
 		Mails: mail, Count: 1,
 	})
 }

@@ -154,7 +154,7 @@ func TestPump(t *testing.T) {
 			step{0, answer(transport.Misconfigured), effects(pump.Done{}, wait(225*time.Second))},
 		),
 		"a replaced endpoint is tried at once": begun(
-			step{0, answer(transport.Gone), effects(pump.EndpointGone{}, pump.Done{}, wait(225*time.Second))},
+			step{0, answer(transport.Gone), effects(pump.Absent{}, missing(""), pump.Done{}, wait(time.Second))},
 			step{0, pump.Renewed{Confirmed: true}, effects(pump.Ready{})},
 		),
 		"an answer of the endpoint before counts for nothing but what it accepts": begun(

@@ -23,6 +23,9 @@ const (
 	// Backoff means that it stays away after a failure, or because its origin fails; see
 	// LastError.
 	Backoff
+	// AwaitsOrigin means that it has something to push, and waits for the endpoint's origin,
+	// which fails whoever asks. A pump does not know: whoever gives out turns does.
+	AwaitsOrigin
 	// Unconfirmed means that the endpoint has not said yet that it wants pushes.
 	Unconfirmed
 )
@@ -38,20 +41,26 @@ type Status struct {
 	LastError     string    // why it is not well; empty when it is
 }
 
-// Status tells what the pump is doing.
-func (p *Pump) Status() Status {
-	status := Status{Cursor: p.cursor, State: p.state(), Failures: p.health.failures, LastError: p.health.reason}
+// Confirmed tells whether the endpoint wants pushes, as far as is known.
+func (p *Pump) Confirmed() bool { return p.confirmed }
+
+// Status tells what the pump is doing at a time.
+func (p *Pump) Status(now time.Time) Status {
+	status := Status{Cursor: p.cursor, State: p.state()}
+	if p.health != nil {
+		status.Failures, status.LastError = p.health.failures, p.health.reason
+	}
 	if base := p.base().UID; p.head > base {
 		status.Lag = p.head - base
 	}
 	if p.pending() {
-		status.OldestPending = p.noticed
+		status.OldestPending = p.notes().oldest
 	}
 	if p.phase == waiting || p.phase == waitMore {
-		status.NextTry = p.deadline
+		status.NextTry = p.deadline.Time(now)
 	}
-	if p.hindered > 0 {
-		status.LastError = p.hindrance
+	if p.hindered != nil {
+		status.LastError = p.hindered.reason
 	}
 	if p.misses > 0 {
 		status.LastError = "the mailbox could not be read"
@@ -67,7 +76,7 @@ func (p *Pump) state() State {
 	case waitMore:
 		return Gathering
 	case queued:
-		if p.health.barred {
+		if p.health != nil && p.health.barred {
 			return Backoff
 		}
 		return Busy

@@ -4,6 +4,7 @@
 package pump_test
 
 import (
+	"slices"
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/pump"
@@ -41,6 +42,8 @@ type world struct {
 	cursor   mailbox.Cursor // as committed
 	pings    int
 	commit   func(pump.Commit, *pump.Skip) // looks at each commit
+	accepted []uint32                      // the first UIDs of what was accepted
+	gone     []string                      // the reasons of EndpointGone
 }
 
 func newWorld(t fataler, p *pump.Pump) *world {
@@ -92,7 +95,9 @@ func (w *world) step(event pump.Event) {
 			skip = nil
 		case pump.Failing, pump.Healthy:
 			w.told = append(w.told, effect)
-		case pump.Done, pump.Confirmed, pump.EndpointGone:
+		case pump.EndpointGone:
+			w.gone = append(w.gone, effect.Reason)
+		case pump.Done, pump.Confirmed, pump.Absent, pump.Present:
 		}
 	}
 }
@@ -143,6 +148,9 @@ func (w *world) settle() {
 			if w.answer != nil {
 				result = w.answer(batch)
 			}
+			if result.Class == transport.OK && !batch.Reset {
+				w.accepted = append(w.accepted, batch.From)
+			}
 			w.step(pump.Sent{Result: result})
 		default:
 			ask := w.ask
@@ -161,4 +169,12 @@ func (w *world) run(d time.Duration) {
 		w.step(pump.Tick{})
 	}
 	w.now = end
+}
+
+// checkOrder holds that what was accepted came in the order of the folder, once.
+func (w *world) checkOrder() {
+	w.t.Helper()
+	if !slices.IsSorted(w.accepted) || len(slices.Compact(slices.Clone(w.accepted))) < len(w.accepted) {
+		w.t.Fatalf("accepted in the order %v", w.accepted)
+	}
 }

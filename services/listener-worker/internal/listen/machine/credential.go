@@ -15,10 +15,10 @@ import (
 func (m *Machine) mustSuspend(e Failed) bool {
 	switch e.Failure.Class {
 	case mailbox.ClassRefused:
-		return e.Version >= m.status.CredentialVersion
+		return e.Version >= m.credential
 	case mailbox.ClassUnexplained:
 		m.refusals++
-		return m.refusals >= doubtsAllowed && e.Version >= m.status.CredentialVersion
+		return m.refusals >= doubtsAllowed && e.Version >= m.credential
 	case mailbox.ClassNoCredential:
 		return true
 	default:
@@ -29,17 +29,17 @@ func (m *Machine) mustSuspend(e Failed) bool {
 // suspend waits for a new credential, without a timer: nothing else helps.
 func (m *Machine) suspend(e Failed, now time.Time) {
 	m.enter(mailv1.ListenerState_LISTENER_STATE_SUSPENDED, now)
-	m.do(ReportSuspended{Version: m.status.CredentialVersion, Reason: e.Failure.Reason})
+	m.do(ReportSuspended{Version: m.credential, Reason: e.Failure.Reason})
 }
 
 func (m *Machine) renewed(version uint64, now time.Time) {
-	if version <= m.status.CredentialVersion {
+	if version <= m.credential {
 		return
 	}
 	doubted := m.refusals > 0
-	m.status.CredentialVersion = version
+	m.credential = version
 	m.refusals = 0
-	switch m.status.State {
+	switch m.state {
 	case mailv1.ListenerState_LISTENER_STATE_SUSPENDED:
 	case mailv1.ListenerState_LISTENER_STATE_BACKOFF:
 		if !doubted {

@@ -17,8 +17,12 @@ type Effect interface{ effect() }
 
 type (
 	// Open connects, logs in and opens the folder read-only. The connection has the
-	// number Conn from now on.
-	Open struct{ Conn uint64 }
+	// number Conn from now on. Known tells where the folder ends when nobody asks for that,
+	// but for mails below: it need not be looked at. It is zero otherwise.
+	Open struct {
+		Conn  uint64
+		Known mailbox.End
+	}
 
 	// Idle begins IDLE (RFC 2177).
 	Idle struct{ Conn uint64 }
@@ -34,7 +38,8 @@ type (
 	Fetch struct {
 		Conn       uint64
 		From, Upto uint32
-		// Most, Gone, Known and Skip are those of a [mailbox.Range].
+		// Detail, Most, Gone, Known and Skip are those of a [mailbox.Range].
+		Detail            mailbox.Detail
 		Most              int
 		Gone, Known, Skip uint32
 	}
@@ -51,10 +56,22 @@ type (
 		Noticed time.Time
 	}
 
+	// ReportMissed tells that a look that no hint asked for has found new mail, of which
+	// none has told since.
+	ReportMissed struct{}
+
+	// ReportTold tells that the folder has grown by one mail, and all of it but its size.
+	ReportTold struct {
+		End     mailbox.End
+		Mail    mailbox.Mail
+		Noticed time.Time
+	}
+
 	// ReportFetched answers FetchWanted.
 	ReportFetched struct {
 		End        mailbox.End
 		From, Upto uint32
+		Detail     mailbox.Detail
 		Mails      []mailbox.Mail
 		Err        error
 	}
@@ -73,5 +90,7 @@ func (Fetch) effect()           {}
 func (Close) effect()           {}
 func (SetTimer) effect()        {}
 func (ReportHead) effect()      {}
+func (ReportMissed) effect()    {}
+func (ReportTold) effect()      {}
 func (ReportFetched) effect()   {}
 func (ReportSuspended) effect() {}

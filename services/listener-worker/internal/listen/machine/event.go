@@ -25,6 +25,12 @@ type (
 		End     mailbox.End
 		Waits   Waits  // how changes are noticed from now on
 		Version uint64 // of the credential that was used
+		// Note is why changes may be noticed late, and Again how soon to look again
+		// without a hint; zero: as usual.
+		Note  string
+		Again time.Duration
+		// Unproven tells that End is what was known, and was not looked at.
+		Unproven bool
 	}
 
 	// Idling answers Idle: the mail store waits with us.
@@ -50,6 +56,7 @@ type (
 	Fetched struct {
 		Conn       uint64
 		From, Upto uint32
+		Detail     mailbox.Detail
 		Mails      []mailbox.Mail
 		// Gap is about the mail behind Upto.
 		Gap mailbox.Gap
@@ -61,6 +68,9 @@ type (
 		Conn    uint64
 		Failure *mailbox.Failure
 		Version uint64 // of the credential that was used, if any was
+		// Awaits tells that Retry will come when it is time to try again, and that the
+		// mailbox is not to blame.
+		Awaits bool
 	}
 
 	// Noticed tells that the mail store spoke of a change in the folder.
@@ -72,8 +82,18 @@ type (
 	// Hinted tells that somebody says the folder may have changed.
 	Hinted struct{ Hint mailbox.Hint }
 
+	// Reconcile has a listener that waits for hints look by itself: some may be lost.
+	Reconcile struct{}
+
 	// FetchWanted asks for the mails from a UID on.
-	FetchWanted struct{ From uint32 }
+	FetchWanted struct {
+		From   uint32
+		Detail mailbox.Detail
+	}
+
+	// Retry ends a back-off: it is time to try again. Fresh tells that the mailbox was not
+	// to blame, so that the next back-off is as short as the first.
+	Retry struct{ Fresh bool }
 
 	// Timer tells that the time of the last SetTimer has come.
 	Timer struct{}
@@ -82,7 +102,7 @@ type (
 	Renewed struct{ Version uint64 }
 
 	// Moved tells that the mail store's settings changed.
-	Moved struct{ Settings Settings }
+	Moved struct{ Settings *Settings }
 
 	// Stop ends the listener for good.
 	Stop struct{}
@@ -97,7 +117,9 @@ func (Fetched) event()     {}
 func (Failed) event()      {}
 func (Noticed) event()     {}
 func (Hinted) event()      {}
+func (Reconcile) event()   {}
 func (FetchWanted) event() {}
+func (Retry) event()       {}
 func (Timer) event()       {}
 func (Renewed) event()     {}
 func (Moved) event()       {}

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // noticed remembers that the mail store spoke, in whatever phase it did so
 // (RFC 9051 section 5.2), and looks as soon as the connection is free.
 func (m *Machine) noticed(at, now time.Time) {
 	if m.noticedAt.IsZero() {
-		m.noticedAt = at
+		m.noticedAt = moment.Of(at)
 	}
 	m.changed = true
 	m.next(now)
@@ -21,9 +22,9 @@ func (m *Machine) noticed(at, now time.Time) {
 
 func (m *Machine) check(now time.Time) {
 	m.op = opCheck
-	m.wake = time.Time{}
+	m.wake = 0
 	if m.look == mailbox.Reopen {
-		m.folderAt = now
+		m.folderAt = moment.Of(now)
 	}
 	m.do(Check{Conn: m.conn, Look: m.look})
 	m.changed, m.look = false, mailbox.Ask
@@ -33,7 +34,7 @@ func (m *Machine) check(now time.Time) {
 // open for long is opened again: the mail store may have put another in its place, and
 // some answer for the one that a session has open until it ends.
 func (m *Machine) ownLook(now time.Time) mailbox.Look {
-	if now.Sub(m.folderAt) >= m.settings.IdleRefresh/2 {
+	if moment.Of(now).Sub(m.folderAt) >= m.settings.IdleRefresh/2 {
 		return mailbox.Reopen
 	}
 	return mailbox.Sync
@@ -44,9 +45,10 @@ func (m *Machine) ownLook(now time.Time) mailbox.Look {
 func (m *Machine) checked(e Checked, now time.Time) {
 	m.op = opNone
 	m.idling = false
-	noticed := firstTime(m.noticedAt, e.Noticed, now)
+	m.provenAt = moment.Of(now)
+	noticed := firstTime(m.noticedAt.Time(now), e.Noticed, now)
 	if !m.changed {
-		m.noticedAt = time.Time{}
+		m.noticedAt = 0
 	}
 	if e.Unsure && m.unsure < unsureLooks {
 		m.unsure++
@@ -57,7 +59,7 @@ func (m *Machine) checked(e Checked, now time.Time) {
 		m.end = e.End
 		m.settling = m.unsure > 0
 	} else {
-		m.status.LastEvent = now
+		m.lastEvent = now.UnixNano()
 		m.head(e.End, noticed, now)
 	}
 	m.next(now)
@@ -67,12 +69,12 @@ func (m *Machine) checked(e Checked, now time.Time) {
 // is reported as it is: the cursors know better than the listener what it means.
 func (m *Machine) head(end mailbox.End, noticed, now time.Time) {
 	if end.UIDValidity != m.end.UIDValidity || end.UIDNext < m.end.UIDNext {
-		m.unread = unread{}
+		m.unread = nil
 	}
-	if end.UIDNext > m.end.UIDNext {
+	if end.UIDNext > m.end.UIDNext && m.unread != nil {
 		m.unread.hurry(now)
 	}
-	m.end, m.headAt = end, noticed
+	m.end, m.headAt = end, moment.Of(noticed)
 	m.settling, m.lingers = true, true
 	m.do(ReportHead{End: end, Noticed: noticed})
 }

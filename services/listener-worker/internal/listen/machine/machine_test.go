@@ -11,6 +11,7 @@ import (
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 const (
@@ -39,6 +40,11 @@ func end(next uint32) mailbox.End {
 	return mailbox.End{Folder: mailbox.Inbox, UIDValidity: 1, UIDNext: next}
 }
 
+// telling is a hint that tells a mail.
+func telling(uid uint32, seconds float64) mailbox.Hint {
+	return mailbox.Hint{Folder: mailbox.Inbox, UIDValidity: 1, UID: uid, At: at(seconds), Mail: &mailbox.Mail{UID: uid}}
+}
+
 func failure(class mailbox.Class) *mailbox.Failure {
 	return &mailbox.Failure{Class: class, Reason: class.String()}
 }
@@ -52,15 +58,20 @@ type step struct {
 	state mailv1.ListenerState
 }
 
+func newMachine(s Settings) *Machine {
+	m := New(NewSettings(s), 1)
+	return &m
+}
+
 func tell(t *testing.T, story []step) {
 	t.Helper()
-	m := NewMachine(Settings{}, 1)
+	m := newMachine(Settings{})
 	for i, s := range story {
 		got := m.Step(s.event, at(s.at))
 		if diff := cmp.Diff(s.want, append([]Effect(nil), got...)); diff != "" {
 			t.Fatalf("step %d, %#v (-want +got):\n%s", i, s.event, diff)
 		}
-		if state := m.Status().State; state != s.state {
+		if state := m.State(); state != s.state {
 			t.Fatalf("step %d, %#v: state %v, want %v", i, s.event, state, s.state)
 		}
 	}
@@ -118,7 +129,24 @@ func TestStories(t *testing.T) {
 			{4.25, Opened{Conn: 3, End: end(6), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(6), Noticed: at(3.9)}, SetTimer{At: at(4.25).Add(20 * time.Millisecond)}}, connecting},
 			{4.25, FetchWanted{From: 5}, []Effect{Fetch{Conn: 3, From: 5, Upto: 5}, SetTimer{}}, connecting},
 			{4.5, Fetched{Conn: 3, From: 5, Upto: 5}, []Effect{ReportFetched{End: end(6), From: 5, Upto: 5}, Close{Conn: 3}, SetTimer{At: at(4.5 + recheck)}}, waiting},
-			{5, FetchWanted{From: 5}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
+			{5, FetchWanted{From: 5}, []Effect{Open{Conn: 5, Known: end(6)}, SetTimer{}}, connecting},
+		},
+		"a hint that tells the very next mail saves the look, any other does not": {
+			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
+			{0, Opened{Conn: 1, End: end(5), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(5), Noticed: at(0)}, SetTimer{At: at(0.02)}}, connecting},
+			{0.02, Timer{}, []Effect{Close{Conn: 1}, SetTimer{At: at(0.02 + recheck)}}, waiting},
+			{3, Hinted{telling(5, 3)}, []Effect{ReportTold{End: end(6), Mail: mailbox.Mail{UID: 5}, Noticed: at(3)}}, waiting},
+			{4, Hinted{telling(5, 4)}, nil, waiting}, // again
+			{5, Hinted{telling(6, 5)}, []Effect{ReportTold{End: end(7), Mail: mailbox.Mail{UID: 6}, Noticed: at(5)}}, waiting},
+			{6, Hinted{telling(8, 6)}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting}, // 7 is not known
+			{6.1, Hinted{telling(7, 6.1)}, nil, connecting},
+			{6.2, Opened{Conn: 3, End: end(9), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(9), Noticed: at(6)}, Check{Conn: 3}}, connecting},
+		},
+		"a told mail under another UIDVALIDITY has the mailbox looked at": {
+			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
+			{0, Opened{Conn: 1, End: end(5), Waits: ByHints, Version: 1}, []Effect{ReportHead{End: end(5), Noticed: at(0)}, SetTimer{At: at(0.02)}}, connecting},
+			{0.02, Timer{}, []Effect{Close{Conn: 1}, SetTimer{At: at(0.02 + recheck)}}, waiting},
+			{3, Hinted{mailbox.Hint{Folder: mailbox.Inbox, UIDValidity: 2, UID: 5, At: at(3), Mail: &mailbox.Mail{UID: 5}}}, []Effect{Open{Conn: 3}, SetTimer{}}, connecting},
 		},
 		"a hint while the mailbox is being looked at has it looked at again": {
 			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
@@ -191,7 +219,7 @@ func TestStories(t *testing.T) {
 			{1, Failed{Conn: 1, Failure: failure(mailbox.ClassRefused), Version: 1}, []Effect{Close{Conn: 1}, ReportSuspended{Version: 1, Reason: "refused"}}, suspended},
 			{2, Timer{}, nil, suspended},
 			{3, Renewed{Version: 1}, nil, suspended},
-			{3, Moved{}, nil, suspended},
+			{3, Moved{NewSettings(Settings{})}, nil, suspended},
 			{4, FetchWanted{From: 1}, []Effect{ReportFetched{From: 1, Err: &mailbox.Failure{Class: mailbox.ClassUnavailable, Reason: "the listener is suspended: refused"}}}, suspended},
 			{5, Renewed{Version: 2}, []Effect{Open{Conn: 3}}, connecting},
 		},
@@ -226,8 +254,27 @@ func TestStories(t *testing.T) {
 			step{4, FetchWanted{From: 1}, nil, idle},
 			step{5, Renewed{Version: 9}, nil, idle},
 		),
+		"whose mail store is down waits for word and not for a time": {
+			{0, Start{}, []Effect{Open{Conn: 1}}, connecting},
+			{0, Failed{Conn: 1, Failure: failure(mailbox.ClassUnavailable), Awaits: true}, []Effect{Close{Conn: 1}}, backing},
+			{3600, Timer{}, nil, backing},
+			{3600, Retry{}, []Effect{Open{Conn: 3}}, connecting},
+			{3600, Retry{}, nil, connecting},
+			{3600, Failed{Conn: 3, Failure: failure(mailbox.ClassUnavailable)}, []Effect{Close{Conn: 3}, SetTimer{At: at(3601)}}, backing},
+			{3600, Retry{}, []Effect{Open{Conn: 5}, SetTimer{}}, connecting},
+			{3600, Failed{Conn: 5, Failure: failure(mailbox.ClassUnavailable)}, []Effect{Close{Conn: 5}, SetTimer{At: at(3602)}}, backing},
+			{3600, Retry{Fresh: true}, []Effect{Open{Conn: 7}, SetTimer{}}, connecting},
+			{3600, Failed{Conn: 7, Failure: failure(mailbox.ClassUnavailable)}, []Effect{Close{Conn: 7}, SetTimer{At: at(3601)}}, backing},
+		},
+		"a retry is none of the business of who is well, suspended or stopped": append(opening(),
+			step{3, Retry{}, nil, idle},
+			step{4, Failed{Conn: 1, Failure: failure(mailbox.ClassNoCredential)}, []Effect{Close{Conn: 1}, ReportSuspended{Version: 1, Reason: "no_credential"}, SetTimer{}}, suspended},
+			step{5, Retry{}, nil, suspended},
+			step{6, Stop{}, nil, suspended},
+			step{7, Retry{}, nil, suspended},
+		),
 		"changed settings reconnect": append(opening(),
-			step{3, Moved{}, []Effect{Close{Conn: 1}, Open{Conn: 3}, SetTimer{}}, connecting},
+			step{3, Moved{NewSettings(Settings{})}, []Effect{Close{Conn: 1}, Open{Conn: 3}, SetTimer{}}, connecting},
 		),
 	}
 	for name, story := range tests {
@@ -240,14 +287,14 @@ func TestStories(t *testing.T) {
 
 func TestBackoffResetsOnlyAfterAStableConnection(t *testing.T) {
 	t.Parallel()
-	m := NewMachine(Settings{}, 1)
+	m := newMachine(Settings{})
 	now := 0.0
 	m.Step(Start{}, at(now))
 	fail := func(lived float64) time.Duration {
 		m.Step(Opened{Conn: m.conn, End: end(1), Waits: ByIdle}, at(now))
 		now += lived
 		m.Step(Failed{Conn: m.conn, Failure: failure(mailbox.ClassLost)}, at(now))
-		wait := m.wake.Sub(at(now))
+		wait := m.wake.Sub(moment.Of(at(now)))
 		now += wait.Seconds()
 		m.Step(Timer{}, at(now))
 		return wait
@@ -271,7 +318,7 @@ func TestBackoffResetsOnlyAfterAStableConnection(t *testing.T) {
 func TestJitterCoversTheWholeWait(t *testing.T) {
 	t.Parallel()
 	var asked []time.Duration
-	s := Settings{Jitter: func(d time.Duration) time.Duration { asked = append(asked, d); return d / 2 }}.withDefaults()
+	s := NewSettings(Settings{Jitter: func(d time.Duration) time.Duration { asked = append(asked, d); return d / 2 }})
 	if got := s.away(3); got != 4*time.Second {
 		t.Errorf("backing(3) = %v", got)
 	}
@@ -288,10 +335,10 @@ func TestJitterCoversTheWholeWait(t *testing.T) {
 
 func TestIdleRefreshStaysUnder29Minutes(t *testing.T) {
 	t.Parallel()
-	if s := (Settings{IdleRefresh: time.Hour}).withDefaults(); s.refresh() >= 29*time.Minute {
+	if s := NewSettings(Settings{IdleRefresh: time.Hour}); s.refresh() >= 29*time.Minute {
 		t.Errorf("refresh() = %v", s.refresh())
 	}
-	if s := (Settings{IdleRefresh: 9 * time.Minute}).withDefaults(); s.IdleRefresh != 9*time.Minute {
+	if s := NewSettings(Settings{IdleRefresh: 9 * time.Minute}); s.IdleRefresh != 9*time.Minute {
 		t.Errorf("IdleRefresh = %v", s.IdleRefresh)
 	}
 }

@@ -26,7 +26,9 @@ type world struct {
 	newest  uint64 // credential version
 	wanted  bool   // a fetch was asked for and not answered
 	stopped bool
+	awaits  bool // somebody else has said to end the back-off
 	next    uint32
+	told    mailbox.End // as it was last reported
 	history []Event
 }
 
@@ -34,9 +36,9 @@ type world struct {
 func play(t *testing.T, chance func(n int) int, steps int) {
 	t.Helper()
 	w := &world{t: t, chance: chance, now: epoch, newest: 1, next: 1}
-	w.m = NewMachine(Settings{Jitter: func(d time.Duration) time.Duration {
+	w.m = newMachine(Settings{Jitter: func(d time.Duration) time.Duration {
 		return time.Duration(chance(1000)) * d / 1000
-	}}, 1)
+	}})
 	w.step(Start{})
 	for range steps {
 		w.now = w.now.Add(time.Duration(w.chance(5000)) * time.Millisecond)
@@ -55,13 +57,19 @@ func (w *world) event() Event {
 			return nil
 		}
 		w.wanted = true
-		return FetchWanted{From: uint32(w.chance(10))}
+		return FetchWanted{From: uint32(w.chance(10)), Detail: mailbox.Detail(w.chance(2))}
 	case 2:
 		w.newest += uint64(w.chance(2))
 		return Renewed{Version: w.newest}
 	case 3:
 		if w.chance(20) == 0 {
-			return Moved{}
+			return Moved{NewSettings(Settings{})}
+		}
+		switch w.chance(4) {
+		case 0, 1:
+			return Reconcile{}
+		case 2:
+			return Retry{Fresh: w.chance(2) == 0}
 		}
 		return Timer{} // too early is no harm
 	case 4:
@@ -85,10 +93,21 @@ func (w *world) event() Event {
 		w.timer = time.Time{}
 		return Timer{}
 	case 8:
-		return Hinted{mailbox.Hint{UIDValidity: 1, UID: uint32(w.chance(int(w.next) + 2)), At: w.now}}
+		return w.hint()
 	default:
 		return w.answer()
 	}
+}
+
+// hint is any hint, or one that tells a mail which has just come.
+func (w *world) hint() Event {
+	hint := mailbox.Hint{Folder: mailbox.Inbox, UIDValidity: 1, UID: uint32(w.chance(int(w.next) + 2)), At: w.now}
+	if w.chance(2) == 0 {
+		hint.UID = w.next
+		hint.Mail = &mailbox.Mail{UID: w.next}
+		w.next++
+	}
+	return Hinted{hint}
 }
 
 // anyConn is mostly the present connection, and now and then one that is gone.
@@ -104,7 +123,9 @@ func (w *world) failed() Event {
 	if _, opening := w.pending.(Open); !opening && class <= mailbox.ClassNoCredential {
 		class = mailbox.ClassLost
 	}
-	return Failed{Conn: w.conn, Failure: failure(class), Version: uint64(w.chance(int(w.newest) + 1))}
+	return Failed{
+		Conn: w.conn, Failure: failure(class), Version: uint64(w.chance(int(w.newest) + 1)), Awaits: w.chance(3) == 0,
+	}
 }
 
 func (w *world) answer() Event {
@@ -132,7 +153,7 @@ func (w *world) answer() Event {
 // read answers a fetch: up to some mail, behind which is another that is absent or
 // damaged, unless that is believed already.
 func (w *world) read(e Fetch) Event {
-	got := Fetched{Conn: e.Conn, From: e.From, Upto: e.From - 1 + uint32(w.chance(int(e.Upto-e.From)+2))}
+	got := Fetched{Conn: e.Conn, From: e.From, Detail: e.Detail, Upto: e.From - 1 + uint32(w.chance(int(e.Upto-e.From)+2))}
 	got.Gap = mailbox.Gap(w.chance(3))
 	behind := got.Upto + 1
 	if got.Gap == mailbox.Absent && behind <= e.Gone || got.Gap == mailbox.Damaged && behind <= e.Known || behind > e.Upto {
@@ -148,6 +169,7 @@ func (w *world) step(ev Event) {
 	w.history = append(w.history, ev)
 	if failed, ok := ev.(Failed); ok && failed.Conn == w.conn {
 		w.pending = nil
+		w.awaits = failed.Awaits
 	}
 	if renewed, ok := ev.(Renewed); ok && w.held && renewed.Version > w.refused {
 		w.held = false
@@ -200,6 +222,18 @@ func (w *world) effect(effect Effect) {
 		if e.Noticed.IsZero() {
 			w.fail("a head without a time")
 		}
+		if e.End.UIDNext < w.told.UIDNext {
+			w.fail("took the end back from %d to %d", w.told.UIDNext, e.End.UIDNext)
+		}
+		w.told = e.End
+	case ReportTold:
+		if e.Mail.UID != w.told.UIDNext || e.End.UIDNext != e.Mail.UID+1 || e.End.UIDNext > w.next || e.Noticed.IsZero() {
+			w.fail("told mail %d of a folder that ended at %d", e.Mail.UID, w.told.UIDNext)
+		}
+		if w.conn != 0 {
+			w.fail("told a mail while it may be looking")
+		}
+		w.told = e.End
 	}
 }
 
@@ -219,8 +253,10 @@ func (w *world) check() {
 	if w.stopped {
 		return
 	}
-	if w.pending == nil && w.timer.IsZero() && w.m.Status().State != suspended {
-		w.fail("waits for nothing")
+	if w.pending == nil && w.timer.IsZero() && w.m.State() != suspended {
+		if w.m.State() != backing || !w.awaits {
+			w.fail("waits for nothing")
+		}
 	}
 	if w.pending == nil && w.m.changed {
 		w.fail("does not look at a change")
@@ -228,7 +264,7 @@ func (w *world) check() {
 	if w.pending == nil && w.wanted {
 		w.fail("forgets a fetch")
 	}
-	if w.m.Status().State == backing && w.conn != 0 {
+	if w.m.State() == backing && w.conn != 0 {
 		w.fail("keeps a connection while backing off")
 	}
 }

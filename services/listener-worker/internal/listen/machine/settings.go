@@ -45,7 +45,8 @@ type Settings struct {
 	Jitter func(time.Duration) time.Duration
 }
 
-func (s Settings) withDefaults() Settings {
+// NewSettings fills in what settings leave out.
+func NewSettings(s Settings) *Settings {
 	s.IdleRefresh = min(orDefault(s.IdleRefresh, maxIdleRefresh), maxIdleRefresh)
 	s.PollInterval = orDefault(s.PollInterval, time.Minute)
 	s.Recheck = orDefault(s.Recheck, 30*time.Minute)
@@ -58,20 +59,20 @@ func (s Settings) withDefaults() Settings {
 	if s.Jitter == nil {
 		s.Jitter = func(d time.Duration) time.Duration { return d }
 	}
-	return s
+	return &s
 }
 
 // refresh spreads renewals over a tenth of the interval, so that listeners
 // opened together do not renew together.
-func (s Settings) refresh() time.Duration {
+func (s *Settings) refresh() time.Duration {
 	return s.IdleRefresh - s.Jitter(s.IdleRefresh/10)
 }
 
 // recheck spreads looks without a hint over a tenth of the interval.
-func (s Settings) recheck() time.Duration { return s.Recheck - s.Jitter(s.Recheck/10) }
+func (s *Settings) recheck() time.Duration { return s.Recheck - s.Jitter(s.Recheck/10) }
 
 // away is the wait before the attempt after a number of failures before this one.
-func (s Settings) away(failures int) time.Duration {
+func (s *Settings) away(failures int) time.Duration {
 	return s.Jitter(backoff.Backoff{Min: s.MinBackoff, Max: s.MaxBackoff}.Ceiling(failures))
 }
 

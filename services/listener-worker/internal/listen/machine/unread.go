@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 const (
@@ -22,6 +23,14 @@ const (
 	fewMails = 12
 )
 
+// trouble is what is known of mails that could not be read, for more to be added.
+func (m *Machine) trouble() *unread {
+	if m.unread == nil {
+		m.unread = new(unread)
+	}
+	return m.unread
+}
+
 // trial counts how often mails were asked for that were not read. It is about all mails
 // that were there when it began, so that many of them cost no more time than one.
 type trial struct {
@@ -29,12 +38,13 @@ type trial struct {
 	tries int
 }
 
-// unread is what a listener knows of mails that it could not read.
+// unread is what a listener knows of mails that it could not read; nil: it could.
 type unread struct {
 	absent, damaged trial
-	held            uint32    // the first mail that is not to be asked for
-	until           time.Time // until then; zero when nothing is held
+	held            uint32        // the first mail that is not to be asked for
+	until           moment.Moment // until then; zero when nothing is held
 	why             mailbox.Gap
+	detail          mailbox.Detail // of the read that could not read it
 
 	most    int    // how many mails to read at once; zero: no limit
 	fewUpto uint32 // up to this UID
@@ -65,27 +75,28 @@ func (u *unread) pause(tries int, next uint32, retry time.Duration) time.Duratio
 
 // hurry cuts the long pause of a mail short when another has come behind it.
 func (u *unread) hurry(now time.Time) {
-	if soon := now.Add(shortPause); !u.until.IsZero() && u.why == mailbox.Damaged && soon.Before(u.until) {
-		u.until = soon
+	if soon := moment.Of(now.Add(shortPause)); u.why == mailbox.Damaged {
+		u.until = min(u.until, soon) // which may be zero
 	}
 }
 
 // take takes in how far a range was read, of a folder that ends below next.
 func (u *unread) take(e Fetched, next uint32, retry time.Duration, now time.Time) {
-	if e.Gap == mailbox.NoGap && u.held != 0 && e.From > u.held {
-		return // another's read, of what is behind
+	if e.Gap == mailbox.NoGap && u.held != 0 && (e.From > u.held || !u.concerns(e.Detail)) {
+		return // another's read, of what is behind, or of less
 	}
-	u.until, u.held = time.Time{}, 0
+	u.until, u.held, u.why = 0, 0, mailbox.NoGap
 	if e.Upto >= u.fewUpto {
 		u.most, u.fewUpto = 0, 0
 	}
 	if e.Upto >= u.suspect {
 		u.suspect, u.losses = 0, 0
 	}
-	for _, t := range []*trial{&u.absent, &u.damaged} {
-		if e.Upto >= t.upto {
-			*t = trial{}
-		}
+	if e.Upto >= u.absent.upto {
+		u.absent = trial{}
+	}
+	if e.Upto >= u.damaged.upto && e.Detail.Serves(u.detail) {
+		u.damaged = trial{}
 	}
 	var t *trial
 	switch e.Gap {
@@ -100,8 +111,8 @@ func (u *unread) take(e Fetched, next uint32, retry time.Duration, now time.Time
 		t.upto = next - 1
 	}
 	t.tries++
-	u.held, u.why = e.Upto+1, e.Gap
-	u.until = now.Add(u.pause(t.tries, next, retry))
+	u.held, u.why, u.detail = e.Upto+1, e.Gap, e.Detail
+	u.until = moment.Of(now.Add(u.pause(t.tries, next, retry)))
 }
 
 // lost takes in that the connection was lost while mails were read: the next read is
@@ -126,13 +137,24 @@ func (u *unread) lost(failure *mailbox.Failure, next uint32) {
 	}
 }
 
+// concerns tells whether what is held could not be read in such detail either: a mail
+// whose header is damaged can still be counted.
+func (u *unread) concerns(detail mailbox.Detail) bool {
+	return u.why != mailbox.Damaged || detail.Serves(u.detail)
+}
+
 // holds tells whether a mail is not to be asked for yet.
-func (u *unread) holds(uid uint32, now time.Time) bool { return uid == u.held && now.Before(u.until) }
+func (u *unread) holds(uid uint32, detail mailbox.Detail, now time.Time) bool {
+	return u != nil && uid == u.held && moment.Of(now) < u.until && u.concerns(detail)
+}
 
 // fetch is what to ask for of a range.
-func (u *unread) fetch(conn uint64, from, upto uint32, now time.Time) Fetch {
-	f := Fetch{Conn: conn, From: from, Upto: upto, Most: u.most}
-	if from < u.held && u.held <= upto && now.Before(u.until) {
+func (u *unread) fetch(f Fetch, now time.Time) Fetch {
+	if u == nil {
+		return f
+	}
+	f.Most = u.most
+	if f.From < u.held && u.holds(u.held, f.Detail, now) && u.held <= f.Upto {
 		f.Upto = u.held - 1
 	}
 	if u.absent.tries >= absentAsks-1 {
@@ -141,7 +163,7 @@ func (u *unread) fetch(conn uint64, from, upto uint32, now time.Time) Fetch {
 	if u.damaged.tries >= damagedTries-1 {
 		f.Known = u.damaged.upto
 	}
-	if u.losses >= damagedTries && from <= u.suspect && u.suspect <= f.Upto {
+	if u.losses >= damagedTries && f.From <= u.suspect && u.suspect <= f.Upto {
 		f.Skip = u.suspect
 	}
 	return f

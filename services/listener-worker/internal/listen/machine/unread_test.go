@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mailpush.internal/services/listener-worker/internal/mailbox"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // patient plays a mail store and a subscriber: mails that come are wanted at once, reads
@@ -18,7 +19,7 @@ import (
 // and what was delivered, with the seconds since the mail came.
 func patient(t *testing.T, head uint32, answer func(f Fetch, at float64) Event, until float64) (asked, told []string) {
 	t.Helper()
-	m := NewMachine(Settings{Settle: time.Hour}, 1)
+	m := newMachine(Settings{Settle: time.Hour})
 	now := 0.0
 	var timer time.Time
 	var wanted []Event
@@ -87,7 +88,7 @@ func patient(t *testing.T, head uint32, answer func(f Fetch, at float64) Event, 
 }
 
 func read(f Fetch, upto uint32, doubt mailbox.Gap, uids ...uint32) Event {
-	got := Fetched{Conn: f.Conn, From: f.From, Upto: upto, Gap: doubt}
+	got := Fetched{Conn: f.Conn, From: f.From, Upto: upto, Detail: f.Detail, Gap: doubt}
 	for _, uid := range uids {
 		got.Mails = append(got.Mails, mailbox.Mail{UID: uid})
 	}
@@ -240,7 +241,7 @@ func TestUnsureLookIsRepeatedSoon(t *testing.T) {
 // A mail that cannot be read is given up sooner when another comes behind it.
 func TestMailThatComesBehindADamagedOneDoesNotWaitLong(t *testing.T) {
 	t.Parallel()
-	m := NewMachine(Settings{}, 1)
+	m := newMachine(Settings{})
 	m.Step(Start{}, at(0))
 	m.Step(Opened{Conn: 1, End: end(11), Waits: ByIdle, Version: 1}, at(0))
 	try := func(seconds float64) {
@@ -251,12 +252,12 @@ func TestMailThatComesBehindADamagedOneDoesNotWaitLong(t *testing.T) {
 	}
 	try(1)
 	try(4)
-	if until := m.unread.until; !until.Equal(at(64)) {
-		t.Fatalf("held until %v", until.Sub(epoch))
+	if until := m.unread.until; until != moment.Of(at(64)) {
+		t.Fatalf("held until %v", until.Sub(moment.Of(epoch)))
 	}
 	m.Step(Noticed{Conn: 1, At: at(10)}, at(10))
 	m.Step(Checked{Conn: 1, End: end(12)}, at(10))
-	if until := m.unread.until; !until.Equal(at(15)) {
-		t.Errorf("held until %v after another came", until.Sub(epoch))
+	if until := m.unread.until; until != moment.Of(at(15)) {
+		t.Errorf("held until %v after another came", until.Sub(moment.Of(epoch)))
 	}
 }

@@ -66,6 +66,9 @@ const (
 	// AdminServiceDisableSubscriptionProcedure is the fully-qualified name of the AdminService's
 	// DisableSubscription RPC.
 	AdminServiceDisableSubscriptionProcedure = "/mailpush.admin.v1.AdminService/DisableSubscription"
+	// AdminServiceRestoreSubscriptionProcedure is the fully-qualified name of the AdminService's
+	// RestoreSubscription RPC.
+	AdminServiceRestoreSubscriptionProcedure = "/mailpush.admin.v1.AdminService/RestoreSubscription"
 	// AdminServiceReplaySubscriptionProcedure is the fully-qualified name of the AdminService's
 	// ReplaySubscription RPC.
 	AdminServiceReplaySubscriptionProcedure = "/mailpush.admin.v1.AdminService/ReplaySubscription"
@@ -75,6 +78,8 @@ const (
 	// AdminServiceListDeadLettersProcedure is the fully-qualified name of the AdminService's
 	// ListDeadLetters RPC.
 	AdminServiceListDeadLettersProcedure = "/mailpush.admin.v1.AdminService/ListDeadLetters"
+	// AdminServiceRetryProcedure is the fully-qualified name of the AdminService's Retry RPC.
+	AdminServiceRetryProcedure = "/mailpush.admin.v1.AdminService/Retry"
 )
 
 // AdminServiceClient is a client for the mailpush.admin.v1.AdminService service.
@@ -108,6 +113,9 @@ type AdminServiceClient interface {
 	EnableSubscription(context.Context, *connect.Request[v1.EnableSubscriptionRequest]) (*connect.Response[v1.EnableSubscriptionResponse], error)
 	// DisableSubscription pushes nothing more to a subscription; its cursor stays.
 	DisableSubscription(context.Context, *connect.Request[v1.DisableSubscriptionRequest]) (*connect.Response[v1.DisableSubscriptionResponse], error)
+	// RestoreSubscription lets a subscription whose endpoint was gone go on at its cursor,
+	// while it is kept; failed_precondition when it is not one of those.
+	RestoreSubscription(context.Context, *connect.Request[v1.RestoreSubscriptionRequest]) (*connect.Response[v1.RestoreSubscriptionResponse], error)
 	// ReplaySubscription pushes again what a folder holds from a UID on. The event ids
 	// are those of the first time.
 	ReplaySubscription(context.Context, *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error)
@@ -117,6 +125,11 @@ type AdminServiceClient interface {
 	// ListDeadLetters shows the mails that endpoints would not take and that were
 	// stepped over, the newest first.
 	ListDeadLetters(context.Context, *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error)
+	// Retry has listeners try again at once that are in back-off, for whatever reason, in turn
+	// and at the pace of their mail stores: after an outage that somebody knows to be over. A
+	// suspended listener is not tried: its login was refused, and takes a new Subscribe.
+	// not_found when there is no such mail store or user.
+	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
 }
 
 // NewAdminServiceClient constructs a client for the mailpush.admin.v1.AdminService service. By
@@ -190,6 +203,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("DisableSubscription")),
 			connect.WithClientOptions(opts...),
 		),
+		restoreSubscription: connect.NewClient[v1.RestoreSubscriptionRequest, v1.RestoreSubscriptionResponse](
+			httpClient,
+			baseURL+AdminServiceRestoreSubscriptionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RestoreSubscription")),
+			connect.WithClientOptions(opts...),
+		),
 		replaySubscription: connect.NewClient[v1.ReplaySubscriptionRequest, v1.ReplaySubscriptionResponse](
 			httpClient,
 			baseURL+AdminServiceReplaySubscriptionProcedure,
@@ -208,6 +227,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("ListDeadLetters")),
 			connect.WithClientOptions(opts...),
 		),
+		retry: connect.NewClient[v1.RetryRequest, v1.RetryResponse](
+			httpClient,
+			baseURL+AdminServiceRetryProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("Retry")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -223,9 +248,11 @@ type adminServiceClient struct {
 	listSubscriptions       *connect.Client[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse]
 	enableSubscription      *connect.Client[v1.EnableSubscriptionRequest, v1.EnableSubscriptionResponse]
 	disableSubscription     *connect.Client[v1.DisableSubscriptionRequest, v1.DisableSubscriptionResponse]
+	restoreSubscription     *connect.Client[v1.RestoreSubscriptionRequest, v1.RestoreSubscriptionResponse]
 	replaySubscription      *connect.Client[v1.ReplaySubscriptionRequest, v1.ReplaySubscriptionResponse]
 	testSubscription        *connect.Client[v1.TestSubscriptionRequest, v1.TestSubscriptionResponse]
 	listDeadLetters         *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
+	retry                   *connect.Client[v1.RetryRequest, v1.RetryResponse]
 }
 
 // ListPushUsers calls mailpush.admin.v1.AdminService.ListPushUsers.
@@ -278,6 +305,11 @@ func (c *adminServiceClient) DisableSubscription(ctx context.Context, req *conne
 	return c.disableSubscription.CallUnary(ctx, req)
 }
 
+// RestoreSubscription calls mailpush.admin.v1.AdminService.RestoreSubscription.
+func (c *adminServiceClient) RestoreSubscription(ctx context.Context, req *connect.Request[v1.RestoreSubscriptionRequest]) (*connect.Response[v1.RestoreSubscriptionResponse], error) {
+	return c.restoreSubscription.CallUnary(ctx, req)
+}
+
 // ReplaySubscription calls mailpush.admin.v1.AdminService.ReplaySubscription.
 func (c *adminServiceClient) ReplaySubscription(ctx context.Context, req *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error) {
 	return c.replaySubscription.CallUnary(ctx, req)
@@ -291,6 +323,11 @@ func (c *adminServiceClient) TestSubscription(ctx context.Context, req *connect.
 // ListDeadLetters calls mailpush.admin.v1.AdminService.ListDeadLetters.
 func (c *adminServiceClient) ListDeadLetters(ctx context.Context, req *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error) {
 	return c.listDeadLetters.CallUnary(ctx, req)
+}
+
+// Retry calls mailpush.admin.v1.AdminService.Retry.
+func (c *adminServiceClient) Retry(ctx context.Context, req *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
+	return c.retry.CallUnary(ctx, req)
 }
 
 // AdminServiceHandler is an implementation of the mailpush.admin.v1.AdminService service.
@@ -324,6 +361,9 @@ type AdminServiceHandler interface {
 	EnableSubscription(context.Context, *connect.Request[v1.EnableSubscriptionRequest]) (*connect.Response[v1.EnableSubscriptionResponse], error)
 	// DisableSubscription pushes nothing more to a subscription; its cursor stays.
 	DisableSubscription(context.Context, *connect.Request[v1.DisableSubscriptionRequest]) (*connect.Response[v1.DisableSubscriptionResponse], error)
+	// RestoreSubscription lets a subscription whose endpoint was gone go on at its cursor,
+	// while it is kept; failed_precondition when it is not one of those.
+	RestoreSubscription(context.Context, *connect.Request[v1.RestoreSubscriptionRequest]) (*connect.Response[v1.RestoreSubscriptionResponse], error)
 	// ReplaySubscription pushes again what a folder holds from a UID on. The event ids
 	// are those of the first time.
 	ReplaySubscription(context.Context, *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error)
@@ -333,6 +373,11 @@ type AdminServiceHandler interface {
 	// ListDeadLetters shows the mails that endpoints would not take and that were
 	// stepped over, the newest first.
 	ListDeadLetters(context.Context, *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error)
+	// Retry has listeners try again at once that are in back-off, for whatever reason, in turn
+	// and at the pace of their mail stores: after an outage that somebody knows to be over. A
+	// suspended listener is not tried: its login was refused, and takes a new Subscribe.
+	// not_found when there is no such mail store or user.
+	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -402,6 +447,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("DisableSubscription")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceRestoreSubscriptionHandler := connect.NewUnaryHandler(
+		AdminServiceRestoreSubscriptionProcedure,
+		svc.RestoreSubscription,
+		connect.WithSchema(adminServiceMethods.ByName("RestoreSubscription")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceReplaySubscriptionHandler := connect.NewUnaryHandler(
 		AdminServiceReplaySubscriptionProcedure,
 		svc.ReplaySubscription,
@@ -418,6 +469,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceListDeadLettersProcedure,
 		svc.ListDeadLetters,
 		connect.WithSchema(adminServiceMethods.ByName("ListDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRetryHandler := connect.NewUnaryHandler(
+		AdminServiceRetryProcedure,
+		svc.Retry,
+		connect.WithSchema(adminServiceMethods.ByName("Retry")),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/mailpush.admin.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -442,12 +499,16 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceEnableSubscriptionHandler.ServeHTTP(w, r)
 		case AdminServiceDisableSubscriptionProcedure:
 			adminServiceDisableSubscriptionHandler.ServeHTTP(w, r)
+		case AdminServiceRestoreSubscriptionProcedure:
+			adminServiceRestoreSubscriptionHandler.ServeHTTP(w, r)
 		case AdminServiceReplaySubscriptionProcedure:
 			adminServiceReplaySubscriptionHandler.ServeHTTP(w, r)
 		case AdminServiceTestSubscriptionProcedure:
 			adminServiceTestSubscriptionHandler.ServeHTTP(w, r)
 		case AdminServiceListDeadLettersProcedure:
 			adminServiceListDeadLettersHandler.ServeHTTP(w, r)
+		case AdminServiceRetryProcedure:
+			adminServiceRetryHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -497,6 +558,10 @@ func (UnimplementedAdminServiceHandler) DisableSubscription(context.Context, *co
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.DisableSubscription is not implemented"))
 }
 
+func (UnimplementedAdminServiceHandler) RestoreSubscription(context.Context, *connect.Request[v1.RestoreSubscriptionRequest]) (*connect.Response[v1.RestoreSubscriptionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.RestoreSubscription is not implemented"))
+}
+
 func (UnimplementedAdminServiceHandler) ReplaySubscription(context.Context, *connect.Request[v1.ReplaySubscriptionRequest]) (*connect.Response[v1.ReplaySubscriptionResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.ReplaySubscription is not implemented"))
 }
@@ -507,4 +572,8 @@ func (UnimplementedAdminServiceHandler) TestSubscription(context.Context, *conne
 
 func (UnimplementedAdminServiceHandler) ListDeadLetters(context.Context, *connect.Request[v1.ListDeadLettersRequest]) (*connect.Response[v1.ListDeadLettersResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.ListDeadLetters is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.Retry is not implemented"))
 }

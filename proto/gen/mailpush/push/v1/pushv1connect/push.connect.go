@@ -47,6 +47,9 @@ const (
 	// PushServiceRotateWebhookSecretProcedure is the fully-qualified name of the PushService's
 	// RotateWebhookSecret RPC.
 	PushServiceRotateWebhookSecretProcedure = "/mailpush.push.v1.PushService/RotateWebhookSecret"
+	// PushServiceTestSubscriptionProcedure is the fully-qualified name of the PushService's
+	// TestSubscription RPC.
+	PushServiceTestSubscriptionProcedure = "/mailpush.push.v1.PushService/TestSubscription"
 )
 
 // PushServiceClient is a client for the mailpush.push.v1.PushService service.
@@ -54,9 +57,15 @@ type PushServiceClient interface {
 	// Subscribe stores a subscription and makes the user's listener permanent. It
 	// answers once credential, cursor baseline and registration are stored: every
 	// mail that arrives after the answer is pushed. Subscribing the same (user,
-	// client, device) again replaces credential and transport and keeps the cursor.
+	// client, device) again replaces credential and transport and keeps the cursor;
+	// of a webhook it keeps the secret and the headers that it does not give anew.
 	//
-	// Errors: invalid_argument names the field; permission_denied when the client
+	// A login that comes into the place of another of the user, whichever client has
+	// brought that, is tried first, and does so only when the mail store accepts it. A
+	// user's first one is stored in any case, refused as suspended.
+	//
+	// Errors: invalid_argument names the field; failed_precondition when the mail store
+	// refuses such a login, in its words, with nothing changed; permission_denied when the client
 	// is not allowed, the token does not cover the context or the login is not the
 	// user's; unavailable when the mail store, the vault or every worker is out of
 	// reach, or the mail store refuses the master user, with nothing stored;
@@ -67,12 +76,17 @@ type PushServiceClient interface {
 	// a rule nothing is pushed after the answer; while the cluster's etcd does not answer
 	// a worker may go on for up to 5 minutes.
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
-	// ListSubscriptions shows a user's subscriptions, without any secret.
+	// ListSubscriptions shows a user's subscriptions and how pushes to them fare, without
+	// any secret. What cannot be asked of a worker at the moment is not known, and no error.
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
 	// RotateWebhookSecret gives a subscription a new signing secret. Until
 	// previousUntil each push carries the signatures of both, so that the receiver can
 	// change over at any moment of its own.
 	RotateWebhookSecret(context.Context, *connect.Request[v1.RotateWebhookSecretRequest]) (*connect.Response[v1.RotateWebhookSecretResponse], error)
+	// TestSubscription sends one signed push of the type test, which announces no mail, and
+	// tells what the endpoint answered. A disabled subscription can be tested, too. Who tests
+	// too often is answered resource_exhausted, with the time to wait in Retry-After.
+	TestSubscription(context.Context, *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error)
 }
 
 // NewPushServiceClient constructs a client for the mailpush.push.v1.PushService service. By
@@ -110,6 +124,12 @@ func NewPushServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(pushServiceMethods.ByName("RotateWebhookSecret")),
 			connect.WithClientOptions(opts...),
 		),
+		testSubscription: connect.NewClient[v1.TestSubscriptionRequest, v1.TestSubscriptionResponse](
+			httpClient,
+			baseURL+PushServiceTestSubscriptionProcedure,
+			connect.WithSchema(pushServiceMethods.ByName("TestSubscription")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -119,6 +139,7 @@ type pushServiceClient struct {
 	unsubscribe         *connect.Client[v1.UnsubscribeRequest, v1.UnsubscribeResponse]
 	listSubscriptions   *connect.Client[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse]
 	rotateWebhookSecret *connect.Client[v1.RotateWebhookSecretRequest, v1.RotateWebhookSecretResponse]
+	testSubscription    *connect.Client[v1.TestSubscriptionRequest, v1.TestSubscriptionResponse]
 }
 
 // Subscribe calls mailpush.push.v1.PushService.Subscribe.
@@ -141,14 +162,25 @@ func (c *pushServiceClient) RotateWebhookSecret(ctx context.Context, req *connec
 	return c.rotateWebhookSecret.CallUnary(ctx, req)
 }
 
+// TestSubscription calls mailpush.push.v1.PushService.TestSubscription.
+func (c *pushServiceClient) TestSubscription(ctx context.Context, req *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error) {
+	return c.testSubscription.CallUnary(ctx, req)
+}
+
 // PushServiceHandler is an implementation of the mailpush.push.v1.PushService service.
 type PushServiceHandler interface {
 	// Subscribe stores a subscription and makes the user's listener permanent. It
 	// answers once credential, cursor baseline and registration are stored: every
 	// mail that arrives after the answer is pushed. Subscribing the same (user,
-	// client, device) again replaces credential and transport and keeps the cursor.
+	// client, device) again replaces credential and transport and keeps the cursor;
+	// of a webhook it keeps the secret and the headers that it does not give anew.
 	//
-	// Errors: invalid_argument names the field; permission_denied when the client
+	// A login that comes into the place of another of the user, whichever client has
+	// brought that, is tried first, and does so only when the mail store accepts it. A
+	// user's first one is stored in any case, refused as suspended.
+	//
+	// Errors: invalid_argument names the field; failed_precondition when the mail store
+	// refuses such a login, in its words, with nothing changed; permission_denied when the client
 	// is not allowed, the token does not cover the context or the login is not the
 	// user's; unavailable when the mail store, the vault or every worker is out of
 	// reach, or the mail store refuses the master user, with nothing stored;
@@ -159,12 +191,17 @@ type PushServiceHandler interface {
 	// a rule nothing is pushed after the answer; while the cluster's etcd does not answer
 	// a worker may go on for up to 5 minutes.
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
-	// ListSubscriptions shows a user's subscriptions, without any secret.
+	// ListSubscriptions shows a user's subscriptions and how pushes to them fare, without
+	// any secret. What cannot be asked of a worker at the moment is not known, and no error.
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
 	// RotateWebhookSecret gives a subscription a new signing secret. Until
 	// previousUntil each push carries the signatures of both, so that the receiver can
 	// change over at any moment of its own.
 	RotateWebhookSecret(context.Context, *connect.Request[v1.RotateWebhookSecretRequest]) (*connect.Response[v1.RotateWebhookSecretResponse], error)
+	// TestSubscription sends one signed push of the type test, which announces no mail, and
+	// tells what the endpoint answered. A disabled subscription can be tested, too. Who tests
+	// too often is answered resource_exhausted, with the time to wait in Retry-After.
+	TestSubscription(context.Context, *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error)
 }
 
 // NewPushServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -198,6 +235,12 @@ func NewPushServiceHandler(svc PushServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(pushServiceMethods.ByName("RotateWebhookSecret")),
 		connect.WithHandlerOptions(opts...),
 	)
+	pushServiceTestSubscriptionHandler := connect.NewUnaryHandler(
+		PushServiceTestSubscriptionProcedure,
+		svc.TestSubscription,
+		connect.WithSchema(pushServiceMethods.ByName("TestSubscription")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.push.v1.PushService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PushServiceSubscribeProcedure:
@@ -208,6 +251,8 @@ func NewPushServiceHandler(svc PushServiceHandler, opts ...connect.HandlerOption
 			pushServiceListSubscriptionsHandler.ServeHTTP(w, r)
 		case PushServiceRotateWebhookSecretProcedure:
 			pushServiceRotateWebhookSecretHandler.ServeHTTP(w, r)
+		case PushServiceTestSubscriptionProcedure:
+			pushServiceTestSubscriptionHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -231,4 +276,8 @@ func (UnimplementedPushServiceHandler) ListSubscriptions(context.Context, *conne
 
 func (UnimplementedPushServiceHandler) RotateWebhookSecret(context.Context, *connect.Request[v1.RotateWebhookSecretRequest]) (*connect.Response[v1.RotateWebhookSecretResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.push.v1.PushService.RotateWebhookSecret is not implemented"))
+}
+
+func (UnimplementedPushServiceHandler) TestSubscription(context.Context, *connect.Request[v1.TestSubscriptionRequest]) (*connect.Response[v1.TestSubscriptionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.push.v1.PushService.TestSubscription is not implemented"))
 }

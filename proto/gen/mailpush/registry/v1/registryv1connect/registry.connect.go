@@ -59,6 +59,9 @@ const (
 	// RegistryServiceSuspendCredentialProcedure is the fully-qualified name of the RegistryService's
 	// SuspendCredential RPC.
 	RegistryServiceSuspendCredentialProcedure = "/mailpush.registry.v1.RegistryService/SuspendCredential"
+	// RegistryServiceFindUsersProcedure is the fully-qualified name of the RegistryService's FindUsers
+	// RPC.
+	RegistryServiceFindUsersProcedure = "/mailpush.registry.v1.RegistryService/FindUsers"
 )
 
 // RegistryServiceClient is a client for the mailpush.registry.v1.RegistryService service.
@@ -80,12 +83,15 @@ type RegistryServiceClient interface {
 	CommitCursors(context.Context, *connect.Request[v1.CommitCursorsRequest]) (*connect.Response[v1.CommitCursorsResponse], error)
 	// ReportEndpoints tells what endpoints have come to: that they want pushes, fail,
 	// work again or are gone. The registry decides what becomes of the subscriptions:
-	// one that is gone is deleted, unless too many of its origin are; one that has
-	// failed for days is disabled.
+	// one that is gone by all evidence is disabled, and deleted a week later, unless too
+	// many of its origin are; one that has failed for days is disabled.
 	ReportEndpoints(context.Context, *connect.Request[v1.ReportEndpointsRequest]) (*connect.Response[v1.ReportEndpointsResponse], error)
 	// SuspendCredential marks a user's credential as refused by the mail store.
 	// Without effect when the credential has been replaced since.
 	SuspendCredential(context.Context, *connect.Request[v1.SuspendCredentialRequest]) (*connect.Response[v1.SuspendCredentialResponse], error)
+	// FindUsers looks users up by the logins that mail stores know them under, whatever
+	// their letters' case. A login is known once a user has subscribed with it.
+	FindUsers(context.Context, *connect.Request[v1.FindUsersRequest]) (*connect.Response[v1.FindUsersResponse], error)
 }
 
 // NewRegistryServiceClient constructs a client for the mailpush.registry.v1.RegistryService
@@ -141,6 +147,12 @@ func NewRegistryServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(registryServiceMethods.ByName("SuspendCredential")),
 			connect.WithClientOptions(opts...),
 		),
+		findUsers: connect.NewClient[v1.FindUsersRequest, v1.FindUsersResponse](
+			httpClient,
+			baseURL+RegistryServiceFindUsersProcedure,
+			connect.WithSchema(registryServiceMethods.ByName("FindUsers")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -153,6 +165,7 @@ type registryServiceClient struct {
 	commitCursors     *connect.Client[v1.CommitCursorsRequest, v1.CommitCursorsResponse]
 	reportEndpoints   *connect.Client[v1.ReportEndpointsRequest, v1.ReportEndpointsResponse]
 	suspendCredential *connect.Client[v1.SuspendCredentialRequest, v1.SuspendCredentialResponse]
+	findUsers         *connect.Client[v1.FindUsersRequest, v1.FindUsersResponse]
 }
 
 // GetInstallation calls mailpush.registry.v1.RegistryService.GetInstallation.
@@ -190,6 +203,11 @@ func (c *registryServiceClient) SuspendCredential(ctx context.Context, req *conn
 	return c.suspendCredential.CallUnary(ctx, req)
 }
 
+// FindUsers calls mailpush.registry.v1.RegistryService.FindUsers.
+func (c *registryServiceClient) FindUsers(ctx context.Context, req *connect.Request[v1.FindUsersRequest]) (*connect.Response[v1.FindUsersResponse], error) {
+	return c.findUsers.CallUnary(ctx, req)
+}
+
 // RegistryServiceHandler is an implementation of the mailpush.registry.v1.RegistryService service.
 type RegistryServiceHandler interface {
 	// GetInstallation tells which installation the registry is of, so that nobody works
@@ -209,12 +227,15 @@ type RegistryServiceHandler interface {
 	CommitCursors(context.Context, *connect.Request[v1.CommitCursorsRequest]) (*connect.Response[v1.CommitCursorsResponse], error)
 	// ReportEndpoints tells what endpoints have come to: that they want pushes, fail,
 	// work again or are gone. The registry decides what becomes of the subscriptions:
-	// one that is gone is deleted, unless too many of its origin are; one that has
-	// failed for days is disabled.
+	// one that is gone by all evidence is disabled, and deleted a week later, unless too
+	// many of its origin are; one that has failed for days is disabled.
 	ReportEndpoints(context.Context, *connect.Request[v1.ReportEndpointsRequest]) (*connect.Response[v1.ReportEndpointsResponse], error)
 	// SuspendCredential marks a user's credential as refused by the mail store.
 	// Without effect when the credential has been replaced since.
 	SuspendCredential(context.Context, *connect.Request[v1.SuspendCredentialRequest]) (*connect.Response[v1.SuspendCredentialResponse], error)
+	// FindUsers looks users up by the logins that mail stores know them under, whatever
+	// their letters' case. A login is known once a user has subscribed with it.
+	FindUsers(context.Context, *connect.Request[v1.FindUsersRequest]) (*connect.Response[v1.FindUsersResponse], error)
 }
 
 // NewRegistryServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -266,6 +287,12 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 		connect.WithSchema(registryServiceMethods.ByName("SuspendCredential")),
 		connect.WithHandlerOptions(opts...),
 	)
+	registryServiceFindUsersHandler := connect.NewUnaryHandler(
+		RegistryServiceFindUsersProcedure,
+		svc.FindUsers,
+		connect.WithSchema(registryServiceMethods.ByName("FindUsers")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.registry.v1.RegistryService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case RegistryServiceGetInstallationProcedure:
@@ -282,6 +309,8 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 			registryServiceReportEndpointsHandler.ServeHTTP(w, r)
 		case RegistryServiceSuspendCredentialProcedure:
 			registryServiceSuspendCredentialHandler.ServeHTTP(w, r)
+		case RegistryServiceFindUsersProcedure:
+			registryServiceFindUsersHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -317,4 +346,8 @@ func (UnimplementedRegistryServiceHandler) ReportEndpoints(context.Context, *con
 
 func (UnimplementedRegistryServiceHandler) SuspendCredential(context.Context, *connect.Request[v1.SuspendCredentialRequest]) (*connect.Response[v1.SuspendCredentialResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.registry.v1.RegistryService.SuspendCredential is not implemented"))
+}
+
+func (UnimplementedRegistryServiceHandler) FindUsers(context.Context, *connect.Request[v1.FindUsersRequest]) (*connect.Response[v1.FindUsersResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.registry.v1.RegistryService.FindUsers is not implemented"))
 }

@@ -42,6 +42,8 @@ const (
 	VaultServiceSealProcedure = "/mailpush.vault.v1.VaultService/Seal"
 	// VaultServiceOpenProcedure is the fully-qualified name of the VaultService's Open RPC.
 	VaultServiceOpenProcedure = "/mailpush.vault.v1.VaultService/Open"
+	// VaultServiceGetVersionProcedure is the fully-qualified name of the VaultService's GetVersion RPC.
+	VaultServiceGetVersionProcedure = "/mailpush.vault.v1.VaultService/GetVersion"
 	// VaultServiceDeleteProcedure is the fully-qualified name of the VaultService's Delete RPC.
 	VaultServiceDeleteProcedure = "/mailpush.vault.v1.VaultService/Delete"
 )
@@ -54,6 +56,9 @@ type VaultServiceClient interface {
 	// Open returns a credential in clear. Every call is audited with its reason.
 	// not_found when there is none; data_loss when it does not open.
 	Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error)
+	// GetVersion tells whether a credential is stored, and shows nothing of it: who keeps
+	// what was sealed before has to know that it is still there.
+	GetVersion(context.Context, *connect.Request[v1.GetVersionRequest]) (*connect.Response[v1.GetVersionResponse], error)
 	// Delete removes credentials; removing none is not an error.
 	Delete(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
@@ -81,6 +86,12 @@ func NewVaultServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(vaultServiceMethods.ByName("Open")),
 			connect.WithClientOptions(opts...),
 		),
+		getVersion: connect.NewClient[v1.GetVersionRequest, v1.GetVersionResponse](
+			httpClient,
+			baseURL+VaultServiceGetVersionProcedure,
+			connect.WithSchema(vaultServiceMethods.ByName("GetVersion")),
+			connect.WithClientOptions(opts...),
+		),
 		delete: connect.NewClient[v1.DeleteRequest, v1.DeleteResponse](
 			httpClient,
 			baseURL+VaultServiceDeleteProcedure,
@@ -92,9 +103,10 @@ func NewVaultServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // vaultServiceClient implements VaultServiceClient.
 type vaultServiceClient struct {
-	seal   *connect.Client[v1.SealRequest, v1.SealResponse]
-	open   *connect.Client[v1.OpenRequest, v1.OpenResponse]
-	delete *connect.Client[v1.DeleteRequest, v1.DeleteResponse]
+	seal       *connect.Client[v1.SealRequest, v1.SealResponse]
+	open       *connect.Client[v1.OpenRequest, v1.OpenResponse]
+	getVersion *connect.Client[v1.GetVersionRequest, v1.GetVersionResponse]
+	delete     *connect.Client[v1.DeleteRequest, v1.DeleteResponse]
 }
 
 // Seal calls mailpush.vault.v1.VaultService.Seal.
@@ -105,6 +117,11 @@ func (c *vaultServiceClient) Seal(ctx context.Context, req *connect.Request[v1.S
 // Open calls mailpush.vault.v1.VaultService.Open.
 func (c *vaultServiceClient) Open(ctx context.Context, req *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error) {
 	return c.open.CallUnary(ctx, req)
+}
+
+// GetVersion calls mailpush.vault.v1.VaultService.GetVersion.
+func (c *vaultServiceClient) GetVersion(ctx context.Context, req *connect.Request[v1.GetVersionRequest]) (*connect.Response[v1.GetVersionResponse], error) {
+	return c.getVersion.CallUnary(ctx, req)
 }
 
 // Delete calls mailpush.vault.v1.VaultService.Delete.
@@ -120,6 +137,9 @@ type VaultServiceHandler interface {
 	// Open returns a credential in clear. Every call is audited with its reason.
 	// not_found when there is none; data_loss when it does not open.
 	Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error)
+	// GetVersion tells whether a credential is stored, and shows nothing of it: who keeps
+	// what was sealed before has to know that it is still there.
+	GetVersion(context.Context, *connect.Request[v1.GetVersionRequest]) (*connect.Response[v1.GetVersionResponse], error)
 	// Delete removes credentials; removing none is not an error.
 	Delete(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
@@ -143,6 +163,12 @@ func NewVaultServiceHandler(svc VaultServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(vaultServiceMethods.ByName("Open")),
 		connect.WithHandlerOptions(opts...),
 	)
+	vaultServiceGetVersionHandler := connect.NewUnaryHandler(
+		VaultServiceGetVersionProcedure,
+		svc.GetVersion,
+		connect.WithSchema(vaultServiceMethods.ByName("GetVersion")),
+		connect.WithHandlerOptions(opts...),
+	)
 	vaultServiceDeleteHandler := connect.NewUnaryHandler(
 		VaultServiceDeleteProcedure,
 		svc.Delete,
@@ -155,6 +181,8 @@ func NewVaultServiceHandler(svc VaultServiceHandler, opts ...connect.HandlerOpti
 			vaultServiceSealHandler.ServeHTTP(w, r)
 		case VaultServiceOpenProcedure:
 			vaultServiceOpenHandler.ServeHTTP(w, r)
+		case VaultServiceGetVersionProcedure:
+			vaultServiceGetVersionHandler.ServeHTTP(w, r)
 		case VaultServiceDeleteProcedure:
 			vaultServiceDeleteHandler.ServeHTTP(w, r)
 		default:
@@ -172,6 +200,10 @@ func (UnimplementedVaultServiceHandler) Seal(context.Context, *connect.Request[v
 
 func (UnimplementedVaultServiceHandler) Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.vault.v1.VaultService.Open is not implemented"))
+}
+
+func (UnimplementedVaultServiceHandler) GetVersion(context.Context, *connect.Request[v1.GetVersionRequest]) (*connect.Response[v1.GetVersionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.vault.v1.VaultService.GetVersion is not implemented"))
 }
 
 func (UnimplementedVaultServiceHandler) Delete(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error) {

@@ -5,7 +5,8 @@
 //
 // Source: mailpush/worker/v1/worker.proto
 
-// Package mailpush.worker.v1 is how admin-api asks a listener-worker.
+// Package mailpush.worker.v1 is how admin-api asks a listener-worker, and how workers hand
+// each other word of new mail.
 package workerv1connect
 
 import (
@@ -51,6 +52,13 @@ const (
 	WorkerServiceGetDeliveriesProcedure = "/mailpush.worker.v1.WorkerService/GetDeliveries"
 	// WorkerServiceSendTestProcedure is the fully-qualified name of the WorkerService's SendTest RPC.
 	WorkerServiceSendTestProcedure = "/mailpush.worker.v1.WorkerService/SendTest"
+	// WorkerServiceSendEndingsProcedure is the fully-qualified name of the WorkerService's SendEndings
+	// RPC.
+	WorkerServiceSendEndingsProcedure = "/mailpush.worker.v1.WorkerService/SendEndings"
+	// WorkerServiceNotifyProcedure is the fully-qualified name of the WorkerService's Notify RPC.
+	WorkerServiceNotifyProcedure = "/mailpush.worker.v1.WorkerService/Notify"
+	// WorkerServiceRetryProcedure is the fully-qualified name of the WorkerService's Retry RPC.
+	WorkerServiceRetryProcedure = "/mailpush.worker.v1.WorkerService/Retry"
 )
 
 // WorkerServiceClient is a client for the mailpush.worker.v1.WorkerService service.
@@ -74,6 +82,16 @@ type WorkerServiceClient interface {
 	// SendTest sends one signed push that announces no mail to a subscription's
 	// endpoint, and tells what it answered. Any worker can.
 	SendTest(context.Context, *connect.Request[v1.SendTestRequest]) (*connect.Response[v1.SendTestResponse], error)
+	// SendEndings tells the endpoints of subscriptions that have been removed that they
+	// end. It answers once it has what signs the pushes, which is erased after that, and
+	// before they are sent: each is, once.
+	SendEndings(context.Context, *connect.Request[v1.SendEndingsRequest]) (*connect.Response[v1.SendEndingsResponse], error)
+	// Notify hands on word of new mail that another worker was brought: mail stores know
+	// nothing of shards. It waits for no mailbox. What is lost costs lateness only.
+	Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error)
+	// Retry has listeners try again that are in back-off, for whatever reason, in turn and at
+	// the pace of their mail stores. Others go on as they do.
+	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
 }
 
 // NewWorkerServiceClient constructs a client for the mailpush.worker.v1.WorkerService service. By
@@ -117,6 +135,24 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(workerServiceMethods.ByName("SendTest")),
 			connect.WithClientOptions(opts...),
 		),
+		sendEndings: connect.NewClient[v1.SendEndingsRequest, v1.SendEndingsResponse](
+			httpClient,
+			baseURL+WorkerServiceSendEndingsProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("SendEndings")),
+			connect.WithClientOptions(opts...),
+		),
+		notify: connect.NewClient[v1.NotifyRequest, v1.NotifyResponse](
+			httpClient,
+			baseURL+WorkerServiceNotifyProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("Notify")),
+			connect.WithClientOptions(opts...),
+		),
+		retry: connect.NewClient[v1.RetryRequest, v1.RetryResponse](
+			httpClient,
+			baseURL+WorkerServiceRetryProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("Retry")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -127,6 +163,9 @@ type workerServiceClient struct {
 	setDraining   *connect.Client[v1.SetDrainingRequest, v1.SetDrainingResponse]
 	getDeliveries *connect.Client[v1.GetDeliveriesRequest, v1.GetDeliveriesResponse]
 	sendTest      *connect.Client[v1.SendTestRequest, v1.SendTestResponse]
+	sendEndings   *connect.Client[v1.SendEndingsRequest, v1.SendEndingsResponse]
+	notify        *connect.Client[v1.NotifyRequest, v1.NotifyResponse]
+	retry         *connect.Client[v1.RetryRequest, v1.RetryResponse]
 }
 
 // GetListeners calls mailpush.worker.v1.WorkerService.GetListeners.
@@ -154,6 +193,21 @@ func (c *workerServiceClient) SendTest(ctx context.Context, req *connect.Request
 	return c.sendTest.CallUnary(ctx, req)
 }
 
+// SendEndings calls mailpush.worker.v1.WorkerService.SendEndings.
+func (c *workerServiceClient) SendEndings(ctx context.Context, req *connect.Request[v1.SendEndingsRequest]) (*connect.Response[v1.SendEndingsResponse], error) {
+	return c.sendEndings.CallUnary(ctx, req)
+}
+
+// Notify calls mailpush.worker.v1.WorkerService.Notify.
+func (c *workerServiceClient) Notify(ctx context.Context, req *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error) {
+	return c.notify.CallUnary(ctx, req)
+}
+
+// Retry calls mailpush.worker.v1.WorkerService.Retry.
+func (c *workerServiceClient) Retry(ctx context.Context, req *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
+	return c.retry.CallUnary(ctx, req)
+}
+
 // WorkerServiceHandler is an implementation of the mailpush.worker.v1.WorkerService service.
 type WorkerServiceHandler interface {
 	// GetListeners reports the worker's listeners of the given users. Users it has
@@ -175,6 +229,16 @@ type WorkerServiceHandler interface {
 	// SendTest sends one signed push that announces no mail to a subscription's
 	// endpoint, and tells what it answered. Any worker can.
 	SendTest(context.Context, *connect.Request[v1.SendTestRequest]) (*connect.Response[v1.SendTestResponse], error)
+	// SendEndings tells the endpoints of subscriptions that have been removed that they
+	// end. It answers once it has what signs the pushes, which is erased after that, and
+	// before they are sent: each is, once.
+	SendEndings(context.Context, *connect.Request[v1.SendEndingsRequest]) (*connect.Response[v1.SendEndingsResponse], error)
+	// Notify hands on word of new mail that another worker was brought: mail stores know
+	// nothing of shards. It waits for no mailbox. What is lost costs lateness only.
+	Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error)
+	// Retry has listeners try again that are in back-off, for whatever reason, in turn and at
+	// the pace of their mail stores. Others go on as they do.
+	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
 }
 
 // NewWorkerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -214,6 +278,24 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(workerServiceMethods.ByName("SendTest")),
 		connect.WithHandlerOptions(opts...),
 	)
+	workerServiceSendEndingsHandler := connect.NewUnaryHandler(
+		WorkerServiceSendEndingsProcedure,
+		svc.SendEndings,
+		connect.WithSchema(workerServiceMethods.ByName("SendEndings")),
+		connect.WithHandlerOptions(opts...),
+	)
+	workerServiceNotifyHandler := connect.NewUnaryHandler(
+		WorkerServiceNotifyProcedure,
+		svc.Notify,
+		connect.WithSchema(workerServiceMethods.ByName("Notify")),
+		connect.WithHandlerOptions(opts...),
+	)
+	workerServiceRetryHandler := connect.NewUnaryHandler(
+		WorkerServiceRetryProcedure,
+		svc.Retry,
+		connect.WithSchema(workerServiceMethods.ByName("Retry")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.worker.v1.WorkerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case WorkerServiceGetListenersProcedure:
@@ -226,6 +308,12 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 			workerServiceGetDeliveriesHandler.ServeHTTP(w, r)
 		case WorkerServiceSendTestProcedure:
 			workerServiceSendTestHandler.ServeHTTP(w, r)
+		case WorkerServiceSendEndingsProcedure:
+			workerServiceSendEndingsHandler.ServeHTTP(w, r)
+		case WorkerServiceNotifyProcedure:
+			workerServiceNotifyHandler.ServeHTTP(w, r)
+		case WorkerServiceRetryProcedure:
+			workerServiceRetryHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -253,4 +341,16 @@ func (UnimplementedWorkerServiceHandler) GetDeliveries(context.Context, *connect
 
 func (UnimplementedWorkerServiceHandler) SendTest(context.Context, *connect.Request[v1.SendTestRequest]) (*connect.Response[v1.SendTestResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.SendTest is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) SendEndings(context.Context, *connect.Request[v1.SendEndingsRequest]) (*connect.Response[v1.SendEndingsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.SendEndings is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) Notify(context.Context, *connect.Request[v1.NotifyRequest]) (*connect.Response[v1.NotifyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.Notify is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.Retry is not implemented"))
 }

@@ -3,16 +3,19 @@
 
 package origins
 
-import (
-	"time"
-
-	"mailpush.internal/services/listener-worker/internal/transport"
-)
+import "time"
 
 const (
 	breakAfter  = 20 // failures in a row
+	inVain      = 4  // failures that one counts for by which nobody was reached: it leaves no doubt
 	minCoolDown = 5 * time.Second
 	maxCoolDown = 5 * time.Minute
+	// apart is how far apart failures are that do not belong to one outage: longer than the
+	// back-off of an endpoint.
+	apart = 30 * time.Minute
+	// coolDownPart is how many cool-downs an outage is long: what has lasted for long is
+	// looked at less often, and what is over costs a small part of it.
+	coolDownPart = 8
 )
 
 // State is what a breaker lets through.
@@ -22,7 +25,7 @@ type State int
 const (
 	Closed   State = iota // everything
 	Open                  // nothing until the cool-down is over
-	HalfOpen              // one request at a time, to see
+	HalfOpen              // probes, few at a time, to see
 )
 
 // String is the state as a metric label.
@@ -39,71 +42,24 @@ func (s State) String() string {
 	}
 }
 
-// Signal is what an answer says about an origin.
-type Signal int
-
-// The signals.
-const (
-	Works  Signal = iota // it has accepted something
-	Fails                // it may be the origin that is out of order
-	Busy                 // one endpoint has asked for a pause
-	Speaks               // one endpoint will not have something; the origin is there
-)
-
-// SignalOf judges the result of a request that was made.
-func SignalOf(result transport.Result) Signal {
-	switch result.Class {
-	case transport.OK:
-		return Works
-	case transport.PermanentItem, transport.Gone:
-		return Speaks
-	case transport.Retry:
-		if result.After > 0 {
-			return Busy
-		}
-	case transport.Misconfigured:
-		if !result.Unanswered {
-			return Speaks
-		}
-	case transport.Auth:
-	}
-	return Fails
-}
-
-// Suspicious tells whether the origin may be at fault when so many of its endpoints
-// failed when they were asked last.
-func Suspicious(failing, endpoints int) bool {
-	const several = 3
-	return failing >= min(several, endpoints)
-}
-
 // Breaker is what is known of one origin. The zero value is closed.
 type Breaker struct {
 	state    State
-	failures int           // in a row
-	coolDown time.Duration // the last one; zero when closed
-	until    time.Time     // the end of the cool-down
+	failures int       // in a row, each as many as it counts for
+	first    time.Time // when the first of them was, of those that belong together
+	last     time.Time // and the last
+	until    time.Time // the end of the cool-down; when half open, the next look
 }
 
 // State is what it lets through now.
 func (b *Breaker) State() State { return b.state }
 
-// CoolDown is how long the last cool-down is at most; zero when closed.
-func (b *Breaker) CoolDown() time.Duration { return b.coolDown }
-
-// Until is the end of the cool-down, when Tick is to be called.
+// Until is when Tick is to be called, unless it is closed.
 func (b *Breaker) Until() time.Time { return b.until }
 
-// Limit is how many requests may be out at once where usual is the limit otherwise.
-func (b *Breaker) Limit(usual int) int {
-	switch b.state {
-	case Open:
-		return 0
-	case HalfOpen:
-		return 1
-	case Closed:
-	}
-	return usual
+// CoolDown is how long a cool-down that begins now lasts at most.
+func (b *Breaker) CoolDown(now time.Time) time.Duration {
+	return min(max(now.Sub(b.first)/coolDownPart, minCoolDown), maxCoolDown)
 }
 
 // Result takes in an answer and returns whether the state has changed. It opens only
@@ -111,33 +67,56 @@ func (b *Breaker) Limit(usual int) int {
 // from [0, 1), for the jitter.
 func (b *Breaker) Result(s Signal, suspicious bool, now time.Time, draw float64) bool {
 	before := b.state
+	failed := s == Unreached || s == Fails
 	switch {
-	case s == Works, s == Speaks && b.state == HalfOpen:
+	case s == Works:
 		*b = Breaker{}
-	case b.state == Open: // an answer to what was sent before it opened
-	case s == Fails && b.state == HalfOpen:
-		b.open(min(2*b.coolDown, maxCoolDown), now, draw)
-	case s == Busy && b.state == HalfOpen:
-		b.open(b.coolDown, now, draw)
-	case s == Fails:
-		if b.failures++; b.failures >= breakAfter && suspicious {
-			b.open(minCoolDown, now, draw)
+	case s == Unreached && b.state == HalfOpen:
+		b.open(now, draw)
+	case failed && b.state == Closed:
+		if b.failures == 0 || now.Sub(b.last) > apart {
+			b.first = now
+		}
+		b.last = now
+		if s == Unreached {
+			b.failures += inVain
+		} else {
+			b.failures++
+		}
+		if b.failures >= breakAfter && suspicious {
+			b.open(now, draw)
 		}
 	}
 	return b.state != before
 }
 
-func (b *Breaker) open(coolDown time.Duration, now time.Time, draw float64) {
-	b.state, b.coolDown = Open, coolDown
-	b.until = now.Add(coolDown/2 + time.Duration(draw*float64(coolDown/2)))
+// Spent takes in that as many probes have failed as a look has: it opens again.
+func (b *Breaker) Spent(now time.Time, draw float64) { b.open(now, draw) }
+
+func (b *Breaker) open(now time.Time, draw float64) {
+	b.state = Open
+	b.cool(now, draw)
 }
 
-// Tick lets one request through once the cool-down is over. It returns whether the
-// state has changed.
-func (b *Breaker) Tick(now time.Time) bool {
-	if b.state != Open || now.Before(b.until) {
+func (b *Breaker) cool(now time.Time, draw float64) {
+	half := b.CoolDown(now) / 2
+	b.until = now.Add(half + time.Duration(draw*float64(half)))
+}
+
+// hurry ends the cool-down: the origin has answered.
+func (b *Breaker) hurry(now time.Time) {
+	if b.state == Open {
+		b.until = now
+	}
+}
+
+// Tick begins a look at the origin once the cool-down is over, and tells whether one has
+// begun: probes are let through from now on.
+func (b *Breaker) Tick(now time.Time, draw float64) bool {
+	if b.state == Closed || now.Before(b.until) {
 		return false
 	}
 	b.state = HalfOpen
+	b.cool(now, draw)
 	return true
 }

@@ -4,6 +4,7 @@
 package origins
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -17,14 +18,18 @@ func TestSignalOf(t *testing.T) {
 		want   Signal
 	}{
 		"accepted":             {transport.Result{}, Works},
-		"503":                  {transport.Result{Class: transport.Retry}, Fails},
-		"no answer":            {transport.Result{Class: transport.Retry, Unanswered: true}, Fails},
-		"429 with Retry-After": {transport.Result{Class: transport.Retry, After: time.Second}, Busy},
-		"401":                  {transport.Result{Class: transport.Auth}, Fails},
-		"a wrong certificate":  {transport.Result{Class: transport.Misconfigured, Unanswered: true}, Fails},
-		"a redirect":           {transport.Result{Class: transport.Misconfigured}, Speaks},
-		"400":                  {transport.Result{Class: transport.PermanentItem}, Speaks},
-		"410":                  {transport.Result{Class: transport.Gone}, Speaks},
+		"500":                  {transport.Result{Class: transport.Retry}, Fails},
+		"no answer in time":    {transport.Result{Class: transport.Retry, Unanswered: true}, Fails},
+		"refused":              {transport.Result{Class: transport.Retry, Unanswered: true, Unreached: true}, Unreached},
+		"a wrong certificate":  {transport.Result{Class: transport.Misconfigured, Unanswered: true, Unreached: true}, Unreached},
+		"429 with Retry-After": {transport.Result{Class: transport.Retry, After: time.Second}, Own},
+		"401":                  {transport.Result{Class: transport.Auth}, Own},
+		"a redirect":           {transport.Result{Class: transport.Misconfigured}, Own},
+		"400":                  {transport.Result{Class: transport.PermanentItem}, Own},
+		"410":                  {transport.Result{Class: transport.Gone}, Own},
+		"a URL that is refused here": {
+			transport.Result{Class: transport.Misconfigured, Unanswered: true}, Nothing,
+		},
 	} {
 		if got := SignalOf(c.result); got != c.want {
 			t.Errorf("%s: signal %d, want %d", name, got, c.want)
@@ -32,46 +37,27 @@ func TestSignalOf(t *testing.T) {
 	}
 }
 
-// broken is a breaker that has just opened at the beginning of time.
-func broken() *Breaker {
-	b := &Breaker{}
-	for range breakAfter {
-		b.Result(Fails, true, time.Time{}, 1)
-	}
-	return b
-}
-
 func TestBreakerOpens(t *testing.T) {
 	t.Parallel()
-	repeat := func(s Signal, times int) []Signal {
-		out := make([]Signal, times)
-		for i := range out {
-			out[i] = s
-		}
-		return out
-	}
-	join := func(parts ...[]Signal) []Signal {
-		var out []Signal
-		for _, part := range parts {
-			out = append(out, part...)
-		}
-		return out
-	}
+	times := func(s Signal, n int) []Signal { return slices.Repeat([]Signal{s}, n) }
 	for name, c := range map[string]struct {
 		results []Signal
 		want    State
 	}{
 		"nothing":                      {nil, Closed},
-		"one failure less":             {repeat(Fails, breakAfter-1), Closed},
-		"enough failures":              {repeat(Fails, breakAfter), Open},
-		"a success between":            {join(repeat(Fails, 19), repeat(Works, 1), repeat(Fails, 19)), Closed},
-		"refusals of items between":    {join(repeat(Fails, 10), repeat(Speaks, 5), repeat(Fails, 10)), Open},
-		"pauses asked for":             {repeat(Busy, 100), Closed},
-		"refusals of items":            {repeat(Speaks, 100), Closed},
-		"late answers change nothing":  {join(repeat(Fails, 20), repeat(Busy, 50), repeat(Speaks, 1), repeat(Fails, 50)), Open},
-		"a late success closes it":     {join(repeat(Fails, 20), repeat(Works, 1)), Closed},
-		"closed it counts from zero":   {join(repeat(Fails, 20), repeat(Works, 1), repeat(Fails, 19)), Closed},
-		"closed it opens once more so": {join(repeat(Fails, 20), repeat(Works, 1), repeat(Fails, 20)), Open},
+		"one failure less":             {times(Fails, breakAfter-1), Closed},
+		"enough failures":              {times(Fails, breakAfter), Open},
+		"one less in vain":             {times(Unreached, breakAfter/inVain-1), Closed},
+		"enough in vain":               {times(Unreached, breakAfter/inVain), Open},
+		"of both":                      {slices.Concat(times(Unreached, 3), times(Fails, breakAfter-3*inVain)), Open},
+		"a success between":            {slices.Concat(times(Fails, 19), times(Works, 1), times(Fails, 19)), Closed},
+		"endpoints' own between":       {slices.Concat(times(Fails, 10), times(Own, 5), times(Fails, 10)), Open},
+		"endpoints' own":               {times(Own, 100), Closed},
+		"nothing asked":                {times(Nothing, 100), Closed},
+		"late answers change nothing":  {slices.Concat(times(Fails, 20), times(Own, 50), times(Fails, 50), times(Unreached, 50)), Open},
+		"a late success closes it":     {slices.Concat(times(Fails, 20), times(Works, 1)), Closed},
+		"closed it counts from zero":   {slices.Concat(times(Fails, 20), times(Works, 1), times(Fails, 19)), Closed},
+		"closed it opens once more so": {slices.Concat(times(Fails, 20), times(Works, 1), times(Fails, 20)), Open},
 	} {
 		b := &Breaker{}
 		for _, s := range c.results {
@@ -98,62 +84,51 @@ func TestOneEndpointThatFailsOpensNoBreaker(t *testing.T) {
 		t.Error("it has not opened although others fail, too")
 	}
 	for _, c := range []struct {
-		ailing, endpoints int
-		want              bool
-	}{{1, 1, true}, {1, 2, false}, {2, 2, true}, {2, 3, false}, {3, 3, true}, {2, 1000, false}, {3, 1000, true}} {
-		if got := Suspicious(c.ailing, c.endpoints); got != c.want {
-			t.Errorf("%d of %d fail: suspicious %v", c.ailing, c.endpoints, got)
+		failing, endpoints int
+		want               bool
+	}{{1, 1, false}, {1, 2, false}, {2, 2, true}, {2, 3, false}, {3, 3, true}, {2, 1000, false}, {3, 1000, true}} {
+		if got := Suspicious(c.failing, c.endpoints); got != c.want {
+			t.Errorf("%d of %d fail: suspicious %v", c.failing, c.endpoints, got)
 		}
 	}
 }
 
-func TestBreakerLetsOneThroughAfterTheCoolDown(t *testing.T) {
+// A cool-down is an eighth of what the outage has lasted, within bounds, and at least half
+// of that.
+func TestCoolDownGrowsWithTheOutage(t *testing.T) {
 	t.Parallel()
-	b := broken()
-	if b.Limit(64) != 0 || b.Tick(time.Time{}.Add(minCoolDown-1)) {
-		t.Error("something is let through before the cool-down is over")
-	}
-	if !b.Tick(time.Time{}.Add(minCoolDown)) || b.Limit(64) != 1 {
-		t.Error("not one is let through after the cool-down")
-	}
-	for name, c := range map[string]struct {
-		answer Signal
-		state  State
-		limit  int
-		again  time.Duration // the next cool-down
-	}{
-		"works":  {Works, Closed, 64, 0},
-		"speaks": {Speaks, Closed, 64, 0},
-		"fails":  {Fails, Open, 0, 2 * minCoolDown},
-		"busy":   {Busy, Open, 0, minCoolDown},
+	began := time.Unix(1_000_000, 0)
+	for lasts, want := range map[time.Duration]time.Duration{
+		0: minCoolDown, 40 * time.Second: minCoolDown, 80 * time.Second: 10 * time.Second,
+		8 * time.Minute: time.Minute, time.Hour: maxCoolDown, 100 * time.Hour: maxCoolDown,
 	} {
-		after := *b
-		after.Result(c.answer, true, time.Time{}, 1)
-		if after.state != c.state || after.Limit(64) != c.limit || after.coolDown != c.again {
-			t.Errorf("%s: %+v", name, after)
+		for _, draw := range []float64{0, 0.5, 1} {
+			b := &Breaker{state: HalfOpen, first: began}
+			now := began.Add(lasts)
+			if !b.Result(Unreached, true, now, draw) || b.State() != Open {
+				t.Fatal("it does not open although nobody can be reached")
+			}
+			want := want/2 + time.Duration(draw*float64(want/2))
+			if got := b.Until().Sub(now); got != want {
+				t.Errorf("after %s the cool-down is %s, want %s", lasts, got, want)
+			}
+			if b.Tick(b.Until().Add(-1), draw) || !b.Tick(b.Until(), draw) || b.State() != HalfOpen {
+				t.Error("the cool-down does not end when it is over")
+			}
 		}
 	}
 }
 
-func TestCoolDownDoublesUpToItsLimit(t *testing.T) {
+// Failures that lie days apart are no outage of days.
+func TestAnOutageBeginsWithTheFailuresThatBelongTogether(t *testing.T) {
 	t.Parallel()
-	b := broken()
-	var now time.Time
-	var waits []time.Duration
-	for range 9 {
-		waits = append(waits, b.until.Sub(now))
-		now = b.until
-		b.Tick(now)
+	b, now := &Breaker{}, time.Unix(1_000_000, 0)
+	b.Result(Fails, true, now, 1)
+	now = now.Add(24 * time.Hour)
+	for b.State() == Closed {
 		b.Result(Fails, true, now, 1)
 	}
-	for i, seconds := range []int{5, 10, 20, 40, 80, 160, 300, 300, 300} {
-		if waits[i] != time.Duration(seconds)*time.Second {
-			t.Errorf("cool-down %d is %v, want %d s", i, waits[i], seconds)
-		}
-	}
-	least := &Breaker{}
-	least.open(minCoolDown, time.Time{}, 0)
-	if least.until.Sub(time.Time{}) != minCoolDown/2 {
-		t.Errorf("the shortest cool-down is %v", least.until.Sub(time.Time{}))
+	if got := b.Until().Sub(now); got != minCoolDown {
+		t.Errorf("the first cool-down is %s, want %s", got, minCoolDown)
 	}
 }

@@ -8,21 +8,16 @@ import (
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
 )
 
-const (
-	// readAhead is how many turns for an origin may read, in multiples of the requests
-	// that may be out there: as many as two stores that are slow use up.
-	readAhead = 2
-	// probers is how many turns are out at once for an origin that is tried with one
-	// request: more than one, because a turn may be spent on a mailbox that is slow.
-	probers = 8
-)
+// readAhead is how many turns for an origin may read, in multiples of the requests that
+// may be out there: as many as two stores that are slow use up.
+const readAhead = 2
 
 // destination is an origin with its permits for requests.
 type destination struct {
 	blocking
 
 	origin   *origins.Origin
-	queues   int               // that lead here
+	leading  fifo.List[*queue] // all queues that lead here
 	reading  int               // turns that read for it
 	requests fifo.List[Waiter] // with the turn, whose request waits for a permit
 	out      int               // with the turn, whose request has one
@@ -44,24 +39,30 @@ func (t *Turns) destination(to *origins.Origin) *destination {
 
 // forgetDestination drops a destination that nobody leads to.
 func (t *Turns) forgetDestination(d *destination) {
-	if d.queues+d.load() == 0 {
+	if d.leading.Len()+d.load() == 0 {
 		t.leave(d)
 		delete(t.destinations, d.origin)
 		t.known.Release(d.origin)
 	}
 }
 
-// Changed takes in that an origin's breaker is in another state.
-func (t *Turns) Changed(o *origins.Origin) {
+// Withdraw takes out all who wait for a turn for an origin. Whoever has one keeps it.
+func (t *Turns) Withdraw(o *origins.Origin) []Waiter {
 	d := t.destinations[o]
 	if d == nil {
-		return // nobody leads there
+		return nil // nobody leads there
 	}
-	if o.State() != origins.Closed {
-		t.reserveNothing(d)
+	var out []Waiter
+	for e := d.leading.First(); e != nil; {
+		q := e.Value
+		e = e.Next() // the queue may be forgotten
+		for !q.waiters.Empty() {
+			w := q.waiters.First().Value
+			t.Remove(w)
+			out = append(out, w)
+		}
 	}
-	t.free(d)
-	t.unblock(d)
+	return out
 }
 
 // load is how many requests are out or wait for a permit.
@@ -72,17 +73,9 @@ func (d *destination) admits(most int) bool {
 	return d.load() < most && d.load()+d.reading < (1+readAhead)*most
 }
 
-// hasPermit implements resource. What is read for an origin that works will find a permit
-// there soon; one that is only tried is not to be read much for.
+// hasPermit implements resource: what is read for an origin will find a permit there soon.
 func (d *destination) hasPermit(t *Turns) bool {
-	switch d.origin.State() {
-	case origins.Open:
-		return false
-	case origins.HalfOpen:
-		return d.load()+d.reading < probers
-	case origins.Closed:
-	}
-	return d.admits(t.unreserved(t.limits.Origin, func(q *queue) bool { return q.to == d }))
+	return d.admits(t.unreserved(t.limit(d), func(q *queue) bool { return q.to == d }))
 }
 
 // next implements candidate.

@@ -57,6 +57,7 @@ type queue struct {
 	starving *fifo.Element[*queue] // in Turns.starving, nil when it is not
 	blocked  *fifo.List[*queue]    // where it is blocked, nil when it is not
 	place    *fifo.Element[*queue] // there or in the tenant's ready, nil without waiters
+	leads    *fifo.Element[*queue] // in the destination's leading
 }
 
 func (q *queue) ready() { q.place, q.blocked = q.tenant.ready.Push(q), nil }
@@ -90,7 +91,7 @@ func (t *Turns) queue(name, mailStore string, to *origins.Origin) *queue {
 		q = &queue{tenant: of, store: way.store, to: way.to}
 		of.queues[way] = q
 		way.store.queues++
-		way.to.queues++
+		q.leads = way.to.leading.Push(q)
 	}
 	return q
 }
@@ -114,6 +115,6 @@ func (t *Turns) forget(q *queue) {
 		t.leave(q.store)
 		delete(t.stores, q.store.name)
 	}
-	q.to.queues--
+	q.to.leading.Remove(q.leads)
 	t.forgetDestination(q.to)
 }

@@ -14,8 +14,6 @@ const (
 	Granted Admission = iota
 	// Later means that it waits for a permit; PopRequest returns it.
 	Later
-	// Refused means not in this turn: the origin is out of order.
-	Refused
 )
 
 // Request asks for a permit at an origin for somebody with the turn, for one request after
@@ -27,9 +25,6 @@ func (t *Turns) Request(w Waiter, to *origins.Origin) Admission {
 		return Granted // it has a permit since an earlier request
 	}
 	t.release(k)
-	if to.State() == origins.Open {
-		return Refused
-	}
 	d := t.destination(to)
 	if d.requests.Empty() && d.out < t.limit(d) {
 		d.admit(k)
@@ -72,8 +67,10 @@ func (t *Turns) TurnAway(o *origins.Origin) []Waiter {
 
 // limit is how many requests may be out at an origin.
 func (t *Turns) limit(d *destination) int {
-	breaker := d.origin.Breaker()
-	return breaker.Limit(t.limits.Origin)
+	if d.origin.Name().Asks {
+		return t.limits.Questions
+	}
+	return t.limits.Origin
 }
 
 func (d *destination) admit(k *Ticket) {

@@ -5,11 +5,10 @@ package turns
 
 import (
 	"fmt"
+	"slices"
 	"testing"
-	"time"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
-	"mailpush.internal/services/listener-worker/internal/transport"
 )
 
 // A store that is slow ties up its own turns, and no room at an origin.
@@ -48,7 +47,7 @@ func TestOriginThatHangsIsReadNoMoreFor(t *testing.T) {
 		reading = append(reading, w)
 	}
 	for n, w := range reading {
-		if got := turns.request(w); (got == Granted) != (n < 4) || got == Refused {
+		if got := turns.request(w); (got == Granted) != (n < 4) {
 			t.Errorf("admission %d for request %d", got, n)
 		}
 	}
@@ -89,11 +88,12 @@ func TestOriginThatHangsTiesUpABoundedNumberOfTurns(t *testing.T) {
 // Who has a new endpoint does not wait for the old one's origin.
 func TestWhoeverMovesWaitsAtTheNewOrigin(t *testing.T) {
 	t.Parallel()
-	turns := limited(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 8})
-	moved := turns.waiting("1", "dead")
-	turns.breaks(moved.Origin(), origins.Open)
+	turns := limited(Limits{Process: 8, Tenant: 8, Store: 8, Origin: 1})
+	turns.waiting("1", "full")
+	turns.pop()
+	moved := turns.waiting("1", "full")
 	if turns.pop() != nil {
-		t.Fatal("a turn for an origin that is out of order")
+		t.Fatal("a turn for an origin that is full")
 	}
 	turns.move(moved, "new")
 	if turns.pop() != moved {
@@ -138,86 +138,70 @@ func TestRoomIsKeptFromRequestToRequest(t *testing.T) {
 	}
 }
 
-// breaks has an origin's breaker come into a state, by what some endpoints are answered
-// that are there for that alone.
-func (w *world) breaks(o *origins.Origin, state origins.State) {
-	var some [3]origins.Endpoint
-	for i := range some {
-		w.origins.Join(&some[i], o.Name())
-	}
-	answered := func(n int, class transport.Class) {
-		w.origins.Answer(&some[n%len(some)], o, transport.Result{Class: class}, time.Time{}, 0)
-	}
-	answered(0, transport.OK)
-	for n := 0; o.State() == origins.Closed && state != origins.Closed; n++ {
-		answered(n, transport.Retry)
-	}
-	if state == origins.HalfOpen {
-		breaker := o.Breaker()
-		w.origins.CoolDownOver(o, breaker.Until())
-	}
-	w.Changed(o)
-	for i := range some {
-		w.origins.Leave(&some[i])
-	}
-}
-
-func TestOpenBreakerTurnsRequestsAway(t *testing.T) {
+// Who waits for a turn or a permit for an origin is taken back when the origin breaks, and
+// only there; whoever has one keeps it, and may come again.
+func TestWhoWaitsForAnOriginIsTakenBack(t *testing.T) {
 	t.Parallel()
 	turns := limited(Limits{Process: 20, Tenant: 20, Store: 20, Origin: 2})
 	var all []*fakeWaiter
-	for range 5 {
-		all = append(all, turns.waiting("1", "a"))
-		turns.popReading()
+	for n := range 9 {
+		all = append(all, turns.waitingAt(fmt.Sprint(n%2), fmt.Sprint(n%3), "a"))
 	}
-	for _, w := range all[:4] {
-		turns.request(w)
-	}
-	o := all[0].Origin()
-	turns.breaks(o, origins.Open)
-	if turns.request(all[4]) != Refused {
-		t.Error("a request to an origin that is out of order")
-	}
-	away := turns.TurnAway(o)
-	if len(away) != 2 || away[0] != Waiter(all[2]) || away[1] != Waiter(all[3]) {
-		t.Errorf("%d are turned away", len(away))
-	}
-	for _, w := range all {
-		turns.Done(w)
-		turns.again(w)
-	}
-	if turns.popReading() != nil {
-		t.Error("a turn for an origin that is out of order")
-	}
-	turns.breaks(o, origins.HalfOpen)
-	probe, next := turns.popReading(), turns.popReading()
-	if probe == nil || next == nil || turns.request(probe) != Granted || turns.request(next) != Later {
-		t.Error("not one request is let through to see")
-	}
-	turns.breaks(o, origins.Closed)
-	if turns.popRequest() != next {
-		t.Error("who has waited for the probe waits on")
-	}
-}
-
-// One slow mailbox does not use up the trial of an origin, and a trial does not have
-// all mailboxes read.
-func TestTrialOfAnOriginOutlivesASlowMailbox(t *testing.T) {
-	t.Parallel()
-	turns := limited(Limits{Process: 99, Tenant: 99, Store: 99, Origin: 64})
-	first := turns.waiting("1", "a")
-	for range 49 {
-		turns.waiting("1", "a")
-	}
-	turns.breaks(first.Origin(), origins.HalfOpen)
+	elsewhere := turns.waiting("1", "b")
 	var reading []*fakeWaiter
 	for w := turns.popReading(); w != nil; w = turns.popReading() {
 		reading = append(reading, w)
 	}
-	if len(reading) != probers {
-		t.Fatalf("%d read for a trial, want %d", len(reading), probers)
+	for _, w := range reading {
+		turns.request(w)
 	}
-	if turns.request(reading[probers-1]) != Granted {
-		t.Error("the trial waits for those that read")
+	o := all[0].Origin()
+	back := turns.Withdraw(o)
+	if len(reading) != 6+1 || len(back) != 3 || len(turns.Withdraw(o)) != 0 {
+		t.Errorf("%d have a turn and %d are taken back, want 7 and 3", len(reading), len(back))
+	}
+	away := turns.TurnAway(o)
+	if len(away) != 4 {
+		t.Errorf("%d are turned away, want 4", len(away))
+	}
+	if elsewhere.RequestedAt() != elsewhere.Origin() {
+		t.Error("one for another origin is turned away")
+	}
+	for _, w := range reading {
+		turns.Done(w)
+	}
+	for _, w := range slices.Concat(back, away) {
+		f, _ := w.(*fakeWaiter)
+		if f.Queued() || f.Origin() != o {
+			t.Error("one waits although it was taken back, or was not waiting for that origin")
+		}
+		turns.again(f)
+	}
+	for range 7 {
+		w := turns.popReading()
+		if w == nil {
+			t.Fatal("one gets no turn when it comes again")
+		}
+		turns.Done(w)
+	}
+}
+
+// Those that are only asked for consent have few requests out, so that pushes have room.
+func TestQuestionsHaveALimitOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	turns := limited(Limits{Process: 99, Tenant: 99, Store: 99, Origin: 64, Questions: 2})
+	for range 9 {
+		f := &fakeWaiter{tenant: "1", store: "s"}
+		turns.origins.Join(f, origins.Name{Text: "a", Asks: true})
+		turns.again(f)
+	}
+	granted, reading := 0, 0
+	for w := turns.popReading(); w != nil; w = turns.popReading() {
+		if reading++; turns.request(w) == Granted {
+			granted++
+		}
+	}
+	if granted != 2 || reading > 2*(1+readAhead) {
+		t.Errorf("%d of %d questions are out, want 2", granted, reading)
 	}
 }

@@ -3,8 +3,6 @@
 
 package turns
 
-import "mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
-
 // starvesAfter is how often a queue is passed over, because one of its resources had no
 // permit when another had, before permits are reserved for it.
 const starvesAfter = 8
@@ -17,9 +15,6 @@ const starvesAfter = 8
 
 // passOver notes that a queue could not be served although it was its turn.
 func (t *Turns) passOver(q *queue) {
-	if q.to.origin.State() != origins.Closed {
-		return // nobody is served there
-	}
 	if q.passed++; q.passed >= starvesAfter && q.starving == nil {
 		q.starving = t.starving.Push(q)
 	}
@@ -31,17 +26,6 @@ func (t *Turns) reserving() *queue {
 		return nil
 	}
 	return t.starving.First().Value
-}
-
-// reserveNothing forgets who was passed over at an origin where nobody is served any more.
-func (t *Turns) reserveNothing(at *destination) {
-	for e := t.starving.First(); e != nil; {
-		q := e.Value
-		e = e.Next()
-		if q.to == at {
-			t.served(q)
-		}
-	}
 }
 
 // served forgets that a queue was passed over. What was reserved for it is for all again.
@@ -60,7 +44,7 @@ func (t *Turns) served(q *queue) {
 // popStarving gives the queue that permits are reserved for its turn, if all are free by now.
 func (t *Turns) popStarving() Waiter {
 	q := t.reserving()
-	if q == nil || q.tenant.active >= t.limits.Tenant || q.store.reading >= t.limits.Store || !q.to.admits(t.limits.Origin) {
+	if q == nil || q.tenant.active >= t.limits.Tenant || q.store.reading >= t.limits.Store || !q.to.admits(t.limit(q.to)) {
 		return nil
 	}
 	q.dequeue()

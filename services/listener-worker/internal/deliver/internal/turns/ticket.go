@@ -24,6 +24,9 @@ type Ticket struct {
 
 func (k *Ticket) ticket() *Ticket { return k }
 
+// Queued tells whether the waiter waits for a turn.
+func (k *Ticket) Queued() bool { return k.waits != nil }
+
 // RequestedAt is the origin where the waiter's request has a permit, nil when it has none.
 func (k *Ticket) RequestedAt() *origins.Origin {
 	if k.at == nil {

@@ -20,7 +20,8 @@
 // permits and blocked queues, so that none is forgotten when the one that was unblocked
 // cannot use the permit. Tenants at their limit number no more than process / tenant, so
 // passing them over costs little. A queue that is passed over too often is served first;
-// see starvation.go.
+// see starvation.go. Whether an origin is in order is not for turns to know: who may not go
+// there does not wait here.
 package turns
 
 import (
@@ -29,8 +30,8 @@ import (
 )
 
 // Limits bound what is out at once: turns in all, turns of a tenant, turns that read at
-// a store, requests to an origin.
-type Limits struct{ Process, Tenant, Store, Origin int }
+// a store, requests to an origin, and those that only ask for consent there.
+type Limits struct{ Process, Tenant, Store, Origin, Questions int }
 
 // Turns are those of a process. Its methods are not safe for concurrent use.
 type Turns struct {

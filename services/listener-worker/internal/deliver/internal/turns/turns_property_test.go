@@ -52,15 +52,8 @@ func (m *model) free(w *fakeWaiter) bool {
 	atThisStore := func(other *fakeWaiter) bool { return other.store == w.store }
 	atThisOrigin := func(other *fakeWaiter) bool { return other.Origin() == w.Origin() }
 	load := count(atThisOrigin, m.requests, m.out)
-	switch w.Origin().State() {
-	case origins.Open:
+	if load+count(atThisOrigin, m.reading) >= (1+readAhead)*atOrigin {
 		return false
-	case origins.HalfOpen:
-		load, atOrigin = load+count(atThisOrigin, m.reading), probers
-	case origins.Closed:
-		if load+count(atThisOrigin, m.reading) >= (1+readAhead)*atOrigin {
-			return false
-		}
 	}
 	return len(m.reading)+len(m.requests)+len(m.out) < m.limits.Process &&
 		count(atThisTenant, m.reading, m.requests, m.out) < atTenant && count(atThisStore, m.reading) < atStore && load < atOrigin
@@ -96,8 +89,7 @@ func (m *model) pop(t *rapid.T) {
 
 // roomAt tells whether one more request may be out at an origin.
 func (m *model) roomAt(o *origins.Origin) bool {
-	breaker := o.Breaker()
-	return count(func(w *fakeWaiter) bool { return w.Origin() == o }, m.out) < breaker.Limit(m.limits.Origin)
+	return count(func(w *fakeWaiter) bool { return w.Origin() == o }, m.out) < m.limits.Origin
 }
 
 // request has one of those that read ask for room, and checks the answer.
@@ -109,10 +101,7 @@ func (m *model) asks(t *rapid.T) {
 	o := w.Origin()
 	crowd := count(func(other *fakeWaiter) bool { return other.Origin() == o }, m.requests) > 0
 	want := Later
-	switch {
-	case o.State() == origins.Open:
-		want = Refused
-	case !crowd && m.roomAt(o):
+	if !crowd && m.roomAt(o) {
 		want = Granted
 	}
 	got := m.world.request(w)
@@ -124,8 +113,6 @@ func (m *model) asks(t *rapid.T) {
 		m.out = append(m.out, w)
 	case Later:
 		m.requests = append(m.requests, w)
-	case Refused:
-		m.givesUp(w)
 	}
 }
 
@@ -153,12 +140,20 @@ func (m *model) popRequests(t *rapid.T) {
 	}
 }
 
-// breaking has an origin's breaker change, and turns requests away where it opens.
+// breaking has all taken back who wait at an origin; those that waited for a turn stay
+// away, the others come again.
 func (m *model) breaking(t *rapid.T, o *origins.Origin) {
-	state := rapid.SampledFrom([]origins.State{origins.Closed, origins.Open, origins.HalfOpen}).Draw(t, "state")
-	m.breaks(o, state)
-	if state != origins.Open {
-		return
+	for _, back := range m.Withdraw(o) {
+		w, _ := back.(*fakeWaiter)
+		at := slices.Index(m.wait, w)
+		if at < 0 || w.Origin() != o {
+			t.Fatal("one is taken back that did not wait there")
+		}
+		m.wait = slices.Delete(m.wait, at, at+1)
+		m.over(w)
+	}
+	if at := slices.IndexFunc(m.wait, func(w *fakeWaiter) bool { return w.Origin() == o }); at >= 0 {
+		t.Fatal("one still waits for a turn")
 	}
 	for _, away := range m.TurnAway(o) {
 		w, _ := away.(*fakeWaiter)
@@ -225,7 +220,7 @@ func TestTurnsProperty(t *testing.T) {
 			"break": func(t *rapid.T) {
 				name := fmt.Sprint("o", few().Draw(t, "origin"))
 				for o := range m.destinations {
-					if o.Name() == name {
+					if o.Name().Text == name {
 						m.breaking(t, o)
 						return
 					}

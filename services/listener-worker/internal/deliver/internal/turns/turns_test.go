@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
+	"mailpush.internal/services/listener-worker/internal/moment"
 )
 
 // fakeWaiter is who waits in tests, with an endpoint.
@@ -17,6 +18,9 @@ type fakeWaiter struct {
 
 	tenant, store string
 }
+
+// Oldest implements origins.Member.
+func (f *fakeWaiter) Oldest() (moment.Moment, bool) { return 0, true }
 
 // world is turns with the origins they lead to.
 type world struct {
@@ -40,7 +44,7 @@ func (w *world) waiting(tenant, origin string) *fakeWaiter {
 
 func (w *world) waitingAt(tenant, store, origin string) *fakeWaiter {
 	f := &fakeWaiter{tenant: tenant, store: store}
-	w.origins.Join(f, origin)
+	w.origins.Join(f, origins.Name{Text: origin})
 	w.again(f)
 	return f
 }
@@ -51,7 +55,7 @@ func (w *world) again(f *fakeWaiter) { w.Wait(f, f.tenant, f.store, f.Origin()) 
 // move has somebody's endpoint be at another origin.
 func (w *world) move(f *fakeWaiter, origin string) {
 	waited := w.Remove(f)
-	w.origins.Join(f, origin)
+	w.origins.Join(f, origins.Name{Text: origin})
 	if waited {
 		w.again(f)
 	}
@@ -106,7 +110,7 @@ func served(waiters []*fakeWaiter, name func(*fakeWaiter) string) map[string]int
 }
 
 func ofTenant(w *fakeWaiter) string { return w.tenant }
-func ofOrigin(w *fakeWaiter) string { return w.Origin().Name() }
+func ofOrigin(w *fakeWaiter) string { return w.Origin().Name().Text }
 
 func TestTurnsAreBounded(t *testing.T) {
 	t.Parallel()

@@ -210,6 +210,32 @@ func (r *Response) StatusData() StatusData {
 	}
 }
 
+// Annotation is the value of an annotation in a METADATA response (RFC 5464 section 4.4.1),
+// and whether there is a word of it; one that is not set has none.
+func (r *Response) Annotation(name string) (value []byte, told bool) {
+	t := r.tokens()
+	t.skip(t.next()) // the folder's name
+	for {
+		entry := t.next()
+		switch entry.kind {
+		case endToken:
+			return nil, false
+		case openToken, closeToken:
+			continue
+		case atomToken, stringToken:
+		}
+		value := t.next()
+		switch {
+		case !bytes.EqualFold(entry.value, []byte(name)):
+			t.skip(value)
+		case value.isNil():
+			return nil, true
+		case value.kind == atomToken, value.kind == stringToken:
+			return value.value, true
+		}
+	}
+}
+
 // Numbers calls yield with each number, or range of numbers, of a SEARCH or ESEARCH
 // response, or of VANISHED, until it returns false.
 func (r *Response) Numbers(yield func(first, last uint64) bool) {

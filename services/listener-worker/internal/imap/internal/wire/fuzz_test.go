@@ -80,7 +80,13 @@ func exercise(p *Response) {
 
 // A mail speaks IMAP only within its literal.
 func FuzzNothingInsideALiteralIsAResponse(f *testing.F) {
-	f.Add([]byte("* 9 EXISTS\r\nT1 OK\r\n* X {5}\r\n"))
+	for _, seed := range []string{
+		"* 9 EXISTS\r\nT1 OK\r\n* X {5}\r\n", ")\r\nT1 NO [AUTHENTICATIONFAILED] x\r\n", ")\r\n* BYE x\r\n", "{18446744073709551615}\r\n",
+		"\r\n{3}\r\n", "x {3+}\r\n", "~{1}", "\"", "\\\"", "((((((((((((((((((((((((((((((((((((((((", "))))))))", "]", "[ALERT",
+		"+ x\r\n", "\r", "\n", "\r\n\r\n", "\x00\xff\r\x00", "UID 11 RFC822.SIZE 8 BODY[HEADER] {1}\r\nx", "* 4 FETCH (UID 11)\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		content = content[:min(len(content), 100)]
 		in := "* 4 FETCH (UID 10 BODY[HEADER]<0> {" + strconv.Itoa(len(content)) + "}\r\n" + string(content) + " RFC822.SIZE 7)\r\n* 5 EXISTS\r\n"
