@@ -57,17 +57,21 @@ NOEPOLL_TESTS := ./services/listener-worker/internal/imap/... ./services/listene
 # Tests that run a cluster of processes.
 PROCESS_TESTS := /trials/internal/(chaos|crowd|e2e|faults|field)$$
 
+# Many tests wait: for leases to end, for databases to start. One more at a time than there
+# are processors keeps the processors busy, and tests with bounds on time still hold.
+TESTS_AT_ONCE ?= $(shell echo $$(($$(nproc) + 1)))
+
 .PHONY: test
 test: ## install what the tests need, then run all of them with the race detector
 	scripts/install-test-deps
-	go test -race -vet=off -count=1 -timeout 20m $$(go list work | grep -vE '$(PROCESS_TESTS)')
+	go test -race -vet=off -count=1 -timeout 20m -p $(TESTS_AT_ONCE) $$(go list work | grep -vE '$(PROCESS_TESTS)')
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-processes test-noepoll
 
-# Most of their time they wait, for leases to end above all: two run at a time, and others
-# beside them.
+# Most of their time they wait, for leases to end above all: three run at a time, and
+# others beside them.
 .PHONY: test-processes
 test-processes: ## run the tests that break a cluster of real processes
-	go test -race -vet=off -count=1 -timeout 20m -p 2 $$(go list work | grep -E '$(PROCESS_TESTS)')
+	go test -race -vet=off -count=1 -timeout 20m -p 3 $$(go list work | grep -E '$(PROCESS_TESTS)')
 
 .PHONY: test-noepoll
 test-noepoll: ## run the tests of the listener as it is built for other systems than Linux
