@@ -56,7 +56,7 @@ func backends() map[string]func(s *Service, byIMAP listen.Source, current func()
 			})
 		},
 		mailnotify.Name: func(_ *Service, byIMAP listen.Source, _ func() bool) listen.Source {
-			return mailnotify.Source{Source: byIMAP}
+			return mailnotify.NewSource(byIMAP)
 		},
 	}
 }

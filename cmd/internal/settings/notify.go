@@ -25,6 +25,7 @@ type Notify struct {
 // MailNotify is where mail stores tell a worker of new mail by datagrams.
 type MailNotify struct {
 	Listen         string         `yaml:"listen" doc:"UDP address where mailnotify's datagrams come in, such as 0.0.0.0:23420; a multicast group is joined; empty: nowhere"`
+	Interface      string         `yaml:"interface" doc:"network interface at which a multicast group is joined, such as eth0; empty: the one the system picks"`
 	Socket         string         `yaml:"socket" doc:"path of a unix datagram socket for the same, such as Cyrus' notify socket; empty: none"`
 	Allow          []netip.Prefix `yaml:"allow" doc:"addresses datagrams are taken from, as a list of prefixes like 10.1.0.0/16"`
 	Secret         secret.String  `yaml:"secret" doc:"text that the first option of each datagram has to be; empty: none is needed"`
@@ -69,6 +70,9 @@ func (s *Settings) validateMailNotify(p *problems) {
 	if len(m.Socket) > maxSocket {
 		p.add(key+".socket", "%q: want a path of at most %d bytes", m.Socket, maxSocket)
 	}
+	if m.Interface != "" && !isMulticast(m.Listen) {
+		p.add(key+".interface", "is for a multicast group, and worker.mailnotify.listen %q is none", m.Listen)
+	}
 	if m.Listen == "" {
 		return
 	}
@@ -76,4 +80,10 @@ func (s *Settings) validateMailNotify(p *problems) {
 	if len(m.Allow) == 0 {
 		p.add(key+".allow", "want at least one prefix: datagrams are taken from nobody else")
 	}
+}
+
+// isMulticast tells whether an address with a port is that of a multicast group.
+func isMulticast(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().IsMulticast()
 }

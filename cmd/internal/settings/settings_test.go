@@ -145,6 +145,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"a notify address without a port", identity.Worker, []string{"worker.notify.listen=localhost"}, `worker.notify.listen: "localhost": want host:port`},
 		{"datagrams from anybody", identity.Worker, []string{"worker.mailnotify.listen=127.0.0.1:23420"}, "worker.mailnotify.allow: want at least one prefix"},
 		{"datagrams from host bits", identity.Worker, []string{"worker.mailnotify.allow=[10.1.2.3/8]"}, `worker.mailnotify.allow[0]: "10.1.2.3/8": want 10.0.0.0/8`},
+		{"an interface without a group", identity.Worker, []string{"worker.mailnotify.listen=127.0.0.1:23420", "worker.mailnotify.interface=eth0"}, `worker.mailnotify.interface: is for a multicast group, and worker.mailnotify.listen "127.0.0.1:23420" is none`},
 		{"a negative window", identity.Worker, []string{"worker.mailnotify.window=-1s"}, "worker.mailnotify.window: -1s"},
 		{"log level", identity.Worker, []string{"log.level=loud"}, "log.level"},
 	} {

@@ -68,10 +68,11 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 // directory to say.
 const socketMode = 0o666
 
-// BindPackets is Bind for datagrams, over "udp" or "unixgram". A multicast group is
-// joined. A socket that a former process has left in the file system makes room.
-func (l *Addresses) BindPackets(ctx context.Context, key, network, address string) (net.PacketConn, error) {
-	socket, err := listenPackets(ctx, network, address)
+// BindPackets is Bind for datagrams, over "udp" or "unixgram". A multicast group is joined
+// at a network interface, or at the one that the system picks when none is named. A socket
+// that a former process has left in the file system makes room.
+func (l *Addresses) BindPackets(ctx context.Context, key, network, address, at string) (net.PacketConn, error) {
+	socket, err := listenPackets(ctx, network, address, at)
 	if err != nil {
 		return nil, fmt.Errorf("listening as %s says: %w", key, err)
 	}
@@ -79,7 +80,7 @@ func (l *Addresses) BindPackets(ctx context.Context, key, network, address strin
 	return socket, nil
 }
 
-func listenPackets(ctx context.Context, network, address string) (net.PacketConn, error) {
+func listenPackets(ctx context.Context, network, address, iface string) (net.PacketConn, error) {
 	if network == "unixgram" {
 		if info, err := os.Lstat(address); err == nil && info.Mode().Type() == os.ModeSocket {
 			if err := os.Remove(address); err != nil {
@@ -100,7 +101,18 @@ func listenPackets(ctx context.Context, network, address string) (net.PacketConn
 		return nil, err
 	}
 	if at.IP.IsMulticast() {
-		return net.ListenMulticastUDP(network, nil, at)
+		return joinGroup(network, at, iface)
 	}
 	return (&net.ListenConfig{}).ListenPacket(ctx, network, address)
+}
+
+func joinGroup(network string, group *net.UDPAddr, iface string) (net.PacketConn, error) {
+	var at *net.Interface // the system picks one
+	if iface != "" {
+		var err error
+		if at, err = net.InterfaceByName(iface); err != nil {
+			return nil, fmt.Errorf("interface %q: %w", iface, err)
+		}
+	}
+	return net.ListenMulticastUDP(network, at, group)
 }

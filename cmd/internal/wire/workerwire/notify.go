@@ -77,7 +77,7 @@ func mailNotify(ctx context.Context, s settings.MailNotify, addresses *wire.Addr
 		if at.address == "" {
 			continue
 		}
-		socket, err := addresses.BindPackets(ctx, at.key, at.network, at.address)
+		socket, err := addresses.BindPackets(ctx, at.key, at.network, at.address, s.Interface)
 		if err != nil {
 			return worker.MailNotify{}, err
 		}

@@ -23,10 +23,7 @@ func (s *Source) Forget(of mailbox.Listening, login listen.LoginFunc, unwanted b
 	if s.closed {
 		return
 	}
-	if l := s.lent[of.User]; l != nil {
-		delete(s.lent, of.User)
-		l.close()
-	}
+	s.byIMAP.Forget(of.User)
 	k := s.kept[of.User]
 	delete(s.kept, of.User)
 	if !unwanted || k == nil || s.leaving[of.User] != nil {

@@ -15,6 +15,7 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/dovecot/internal/doveadm"
 	"mailpush.internal/services/listener-worker/internal/listen"
+	"mailpush.internal/services/listener-worker/internal/listen/ondemand"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
@@ -25,13 +26,13 @@ type Source struct {
 	life    context.Context //nolint:containedctx // the life of the source, for what it takes back
 	end     context.CancelFunc
 	tasks   sync.WaitGroup
+	byIMAP  *ondemand.Pool
 
 	mu      sync.Mutex
 	clients map[clientKey]*doveadm.Client // few: one for each setting there was
 	stores  map[string]*mailv1.MailStore  // by name, as they were last
 	strays  map[mailbox.User]bool         // that are being looked after
 	kept    map[mailbox.User]*kept
-	lent    map[mailbox.User]*lent         // open over IMAP
 	leaving map[mailbox.User]chan struct{} // closed when a registration is taken back
 	closed  bool
 }
@@ -53,8 +54,8 @@ type clientKey struct {
 func New(cfg Config) *Source {
 	life, end := context.WithCancel(context.Background())
 	return &Source{
-		cfg: cfg.withDefaults(), metrics: newCounters(cfg.Metrics), life: life, end: end,
-		clients: make(map[clientKey]*doveadm.Client), kept: make(map[mailbox.User]*kept), lent: make(map[mailbox.User]*lent), leaving: make(map[mailbox.User]chan struct{}),
+		cfg: cfg.withDefaults(), metrics: newCounters(cfg.Metrics), life: life, end: end, byIMAP: ondemand.New(cfg.IMAP, 0),
+		clients: make(map[clientKey]*doveadm.Client), kept: make(map[mailbox.User]*kept), leaving: make(map[mailbox.User]chan struct{}),
 		stores: make(map[string]*mailv1.MailStore), strays: make(map[mailbox.User]bool),
 	}
 }
@@ -63,13 +64,11 @@ func New(cfg Config) *Source {
 func (s *Source) Close() {
 	s.mu.Lock()
 	s.closed = true
-	clients, open := s.clients, s.lent
-	s.clients, s.lent = nil, nil
+	clients := s.clients
+	s.clients = nil
 	s.mu.Unlock()
 	s.end()
-	for _, l := range open {
-		l.close()
-	}
+	s.byIMAP.Close()
 	for _, client := range clients {
 		client.Close()
 	}
