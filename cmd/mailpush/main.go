@@ -41,6 +41,7 @@ func command() *cobra.Command {
   mailpush run        runs everything in one process, with a data directory
 
   mailpush dovecot-config  prints what a Dovecot needs to tell of new mail
+  mailpush receive         runs a webhook endpoint that prints what it gets
 
 The services can also run apart, each from a binary of its own; certs,
 hash-password and new-token make what their configuration needs.`,
@@ -48,6 +49,6 @@ hash-password and new-token make what their configuration needs.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), runCommand(), certsCommand(), hashPasswordCommand(), newTokenCommand(), settingsCommand(), dovecotConfigCommand())
+	root.AddCommand(demoCommand(), runCommand(), certsCommand(), hashPasswordCommand(), newTokenCommand(), settingsCommand(), dovecotConfigCommand(), receiveCommand())
 	return root
 }

@@ -132,6 +132,7 @@ service doveadm {
   }
   service_count = 100
   client_limit = 1
+  process_min_avail = 2
   process_limit = {{.Processes}}
 }
 doveadm_api_key = {{.Key}}

@@ -105,6 +105,7 @@ service doveadm {
   chroot =
   restart_request_count = 100
   client_limit = 1
+  process_min_avail = 2
   process_limit = {{.Processes}}
   inet_listener http {
     port = {{.Doveadm}}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // Renumber has Dovecot give a user's INBOX a new UIDVALIDITY, and its mails new UIDs
@@ -45,4 +47,19 @@ func (s *Server) Swap(name string) error {
 		return fmt.Errorf("setting the mail of %q aside: %w", name, err)
 	}
 	return nil
+}
+
+// Lock holds the lock of a user's INBOX, as a session would that hangs: what wants to
+// change the index waits until release is called. The INBOX has been used before.
+func (s *Server) Lock(name string) (release func() error, err error) {
+	file, err := os.OpenFile(filepath.Join(s.home(name), "Maildir", "dovecot.index.log"), os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("locking the INBOX of %q: %w", name, err)
+	}
+	// A lock of the open file, not of this process: one that Dovecot's own stands against
+	// all the same.
+	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		return nil, fmt.Errorf("locking the INBOX of %q: %w", name, errors.Join(err, file.Close()))
+	}
+	return file.Close, nil
 }

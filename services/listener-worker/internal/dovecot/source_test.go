@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"mailpush.internal/pkg/dovecottest"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/dovecot"
@@ -173,6 +175,50 @@ func TestOddHeaders(t *testing.T) {
 			t.Errorf("mail %d has a subject of %d runes", m.UID, len([]rune(m.Subject)))
 		}
 	}
+}
+
+// A mailbox whose lock a session holds that hangs is asked for in vain until the store's
+// time-out, holds up nobody else, and is read when the lock is free.
+func TestALockedMailboxHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dovecottest.Options{}, func(w *world, _ *dovecot.Config) {
+		w.store.Doveadm.Timeout = durationpb.New(2 * time.Second)
+		w.store.Doveadm.Concurrency = 1
+	})
+	locked, other := w.user(), w.user()
+	for _, of := range []mailbox.Listening{locked, other} {
+		w.deliver(of, "Subject: before\r\n")
+	}
+	lockedReader, _ := w.open(locked)
+	otherReader, _ := w.open(other)
+	release, err := w.server.Lock(locked.User.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hung := make(chan error, 1)
+	go func() {
+		_, err := lockedReader.Check(mailbox.Reopen)
+		hung <- err
+	}()
+	got, err := otherReader.Fetch(mailbox.Range{From: 1, Upto: 1})
+	if err != nil || len(got.Mails) != 1 {
+		t.Errorf("beside a mailbox that is locked: %+v, %v", got, err)
+	}
+	if err := <-hung; err == nil || mailbox.AsFailure(err).Class != mailbox.ClassUnavailable {
+		t.Errorf("asking for the mailbox that is locked: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the mailbox is read", func() bool {
+		reader, _, err := w.source.Open(t.Context(), locked, w.login(locked, false), nil)
+		if err != nil {
+			return false
+		}
+		defer reader.Close()
+		got, err := reader.Fetch(mailbox.Range{From: 1, Upto: 1})
+		return err == nil && len(got.Mails) == 1
+	})
 }
 
 // A value that another system has put there stays, and the listener asks at intervals.

@@ -19,6 +19,11 @@ import (
 // speaks no HTTP is quoted there.
 const maxDetail = 200
 
+// notEstablished is what net/http says of a server that ends the connection after the
+// client's part of the TLS handshake, as one does that wants a client certificate; its alert
+// is lost then or not, as it happens (RFC 8446, section 4.4.2.4).
+const notEstablished = "client conn could not be established"
+
 // unanswered classifies a request that got no answer. Certificates and addresses
 // that are not allowed do not mend by themselves; everything else may.
 func unanswered(err error) transport.Result {
@@ -57,6 +62,8 @@ func reason(err error) string {
 		return ": the certificate is for another host"
 	case errors.As(err, &step):
 		return ": " + step.Op + ": " + step.Err.Error()
+	case strings.HasSuffix(err.Error(), notEstablished):
+		return ": it closed the connection before HTTP/2 began: is a client certificate required?"
 	}
 	return ": " + err.Error()
 }
