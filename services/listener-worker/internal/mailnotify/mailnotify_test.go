@@ -236,18 +236,48 @@ func TestHintsOfAUserAreGathered(t *testing.T) {
 	})
 }
 
-// fakeSource is a source that idles.
-type fakeSource struct{ listen.Source }
+// fakeSource is a source that idles, and counts the mailboxes it opens.
+type fakeSource struct {
+	listen.Source
+	listen.Reader
 
-func (fakeSource) Open(context.Context, mailbox.Listening, listen.LoginFunc, listen.Notify) (listen.Reader, listen.Opening, error) {
-	return nil, listen.Opening{End: mailbox.End{UIDNext: 5}, Waits: machine.ByIdle, Version: 3}, nil
+	opened, closed int
 }
 
+func (f *fakeSource) Open(context.Context, mailbox.Listening, listen.LoginFunc, listen.Notify) (listen.Reader, listen.Opening, error) {
+	f.opened++
+	return f, listen.Opening{End: mailbox.End{UIDNext: 5}, Waits: machine.ByIdle, Version: 3}, nil
+}
+
+func (f *fakeSource) Check(mailbox.Look) (mailbox.Checkup, error) {
+	return mailbox.Checkup{End: mailbox.End{UIDNext: 6}}, nil
+}
+
+func (f *fakeSource) Close() { f.closed++ }
+
+// A listener has no connection while it waits for hints. The next one within half a minute
+// finds the one before.
 func TestTheSourceWaitsForHints(t *testing.T) {
 	t.Parallel()
-	source := mailnotify.Source{Source: fakeSource{}}
-	_, opening, err := source.Open(t.Context(), mailbox.Listening{Store: &mailv1.MailStore{}}, nil, nil)
-	if err != nil || opening.Waits != machine.ByHints || opening.End.UIDNext != 5 || opening.Version != 3 {
-		t.Errorf("%+v, %v", opening, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var by fakeSource
+		source := mailnotify.NewSource(&by)
+		of := mailbox.Listening{Store: &mailv1.MailStore{}}
+		for end := uint32(5); end <= 6; end++ {
+			reader, opening, err := source.Open(t.Context(), of, nil, nil)
+			if err != nil || opening.Waits != machine.ByHints || opening.End.UIDNext != end || opening.Version != 3 {
+				t.Fatalf("%+v, %v", opening, err)
+			}
+			reader.Close()
+			time.Sleep(29 * time.Second) // of the test's own time
+		}
+		if by.opened != 1 || by.closed != 0 {
+			t.Errorf("%d were opened and %d closed", by.opened, by.closed)
+		}
+		time.Sleep(2 * time.Second)
+		if by.closed != 1 {
+			t.Error("it is open after half a minute")
+		}
+		source.Close()
+	})
 }
