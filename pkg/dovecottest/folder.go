@@ -49,16 +49,29 @@ func (s *Server) Swap(name string) error {
 	return nil
 }
 
-// Lock holds the lock of a user's INBOX, as a session would that hangs: what wants to
-// change the index waits until release is called. The INBOX has been used before.
+// Lock holds the lock of a user's INBOX in the midst of a delivery, as a session would that
+// hangs: a mail lies there that no index has, and whoever looks at the folder waits until
+// release is called. The INBOX has been used before.
 func (s *Server) Lock(name string) (release func() error, err error) {
-	file, err := os.OpenFile(filepath.Join(s.home(name), "Maildir", "dovecot.index.log"), os.O_RDWR, 0)
+	maildir := filepath.Join(s.home(name), "Maildir")
+	file, err := os.OpenFile(filepath.Join(maildir, "dovecot.index.log"), os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("locking the INBOX of %q: %w", name, err)
 	}
-	// A lock of the open file, not of this process: one that Dovecot's own stands against
-	// all the same.
+	// A lock of the open file, not of this process: Dovecot's own wait for it all the same.
 	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		return nil, fmt.Errorf("locking the INBOX of %q: %w", name, errors.Join(err, file.Close()))
+	}
+	var owner unix.Stat_t
+	mail := filepath.Join(maildir, "new", "1.locked.example")
+	err = os.WriteFile(mail, []byte("Subject: locked\n\n"), 0o600)
+	if err == nil {
+		err = unix.Fstat(int(file.Fd()), &owner)
+	}
+	if err == nil {
+		err = os.Chown(mail, int(owner.Uid), int(owner.Gid))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("locking the INBOX of %q: %w", name, errors.Join(err, file.Close()))
 	}
 	return file.Close, nil
