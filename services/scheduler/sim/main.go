@@ -104,7 +104,7 @@ func (s series) run(out io.Writer) bool {
 		})
 	}
 	work.Wait()
-	fmt.Fprintf(out, "%d faults, %d leases of dead workers revoked, %d late commits of dead workers refused, %d plans of several transactions, "+
+	fmt.Fprintf(out, "%d faults, %d leases of dead workers revoked, %d late commits of those refused, %d plans of several transactions, "+
 		"%d pushes of which the registry was asked about %d, %.0f schedules a second, at rest %.1f s after the last fault, %d failed\n",
 		total.faults, total.revoked, total.fenced, total.long, total.delivers+total.confirmed, total.confirmed,
 		float64(s.schedules)/time.Since(began).Seconds(), total.rest.Seconds(), failed)

@@ -22,8 +22,9 @@ const (
 type supervisor struct {
 	*node
 
-	world *world
-	lease int // 0 before the process has told any
+	world   *world
+	lease   int  // 0 before the process has told any
+	revoked bool // before its time
 }
 
 // supervise gives a worker a parent, or does not.
@@ -66,6 +67,7 @@ func (s *supervisor) revoke(until time.Duration) {
 	call(s.world, s.node, &s.world.etcd.server, func() bool {
 		if s.world.etcd.leases[s.lease] != nil {
 			s.world.revoked++
+			s.revoked = true
 			s.note("lease " + strconv.Itoa(s.lease) + " of a dead worker is revoked")
 		}
 		s.world.etcd.revoke(s.lease)

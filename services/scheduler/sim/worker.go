@@ -394,7 +394,7 @@ func (m *member) deliver(claim hold.Claim) {
 func (m *member) commit(claim hold.Claim) {
 	call(m.world, m.node, &m.world.registry.server, func() bool {
 		accepted := m.world.registry.commit(claim)
-		if m.dead && !accepted {
+		if m.dead && m.parent != nil && m.parent.revoked && !accepted {
 			m.world.fenced++
 		}
 		return accepted

@@ -67,7 +67,7 @@ type world struct {
 	faults    int
 	long      int // plans of more than one transaction
 	revoked   int // leases of dead workers
-	fenced    int // what dead workers had sent and the registry has refused
+	fenced    int // what those workers had sent, and the registry has refused
 }
 
 // heldBy is a hold that was told to have begun.
