@@ -47,7 +47,7 @@ func bench(ctx context.Context, stdout io.Writer, kills, listeners int) (err err
 		return err
 	}
 	var all []takeovers
-	for _, way := range []way{{ttl: 5 * time.Second}, {ttl: 3 * time.Second}, {ttl: 5 * time.Second, supervised: true}} {
+	for _, way := range []way{{ttl: 5 * time.Second}, {ttl: 5 * time.Second, supervised: true}, {ttl: 3 * time.Second}} {
 		fmt.Fprintf(stdout, "bench-scheduler: %d kill -9 of a worker, %s, %d listeners on two workers\n", kills, way, listeners)
 		measured, err := measureTakeover(ctx, stdout, programs, way, kills, listeners)
 		if err != nil {
