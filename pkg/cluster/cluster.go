@@ -5,9 +5,10 @@
 // who is alive (worker/), who leads (leader/), what each worker should run (want/)
 // and does run (have/), and which shards' registrations changed (changes/).
 //
-// Invariants: a Member's right to act ends before its key can be gone; a Term's
-// writes land only while it leads, each on the plan exactly as it was read; a value
-// that is not ours, or from a later format, is an error that names its key.
+// Invariants: a Member's right to act ends before its key can be gone, unless its process
+// is dead ([Revoke]); a Term's writes land only while it leads, each on the plan exactly as
+// it was read; a value that is not ours, or from a later format, is an error that names
+// its key.
 package cluster
 
 import (
@@ -16,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -85,11 +85,7 @@ func Open(ctx context.Context, config Config, log *slog.Logger) (*Client, error)
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	prefix := config.Prefix
-	if prefix == "" {
-		prefix = DefaultPrefix
-	}
-	c := &Client{config: config, keys: layout(strings.TrimRight(prefix, "/")), log: log}
+	c := &Client{config: config, keys: layoutOf(config), log: log}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	etcd, err := c.dial(ctx)

@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +13,10 @@ import (
 // layout is the prefix of a cluster, without a slash at its end. All keys are made
 // and read here.
 type layout string
+
+func layoutOf(config Config) layout {
+	return layout(strings.TrimRight(cmp.Or(config.Prefix, DefaultPrefix), "/"))
+}
 
 func (l layout) config() string            { return string(l) + "/cfg" }
 func (l layout) leaders() string           { return string(l) + "/leader/" }

@@ -98,6 +98,9 @@ func (m *Member) key() string { return m.client.keys.worker(m.ID()) }
 // ID returns the id of this registration, in the worker's logs and in every list.
 func (m *Member) ID() string { return m.id }
 
+// Lease is the lease that the registration hangs on, for [Revoke].
+func (m *Member) Lease() int64 { return int64(m.lease.id) }
+
 // Lost is closed when the registration is over: its key is gone. Join again for a
 // new one.
 func (m *Member) Lost() <-chan struct{} { return m.lease.lost }

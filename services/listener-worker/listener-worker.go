@@ -61,6 +61,9 @@ type Config struct {
 	// Alone tells that the process is this worker and nothing else: then it also chooses
 	// when the process's garbage is collected.
 	Alone bool
+	// Registered is told of each registration in the cluster as soon as it is made: the
+	// worker's id and the lease it hangs on. May be nil.
+	Registered func(worker string, lease int64)
 	// Notify and MailNotify are where mail stores tell of new mail.
 	Notify     Notify
 	MailNotify MailNotify

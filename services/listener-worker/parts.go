@@ -154,7 +154,7 @@ func (s *Service) member(etcd *cluster.Client, registry *peers.Registry) owner.C
 		Capacity: s.cfg.Capacity,
 		Zone:     s.cfg.Zone,
 		Version:  s.rt.Version,
-	}}
+	}, s.cfg.Registered}
 }
 
 // membership implements [owner.Cluster].
@@ -162,6 +162,8 @@ type membership struct {
 	etcd     *cluster.Client
 	registry *peers.Registry
 	worker   *clusterv1.Worker
+
+	registered func(worker string, lease int64) // may be nil
 }
 
 // Join implements [owner.Cluster]. A worker that has never heard of its registry stays
@@ -177,7 +179,14 @@ func (m membership) Join(ctx context.Context, draining bool) (owner.Member, erro
 	}
 	worker := proto.CloneOf(m.worker)
 	worker.Draining = draining
-	return m.etcd.Join(ctx, worker)
+	member, err := m.etcd.Join(ctx, worker)
+	if err != nil {
+		return nil, err
+	}
+	if m.registered != nil {
+		m.registered(member.ID(), member.Lease())
+	}
+	return member, nil
 }
 
 // Relief implements [owner.Cluster].

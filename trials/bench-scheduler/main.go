@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The mailpush authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench-scheduler measures what a crash and an orderly stop of a worker cost
-// the mailboxes it served: real worker processes against an embedded etcd, all the
+// Command bench-scheduler measures what a crash, with a supervisor and without, and an
+// orderly stop of a worker cost the mailboxes it served: real worker processes against an embedded etcd, all the
 // way to the next owner's IDLE, and the pushes of mail that arrives while a worker
 // stops. The decisions alone are measured by the scheduler's
 // own benchmark; make bench-scheduler runs both.
@@ -47,11 +47,11 @@ func bench(ctx context.Context, stdout io.Writer, kills, listeners int) (err err
 		return err
 	}
 	var all []takeovers
-	for _, ttl := range []time.Duration{5 * time.Second, 3 * time.Second} {
-		fmt.Fprintf(stdout, "bench-scheduler: %d kill -9 of a worker, lease %s, %d listeners on two workers\n", kills, ttl, listeners)
-		measured, err := measureTakeover(ctx, stdout, programs, ttl, kills, listeners)
+	for _, way := range []way{{ttl: 5 * time.Second}, {ttl: 5 * time.Second, supervised: true}, {ttl: 3 * time.Second}} {
+		fmt.Fprintf(stdout, "bench-scheduler: %d kill -9 of a worker, %s, %d listeners on two workers\n", kills, way, listeners)
+		measured, err := measureTakeover(ctx, stdout, programs, way, kills, listeners)
 		if err != nil {
-			return fmt.Errorf("measuring take-over with a lease of %s: %w", ttl, err)
+			return fmt.Errorf("measuring take-over, %s: %w", way, err)
 		}
 		all = append(all, measured)
 	}

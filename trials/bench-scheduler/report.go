@@ -16,18 +16,23 @@ func quantile(times []time.Duration, q float64) float64 {
 }
 
 func report(w io.Writer, all []takeovers) {
-	fmt.Fprintf(w, "\n%-52s %5s %7s %7s %7s\n", "take-over, seconds", "times", "p50", "p99", "max")
+	fmt.Fprintf(w, "\n%-59s %5s %7s %7s %7s\n", "take-over, seconds", "times", "p50", "p99", "max")
 	row := func(name string, times []time.Duration) {
-		fmt.Fprintf(w, "%-52s %5d %7.3f %7.3f %7.3f\n", name, len(times), quantile(times, 0.5), quantile(times, 0.99), slices.Max(times).Seconds())
+		fmt.Fprintf(w, "%-59s %5d %7.3f %7.3f %7.3f\n", name, len(times), quantile(times, 0.5), quantile(times, 0.99), slices.Max(times).Seconds())
 	}
 	for _, t := range all {
-		row(fmt.Sprintf("lease %s: kill -9 -> first listener in IDLE", t.ttl), t.first)
-		row(fmt.Sprintf("lease %s: kill -9 -> last listener in IDLE", t.ttl), t.last)
-		row(fmt.Sprintf("lease %s: SIGTERM, first dark -> none dark", t.ttl), t.stopped)
+		row(t.String()+": kill -9 -> first listener in IDLE", t.first)
+		row(t.String()+": kill -9 -> last listener in IDLE", t.last)
+		if !t.supervised {
+			row(t.String()+": SIGTERM, first dark -> none dark", t.stopped)
+		}
 	}
 	fmt.Fprintln(w)
 	for _, t := range all {
 		name := fmt.Sprintf("takeover_ttl%d", int(t.ttl.Seconds()))
+		if t.supervised {
+			name = "takeover_supervised"
+		}
 		fmt.Fprintf(w, "result: %s_p50_s=%.3f\n", name, quantile(t.first, 0.5))
 		fmt.Fprintf(w, "result: %s_p99_s=%.3f\n", name, quantile(t.first, 0.99))
 	}

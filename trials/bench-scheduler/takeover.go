@@ -33,9 +33,23 @@ const (
 	mailInDark = 20 * time.Millisecond
 )
 
-// takeovers are the times of the worker losses under one lease.
+// way is how workers run that are lost.
+type way struct {
+	ttl        time.Duration
+	supervised bool // each is the child of a supervisor
+}
+
+func (w way) String() string {
+	if w.supervised {
+		return fmt.Sprintf("lease %s, supervised", w.ttl)
+	}
+	return fmt.Sprintf("lease %s", w.ttl)
+}
+
+// takeovers are the times of the worker losses in one way.
 type takeovers struct {
-	ttl         time.Duration
+	way
+
 	first, last []time.Duration // kill -9 -> first, and last, listener in IDLE at its new owner
 	stopped     []time.Duration // SIGTERM: first connection gone -> all in IDLE at their new owner
 
@@ -44,6 +58,8 @@ type takeovers struct {
 
 // bed is two workers, as processes, that share the mailboxes of one mail store.
 type bed struct {
+	way
+
 	programs  rig.Programs
 	mailpush  *rig.Mailpush
 	store     *imaptest.Many
@@ -53,16 +69,20 @@ type bed struct {
 	started   int // workers, ever
 }
 
-func measureTakeover(ctx context.Context, stdout io.Writer, programs rig.Programs, ttl time.Duration, kills, listeners int) (_ takeovers, err error) {
-	b, closeBed, err := newBed(ctx, programs, ttl, listeners)
+func measureTakeover(ctx context.Context, stdout io.Writer, programs rig.Programs, way way, kills, listeners int) (_ takeovers, err error) {
+	b, closeBed, err := newBed(ctx, programs, way, listeners)
 	if err != nil {
 		return takeovers{}, err
 	}
 	defer func() { err = errors.Join(err, closeBed()) }()
-	t := takeovers{ttl: ttl}
+	t := takeovers{way: way}
 	for n := range kills {
 		if err := b.replace(ctx, func(victim *proctest.Process) error { return b.kill(ctx, victim, &t) }); err != nil {
 			return t, fmt.Errorf("kill %d: %w", n+1, err)
+		}
+		if way.supervised { // its end in order is that of the others
+			fmt.Fprintf(stdout, "  %2d of %d: kill -9 %.3f s\n", n+1, kills, t.first[n].Seconds())
+			continue
 		}
 		mails := span{}
 		if err := b.replace(ctx, func(victim *proctest.Process) (err error) {
@@ -80,12 +100,12 @@ func measureTakeover(ctx context.Context, stdout io.Writer, programs rig.Program
 }
 
 // newBed starts everything and waits until both workers have their half.
-func newBed(ctx context.Context, programs rig.Programs, ttl time.Duration, listeners int) (*bed, func() error, error) {
+func newBed(ctx context.Context, programs rig.Programs, way way, listeners int) (*bed, func() error, error) {
 	dir, err := os.MkdirTemp("", "mailpush-bench-")
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &bed{programs: programs, listeners: listeners}
+	b := &bed{way: way, programs: programs, listeners: listeners}
 	closeBed := func() error {
 		var err error
 		for _, worker := range b.workers {
@@ -102,13 +122,13 @@ func newBed(ctx context.Context, programs rig.Programs, ttl time.Duration, liste
 		}
 		return errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := b.start(ctx, dir, ttl); err != nil {
+	if err := b.start(ctx, dir); err != nil {
 		return nil, nil, errors.Join(err, closeBed())
 	}
 	return b, closeBed, nil
 }
 
-func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
+func (b *bed) start(ctx context.Context, dir string) error {
 	var err error
 	if b.store, err = imaptest.NewMany(imaptest.ManyOptions{}); err != nil {
 		return err
@@ -125,7 +145,7 @@ func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 		Programs: b.programs,
 		Store:    rig.Store{Address: b.store.Addr(), CAFile: ca},
 		Services: []string{identity.Admin, identity.Vault, identity.Scheduler},
-		Set:      []string{"cluster.leaseTTL=" + ttl.String(), fmt.Sprintf("cluster.shards=%d", shards)},
+		Set:      []string{"cluster.leaseTTL=" + b.ttl.String(), fmt.Sprintf("cluster.shards=%d", shards)},
 	})
 	if err != nil {
 		return err
@@ -148,7 +168,11 @@ func (b *bed) start(ctx context.Context, dir string, ttl time.Duration) error {
 
 func (b *bed) addWorker() error {
 	b.started++
-	worker, err := b.mailpush.StartWorker(fmt.Sprintf("worker-%d", b.started))
+	start := b.mailpush.StartWorker
+	if b.supervised {
+		start = b.mailpush.StartSupervisedWorker
+	}
+	worker, err := start(fmt.Sprintf("worker-%d", b.started))
 	if err == nil {
 		b.workers = append(b.workers, worker)
 	}
@@ -190,10 +214,16 @@ func (b *bed) settled(ctx context.Context) error {
 	})
 }
 
+// kill kills a worker, of a supervised one the process that works: its parent starts another
+// one at once, which may take listeners over like any other, and is stopped in the end.
 func (b *bed) kill(ctx context.Context, victim *proctest.Process, t *takeovers) error {
 	_, before := b.store.Seen()
 	start := time.Now()
-	victim.Kill()
+	if b.supervised {
+		victim.KillMembers(identity.Worker)
+	} else {
+		victim.Kill()
+	}
 	if err := b.until(ctx, func(_, arrived int) bool { return arrived > before }); err != nil {
 		return err
 	}
@@ -202,6 +232,9 @@ func (b *bed) kill(ctx context.Context, victim *proctest.Process, t *takeovers) 
 		return err
 	}
 	t.last = append(t.last, time.Since(start))
+	if b.supervised {
+		return victim.Stop()
+	}
 	return nil
 }
 

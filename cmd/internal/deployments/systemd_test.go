@@ -77,6 +77,20 @@ func TestSystemdSocketIsTheWorkers(t *testing.T) {
 	}
 }
 
+// The worker of each deployment has a supervisor, which goes on where the system has killed
+// the worker for its memory. (Kubernetes is the chart's test.)
+func TestWorkersAreSupervised(t *testing.T) {
+	t.Parallel()
+	u := readUnit(t, filepath.Join(directory, "systemd", "mailpush-"+identity.Worker+".service"))
+	if start := strings.Fields(u.only(t, "ExecStart")); !slices.Contains(start, "--supervise") || u.only(t, "OOMPolicy") != "continue" {
+		t.Errorf("the unit starts %v, and OOMPolicy=%v", start, u["OOMPolicy"])
+	}
+	c := readContainerFile(t, containerFile(identity.Worker))
+	if !slices.Contains(c.lines, `CMD ["--config", "/etc/mailpush/mailpush.yaml", "--supervise"]`) {
+		t.Error("the container does not")
+	}
+}
+
 // unit is a unit file's settings by key; keys are unique across its sections.
 type unit map[string][]string
 

@@ -5,6 +5,7 @@
 // signals, exit code. Invariant: a service either starts with settings that passed
 // validation, or its process says why on one line and exits 1; SIGTERM stops it in
 // order, a second one at once; SIGUSR2 stops it in order and starts it again in its place.
+// A supervised service ends in order with its parent, too.
 package program
 
 import (
@@ -22,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/cmd/internal/supervise"
 	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/service"
@@ -45,6 +47,8 @@ type options struct {
 	check   bool
 	version bool
 	set     list
+
+	supervise bool
 }
 
 // Check tells what is wrong with settings that only a service itself can judge.
@@ -83,6 +87,9 @@ func Main(name string, build wire.Builder, version string, args []string, stdout
 		fmt.Fprintf(stdout, "%s: the configuration is valid\n", name)
 		return exitOK
 	}
+	if o.supervise && !supervise.Supervised() {
+		return supervised(name, s, o, args, stderr)
+	}
 	if err := run(name, build, version, s); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitError
@@ -97,6 +104,9 @@ func flagSet(name string, o *options, stderr io.Writer) *flag.FlagSet {
 	flags.BoolVar(&o.check, "check", false, "validate the configuration, explain it and exit")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.Var(&o.set, "set", "one setting as `KEY=VALUE`, e.g. worker.capacity=5000; may be repeated")
+	if name == identity.Worker {
+		flags.BoolVar(&o.supervise, "supervise", false, "run as a child of this process: start it again when it ends, and let others take over at once when it dies")
+	}
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "%s is one service of a mailpush cluster.\n\n  %s --config /etc/mailpush/mailpush.yaml\n\nFlags:\n", name, name)
 		flags.PrintDefaults()
@@ -111,6 +121,12 @@ func run(name string, build wire.Builder, version string, s *settings.Settings) 
 	// After the first signal the default action is back, so that a second one ends
 	// a stop that hangs.
 	context.AfterFunc(ctx, stop)
+	parent, err := supervise.FindParent()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = parent.Close() }() // nothing more is told
+	ctx = parent.Watch(ctx)
 	ctx, restart := wire.NewRestart(ctx)
 
 	id, err := identity.Load(s.Cluster.Name, name, identity.Files{

@@ -7,13 +7,50 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 )
 
-// firstInherited is the first file descriptor of systemd's socket activation.
-const firstInherited = 3
+const (
+	// firstInherited is the first file descriptor of systemd's socket activation.
+	firstInherited = 3
+	// handedOn names the file descriptors of listening sockets that a process hands to the
+	// one that takes its place, or to its child.
+	handedOn = "MAILPUSH_LISTEN_FDS"
+)
+
+// Inherited are the listening sockets that this process was started with, for its children.
+func Inherited() ([]*os.File, error) {
+	fds, err := inheritedFDs()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*os.File, len(fds))
+	for i, fd := range fds {
+		syscall.CloseOnExec(fd) // a child gets copies
+		out[i] = os.NewFile(uintptr(fd), "inherited")
+	}
+	return out, nil
+}
+
+// HandOn is an environment for a process that inherits listening sockets, by their file
+// descriptors there. What this process was told of its own does not hold for that one.
+func HandOn(environ []string, fds []int) []string {
+	out := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains([]string{handedOn, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}, name)
+	})
+	if len(fds) == 0 {
+		return out
+	}
+	texts := make([]string, len(fds))
+	for i, fd := range fds {
+		texts[i] = strconv.Itoa(fd)
+	}
+	return append(out, handedOn+"="+strings.Join(texts, ","))
+}
 
 // inherited is a listening socket that the process was started with, if one is bound to
 // the address; else nil. Such a socket takes connections while there is no process to

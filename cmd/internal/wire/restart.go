@@ -9,16 +9,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 )
-
-// handedOn names the file descriptors of listening sockets that a process hands to the
-// one that takes its place.
-const handedOn = "MAILPUSH_LISTEN_FDS"
 
 // Restart is a process' end that another one of the same program follows, in the same
 // place: SIGUSR2 asks for it. The sockets that were kept stay open all the while, so that
@@ -53,16 +46,15 @@ func (r *Restart) Follow(kept []*os.File) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("restarting: %w", err), CloseAll(kept))
 	}
-	environ := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, handedOn+"=") })
-	var fds []string
+	var fds []int
 	for _, file := range kept {
 		fd, err := syscall.Dup(int(file.Fd())) // what Go opens is closed by exec, a copy is not
 		if err != nil {
 			return fmt.Errorf("handing a socket on: %w", err)
 		}
-		fds = append(fds, strconv.Itoa(fd))
+		fds = append(fds, fd)
 	}
-	err = syscall.Exec(program, os.Args, append(environ, handedOn+"="+strings.Join(fds, ","))) //nolint:gosec // it is this program
+	err = syscall.Exec(program, os.Args, HandOn(os.Environ(), fds)) //nolint:gosec // it is this program
 	return fmt.Errorf("restarting: %w", err)
 }
 

@@ -5,6 +5,7 @@ package wire_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -39,14 +41,24 @@ func TestMain(m *testing.M) {
 func serveUntilRestarted(address string) error {
 	ctx, restart := wire.NewRestart(context.Background())
 	addresses := new(wire.Addresses)
+	restarts, _ := strconv.Atoi(os.Getenv("TEST_RESTARTS"))
+	if restarts == 0 { // as systemd hands a socket over; the test did not know the process id
+		if err := errors.Join(os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid())), os.Setenv("LISTEN_FDS", "1")); err != nil {
+			return err
+		}
+	}
 	listener, err := addresses.Bind(ctx, "test", address)
 	if err != nil {
 		return err
 	}
+	other, err := addresses.Bind(ctx, "other", "127.0.0.1:0") // which looks at all that is inherited
+	if err != nil {
+		return err
+	}
+	defer other.Close()
 	if err := addresses.Keep(listener); err != nil {
 		return err
 	}
-	restarts, _ := strconv.Atoi(os.Getenv("TEST_RESTARTS"))
 	err = service.Serve(ctx, slog.New(slog.DiscardHandler), "test", listener, nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, restarts)
 	}))
@@ -75,8 +87,7 @@ func TestASocketOutlivesRestarts(t *testing.T) {
 	command := exec.CommandContext(t.Context(), os.Args[0])
 	command.Stderr = t.Output()
 	command.ExtraFiles = []*os.File{file}
-	// As systemd hands a socket over, but for the process id, which is not known yet.
-	command.Env = append(os.Environ(), addressOfServer+"="+address, "MAILPUSH_LISTEN_FDS=3")
+	command.Env = append(os.Environ(), addressOfServer+"="+address)
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +123,19 @@ func TestASocketOutlivesRestarts(t *testing.T) {
 		}
 		if err := command.Process.Signal(syscall.SIGUSR2); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestHandedOnSocketsAreTheOnesOfTheNextProcess(t *testing.T) {
+	t.Parallel()
+	environ := []string{"A=1", "LISTEN_PID=7", "LISTEN_FDS=1", "LISTEN_FDNAMES=x", "MAILPUSH_LISTEN_FDS=9", "MAILPUSH_LISTEN=kept"}
+	for want, fds := range map[string][]int{
+		"A=1 MAILPUSH_LISTEN=kept":                         nil,
+		"A=1 MAILPUSH_LISTEN=kept MAILPUSH_LISTEN_FDS=4,5": {4, 5},
+	} {
+		if got := strings.Join(wire.HandOn(environ, fds), " "); got != want {
+			t.Errorf("%v: %s, want %s", fds, got, want)
 		}
 	}
 }

@@ -58,13 +58,17 @@ func (tools tools) checkPrograms(t *testing.T, w world, found *findings) {
 		}
 		running[component(d)] = true
 		c := pod.Containers[0]
-		if want := []string{"--config", "/etc/mailpush/config/mailpush.yaml"}; !slices.Equal(c.Args, want) {
+		want := []string{"--config", "/etc/mailpush/config/mailpush.yaml"}
+		if component(d) == "listener-worker" {
+			want = append(want, "--supervise")
+		}
+		if !slices.Equal(c.Args, want) {
 			found.add("%s: the arguments are %q, want %q", d.Name, c.Args, want)
 		}
 		if !strings.Contains(c.Image, component(d)+":") {
 			found.add("%s: the image is %s", d.Name, c.Image)
 		}
-		check := exec.CommandContext(t.Context(), filepath.Join(tools.programs, component(d)), "--config", file, "--check")
+		check := exec.CommandContext(t.Context(), filepath.Join(tools.programs, component(d)), append([]string{"--config", file, "--check"}, c.Args[min(2, len(c.Args)):]...)...)
 		check.Env = environment(c, found)
 		out, err := check.CombinedOutput()
 		if err != nil {

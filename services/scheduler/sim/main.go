@@ -10,6 +10,8 @@
 // all; processes die, and stop for longer than a lease; clocks run up to 5 % fast or
 // slow; leases end as early as that allows, or late; transactions land after their
 // sender has given up; two leaders are at work at once; etcd and the registry go away.
+// Some workers have a supervisor, which revokes the lease of one that has died, late and
+// by the same network; supervisors stand still and die, too.
 // Workers join, drain, and leave in order, alone or one after the other. Most clusters
 // are small, where everybody meets everybody; a few have more workers than one
 // transaction has room for, or more shards than a worker gives up at a time.
@@ -102,8 +104,9 @@ func (s series) run(out io.Writer) bool {
 		})
 	}
 	work.Wait()
-	fmt.Fprintf(out, "%d faults, %d plans of several transactions, %d pushes of which the registry was asked about %d, %.0f schedules a second, "+
-		"at rest %.1f s after the last fault, %d failed\n", total.faults, total.long, total.delivers+total.confirmed, total.confirmed,
+	fmt.Fprintf(out, "%d faults, %d leases of dead workers revoked, %d late commits of those refused, %d plans of several transactions, "+
+		"%d pushes of which the registry was asked about %d, %.0f schedules a second, at rest %.1f s after the last fault, %d failed\n",
+		total.faults, total.revoked, total.fenced, total.long, total.delivers+total.confirmed, total.confirmed,
 		float64(s.schedules)/time.Since(began).Seconds(), total.rest.Seconds(), failed)
 	fmt.Fprintf(out, "result: sim_schedules=%d\nresult: overlapping_holds=%d\nresult: stale_epochs_accepted=%d\n",
 		s.schedules, total.overlaps, total.stale)
@@ -131,5 +134,7 @@ func (o *outcome) add(other outcome) {
 	o.confirmed += other.confirmed
 	o.faults += other.faults
 	o.long += other.long
+	o.revoked += other.revoked
+	o.fenced += other.fenced
 	o.rest = max(o.rest, other.rest)
 }

@@ -26,6 +26,7 @@ type outcome struct {
 	violation                                    string
 	overlaps, stale, delivers, confirmed, faults int
 	long                                         int // plans of more than one transaction
+	revoked, fenced                              int // leases of dead workers, and what those had sent
 	rest                                         time.Duration
 }
 
@@ -45,7 +46,7 @@ func runSchedule(seed uint64, mutation mutation, trace func(time.Duration, strin
 	if unsettled != "" {
 		w.fail("%v after the last fault, %s", w.now-faultsFor, unsettled)
 	}
-	return outcome{w.violation, w.overlaps, w.stale, w.delivers, w.confirmed, w.faults, w.long, w.now - faultsFor}
+	return outcome{w.violation, w.overlaps, w.stale, w.delivers, w.confirmed, w.faults, w.long, w.revoked, w.fenced, w.now - faultsFor}
 }
 
 // size draws how large the cluster is. Most are small, where everybody meets everybody;
@@ -70,6 +71,7 @@ func (w *world) begin() {
 	w.violent = w.chance(0.1)
 	w.network = network{loss: pick(w, 0, 0, 0.01, 0.05, 0.2), slow: pick(w, 0, 0.01, 0.1, 0.4)}
 	w.blind = pick(w, 0, 0.1, 0.5)
+	w.supervised = pick(w, 0, 0.5, 1)
 	for range 2 + w.random.IntN(2) {
 		w.addReplica()
 	}
@@ -100,14 +102,15 @@ func (w *world) fault() {
 	n := w.workers[w.random.IntN(len(w.workers))]
 	r := w.replicas[w.random.IntN(len(w.replicas))]
 	long := func() time.Duration { return w.now + w.between(100*time.Millisecond, 3*w.ttl) }
-	switch w.random.IntN(17) {
-	case 0:
-		w.note(n.name + " dies")
-		n.dead = true
-		w.at(min(long(), faultsFor), w.addWorker)
+	switch w.random.IntN(20) {
+	case 0, 17:
+		n.die(long())
 	case 1, 2:
 		n.paused = long()
 		w.note(fmt.Sprintf("%s is paused until %v", n.name, n.paused))
+		if w.mutation == revokeStopped && n.parent != nil {
+			n.parent.childEnded(n)
+		}
 	case 3:
 		n.cutTo = long()
 		w.note(fmt.Sprintf("%s is not heard until %v", n.name, n.cutTo))
@@ -150,6 +153,13 @@ func (w *world) fault() {
 		w.restart(w.workers[w.random.IntN(len(w.workers)):][:1])
 	case 16:
 		w.restart(slices.Clone(w.workers))
+	case 18:
+		if n.parent != nil {
+			n.parent.paused = long()
+			w.note(fmt.Sprintf("%s is paused until %v", n.parent.name, n.parent.paused))
+		}
+	case 19:
+		w.parentDies(n)
 	}
 }
 
@@ -193,6 +203,9 @@ func (w *world) heal() {
 	for _, n := range w.workers {
 		n.cutTo, n.cutFrom = w.now, w.now
 		n.paused = min(n.paused, w.now)
+		if s := n.parent; s != nil {
+			s.cutTo, s.cutFrom, s.paused = w.now, w.now, min(s.paused, w.now)
+		}
 	}
 	for _, r := range w.replicas {
 		r.cutTo, r.cutFrom = w.now, w.now

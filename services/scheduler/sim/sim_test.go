@@ -61,6 +61,7 @@ func TestChecksNoticeWhenARuleIsMissing(t *testing.T) {
 		"a worker's right lasts from the acknowledgement on":    {fenceFromReceipt, overlapped},
 		"a worker's right lasts as long as the lease":           {wholeLease, overlapped},
 		"a leaver says goodbye before all has ended":            {farewellEarly, overlapped},
+		"a supervisor takes who stands still for dead":          {revokeStopped, overlapped},
 		"a deposed leader's change lands":                       {ignoreLeader, failed},
 		"a hold begins before its epoch is open":                {beginUnopened, failed},
 		"the registry takes any epoch":                          {acceptLower, accepted},
@@ -93,6 +94,13 @@ func within(t *testing.T, mutation mutation, seen func(outcome) bool) {
 func TestSomePlansTakeSeveralTransactions(t *testing.T) {
 	t.Parallel()
 	within(t, sound, func(o outcome) bool { return o.long > 0 })
+}
+
+// What supervisors are for must happen: leases are revoked before their time, and what
+// their workers had sent comes after the shards have passed on, and is refused.
+func TestLateCommitsOfDeadWorkersAreFenced(t *testing.T) {
+	t.Parallel()
+	within(t, sound, func(o outcome) bool { return o.revoked > 0 && o.fenced > 0 })
 }
 
 // The schedule this protocol was first got wrong by: a shard is granted to A by

@@ -29,8 +29,9 @@ type worker struct {
 
 	world    *world
 	draining bool
-	leaving  bool    // it ends when it has given everything up, and joins no more
-	member   *member // nil without a registration
+	leaving  bool        // it ends when it has given everything up, and joins no more
+	member   *member     // nil without a registration
+	parent   *supervisor // nil without one
 }
 
 // member is one registration of a worker.
@@ -52,6 +53,7 @@ type member struct {
 func (w *world) addWorker() {
 	n := &worker{node: w.newNode(fmt.Sprint("worker ", len(w.workers)+1)), world: w}
 	w.workers = append(w.workers, n)
+	w.supervise(n)
 	n.join()
 }
 
@@ -84,6 +86,7 @@ func (n *worker) begin(id string, sent time.Duration, answer joined) {
 		machine: hold.New(n.random),
 	}
 	n.member = m
+	n.parent.registered(m.lease)
 	m.extend(sent)
 	n.note(n.name + " is " + id)
 	n.world.etcd.entry(id).watch = m.watch
@@ -390,7 +393,11 @@ func (m *member) deliver(claim hold.Claim) {
 
 func (m *member) commit(claim hold.Claim) {
 	call(m.world, m.node, &m.world.registry.server, func() bool {
-		return m.world.registry.commit(claim)
+		accepted := m.world.registry.commit(claim)
+		if m.dead && m.parent != nil && m.parent.revoked && !accepted {
+			m.world.fenced++
+		}
+		return accepted
 	}, func(accepted bool) {
 		if m.alive() && !accepted {
 			m.step(hold.Refused{Claims: []hold.Claim{claim}})

@@ -34,25 +34,28 @@ const (
 	fenceFromReceipt          // a worker's right lasts from when a renewal was acknowledged
 	wholeLease                // it lasts for the whole of the TTL
 	farewellEarly             // a worker that leaves says so before all has ended
+	revokeStopped             // a supervisor takes a process that stands still for dead
 )
 
 // world is one schedule: a cluster, what goes wrong in it, and what is checked.
 type world struct {
 	engine
 
-	mutation  mutation
-	ttl       time.Duration // of the cluster's leases
-	shards    uint32
-	crowd     int     // how many workers there are at most
-	violent   bool    // leases end before their time
-	blind     float64 // the share of watch events that are lost
-	network   network
-	etcd      *etcd
-	registry  *registry
-	workers   []*worker
-	replicas  []*replica
-	listeners map[shard.ID]uint32
-	ids       int
+	mutation mutation
+	ttl      time.Duration // of the cluster's leases
+	shards   uint32
+	crowd    int     // how many workers there are at most
+	violent  bool    // leases end before their time
+	blind    float64 // the share of watch events that are lost
+
+	supervised float64 // the share of workers with a supervisor
+	network    network
+	etcd       *etcd
+	registry   *registry
+	workers    []*worker
+	replicas   []*replica
+	listeners  map[shard.ID]uint32
+	ids        int
 
 	holds     map[uint32][]heldBy // by shard, those whose end was not told
 	opened    map[uint32]uint64   // by shard, the highest epoch that the registry has taken
@@ -63,6 +66,8 @@ type world struct {
 	confirmed int
 	faults    int
 	long      int // plans of more than one transaction
+	revoked   int // leases of dead workers
+	fenced    int // what those workers had sent, and the registry has refused
 }
 
 // heldBy is a hold that was told to have begun.

@@ -150,6 +150,14 @@ func (m *Mailpush) StartWorker(name string, set ...string) (*proctest.Process, e
 	return proctest.Start(m.Command(identity.Worker, name, append([]string{"worker.opsListen=127.0.0.1:0"}, set...)...))
 }
 
+// StartSupervisedWorker is StartWorker for one that is the child of a supervisor, which is
+// the process that is returned.
+func (m *Mailpush) StartSupervisedWorker(name string, set ...string) (*proctest.Process, error) {
+	c := m.Command(identity.Worker, name, append([]string{"worker.opsListen=127.0.0.1:0"}, set...)...)
+	c.Args = append(c.Args, "--supervise")
+	return proctest.Start(c)
+}
+
 // Restart stops a service and starts it again, with settings beside those of all. It
 // returns when the service is ready.
 func (m *Mailpush) Restart(ctx context.Context, service string, set ...string) error {

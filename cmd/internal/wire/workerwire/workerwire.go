@@ -53,6 +53,11 @@ func build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 		WebhookRules:         webhookRules(s),
 		Alone:                alone,
 	}
+	if alone {
+		if config.Registered, err = tellParent(ctx, rt.Log); err != nil {
+			return built, err
+		}
+	}
 	if config.Listener, err = addresses.Bind(ctx, "worker.listen", s.Worker.Listen); err != nil {
 		return built, err
 	}

@@ -6,8 +6,9 @@ SPDX-License-Identifier: Apache-2.0
 {{- /*
 The Deployment of a service: a dict of root, name, values (its section), ports (name to
 number), env (a list); alone, for a service of which there must not be two, not even for a
-moment; and for workers zone and joins, which says that a pod counts as ready from when it
-has joined the cluster, whatever happens to that later.
+moment; and for workers flags, which come after those of all, zone and joins, which says
+that a pod counts as ready from when it has joined the cluster, whatever happens to that
+later.
 */ -}}
 {{- define "mailpush.deployment" -}}
 {{- $zone := default "" .zone -}}
@@ -104,7 +105,7 @@ volumes:
 {{- define "mailpush.container" -}}
 image: {{ include "mailpush.image" . }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-args: [--config, /etc/mailpush/config/mailpush.yaml]
+args: [--config, /etc/mailpush/config/mailpush.yaml{{ range .flags }}, {{ . }}{{ end }}]
 {{- with concat .env (default list .values.extraEnv) }}
 env:
   {{- toYaml . | nindent 2 }}
