@@ -22,6 +22,7 @@ import (
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/userid"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
@@ -109,7 +110,7 @@ func writeProfile(t *testing.T, name string) {
 type idleHalls struct {
 	t       *testing.T
 	wants   chan *clusterv1.Want
-	changes chan uint32
+	changes chan hold.Changed
 	idle    atomic.Int64 // connections in IDLE
 	opened  atomic.Int64 // signing secrets
 
@@ -119,7 +120,7 @@ type idleHalls struct {
 
 func newIdleHalls(t *testing.T) *idleHalls {
 	t.Helper()
-	h := &idleHalls{t: t, wants: make(chan *clusterv1.Want, 1), changes: make(chan uint32)}
+	h := &idleHalls{t: t, wants: make(chan *clusterv1.Want, 1), changes: make(chan hold.Changed)}
 	found := &idleSink{}
 	listeners := listen.New(listen.Config{
 		Sources: map[string]listen.Source{"imapidle": h}, Tuning: machine.Settings{Settle: time.Millisecond},
@@ -153,7 +154,7 @@ func (h *idleHalls) list(upto int) {
 			h.t.Fatalf("%d of %d are in IDLE, %d secrets are open", h.idle.Load(), upto, h.opened.Load())
 		}
 		if number < shards {
-			h.changes <- number
+			h.changes <- hold.Changed{Shard: shard.ID{Backend: "imapidle", Number: number}}
 		}
 		<-tick.C
 	}
@@ -177,7 +178,7 @@ func (h *idleHalls) user(n int) *registryv1.Mailbox {
 
 func (h *idleHalls) Join(context.Context, bool) (owner.Member, error) { return h, nil }
 func (h *idleHalls) Relief(context.Context, string) (bool, error)     { return false, nil }
-func (h *idleHalls) Changes(ctx context.Context, _ string) <-chan uint32 {
+func (h *idleHalls) Changes(ctx context.Context, _ string) <-chan hold.Changed {
 	return until(ctx, h.changes)
 }
 func (h *idleHalls) ID() string                                                    { return "worker" }
@@ -209,7 +210,7 @@ func until[T any](ctx context.Context, from <-chan T) <-chan T {
 }
 
 // ListShards implements [owner.Registry]. What it lists has come over the wire.
-func (h *idleHalls) ListShards(_ context.Context, claims []hold.Claim) (owner.Listing, error) {
+func (h *idleHalls) ListShards(_ context.Context, claims []hold.Claim, _ []userid.User) (owner.Listing, error) {
 	h.mu.Lock()
 	users := h.users
 	h.mu.Unlock()
