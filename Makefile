@@ -210,6 +210,10 @@ bench-scheduler: ## measure the scheduler: decisions beside other schemes, fault
 	  go run ./services/scheduler/etcdbench; \
 	  go run ./trials/bench-scheduler; } | $(RESULTS_LAST)
 
+.PHONY: bench-start
+bench-start: ## measure how long a cluster with 200,000 users takes to start, also with an emptied etcd
+	go run ./trials/bench-start
+
 .PHONY: bench-delivery
 bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpoint that hangs
 	go run ./services/listener-worker/bench

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/shard"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 )
@@ -22,6 +23,7 @@ func FuzzDecode(f *testing.F) {
 		&clusterv1.Want{Format: 1, Granted: []*mailv1.ShardSet{set}, Revoked: []*clusterv1.Revocation{{Shards: set}}},
 		&clusterv1.Have{Format: 1, Held: []*mailv1.ShardSet{set}},
 		&clusterv1.Have{Format: 2},
+		&clusterv1.Change{Format: 1, Users: []*mailv1.User{{ContextId: "1", UserId: "249"}}},
 		&clusterv1.Config{Format: 1, Shards: 8, LeaseTtlSeconds: 5, Name: "mailpush"},
 	} {
 		value, err := proto.Marshal(message)
@@ -42,7 +44,11 @@ func FuzzDecode(f *testing.F) {
 		if n := client.settings.GetShards(); settings == nil && (n == 0 || n&(n-1) != 0) {
 			t.Errorf("a cluster of %d shards", n)
 		}
-		for _, err := range []error{worker, wantErr, haveErr, settings} {
+		change, changeErr := decodeChange("key", value)
+		if changeErr != nil && !change.Whole() || len(change.Users) > shard.MaxNamed {
+			t.Errorf("a change of %d users, error %v", len(change.Users), changeErr)
+		}
+		for _, err := range []error{worker, wantErr, haveErr, changeErr, settings} {
 			if err != nil && fault.KindOf(err) != fault.DataLoss {
 				t.Errorf("%v is not of kind DataLoss", err)
 			}

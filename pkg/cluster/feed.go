@@ -39,6 +39,9 @@ type feed struct {
 	put     func(key string, value []byte)
 	deleted func(key string)
 	listed  func()
+	// found gets, in place of put, the values that a listing has found, each of which may
+	// stand for several puts. Nil means put.
+	found func(key string, value []byte)
 }
 
 // run feeds until ctx ends. Of a row of failures the first is logged.
@@ -79,7 +82,7 @@ func (f *feed) list(ctx context.Context) error {
 		return errRestored
 	}
 	for _, kv := range response.Kvs {
-		f.onPut(kv)
+		f.onFound(kv)
 	}
 	f.since = revision
 	if f.listed != nil {
@@ -138,6 +141,14 @@ func (f *feed) onPut(kv *mvccpb.KeyValue) {
 	if f.put != nil {
 		f.put(string(kv.GetKey()), kv.GetValue())
 	}
+}
+
+func (f *feed) onFound(kv *mvccpb.KeyValue) {
+	if f.found != nil {
+		f.found(string(kv.GetKey()), kv.GetValue())
+		return
+	}
+	f.onPut(kv)
 }
 
 func (f *feed) scope() []clientv3.OpOption {

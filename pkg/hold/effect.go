@@ -3,7 +3,11 @@
 
 package hold
 
-import clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+import (
+	"mailpush.internal/pkg/userid"
+
+	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+)
 
 // Effect is something a worker is to do.
 type Effect interface{ effect() }
@@ -16,9 +20,11 @@ type (
 		Open     bool
 		Failures int // of the same claims before
 		Claims   []Claim
+		Users    []userid.User // those to be read; empty means all of the claims' shards
 	}
 	// Run starts the listeners of what was just read of the claims, or brings them up
-	// to date. It comes with the Loaded that brought what was read.
+	// to date. It comes with the Loaded that brought what was read: of a Read that named
+	// users it is about these alone.
 	Run struct{ Claims []Claim }
 	// Release stops the listeners of the claims and lets requests in flight end and
 	// cursors be stored. Drained is its answer.

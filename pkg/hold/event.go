@@ -4,6 +4,7 @@
 package hold
 
 import (
+	"slices"
 	"time"
 
 	"mailpush.internal/pkg/shard"
@@ -21,8 +22,8 @@ type (
 	Wanted struct{ Want *clusterv1.Want }
 	// Changed tells that the registry holds something else of a shard.
 	Changed struct {
-		Backend string
-		Shard   uint32
+		Shard  shard.ID
+		Change shard.Change
 	}
 	// Stale tells that everything is to be read again, for changes are hints that may get lost.
 	Stale struct{}
@@ -50,38 +51,53 @@ type (
 )
 
 func (e Wanted) apply(m *Machine, _ time.Time) {
-	if e.Want != nil && (m.want == nil || e.Want.GetGeneration() >= m.want.GetGeneration()) {
-		m.want = e.Want
+	if e.Want == nil || m.want != nil && e.Want.GetGeneration() < m.want.GetGeneration() {
+		return
+	}
+	m.want, m.target = e.Want, granted(e.Want)
+	m.touchAll()
+	for _, set := range e.Want.GetGranted() {
+		for _, number := range set.GetShards() {
+			m.touch(shard.ID{Backend: set.GetBackend(), Number: number})
+		}
 	}
 }
 
 func (e Changed) apply(m *Machine, _ time.Time) {
-	if s := m.shards[shard.ID{Backend: e.Backend, Number: e.Shard}]; s != nil {
-		s.changed = true
+	if s := m.shards[e.Shard]; s != nil {
+		s.change(e.Change)
+		m.touch(e.Shard)
 	}
 }
 
 func (Stale) apply(m *Machine, _ time.Time) {
 	for _, s := range m.shards {
-		s.changed = true
+		s.change(shard.Change{})
 	}
+	m.touchAll()
 }
 
 func (e Drained) apply(m *Machine, _ time.Time) {
 	for _, claim := range e.Claims {
 		if s := m.shards[claim.ID()]; s != nil && s.claim == claim && s.phase == draining {
-			delete(m.shards, claim.ID())
+			m.drop(claim.ID())
 		}
 	}
 }
 
 func (e Refused) apply(m *Machine, _ time.Time) { m.fence(e.Claims) }
 
-func (e Righted) apply(m *Machine, _ time.Time) { m.right = e.Right }
+func (e Righted) apply(m *Machine, _ time.Time) {
+	m.right = e.Right
+	m.touchAll()
+}
 
 func (Over) apply(m *Machine, _ time.Time) {
-	m.want = nil
-	clear(m.shards)
+	m.want, m.target = nil, nil
+	m.touchAll()
+	for _, at := range slices.Clone(m.touched) {
+		m.drop(at)
+	}
 }
 
 func (Tick) apply(*Machine, time.Time) {}

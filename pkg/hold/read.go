@@ -3,54 +3,48 @@
 
 package hold
 
-import "time"
+import (
+	"container/heap"
+	"time"
+
+	"mailpush.internal/pkg/shard"
+)
 
 const (
 	maxReads     = 4   // in flight at once
 	readShards   = 256 // of one Read; fewer when reads fail, down to one
+	readUsers    = 512 // named in one Read
 	shrinkByBits = 2   // each failure divides the shards of a Read by four
 )
 
-// kind is what the shards of one Read have in common.
-type kind struct {
-	backend  string
-	open     bool
-	failures int
-}
-
-// startReads reads the shards that need it. Shards that failed together are tried in
-// smaller groups, so that one that cannot be read does not hold up the others. No
-// epoch is opened in doubt: it would fence whoever is rightly there.
-func (m *Machine) startReads(now time.Time) {
-	groups := make(map[kind][]*holding)
-	var kinds []kind
-	for _, at := range m.ordered() {
-		s := m.shards[at]
-		needed := s.phase == opening && m.right == Current || s.phase == running && s.changed
-		if !needed || s.reading || s.notUntil.After(now) {
-			continue
+// startReads reads the shards that need it, those first that wait longest. No epoch is
+// opened in doubt: it would fence whoever is rightly there.
+func (m *Machine) startReads() {
+	allowed := func(k kind) bool { return !k.open || m.right == Current }
+	for m.reads < maxReads {
+		first := m.lines.first(allowed)
+		if first == nil {
+			return
 		}
-		k := kind{at.Backend, s.phase == opening, s.failures}
-		if groups[k] == nil {
-			kinds = append(kinds, k)
-		}
-		groups[k] = append(groups[k], s)
-	}
-	for _, k := range kinds {
-		shards := groups[k]
-		size := max(1, readShards>>(shrinkByBits*k.failures))
-		for len(shards) > 0 && m.reads < maxReads {
-			n := min(size, len(shards))
-			m.startRead(k, shards[:n])
-			shards = shards[n:]
-		}
+		m.startRead(first.line)
 	}
 }
 
-func (m *Machine) startRead(k kind, shards []*holding) {
+// startRead reads the first shards of a line. Shards that failed together are tried in
+// smaller groups, so that one that cannot be read does not hold up the others.
+func (m *Machine) startRead(k kind) {
 	read := Read{Backend: k.backend, Open: k.open, Failures: k.failures}
-	for _, s := range shards {
-		s.reading, s.changed = true, false
+	most := max(1, readShards>>(shrinkByBits*k.failures))
+	for len(read.Claims) < most {
+		s := m.lines.front(k)
+		if s == nil || k.named && len(read.Users)+len(s.changed.Users) > readUsers {
+			break
+		}
+		m.lines.leave(s)
+		if k.named {
+			read.Users = append(read.Users, s.changed.Users...)
+		}
+		s.reading, s.changed = true, nil
 		read.Claims = append(read.Claims, s.claim)
 	}
 	m.reads++
@@ -60,21 +54,26 @@ func (m *Machine) startRead(k kind, shards []*holding) {
 // apply takes in what was read.
 func (e Loaded) apply(m *Machine, now time.Time) {
 	m.reads--
+	var until time.Time
+	if e.Failed {
+		until = now.Add(m.wait(e.Read.Failures + 1)) // for all of them, which are tried together again
+	}
 	var read []*holding
 	for _, claim := range e.Read.Claims {
 		s := m.shards[claim.ID()]
 		if s == nil || s.claim != claim {
 			continue // fenced meanwhile
 		}
+		m.touch(claim.ID())
 		s.reading, s.tried = false, true
 		switch {
 		case s.phase == abandoned:
-			delete(m.shards, claim.ID())
+			m.drop(claim.ID())
 		case s.phase == draining:
 		case e.Failed:
-			m.putOff(s, now)
+			m.putOff(s, until)
 		default:
-			s.failures, s.notUntil = 0, time.Time{}
+			s.failures = 0
 			read = append(read, s)
 		}
 	}
@@ -101,9 +100,10 @@ func (m *Machine) run(read []*holding) {
 	}
 }
 
-// putOff has a shard tried again later.
-func (m *Machine) putOff(s *holding, now time.Time) {
+// putOff has a shard tried again later, all of it.
+func (m *Machine) putOff(s *holding, until time.Time) {
 	s.failures++
-	s.changed = true
-	s.notUntil = now.Add(m.wait(s.failures))
+	s.change(shard.Change{})
+	s.notUntil = until
+	heap.Push(&m.paused, s)
 }

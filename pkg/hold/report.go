@@ -22,6 +22,7 @@ const patient = 4
 type reports struct {
 	applied  uint64 // the newest generation that is fully applied
 	stored   *clusterv1.Have
+	stale    bool // what is run, or applied, may not be what is stored
 	inFlight bool
 	failures int       // in a row
 	notUntil time.Time // after a failure
@@ -39,15 +40,22 @@ func (r *reports) due() time.Time {
 // nothing runs any more of what it revoked and a first attempt has been made at all it
 // grants: a registry that is down must not keep shards from moving on.
 func (m *Machine) report(now time.Time) {
-	r := &m.reports
-	if m.settled() {
-		r.applied = m.want.GetGeneration()
+	if m.want == nil {
+		return
 	}
-	have := have(r.applied, m.Acting())
+	r := &m.reports
+	if generation := m.want.GetGeneration(); len(m.unsettled) == 0 && r.applied != generation {
+		r.applied, r.stale = generation, true
+	}
 	if r.inFlight || r.applied == 0 || r.notUntil.After(now) {
 		return
 	}
 	r.notUntil = time.Time{}
+	if !r.stale {
+		return
+	}
+	r.stale = false
+	have := have(r.applied, m.Acting())
 	if proto.Equal(have, r.stored) {
 		return
 	}
@@ -57,26 +65,13 @@ func (m *Machine) report(now time.Time) {
 
 func (e Reported) apply(m *Machine, now time.Time) {
 	r := &m.reports
-	r.inFlight, r.notUntil = false, time.Time{}
+	r.inFlight, r.stale, r.notUntil = false, true, time.Time{}
 	if e.Failed {
 		r.failures++
 		r.notUntil = now.Add(m.wait(min(r.failures, patient)))
 		return
 	}
 	r.stored, r.failures = e.Have, 0
-}
-
-// settled tells whether the newest want is applied.
-func (m *Machine) settled() bool {
-	for _, s := range m.shards {
-		switch {
-		case s.phase == draining, s.phase == abandoned:
-			return false
-		case s.phase == opening && !s.tried:
-			return false
-		}
-	}
-	return true
 }
 
 // have is the report that the claims, in their order, are run.

@@ -25,6 +25,17 @@ const (
 
 const class = "[A-Za-z0-9.!#$%&'+=^_`{|}~@-]"
 
+// User names one user.
+type User struct {
+	// Context is the tenant the user belongs to.
+	Context string
+	// ID is the user inside the tenant.
+	ID string
+}
+
+// String writes the user as user@context; see [Join].
+func (u User) String() string { return Join(u.ID, u.Context) }
+
 // Valid tells whether a text is an id of a context or of a user. Its case counts.
 func Valid(id string) bool {
 	for i := range len(id) {

@@ -44,8 +44,8 @@ func TestOneSubscriptionFromFirstToLast(t *testing.T) {
 		t.Fatalf("Subscribe: %d %s", got.status, got.text)
 	}
 	id := got.str("subscriptionId")
-	if touched := <-changes; touched != shard.Of("1", "249", shards) {
-		t.Errorf("touched shard %d", touched)
+	if touched := <-changes; touched.Shard.Number != shard.Of("1", "249", shards) {
+		t.Errorf("touched %v", touched)
 	}
 	if n := w.vault.accounts(); n != 2 {
 		t.Errorf("%d accounts in the vault", n)

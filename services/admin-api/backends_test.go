@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -75,14 +76,14 @@ func TestUsersAreInShardsOfTheirStoresBackend(t *testing.T) {
 	w := twoBackends(t)
 	idle, other := w.cluster.Changes(t.Context(), "imapidle"), w.cluster.Changes(t.Context(), "other")
 	w.subscribes("249", "demo")
-	if touched := <-idle; touched != shard.Of("1", "249", shards) {
-		t.Errorf("touched shard %d of imapidle", touched)
+	if touched := <-idle; touched.Shard.Number != shard.Of("1", "249", shards) {
+		t.Errorf("touched %v of imapidle", touched)
 	}
 	if got := w.subscribes("402", "second"); got.body["permanent"] != true {
 		t.Errorf("Subscribe: %s", got.text)
 	}
-	if touched := <-other; touched != shard.Of("1", "402", shards) {
-		t.Errorf("touched shard %d of other", touched)
+	if touched := <-other; touched.Shard.Number != shard.Of("1", "402", shards) {
+		t.Errorf("touched %v of other", touched)
 	}
 	if diff := cmp.Diff(map[string]uint32{inShard("imapidle", "249"): 1, inShard("other", "402"): 1}, w.loads()); diff != "" {
 		t.Errorf("loads (-want +got):\n%s", diff)
@@ -112,9 +113,9 @@ func TestMoveToAStoreOfAnotherBackend(t *testing.T) {
 	w.subscribes("249", "demo")
 	<-idle
 	w.subscribes("249", "second")
-	for backend, changes := range map[string]<-chan uint32{"imapidle": idle, "other": other} {
-		if touched := <-changes; touched != shard.Of("1", "249", shards) {
-			t.Errorf("touched shard %d of %s", touched, backend)
+	for backend, changes := range map[string]<-chan hold.Changed{"imapidle": idle, "other": other} {
+		if touched := <-changes; touched.Shard.Number != shard.Of("1", "249", shards) {
+			t.Errorf("touched %v of %s", touched, backend)
 		}
 	}
 	if users, _ := w.listedAs("imapidle", "249"); len(users) != 0 {

@@ -144,7 +144,7 @@ func TestEndpointsAreJudged(t *testing.T) {
 	}
 	failing.Since = timestamppb.New(hour.Add(-5 * 24 * time.Hour))
 	changes := w.cluster.Changes(t.Context(), "imapidle")
-	if got := w.report(failing); got != "DISABLED" || w.listed() != nil || <-changes != mine().GetShard() {
+	if got := w.report(failing); got != "DISABLED" || w.listed() != nil || (<-changes).Shard.Number != mine().GetShard() {
 		t.Errorf("failing for days: %s, listed %v", got, w.listed())
 	}
 	got := w.post(asApp, pushPath+"ListSubscriptions", `{"contextId":"1","userId":"249"}`)

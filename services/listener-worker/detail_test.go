@@ -131,9 +131,7 @@ func TestContentLevelsReadWhatTheyTell(t *testing.T) {
 		subscription := d.subscription(worker, "sub_"+user.GetUserId(), user)
 		subscription.Content = content
 		d.registry.put(user, "main", subscription)
-		if err := d.cluster.Touch(t.Context(), "imapidle", shardOf(user)); err != nil {
-			t.Fatal(err)
-		}
+		d.touch(user)
 		untilListening(t, client, user, true)
 		if err := d.server.Deliver(user.GetUserId(), text); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/service"
 	hash "mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/userid"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
@@ -222,6 +223,16 @@ func keyOf(user *mailv1.User) string { return user.GetUserId() + "@" + user.GetC
 
 func shardOf(user *mailv1.User) uint32 {
 	return hash.Of(user.GetContextId(), user.GetUserId(), shards)
+}
+
+// touch tells the owner of a user's shard that the registry has something else of the user.
+func (w *world) touch(user *mailv1.User) {
+	w.t.Helper()
+	at := hash.ID{Backend: "imapidle", Number: shardOf(user)}
+	change := hash.ChangeOf(userid.User{Context: user.GetContextId(), ID: user.GetUserId()})
+	if err := w.cluster.Touch(w.t.Context(), at, change); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // fakeVault opens every credential: a login is the user's id with the password secret,

@@ -136,12 +136,7 @@ func TestChangesOfTheRegistryAreFollowed(t *testing.T) {
 	w.plan(id, 1, 10, all()...)
 	w.reported(id, 1)
 	user, client := w.user("249"), w.admin(address)
-	touch := func() {
-		t.Helper()
-		if err := w.cluster.Touch(t.Context(), "imapidle", shardOf(user)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	touch := func() { w.touch(user) }
 	w.registry.put(user, "main", w.subscription(address, "sub_1", user))
 	touch()
 	untilListening(t, client, user, true)

@@ -202,7 +202,7 @@ func (m membership) Relief(ctx context.Context, id string) (bool, error) {
 }
 
 // Changes implements [owner.Cluster].
-func (m membership) Changes(ctx context.Context, backend string) <-chan uint32 {
+func (m membership) Changes(ctx context.Context, backend string) <-chan hold.Changed {
 	return m.etcd.Changes(ctx, backend)
 }
 

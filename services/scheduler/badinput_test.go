@@ -205,11 +205,14 @@ func TestSchedulerLeavesAnotherInstallationAlone(t *testing.T) {
 	if err := b.client.Belong(t.Context(), "theirs"); err != nil {
 		t.Fatal(err)
 	}
+	b.registry.installation.Store(new("theirs"))
+	planner, first := b.start(t, "theirs"), b.join(t)
+	first.until(t, shards)
+	planner.stop()
 	b.registry.installation.Store(nil)
 	log := b.record()
 	r := b.start(t, "one")
-	first := b.join(t)
-	first.until(t, shards) // the registry may be away for long
+	b.leads(t, "theirs") // the registry may be away for long
 	b.registry.installation.Store(new("ours"))
 	want := "key " + b.config.Prefix + "/cfg: the cluster there is of installation theirs, the registry here is of installation ours"
 	until(t, "an unready scheduler", func() bool {

@@ -41,8 +41,8 @@ const (
 type fakeRegistry struct {
 	registryv1connect.UnimplementedRegistryServiceHandler
 
-	loads        atomic.Pointer[registryv1.ShardLoadsResponse]
-	installation atomic.Pointer[string] // nil: not yet to be learned
+	loads        atomic.Pointer[registryv1.ShardLoadsResponse] // nil: away
+	installation atomic.Pointer[string]                        // nil: not yet to be learned
 }
 
 func (r *fakeRegistry) GetInstallation(context.Context, *connect.Request[registryv1.GetInstallationRequest]) (*connect.Response[registryv1.GetInstallationResponse], error) {
@@ -53,7 +53,10 @@ func (r *fakeRegistry) GetInstallation(context.Context, *connect.Request[registr
 }
 
 func (r *fakeRegistry) ShardLoads(context.Context, *connect.Request[registryv1.ShardLoadsRequest]) (*connect.Response[registryv1.ShardLoadsResponse], error) {
-	return connect.NewResponse(r.loads.Load()), nil
+	if loads := r.loads.Load(); loads != nil {
+		return connect.NewResponse(loads), nil
+	}
+	return nil, connect.NewError(connect.CodeUnavailable, errors.New("away"))
 }
 
 // bench is a cluster of this test's own, without schedulers at first.

@@ -119,6 +119,7 @@ func (s *Service) take(ctx context.Context, client *cluster.Client) error {
 		Name:    s.config.Name,
 		Cluster: client,
 		Loads:   s.loads.Last,
+		Ask:     s.loads.Ask,
 		Log:     s.rt.Log,
 		Metrics: s.metrics,
 	})
@@ -129,7 +130,7 @@ func (s *Service) take(ctx context.Context, client *cluster.Client) error {
 }
 
 // doubt looks whether the cluster is another installation's. Whose registry it is may be
-// learned late, as plans are made without one as well.
+// learned late: plans but the first are made without one as well.
 func (s *Service) doubt(ctx context.Context, client *cluster.Client) error {
 	for {
 		if err := client.Belong(ctx, s.loads.Installation()); fault.KindOf(err) == fault.Precondition {

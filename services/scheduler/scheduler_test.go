@@ -38,6 +38,35 @@ func TestFirstWorkerGetsAllShardsAndJoinersTheirShare(t *testing.T) {
 	}
 }
 
+// A new etcd beside a registry that has served another one: grants as low as the new one's
+// revisions would be refused.
+func TestFirstPlanWaitsForTheRegistry(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.registry.loads.Store(nil)
+	log := b.record()
+	b.start(t, "one")
+	w := b.join(t)
+	log.until(t, `level=INFO msg="first plan waits for the registry"`)
+	if n := len(w.shards()); n != 0 {
+		t.Errorf("%d shards were granted before the registry has answered", n)
+	}
+	const old = 1 << 40
+	b.registry.loads.Store(&registryv1.ShardLoadsResponse{MaxEpoch: old})
+	w.until(t, shards)
+	for number, epoch := range w.epochs() {
+		if epoch <= old {
+			t.Errorf("shard %d is granted under epoch %d, the registry has %d", number, epoch, uint64(old))
+		}
+	}
+	if n := log.count("first plan waits for the registry"); n != 1 {
+		t.Errorf("it was logged %d times", n)
+	}
+	// Later plans do not need it.
+	b.registry.loads.Store(nil)
+	b.join(t).until(t, shards/2)
+}
+
 func TestNextLeaderChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -270,6 +270,7 @@ func (s *etcd) put(update assign.Update) {
 	for _, id := range slices.Sorted(maps.Keys(update.Put)) {
 		e := s.entry(id)
 		e.want, e.wantRev = update.Put[id], s.revision
+		s.world.granted(id, e.want)
 		s.world.note("etcd: want of " + id + ": " + describe(e.want))
 		if e.watch != nil {
 			e.watch(e.want)

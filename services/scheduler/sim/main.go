@@ -17,7 +17,8 @@
 // transaction has room for, or more shards than a worker gives up at a time.
 //
 // What is checked: no shard is held twice; a hold begins under an epoch that is open,
-// and the epochs of a shard's holders grow; the registry accepts no lower epoch; a
+// and the epochs of a shard's holders grow; nothing is granted under an epoch that the
+// registry had opened before the cluster began; the registry accepts no lower epoch; a
 // deposed leader's change never lands; nobody pushes without the right to; and when the
 // faults end, every shard comes to be held within two leases and 10 s. In one schedule
 // of ten, leases also end before their time, as an operator can have them; then the

@@ -47,7 +47,7 @@ func (w *world) addReplica() {
 
 // keepAsking learns from the registry what the highest epoch is.
 func (r *replica) keepAsking() {
-	call(r.world, r.node, &r.world.registry.server, r.world.registry.newest, func(epoch uint64) { r.epoch = epoch }, func() {})
+	call(r.world, r.node, &r.world.registry.server, r.world.registry.newest, func(epoch uint64) { r.epoch = max(r.epoch, epoch) }, func() {})
 	r.after(2*time.Second, r.keepAsking)
 }
 
@@ -123,6 +123,8 @@ func (s *reign) step(event term.Event) {
 	switch effect := s.machine.Step(event, s.wall()).(type) {
 	case term.Read:
 		call(s.world, s.node, &s.world.etcd.server, s.world.etcd.read, s.decide, s.failed)
+	case term.Ask:
+		s.ask()
 	case term.Apply:
 		s.apply(effect.Update)
 	case term.Wait:
@@ -133,6 +135,18 @@ func (s *reign) step(event term.Event) {
 	case term.Stop:
 		s.end()
 	}
+}
+
+// ask learns the registry's highest epoch before the first plan.
+func (s *reign) ask() {
+	if s.world.mutation == planUntold {
+		s.step(term.Told{})
+		return
+	}
+	call(s.world, s.node, &s.world.registry.server, s.world.registry.newest, func(epoch uint64) {
+		s.epoch = max(s.epoch, epoch)
+		s.step(term.Told{})
+	}, func() { s.step(term.Unanswered{}) })
 }
 
 func (s *reign) failed() { s.step(term.Failed{}) }

@@ -69,6 +69,9 @@ func (w *world) size() {
 // begin starts the cluster, with more or less bad a network.
 func (w *world) begin() {
 	w.violent = w.chance(0.1)
+	if w.chance(0.3) {
+		w.age()
+	}
 	w.network = network{loss: pick(w, 0, 0, 0.01, 0.05, 0.2), slow: pick(w, 0, 0.01, 0.1, 0.4)}
 	w.blind = pick(w, 0, 0.1, 0.5)
 	w.supervised = pick(w, 0, 0.5, 1)
@@ -77,6 +80,15 @@ func (w *world) begin() {
 	}
 	for range 2 + w.random.IntN(3) + (w.crowd - 8) {
 		w.addWorker()
+	}
+}
+
+// age makes the registry one that has served another etcd before, which was lost.
+func (w *world) age() {
+	for shard := range w.shards {
+		epoch := 1 + w.random.Uint64N(1000)
+		w.registry.epochs[shard], w.opened[shard] = epoch, epoch
+		w.old = max(w.old, epoch)
 	}
 }
 

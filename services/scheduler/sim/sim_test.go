@@ -64,6 +64,7 @@ func TestChecksNoticeWhenARuleIsMissing(t *testing.T) {
 		"a supervisor takes who stands still for dead":          {revokeStopped, overlapped},
 		"a deposed leader's change lands":                       {ignoreLeader, failed},
 		"a hold begins before its epoch is open":                {beginUnopened, failed},
+		"the first plan does not wait for the registry":         {planUntold, failed},
 		"the registry takes any epoch":                          {acceptLower, accepted},
 		"the registry does not keep the epochs":                 {forgetOpened, accepted},
 	} {

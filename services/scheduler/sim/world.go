@@ -35,6 +35,7 @@ const (
 	wholeLease                // it lasts for the whole of the TTL
 	farewellEarly             // a worker that leaves says so before all has ended
 	revokeStopped             // a supervisor takes a process that stands still for dead
+	planUntold                // the first plan does not wait for the registry
 )
 
 // world is one schedule: a cluster, what goes wrong in it, and what is checked.
@@ -45,6 +46,7 @@ type world struct {
 	ttl      time.Duration // of the cluster's leases
 	shards   uint32
 	crowd    int     // how many workers there are at most
+	old      uint64  // the highest epoch the registry had opened before the cluster began
 	violent  bool    // leases end before their time
 	blind    float64 // the share of watch events that are lost
 
@@ -111,6 +113,19 @@ func (w *world) hint() {
 	for _, r := range w.replicas {
 		if s := r.reign; s != nil && !w.chance(w.blind) && w.now >= r.cutFrom {
 			s.reach(w.now+w.delay(), s.hinted)
+		}
+	}
+}
+
+// granted takes in what a worker is to run. What the registry would refuse is dark until it is
+// granted anew.
+func (w *world) granted(id string, want *clusterv1.Want) {
+	for _, set := range want.GetGranted() {
+		for i, epoch := range set.GetEpochs() {
+			if epoch <= w.old {
+				w.fail("%s is granted shard %d under epoch %d, the registry had %d before the cluster began",
+					id, set.GetShards()[i], epoch, w.old)
+			}
 		}
 	}
 }

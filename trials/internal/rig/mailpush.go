@@ -43,6 +43,8 @@ type Mailpush struct {
 	dir       string
 	programs  Programs
 	set       []string
+	services  []string          // that it runs, in their order
+	look      func(line []byte) // is told the log of admin-api; may be nil
 	password  string
 	at        addresses
 	etcd      []string
@@ -92,7 +94,10 @@ func order() []string {
 
 // New starts a mailpush and returns when it is ready.
 func New(ctx context.Context, o Options) (*Mailpush, error) {
-	m := &Mailpush{dir: o.Dir, programs: o.Programs, set: o.Set, etcd: o.Etcd, password: rand.Text()}
+	m := &Mailpush{dir: o.Dir, programs: o.Programs, set: o.Set, look: o.Look, etcd: o.Etcd, password: rand.Text()}
+	m.services = slices.DeleteFunc(order(), func(service string) bool {
+		return len(o.Services) > 0 && !slices.Contains(o.Services, service)
+	})
 	if err := m.start(ctx, o); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -118,13 +123,19 @@ func (m *Mailpush) start(ctx context.Context, o Options) error {
 		return err
 	}
 	m.connect()
-	for _, service := range order() {
-		if len(o.Services) > 0 && !slices.Contains(o.Services, service) {
-			continue
-		}
+	if err := m.Start(); err != nil {
+		return err
+	}
+	return m.awaitReady(ctx)
+}
+
+// Start starts the services again that Halt has stopped. It does not wait until they are
+// ready.
+func (m *Mailpush) Start() error {
+	for _, service := range m.services {
 		c := m.Command(service, service)
 		if service == identity.Admin {
-			c.Look = o.Look
+			c.Look = m.look
 		}
 		p, err := proctest.Start(c)
 		if err != nil {
@@ -132,7 +143,17 @@ func (m *Mailpush) start(ctx context.Context, o Options) error {
 		}
 		m.processes = append(m.processes, p)
 	}
-	return m.awaitReady(ctx)
+	return nil
+}
+
+// Halt stops the services, those last that others lean on. Etcd goes on.
+func (m *Mailpush) Halt() error {
+	var errs []error
+	for _, p := range slices.Backward(m.processes) {
+		errs = append(errs, p.Stop())
+	}
+	m.processes = nil
+	return errors.Join(errs...)
 }
 
 // Command is how a process of a service is started, under a name for its log: by the
@@ -241,17 +262,14 @@ func Ready(address string) func(context.Context) error {
 // Close stops everything in order and waits for it. Services that others lean on stop
 // last, so that a worker can still commit what it has delivered.
 func (m *Mailpush) Close() error {
-	var errs []error
-	for _, p := range slices.Backward(m.processes) {
-		errs = append(errs, p.Stop())
-	}
+	err := m.Halt()
 	if m.ownEtcd != nil {
 		m.ownEtcd.Close()
 	}
 	if m.client != nil {
 		m.client.CloseIdleConnections()
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Await repeats check until it returns nil.

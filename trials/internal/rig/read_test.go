@@ -116,6 +116,29 @@ func TestMetricIn(t *testing.T) {
 	}
 }
 
+func TestSumIn(t *testing.T) {
+	t.Parallel()
+	const text = "# TYPE of gauge\nof{a=\"x\"} 3\nof{a=\"}y {\",b=\"z\"} 4.5 1796031426000\nof_more{a=\"x\"} 9\nbad{a=\"x\"} y\nnone{a=\"x\"}\n"
+	for name, test := range map[string]struct {
+		name string
+		want float64
+		ok   bool
+	}{
+		"all labels": {"of", 7.5, true},
+		"absent":     {"off", 0, false},
+		"no number":  {"bad", 0, false},
+		"no value":   {"none", 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := sumIn(text, test.name)
+			if got != test.want || (err == nil) != test.ok {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
 // What is read of a process and of the kernel is a number of at least nothing, or an error.
 func FuzzReadings(f *testing.F) {
 	for _, text := range []string{someStatus, someSockets, someSlabs, someMetrics, "TCP: mem", "VmRSS:", "x -1", ""} {
@@ -133,6 +156,9 @@ func FuzzReadings(f *testing.F) {
 		}
 		if value, err := metricIn(text, "x"); err != nil && value != 0 {
 			t.Errorf("metric: %v, %v", value, err)
+		}
+		if sum, err := sumIn(text, "x"); err != nil && sum != 0 {
+			t.Errorf("sum: %v, %v", sum, err)
 		}
 	})
 }

@@ -105,7 +105,7 @@ func TestListingNamesWhatDoveadmOpens(t *testing.T) {
 	}}
 	s := Shards{Policy: w.Policy, Shards: 4, Epochs: &fakeShards{epoch: 5}, Mailboxes: &fakeShards{epoch: 5, boxes: []registry.Mailbox{box}}}
 	claim := registry.Claim{Shard: registry.Shard{Backend: "dovecot", Number: registry.ShardOf(anna, 4)}, Epoch: 5}
-	page, err := s.List(t.Context(), []registry.Claim{claim}, registry.Position{}, true)
+	page, err := s.List(t.Context(), Listing{Claims: []registry.Claim{claim}, KnowsSlots: true})
 	if err != nil || len(page.Mailboxes) != 1 || page.Mailboxes[0].Doveadm != "1/249" {
 		t.Errorf("got %+v, %v", page, err)
 	}

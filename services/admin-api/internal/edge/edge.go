@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
 	"mailpush.internal/services/admin-api/internal/registry"
@@ -99,9 +100,9 @@ type Vault interface {
 	Delete(ctx context.Context, user registry.UserID, account string) error
 }
 
-// Cluster tells the owner of a shard that its registry rows have changed.
+// Cluster tells the owner of a shard which of its registry rows have changed.
 type Cluster interface {
-	Touch(ctx context.Context, backend string, shard uint32) error
+	Touch(ctx context.Context, at registry.Shard, change shard.Change) error
 }
 
 // Scheduler knows the live workers.

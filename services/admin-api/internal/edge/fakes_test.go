@@ -15,6 +15,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
+	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
 	"mailpush.internal/services/admin-api/internal/registry"
@@ -314,11 +315,12 @@ func (f *fakeVault) Delete(_ context.Context, u registry.UserID, account string)
 type fakeCluster struct {
 	mu      sync.Mutex // guards touched where a test reads it meanwhile
 	touched []registry.Shard
+	changes []shard.Change // of them
 	err     error
 	during  func() // what others do meanwhile
 }
 
-func (f *fakeCluster) Touch(_ context.Context, backend string, shard uint32) error {
+func (f *fakeCluster) Touch(_ context.Context, at registry.Shard, change shard.Change) error {
 	if during := f.during; during != nil {
 		f.during = nil
 		during()
@@ -326,7 +328,8 @@ func (f *fakeCluster) Touch(_ context.Context, backend string, shard uint32) err
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err == nil {
-		f.touched = append(f.touched, registry.Shard{Backend: backend, Number: shard})
+		f.touched = append(f.touched, at)
+		f.changes = append(f.changes, change)
 	}
 	return f.err
 }

@@ -75,7 +75,7 @@ func TestListingOfAStoreThatHasMoved(t *testing.T) {
 			t.Parallel()
 			f := &fakeShards{epoch: 5, placements: map[string]registry.Placement{"demo": c.placed}}
 			claim := registry.Claim{Shard: registry.Shard{Backend: "imapidle", Number: 0}, Epoch: 5}
-			if _, err := newShards(f).List(t.Context(), []registry.Claim{claim}, registry.Position{}, true); err != nil {
+			if _, err := newShards(f).List(t.Context(), Listing{Claims: []registry.Claim{claim}}); err != nil {
 				t.Fatal(err)
 			}
 			if got := slices.Contains(f.stores, "demo"); got != c.listed {

@@ -24,6 +24,7 @@ type Epochs interface {
 // Mailboxes are the users as workers and the scheduler see them.
 type Mailboxes interface {
 	ListShards(ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, size registry.PageSize) ([]registry.Mailbox, bool, error)
+	ListNamed(ctx context.Context, stores []string, users []registry.UserID, after registry.Position, size registry.PageSize) ([]registry.Mailbox, bool, error)
 	Groups(ctx context.Context, shards uint32, allow func(client string) bool) ([]registry.Group, error)
 	SuspendCredential(ctx context.Context, user registry.UserID, version uint64, reason string) (bool, error)
 	Placements(ctx context.Context) (map[string]registry.Placement, error)
@@ -85,6 +86,18 @@ const (
 	shardPageSubscriptions = 5000
 )
 
+// Listing is what a worker asks for: mailboxes of the claimed shards, all of them or those of
+// some users.
+type Listing struct {
+	Claims []registry.Claim
+	Users  []registry.UserID // empty means all
+	After  registry.Position
+	// KnowsSlots tells that the worker knows slots. One of a release that does not would look
+	// for logins elsewhere, and report that there are none: it gets no mailbox whose login is
+	// in one.
+	KnowsSlots bool
+}
+
 // Page is one page of the mailboxes of some shards.
 type Page struct {
 	Mailboxes []registry.Mailbox
@@ -95,31 +108,19 @@ type Page struct {
 
 // List returns one page of the mailboxes that get a listener in the claimed
 // shards, each with the subscriptions whose client is allowed, and with what doveadm is to
-// be asked for where it opens the mailbox. A worker of a release
-// that knows no slots would look for logins elsewhere, and report that there are none:
-// it gets no mailbox whose login is in one.
-func (s Shards) List(
-	ctx context.Context, claims []registry.Claim, after registry.Position, knowsSlots bool,
-) (Page, error) {
-	if err := s.distinct(claims); err != nil {
+// be asked for where it opens the mailbox.
+func (s Shards) List(ctx context.Context, l Listing) (Page, error) {
+	if err := s.distinct(l.Claims); err != nil {
 		return Page{}, err
 	}
-	refused, err := s.Epochs.Fenced(ctx, claims)
+	if err := s.claimed(l); err != nil {
+		return Page{}, err
+	}
+	refused, err := s.Epochs.Fenced(ctx, l.Claims)
 	if err != nil {
 		return Page{}, err
 	}
-	var list []uint32
-	for _, c := range claims {
-		if !slices.Contains(refused, c) {
-			list = append(list, c.Number)
-		}
-	}
-	size := registry.PageSize{Users: ShardPage, Subscriptions: shardPageSubscriptions}
-	stores, err := s.placed(ctx, claims[0].Backend)
-	if err != nil {
-		return Page{}, err
-	}
-	all, more, err := s.Mailboxes.ListShards(ctx, stores, list, s.Shards, after, size)
+	all, more, err := s.read(ctx, l, refused)
 	if err != nil {
 		return Page{}, err
 	}
@@ -129,10 +130,43 @@ func (s Shards) List(
 		page.Next = registry.Position{Cell: last.Cell(), Key: last.Key()}
 	}
 	page.Mailboxes = s.eligible(all)
-	if !knowsSlots {
+	if !l.KnowsSlots {
 		page.Mailboxes = slices.DeleteFunc(page.Mailboxes, func(b registry.Mailbox) bool { return b.Credential.Slot > 0 })
 	}
 	return page, nil
+}
+
+// read reads a page of what is in the shards that were not refused.
+func (s Shards) read(ctx context.Context, l Listing, refused []registry.Claim) ([]registry.Mailbox, bool, error) {
+	var list []uint32
+	for _, c := range l.Claims {
+		if !slices.Contains(refused, c) {
+			list = append(list, c.Number)
+		}
+	}
+	size := registry.PageSize{Users: ShardPage, Subscriptions: shardPageSubscriptions}
+	stores, err := s.placed(ctx, l.Claims[0].Backend)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(l.Users) == 0 {
+		return s.Mailboxes.ListShards(ctx, stores, list, s.Shards, l.After, size)
+	}
+	users := slices.DeleteFunc(slices.Clone(l.Users), func(u registry.UserID) bool {
+		return !slices.Contains(list, registry.ShardOf(u, s.Shards))
+	})
+	return s.Mailboxes.ListNamed(ctx, stores, users, l.After, size)
+}
+
+// claimed refuses users of shards that are not claimed.
+func (s Shards) claimed(l Listing) error {
+	for _, u := range l.Users {
+		number := registry.ShardOf(u, s.Shards)
+		if !slices.ContainsFunc(l.Claims, func(c registry.Claim) bool { return c.Number == number }) {
+			return fault.Field("users", "user %s is in shard %d, which is not claimed", u, number)
+		}
+	}
+	return nil
 }
 
 func (s Shards) eligible(all []registry.Mailbox) []registry.Mailbox {

@@ -6,6 +6,7 @@ package edge
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,18 @@ func (f *fakeShards) ListShards(
 	return f.boxes[:min(size.Users, len(f.boxes))], len(f.boxes) >= size.Users, nil
 }
 
+func (f *fakeShards) ListNamed(
+	_ context.Context, stores []string, users []registry.UserID, _ registry.Position, _ registry.PageSize,
+) (out []registry.Mailbox, more bool, err error) {
+	f.stores = stores
+	for _, b := range f.boxes {
+		if slices.Contains(users, b.UserID) {
+			out = append(out, b)
+		}
+	}
+	return out, false, nil
+}
+
 func (f *fakeShards) Groups(context.Context, uint32, func(string) bool) ([]registry.Group, error) {
 	return f.groups, nil
 }
@@ -96,7 +109,7 @@ func TestListShowsWhatIsAllowedOnly(t *testing.T) {
 		box(registry.CredentialStored, "mobile", "web"), box(registry.CredentialStored, "web"), box(registry.CredentialSuspended, "mobile"),
 	}}
 	mine, stale := registry.Claim{Shard: idle(1), Epoch: 5}, registry.Claim{Shard: idle(2), Epoch: 4}
-	page, err := newShards(f).List(t.Context(), []registry.Claim{mine, stale}, registry.Position{}, true)
+	page, err := newShards(f).List(t.Context(), Listing{Claims: []registry.Claim{mine, stale}, KnowsSlots: true})
 	if err != nil || page.More || len(page.Mailboxes) != 1 {
 		t.Fatalf("got %+v, %v", page, err)
 	}
@@ -109,7 +122,7 @@ func TestListShowsWhatIsAllowedOnly(t *testing.T) {
 	for range ShardPage {
 		f.boxes = append(f.boxes, box(registry.CredentialNone, "mobile"))
 	}
-	page, err = newShards(f).List(t.Context(), []registry.Claim{mine}, registry.Position{}, true)
+	page, err = newShards(f).List(t.Context(), Listing{Claims: []registry.Claim{mine}, KnowsSlots: true})
 	if err != nil || !page.More || page.Next != (registry.Position{Cell: anna.Cell(), Key: anna.Key()}) {
 		t.Errorf("a full page: more %v, next %+v, error %v", page.More, page.Next, err)
 	}
@@ -122,10 +135,39 @@ func TestMailboxesInSlotsAreKeptFromWorkersThatKnowNone(t *testing.T) {
 	f := &fakeShards{epoch: 5, boxes: []registry.Mailbox{box(registry.CredentialStored, "mobile"), bobs}}
 	mine := []registry.Claim{{Shard: idle(1), Epoch: 5}}
 	for knows, want := range map[bool]int{true: 2, false: 1} {
-		page, err := newShards(f).List(t.Context(), mine, registry.Position{}, knows)
+		page, err := newShards(f).List(t.Context(), Listing{Claims: mine, KnowsSlots: knows})
 		if err != nil || len(page.Mailboxes) != want || page.Mailboxes[0].UserID != anna {
 			t.Errorf("knows slots: %v: %+v, %v", knows, page.Mailboxes, err)
 		}
+	}
+}
+
+// A worker is shown whom it asks for, in the shards that it may act for.
+func TestListOfNamedUsers(t *testing.T) {
+	t.Parallel()
+	annas, bobs := box(registry.CredentialStored, "mobile"), box(registry.CredentialStored, "mobile")
+	bobs.UserID = bob
+	f := &fakeShards{epoch: 5, boxes: []registry.Mailbox{annas, bobs}}
+	s := newShards(f)
+	claimOf := func(u registry.UserID, epoch uint64) registry.Claim {
+		return registry.Claim{Shard: idle(registry.ShardOf(u, s.Shards)), Epoch: epoch}
+	}
+	page, err := s.List(t.Context(), Listing{Claims: []registry.Claim{claimOf(anna, 5)}, Users: []registry.UserID{anna}})
+	if err != nil || len(page.Mailboxes) != 1 || page.Mailboxes[0].UserID != anna || page.More {
+		t.Errorf("got %+v, %v", page, err)
+	}
+	if diff := cmp.Diff([]string{"demo"}, f.stores); diff != "" {
+		t.Errorf("mail stores (-want +got):\n%s", diff)
+	}
+	page, err = s.List(t.Context(), Listing{
+		Claims: []registry.Claim{claimOf(anna, 5), claimOf(bob, 4)}, Users: []registry.UserID{bob},
+	})
+	if err != nil || len(page.Mailboxes) != 0 || len(page.Refused) != 1 {
+		t.Errorf("of a fenced claim: %+v, %v", page, err)
+	}
+	_, err = s.List(t.Context(), Listing{Claims: []registry.Claim{claimOf(anna, 5)}, Users: []registry.UserID{anna, bob}})
+	if fault.KindOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), "users: user 402@1 is in shard") {
+		t.Errorf("of a shard that is not claimed: %v", err)
 	}
 }
 
@@ -156,7 +198,7 @@ func TestClaimsThatMakeNoSense(t *testing.T) {
 		"claims.backend: ":                 {claim("imapidle", 1, 1), claim("dovecot", 2, 2)},
 		"claims.epoch: ":                   {claim("imapidle", 1, math.MaxUint64)},
 	} {
-		_, err := s.List(t.Context(), claims, registry.Position{}, true)
+		_, err := s.List(t.Context(), Listing{Claims: claims})
 		if fault.KindOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v: %v", claims, err)
 		}

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/userid"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -45,6 +49,34 @@ func TestOwnerThatCannotBeToldIsToldLater(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// While etcd is away changes gather; none gets lost among the others.
+func TestUntoldChangesOfAShardAreToldAsOne(t *testing.T) {
+	t.Parallel()
+	w, _ := subscribed(t, nil)
+	at := idle(1)
+	w.cluster.changes = nil
+	w.cluster.err = errors.New("etcd down")
+	w.tell(t.Context(), at, anna)
+	w.tell(t.Context(), at, bob)
+	w.cluster.err = nil
+	w.TellUntold(t.Context())
+	w.tell(t.Context(), at, bob)
+	w.cluster.err = errors.New("etcd down")
+	w.tell(t.Context(), at, anna)
+	w.tell(t.Context(), at)
+	w.cluster.err = nil
+	w.tell(t.Context(), at, bob)
+	named := func(users ...registry.UserID) (out shard.Change) {
+		for _, u := range users {
+			out.Users = append(out.Users, userid.User{Context: u.Context, ID: u.User})
+		}
+		return out
+	}
+	if diff := cmp.Diff([]shard.Change{named(anna, bob), named(bob), {}}, w.cluster.changes); diff != "" {
+		t.Errorf("changes told (-want +got):\n%s", diff)
 	}
 }
 

@@ -8,6 +8,7 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -299,6 +300,11 @@ type PageSize struct {
 type Position struct {
 	Cell uint32
 	Key  string
+}
+
+// Compare orders as listings do.
+func (p Position) Compare(other Position) int {
+	return cmp.Or(cmp.Compare(p.Cell, other.Cell), cmp.Compare(p.Key, other.Key))
 }
 
 // Place is where a dead letter stands in their listing.

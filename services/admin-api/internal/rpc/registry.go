@@ -78,8 +78,15 @@ func (s shards) GetInstallation(
 // ShardLoads implements RegistryServiceHandler. Shards without a load are left out: there are
 // thousands, and most installations are small.
 func (s shards) ShardLoads(
-	ctx context.Context, _ *connect.Request[registryv1.ShardLoadsRequest],
+	ctx context.Context, req *connect.Request[registryv1.ShardLoadsRequest],
 ) (*connect.Response[registryv1.ShardLoadsResponse], error) {
+	if req.Msg.GetOnlyMaxEpoch() {
+		top, err := s.shards.Epochs.MaxEpoch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return connect.NewResponse(&registryv1.ShardLoadsResponse{MaxEpoch: top}), nil
+	}
 	loads, top, err := s.shards.Loads(ctx)
 	if err != nil {
 		return nil, err
@@ -135,7 +142,11 @@ func (s shards) ListShard(
 		return nil, err
 	}
 	began, asked := time.Now(), claims(req.Msg.GetClaims())
-	page, err := s.shards.List(ctx, asked, after, req.Msg.GetKnowsSlots())
+	listing := edge.Listing{Claims: asked, After: after, KnowsSlots: req.Msg.GetKnowsSlots()}
+	for _, user := range req.Msg.GetUsers() {
+		listing.Users = append(listing.Users, registry.UserOf(user))
+	}
+	page, err := s.shards.List(ctx, listing)
 	s.record(ctx, "list", began, asked, page.Refused, err)
 	if err != nil {
 		return nil, err

@@ -59,6 +59,41 @@ func (s *Store) ListShards(
 			break
 		}
 	}
+	return mailboxes(db, rows, size)
+}
+
+// ListNamed returns a page of the mailboxes of some users as [Store.ListShards] does of some
+// shards: of the same users it would show the same.
+func (s *Store) ListNamed(
+	ctx context.Context, stores []string, users []registry.UserID, after registry.Position, size registry.PageSize,
+) (page []registry.Mailbox, more bool, err error) {
+	db := s.db.WithContext(ctx)
+	ahead := make([]registry.Position, 0, len(users))
+	for _, u := range users {
+		if at := (registry.Position{Cell: u.Cell(), Key: u.Key()}); at.Compare(after) > 0 {
+			ahead = append(ahead, at)
+		}
+	}
+	slices.SortFunc(ahead, registry.Position.Compare)
+	var rows []userRow
+	for part := range slices.Chunk(slices.Compact(ahead), chunk) {
+		keys := make([]string, len(part))
+		for i, at := range part {
+			keys[i] = at.Key
+		}
+		var found []userRow
+		err := db.Where("user_key IN ? AND store IN ?", keys, stores).Order("cell, user_key").Find(&found).Error
+		if err != nil {
+			return nil, false, fmt.Errorf("listing users of shards: %w", err)
+		}
+		rows = append(rows, found...)
+	}
+	return mailboxes(db, rows, size)
+}
+
+// mailboxes is a page of the users in their order, as many as fit, and whether the listing
+// may go on.
+func mailboxes(db *gorm.DB, rows []userRow, size registry.PageSize) (page []registry.Mailbox, more bool, err error) {
 	fit, err := fitting(db, rows, size.Subscriptions)
 	if err != nil {
 		return nil, false, err

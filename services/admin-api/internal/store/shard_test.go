@@ -5,6 +5,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,49 @@ func TestPageOfAShardIsBoundedBySubscriptions(t *testing.T) {
 		}
 		if len(seen) != 6 || seen[registry.UserID{Context: "1", User: "2"}] != 5 || pages < 4 {
 			t.Errorf("%d pages: %v", pages, seen)
+		}
+	})
+}
+
+// TestNamedUsersAreListedAsInTheirShards also when they have more than a page has room for,
+// and among users that are gone, or in other mail stores.
+func TestNamedUsersAreListedAsInTheirShards(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		var named []registry.UserID
+		for i := range 30 {
+			u := registry.UserID{Context: "1", User: fmt.Sprint(i)}
+			store := "demo"
+			if i%7 == 0 {
+				store = "elsewhere"
+			}
+			if err := s.Subscribe(t.Context(), enrolment(t, s, subscription(fmt.Sprintf("sub_%d", i), u, "web", ""), store, login(1))); err != nil {
+				t.Fatal(err)
+			}
+			if i%3 != 0 {
+				named = append(named, u)
+			}
+		}
+		named = append(named, named[0], registry.UserID{Context: "1", User: "nobody"})
+		var want []registry.Mailbox
+		for _, box := range listShards(t, s, []uint32{0, 1, 2, 3}, shards, registry.Position{}, 99) {
+			if slices.Contains(named, box.UserID) {
+				want = append(want, box)
+			}
+		}
+		for _, fits := range []int{1, 4, 99} {
+			var got []registry.Mailbox
+			for after, more := (registry.Position{}), true; more; {
+				page, goesOn, err := s.ListNamed(t.Context(), []string{"demo", "more"}, named, after, registry.PageSize{Users: 99, Subscriptions: fits})
+				if err != nil || len(page) == 0 || len(page) > fits {
+					t.Fatalf("a page of %d users, error %v", len(page), err)
+				}
+				last := page[len(page)-1]
+				got, more, after = append(got, page...), goesOn, registry.Position{Cell: last.Cell(), Key: last.Key()}
+			}
+			same(t, fmt.Sprintf("pages of %d", fits), want, got)
+		}
+		if page, more, err := s.ListNamed(t.Context(), []string{"demo"}, nil, registry.Position{}, registry.PageSize{Users: 9, Subscriptions: 9}); len(page) != 0 || more || err != nil {
+			t.Errorf("nobody: %v, more %v, error %v", page, more, err)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/userid"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
@@ -27,9 +28,11 @@ type store struct {
 	print uint64
 }
 
-// apply makes the listeners and delivery match what was read of the claims' shards.
-func (m *membership) apply(claims []hold.Claim, listing Listing) {
+// apply makes the listeners and delivery match what was read of the claims' shards: all of
+// them, or the users that were asked for. A registry of an earlier release lists others, too.
+func (m *membership) apply(claims []hold.Claim, users []userid.User, listing Listing) {
 	m.learnStores(listing.Stores)
+	asked := askedFor(users)
 	read := make(map[shard.ID]map[mailbox.User]listed, len(claims))
 	for _, claim := range claims {
 		read[claim.ID()] = make(map[mailbox.User]listed)
@@ -44,7 +47,7 @@ func (m *membership) apply(claims []hold.Claim, listing Listing) {
 			m.cfg.Log.ErrorContext(m.ctx, "mailbox names a mail store that was not listed", "mail_store", box.GetMailStore())
 			continue
 		}
-		if boxes != nil {
+		if boxes != nil && asked(user) {
 			if _, known := contexts[user.Context]; !known {
 				contexts[user.Context] = user.Context
 			}
@@ -53,8 +56,20 @@ func (m *membership) apply(claims []hold.Claim, listing Listing) {
 		}
 	}
 	for _, claim := range claims {
-		m.replace(claim, read[claim.ID()])
+		m.replace(claim, asked, read[claim.ID()])
 	}
+}
+
+// askedFor tells whether a read was about a user.
+func askedFor(users []userid.User) func(mailbox.User) bool {
+	if len(users) == 0 {
+		return func(mailbox.User) bool { return true }
+	}
+	named := make(map[mailbox.User]bool, len(users))
+	for _, user := range users {
+		named[mailbox.User(user)] = true
+	}
+	return func(user mailbox.User) bool { return named[user] }
 }
 
 // learnStores keeps one copy of each mail store, a new one only when it has changed.
@@ -66,20 +81,25 @@ func (m *membership) learnStores(stores map[string]*mailv1.MailStore) {
 	}
 }
 
-// replace moves a shard from the mailboxes it has to those that were read.
-func (m *membership) replace(claim hold.Claim, read map[mailbox.User]listed) {
+// replace moves a shard from the mailboxes it has to those that were read. Those that were
+// not asked for stay.
+func (m *membership) replace(claim hold.Claim, asked func(mailbox.User) bool, read map[mailbox.User]listed) {
 	s := m.shards[claim.ID()]
 	if s == nil || s.claim != claim {
 		s = &running{claim: claim}
 		m.shards[claim.ID()] = s
 	}
+	next := make(boxes, 0, max(len(read), len(s.boxes)))
 	for _, old := range s.boxes {
-		if _, stays := read[old.user]; !stays && !m.elsewhere(old.user, claim.ID()) {
+		_, stays := read[old.user]
+		switch {
+		case !asked(old.user):
+			next = append(next, old)
+		case !stays && !m.elsewhere(old.user, claim.ID()):
 			m.listeners.Dismiss(old.user)
 			m.delivery.Remove(old.user)
 		}
 	}
-	next := make(boxes, 0, len(read))
 	for user, now := range read {
 		old, known := s.boxes.find(user)
 		if known {

@@ -38,7 +38,7 @@ func (m *membership) carryOut(now time.Time, event hold.Event) {
 			m.read(effect)
 		case hold.Run:
 			read, _ := event.(loaded) // nothing else leads to it
-			m.apply(effect.Claims, read.listing)
+			m.apply(effect.Claims, read.Read.Users, read.listing)
 		case hold.Release:
 			m.release(effect.Claims)
 		case hold.Cut:

@@ -121,12 +121,12 @@ func (m *membership) takeRights() {
 	})
 }
 
-// watch takes in which of a backend's shards have changed.
+// watch takes in what has changed of a backend's shards.
 func (m *membership) watch(backend string) {
 	changes := m.cluster.Changes(m.ctx, backend)
 	m.loop.Go(func() {
-		for number := range changes {
-			m.loop.Post(func() { m.step(hold.Changed{Backend: backend, Shard: number}) })
+		for changed := range changes {
+			m.loop.Post(func() { m.step(changed) })
 		}
 	})
 }

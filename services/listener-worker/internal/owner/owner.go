@@ -25,6 +25,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/hold"
+	"mailpush.internal/pkg/userid"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
@@ -39,8 +40,8 @@ type Cluster interface {
 	// Relief tells whether somebody leads and another live worker, which does not
 	// drain itself, is capable of what the one with the id is.
 	Relief(ctx context.Context, id string) (bool, error)
-	// Changes brings the numbers of a backend's shards whose mailboxes have changed.
-	Changes(ctx context.Context, backend string) <-chan uint32
+	// Changes brings what has changed of a backend's shards.
+	Changes(ctx context.Context, backend string) <-chan hold.Changed
 }
 
 // Registration is what a membership rests on.
@@ -70,8 +71,9 @@ type Member interface {
 type Registry interface {
 	// OpenEpoch returns the claims that were refused.
 	OpenEpoch(ctx context.Context, claims []hold.Claim) ([]hold.Claim, error)
-	// ListShards lists the mailboxes of shards of one backend.
-	ListShards(ctx context.Context, claims []hold.Claim) (Listing, error)
+	// ListShards lists the mailboxes of shards of one backend: those of the users at least,
+	// or all when there are none.
+	ListShards(ctx context.Context, claims []hold.Claim, users []userid.User) (Listing, error)
 	SuspendCredential(ctx context.Context, claim hold.Claim, user mailbox.User, version uint64, reason string) error
 }
 

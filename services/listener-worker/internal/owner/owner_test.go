@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/hold"
-
+	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
@@ -169,13 +169,13 @@ func TestChangesAreFollowedAndTheTruthIsReadAnyway(t *testing.T) {
 		w.want(1, 10, every()...)
 		pass(time.Second)
 		w.set(func(w *fakeWorld) { w.users[number][0].CredentialVersion = 2 })
-		w.changes <- number
+		w.touch(number)
 		pass(time.Second)
 		if got := w.listening[mailbox.User{Context: "1", ID: "249"}].CredentialVersion; got != 2 {
 			w.t.Errorf("credential version %d, want 2", got)
 		}
 		w.set(func(w *fakeWorld) { w.users[number] = nil })
-		w.changes <- number
+		w.touch(number)
 		pass(time.Second)
 		w.expect("after the removal", 0)
 
@@ -188,6 +188,69 @@ func TestChangesAreFollowedAndTheTruthIsReadAnyway(t *testing.T) {
 			w.t.Errorf("the listener is at %q", got)
 		}
 	})
+}
+
+// neighbours registers two users of one shard.
+func (w *fakeWorld) neighbours() (number uint32, one, other mailbox.User) {
+	w.t.Helper()
+	first := make(map[uint32]string)
+	for n := range 1 << 16 {
+		id := fmt.Sprint(n)
+		number := shard.Of("1", id, shards)
+		if one, taken := first[number]; taken {
+			w.add(one)
+			w.add(id)
+			return number, mailbox.User{Context: "1", ID: one}, mailbox.User{Context: "1", ID: id}
+		}
+		first[number] = id
+	}
+	w.t.Fatal("no two users are of one shard")
+	return 0, mailbox.User{}, mailbox.User{}
+}
+
+// A change that names users touches nobody else, whether the registry lists them alone or,
+// of an earlier release, the shard.
+func TestChangeOfAUserIsReadAlone(t *testing.T) {
+	t.Parallel()
+	for _, listsAll := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the registry lists all: %v", listsAll), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *fakeWorld, _ func()) {
+				w.listsAll = listsAll
+				number, one, other := w.neighbours()
+				w.want(1, 10, every()...)
+				pass(time.Second)
+				version := func(user mailbox.User) uint64 { return w.listening[user].CredentialVersion }
+				w.set(func(w *fakeWorld) {
+					w.users[number][0].CredentialVersion, w.users[number][1].CredentialVersion = 2, 2
+				})
+				w.touch(number, one.ID)
+				pass(time.Second)
+				if version(one) != 2 || version(other) != 1 {
+					w.t.Errorf("versions %d and %d, want the one that was named to be 2", version(one), version(other))
+				}
+				w.set(func(w *fakeWorld) { w.users[number] = w.users[number][1:] })
+				w.touch(number, one.ID)
+				pass(time.Second)
+				w.expect("after the removal of one", 1)
+				if version(other) != 1 {
+					w.t.Error("the other one was touched")
+				}
+				w.add(one.ID)
+				w.touch(number, one.ID, "nobody")
+				pass(time.Second)
+				w.expect("after its return", 2)
+				w.touch(number)
+				pass(time.Second)
+				if version(other) != 2 {
+					w.t.Error("a change of anybody was not read whole")
+				}
+				if len(w.asked) != 4 {
+					w.t.Errorf("asked for %v", w.asked)
+				}
+			})
+		})
+	}
 }
 
 func TestLostMembershipStopsAllAndBeginsAnew(t *testing.T) {

@@ -46,7 +46,7 @@ func (m *membership) list(read hold.Read) (Listing, error) {
 	if len(claims) == 0 {
 		return Listing{Refused: fenced}, nil
 	}
-	listing, err := m.registry.ListShards(ctx, claims)
+	listing, err := m.registry.ListShards(ctx, claims, read.Users)
 	listing.Refused = append(listing.Refused, fenced...)
 	return listing, err
 }

@@ -19,6 +19,7 @@ import (
 
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/userid"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
@@ -102,13 +103,15 @@ type fakeWorld struct {
 	relief    bool // others could take shards
 	until     time.Time
 	log       bytes.Buffer
-	changes   chan uint32
+	changes   chan hold.Changed
 	users     map[uint32][]*registryv1.Mailbox // by shard
 	store     *mailv1.MailStore
 	broken    map[uint32]bool // shards that cannot be listed
 	refuse    map[hold.Claim]bool
 	opened    map[uint32]uint64
 	lists     int
+	asked     []userid.User // by name
+	listsAll  bool          // whoever is asked for, as an earlier release does
 	suspended []string
 	suspendUp bool
 
@@ -139,14 +142,14 @@ func (w *fakeWorld) Relief(context.Context, string) (bool, error) {
 	return w.relief, nil
 }
 
-func (w *fakeWorld) Changes(ctx context.Context, _ string) <-chan uint32 {
-	out := make(chan uint32)
+func (w *fakeWorld) Changes(ctx context.Context, _ string) <-chan hold.Changed {
+	out := make(chan hold.Changed)
 	go func() {
 		defer close(out)
 		for {
 			select {
-			case number := <-w.changes:
-				out <- number
+			case changed := <-w.changes:
+				out <- changed
 			case <-ctx.Done():
 				return
 			}
@@ -169,18 +172,22 @@ func (w *fakeWorld) OpenEpoch(_ context.Context, claims []hold.Claim) ([]hold.Cl
 	return refused, nil
 }
 
-func (w *fakeWorld) ListShards(_ context.Context, claims []hold.Claim) (owner.Listing, error) {
+func (w *fakeWorld) ListShards(_ context.Context, claims []hold.Claim, users []userid.User) (owner.Listing, error) {
 	<-time.After(time.Millisecond) // simulated: a call takes its time
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lists++
+	w.asked = append(w.asked, users...)
 	listing := owner.Listing{Stores: map[string]*mailv1.MailStore{"main": w.store}}
 	for _, claim := range claims {
 		if w.broken[claim.Shard] {
 			return owner.Listing{}, errDown
 		}
 		for _, mailbox := range w.users[claim.Shard] {
-			listing.Mailboxes = append(listing.Mailboxes, proto.CloneOf(mailbox))
+			user := userid.User{Context: mailbox.GetUser().GetContextId(), ID: mailbox.GetUser().GetUserId()}
+			if w.listsAll || len(users) == 0 || slices.Contains(users, user) {
+				listing.Mailboxes = append(listing.Mailboxes, proto.CloneOf(mailbox))
+			}
 		}
 	}
 	return listing, nil
@@ -279,6 +286,15 @@ func (w *fakeWorld) add(id string) uint32 {
 	return number
 }
 
+// touch tells that something has changed of users of a shard, or of any of them.
+func (w *fakeWorld) touch(number uint32, ids ...string) {
+	changed := hold.Changed{Shard: shard.ID{Backend: backend, Number: number}}
+	for _, id := range ids {
+		changed.Change.Users = append(changed.Change.Users, userid.User{Context: "1", ID: id})
+	}
+	w.changes <- changed
+}
+
 func (w *fakeWorld) set(change func(w *fakeWorld)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -336,7 +352,7 @@ func inWorld(t *testing.T, test func(w *fakeWorld, stop func())) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &fakeWorld{
 			t: t, until: time.Now().Add(time.Hour),
-			changes: make(chan uint32), users: make(map[uint32][]*registryv1.Mailbox), store: &mailv1.MailStore{Name: "main"},
+			changes: make(chan hold.Changed), users: make(map[uint32][]*registryv1.Mailbox), store: &mailv1.MailStore{Name: "main"},
 			broken: make(map[uint32]bool), refuse: make(map[hold.Claim]bool), opened: make(map[uint32]uint64),
 			listening: make(map[mailbox.User]mailbox.Listening), delivering: make(map[mailbox.User]hold.Claim), suspendUp: true,
 		}

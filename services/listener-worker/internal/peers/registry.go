@@ -13,6 +13,7 @@ import (
 
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/rpc"
+	"mailpush.internal/pkg/userid"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/proto/gen/mailpush/registry/v1/registryv1connect"
@@ -68,9 +69,12 @@ func (c *Registry) OpenEpoch(ctx context.Context, claims []hold.Claim) ([]hold.C
 }
 
 // ListShards implements [owner.Registry]. It reads all pages.
-func (c *Registry) ListShards(ctx context.Context, claims []hold.Claim) (owner.Listing, error) {
+func (c *Registry) ListShards(ctx context.Context, claims []hold.Claim, users []userid.User) (owner.Listing, error) {
 	listing := owner.Listing{Stores: make(map[string]*mailv1.MailStore)}
 	request := &registryv1.ListShardRequest{Claims: toProto(claims), KnowsSlots: true}
+	for _, user := range users {
+		request.Users = append(request.Users, &mailv1.User{ContextId: user.Context, UserId: user.ID})
+	}
 	refused := make(map[hold.Claim]bool)
 	for {
 		page, err := call(ctx, c.service.ListShard, request)

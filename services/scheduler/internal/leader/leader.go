@@ -34,7 +34,9 @@ type Config struct {
 	Name    string
 	Cluster *cluster.Client
 	// Loads returns what the registry last said of the shards.
-	Loads   func() assign.Loads
+	Loads func() assign.Loads
+	// Ask asks the registry, so that Loads has what its highest epoch is now.
+	Ask     func(ctx context.Context) error
 	Log     *slog.Logger
 	Metrics *Metrics
 }
@@ -42,8 +44,8 @@ type Config struct {
 // Leader campaigns and, while it leads, schedules.
 type Leader struct {
 	config Config
-	// alarm, unread and refused are what was last logged about.
-	alarm, unread, refused string
+	// alarm, unread, refused and unanswered are what was last logged about.
+	alarm, unread, refused, unanswered string
 }
 
 // New returns a Leader for Run.
@@ -104,6 +106,8 @@ func (l *Leader) lead(ctx context.Context, lease *cluster.Term) error {
 		switch effect := machine.Step(event, time.Now()).(type) {
 		case term.Read:
 			event = t.read(ctx)
+		case term.Ask:
+			event = t.ask(ctx)
 		case term.Apply:
 			event = t.apply(ctx, effect.Update)
 		case term.Wait:
@@ -171,6 +175,21 @@ func (t *leadership) read(ctx context.Context) term.Event {
 		}
 	}
 	return term.Cluster{Input: in}
+}
+
+// ask asks the registry before the first plan of all. The same reason why it does not answer
+// is logged once.
+func (t *leadership) ask(ctx context.Context) term.Event {
+	err := t.config.Ask(ctx)
+	if err == nil {
+		t.unanswered = ""
+		return term.Told{}
+	}
+	if err.Error() != t.unanswered && ctx.Err() == nil {
+		t.config.Log.InfoContext(ctx, "first plan waits for the registry", "error", err)
+		t.unanswered = err.Error()
+	}
+	return term.Unanswered{}
 }
 
 func (t *leadership) apply(ctx context.Context, update assign.Update) term.Event {

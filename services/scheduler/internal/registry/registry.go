@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ type Loads struct {
 	registry registryv1connect.RegistryServiceClient
 	log      *slog.Logger
 	last     atomic.Pointer[known]
+	asking   sync.Mutex // held while the registry counts: it need not do so twice at once
 	// installation is nil until the registry has told; an older release cannot.
 	installation atomic.Pointer[string]
 }
@@ -115,7 +117,36 @@ func (l *Loads) Run(ctx context.Context, hints <-chan struct{}) error {
 	}
 }
 
+// Ask has the highest epoch that the registry has now, and the loads if there are none yet.
+// Last has both when it returns nil.
+func (l *Loads) Ask(ctx context.Context) error {
+	l.asking.Lock()
+	defer l.asking.Unlock()
+	last := l.last.Load()
+	if last == nil {
+		return l.count(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	request := connect.NewRequest(&registryv1.ShardLoadsRequest{OnlyMaxEpoch: true})
+	response, err := l.registry.ShardLoads(ctx, request)
+	if err != nil {
+		return fmt.Errorf("asking the registry for its highest epoch: %w", err)
+	}
+	newer := *last
+	newer.loads.MaxEpoch = max(newer.loads.MaxEpoch, response.Msg.GetMaxEpoch())
+	l.last.Store(&newer)
+	return nil
+}
+
 func (l *Loads) refresh(ctx context.Context) error {
+	l.asking.Lock()
+	defer l.asking.Unlock()
+	return l.count(ctx)
+}
+
+// count asks for the loads.
+func (l *Loads) count(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := l.meet(ctx); err != nil {

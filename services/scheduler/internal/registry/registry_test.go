@@ -36,10 +36,13 @@ type fakeRegistry struct {
 	away  atomic.Bool
 }
 
-func (r *fakeRegistry) ShardLoads(context.Context, *connect.Request[registryv1.ShardLoadsRequest]) (*connect.Response[registryv1.ShardLoadsResponse], error) {
+func (r *fakeRegistry) ShardLoads(_ context.Context, request *connect.Request[registryv1.ShardLoadsRequest]) (*connect.Response[registryv1.ShardLoadsResponse], error) {
 	r.calls.Add(1)
 	if r.away.Load() {
 		return nil, connect.NewError(connect.CodeUnavailable, nil)
+	}
+	if request.Msg.GetOnlyMaxEpoch() {
+		return connect.NewResponse(&registryv1.ShardLoadsResponse{MaxEpoch: uint64(r.n.Load()) * 100}), nil
 	}
 	return connect.NewResponse(&registryv1.ShardLoadsResponse{
 		Loads:    []*registryv1.ShardLoad{{Backend: "imapidle", Shard: 7, Listeners: r.n.Load()}},
@@ -110,4 +113,34 @@ mailpush_scheduler_loads_age_seconds 5
 			t.Error(err)
 		}
 	})
+}
+
+func TestAskBringsTheHighestEpochOfThisMoment(t *testing.T) {
+	t.Parallel()
+	fake := new(fakeRegistry)
+	l, err := registry.New(fake, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake.away.Store(true)
+	if err := l.Ask(t.Context()); err == nil {
+		t.Error("a registry that is away has answered")
+	}
+	fake.away.Store(false)
+	fake.n.Store(1)
+	want := loads(1)
+	for n := range uint32(3) { // the loads once, then the epoch alone
+		if err := l.Ask(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, l.Last()); diff != "" {
+			t.Errorf("loads (-want +got):\n%s", diff)
+		}
+		fake.n.Store(n + 2)
+		want.MaxEpoch = uint64(n+2) * 100
+	}
+	fake.n.Store(1)
+	if err := l.Ask(t.Context()); err != nil || l.Last().MaxEpoch != 300 {
+		t.Errorf("the highest epoch has gone back to %d, %v", l.Last().MaxEpoch, err)
+	}
 }

@@ -10,7 +10,9 @@
 // and after a change whose outcome is not known the cluster is read again; nothing the
 // plan depends on outlives a reading. Which workers flap, which vanished and when
 // grants were last renewed is forgotten with the term: a newcomer's share and an alarm
-// are all that hangs on it.
+// are all that hangs on it. Where nothing is planned yet, which may be a new etcd beside an
+// old registry, no plan is made before the registry has told how high its epochs are: it
+// would refuse lower ones, and no worker can run anything without it.
 package term
 
 import (
@@ -29,6 +31,8 @@ const (
 	unreadPause = 5 * time.Second
 	// retryEvery is how often refused grants are renewed.
 	retryEvery = 30 * time.Second
+	// askPause is the wait before a registry that did not answer is asked again.
+	askPause = 250 * time.Millisecond
 )
 
 // Event is something a leader has learned.
@@ -40,6 +44,10 @@ type (
 	Hint struct{}
 	// Cluster answers Read. Entries are changed by it.
 	Cluster struct{ Input assign.Input }
+	// Told answers Ask: inputs from now on have the highest epoch that the registry had then.
+	Told struct{}
+	// Unanswered answers Ask: the registry is away.
+	Unanswered struct{}
 	// Applied answers Apply: the change has landed.
 	Applied struct{}
 	// Conflict answers Apply: the cluster had changed, and nothing has landed.
@@ -50,12 +58,14 @@ type (
 	Deposed struct{}
 )
 
-func (Hint) event()     {}
-func (Cluster) event()  {}
-func (Applied) event()  {}
-func (Conflict) event() {}
-func (Failed) event()   {}
-func (Deposed) event()  {}
+func (Hint) event()       {}
+func (Cluster) event()    {}
+func (Told) event()       {}
+func (Unanswered) event() {}
+func (Applied) event()    {}
+func (Conflict) event()   {}
+func (Failed) event()     {}
+func (Deposed) event()    {}
 
 // Effect is what a leader is to do next. There is one at a time.
 type Effect interface{ effect() }
@@ -63,6 +73,9 @@ type Effect interface{ effect() }
 type (
 	// Read reads the cluster; Cluster or Failed is its answer.
 	Read struct{}
+	// Ask asks the registry for the loads and the highest epoch; Told or Unanswered is its
+	// answer.
+	Ask struct{}
 	// Apply makes one change to the plan as it was read, and as the changes before
 	// this one left it. Applied, Conflict, Failed or Deposed is its answer.
 	Apply struct{ Update assign.Update }
@@ -77,6 +90,7 @@ type (
 )
 
 func (Read) effect()  {}
+func (Ask) effect()   {}
 func (Apply) effect() {}
 func (Wait) effect()  {}
 func (Stop) effect()  {}
@@ -95,6 +109,7 @@ const (
 // Machine is the state of a term. It is not safe for concurrent use.
 type Machine struct {
 	pace    pace
+	told    bool // by the registry, within this term
 	flaps   assign.Flaps
 	retried time.Time
 	plan    assign.Plan
@@ -107,6 +122,11 @@ func (m *Machine) Step(event Event, now time.Time) Effect {
 	switch event := event.(type) {
 	case Cluster:
 		return m.decide(event.Input, now)
+	case Told:
+		m.told = true
+		return Read{} // workers may have come meanwhile
+	case Unanswered:
+		return Wait{For: askPause}
 	case Applied:
 		m.done++
 		return m.next()
@@ -121,8 +141,12 @@ func (m *Machine) Step(event Event, now time.Time) Effect {
 	}
 }
 
-// decide makes a plan, unless the membership is still changing.
+// decide makes a plan, unless the membership is still changing, or it would be the first one
+// and the registry is yet to be asked.
 func (m *Machine) decide(in assign.Input, now time.Time) Effect {
+	if !m.told && first(in.Entries) {
+		return Ask{}
+	}
 	if wait := m.pace.wait(in.Entries, now); wait > 0 {
 		return Wait{For: wait}
 	}
@@ -137,6 +161,20 @@ func (m *Machine) decide(in assign.Input, now time.Time) Effect {
 	}
 	m.plan, m.done = assign.Step(in), 0
 	return m.next()
+}
+
+// first tells whether there are workers and no record of any grant. Records of grants tell
+// how high epochs are; there are others, as of a worker that has left before it was given any.
+func first(entries []assign.Entry) bool {
+	live := false
+	for _, entry := range entries {
+		granted := len(entry.Want.GetGranted())+len(entry.Want.GetRevoked())+len(entry.Have.GetHeld()) > 0
+		if granted || entry.Unread.Want || entry.Unread.Have {
+			return false
+		}
+		live = live || entry.Worker != nil
+	}
+	return live
 }
 
 // next makes the plan's next change.

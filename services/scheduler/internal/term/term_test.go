@@ -10,6 +10,7 @@ import (
 	"time"
 
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/scheduler/internal/assign"
 )
 
@@ -44,6 +45,13 @@ func TestTermGoesFromReadingToWaiting(t *testing.T) {
 	step(Hint{}, Read{})
 	waits(Failed{}, time.Second, Errored)
 	step(Hint{}, Read{})
+	waits(input(4, 0), 0, Unchanged) // nobody is there to be planned for
+	step(Hint{}, Read{})
+	step(input(5, 100), Ask{})
+	waits(Unanswered{}, 250*time.Millisecond, "")
+	step(Hint{}, Read{})
+	step(input(5, 100), Ask{})
+	step(Told{}, Read{})
 	step(input(5, 100), Apply{})
 	step(Applied{}, Apply{}) // more workers than one transaction has room for
 	waits(Conflict{}, 20*time.Millisecond, Conflicted)
@@ -64,6 +72,35 @@ func TestTermGoesFromReadingToWaiting(t *testing.T) {
 	step(Deposed{}, Stop{})
 }
 
+// A registry that is away stops no plan but the first.
+func TestOnlyTheFirstPlanWaitsForTheRegistry(t *testing.T) {
+	t.Parallel()
+	sets := []*mailv1.ShardSet{{Backend: "imapidle", Shards: []uint32{1}, Epochs: []uint64{7}}}
+	planned := &clusterv1.Want{Generation: 1, Granted: sets}
+	for name, test := range map[string]struct {
+		change func(entry *assign.Entry)
+		asks   bool
+	}{
+		"a plan":                      {func(e *assign.Entry) { e.Want = planned }, false},
+		"a report":                    {func(e *assign.Entry) { e.Have = &clusterv1.Have{Generation: 1, Held: sets} }, false},
+		"a plan that cannot be read":  {func(e *assign.Entry) { e.Unread.Want = true }, false},
+		"a report that was not read":  {func(e *assign.Entry) { e.Unread.Have = true }, false},
+		"a plan for one that is gone": {func(e *assign.Entry) { e.Worker, e.Want = nil, planned }, false},
+		"an empty plan":               {func(e *assign.Entry) { e.Want = &clusterv1.Want{Generation: 1} }, true},
+		"a leaver's empty report":     {func(e *assign.Entry) { e.Worker, e.Have = nil, &clusterv1.Have{} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var m Machine
+			in := input(5, 2)
+			test.change(&in.Input.Entries[1])
+			if effect := m.Step(in, time.Unix(0, 0)); (effect == Effect(Ask{})) != test.asks {
+				t.Errorf("the registry is asked: %v", !test.asks)
+			}
+		})
+	}
+}
+
 // Forty of a hundred die at one moment. Their leases end one by one, by when each was
 // renewed last, and each pass hands on the shards of those it sees and forgets them.
 func TestMassLossIsSeenOverSeveralPasses(t *testing.T) {
@@ -78,6 +115,8 @@ func TestMassLossIsSeenOverSeveralPasses(t *testing.T) {
 		effect := m.Step(Hint{}, now)
 		for {
 			switch now := now; last := effect.(type) {
+			case Ask:
+				effect = m.Step(Told{}, now)
 			case Read:
 				in.Revision++
 				effect = m.Step(Cluster{read(in)}, now)

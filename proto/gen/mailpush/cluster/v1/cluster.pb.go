@@ -8,7 +8,8 @@
 // source: mailpush/cluster/v1/cluster.proto
 
 // Package mailpush.cluster.v1 is what mailpush stores in etcd: the values of
-// the keys cfg, worker/<id>, want/<id> and have/<id> below the cluster's prefix.
+// the keys cfg, worker/<id>, want/<id>, have/<id> and changes/<backend>/<shard> below the
+// cluster's prefix.
 
 package clusterv1
 
@@ -433,6 +434,64 @@ func (x *Have) GetHeld() []*v1.ShardSet {
 	return nil
 }
 
+// Change is the value of changes/<backend>/<shard>, put with each change of the registry:
+// of which users of the shard it now holds something else. An empty value, which is what
+// earlier releases put, is of any of them. Each value tells of its own put alone, so
+// whoever has not seen every put takes it for a change of any user.
+type Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version of the format the writer writes.
+	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	// Those users; 64 at most.
+	Users         []*v1.User `protobuf:"bytes,2,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_mailpush_cluster_v1_cluster_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_cluster_v1_cluster_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_mailpush_cluster_v1_cluster_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Change) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *Change) GetUsers() []*v1.User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
 var File_mailpush_cluster_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_mailpush_cluster_v1_cluster_proto_rawDesc = "" +
@@ -475,7 +534,10 @@ const file_mailpush_cluster_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12.\n" +
-	"\x04held\x18\x03 \x03(\v2\x1a.mailpush.mail.v1.ShardSetR\x04heldB\xd0\x01\n" +
+	"\x04held\x18\x03 \x03(\v2\x1a.mailpush.mail.v1.ShardSetR\x04held\"N\n" +
+	"\x06Change\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12,\n" +
+	"\x05users\x18\x02 \x03(\v2\x16.mailpush.mail.v1.UserR\x05usersB\xd0\x01\n" +
 	"\x17com.mailpush.cluster.v1B\fClusterProtoP\x01Z9mailpush.internal/proto/gen/mailpush/cluster/v1;clusterv1\xa2\x02\x03MCX\xaa\x02\x13Mailpush.Cluster.V1\xca\x02\x13Mailpush\\Cluster\\V1\xe2\x02\x1fMailpush\\Cluster\\V1\\GPBMetadata\xea\x02\x15Mailpush::Cluster::V1b\x06proto3"
 
 var (
@@ -490,27 +552,30 @@ func file_mailpush_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_mailpush_cluster_v1_cluster_proto_rawDescData
 }
 
-var file_mailpush_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_mailpush_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_mailpush_cluster_v1_cluster_proto_goTypes = []any{
 	(*Config)(nil),                // 0: mailpush.cluster.v1.Config
 	(*Worker)(nil),                // 1: mailpush.cluster.v1.Worker
 	(*Want)(nil),                  // 2: mailpush.cluster.v1.Want
 	(*Revocation)(nil),            // 3: mailpush.cluster.v1.Revocation
 	(*Have)(nil),                  // 4: mailpush.cluster.v1.Have
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*v1.ShardSet)(nil),           // 6: mailpush.mail.v1.ShardSet
+	(*Change)(nil),                // 5: mailpush.cluster.v1.Change
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*v1.ShardSet)(nil),           // 7: mailpush.mail.v1.ShardSet
+	(*v1.User)(nil),               // 8: mailpush.mail.v1.User
 }
 var file_mailpush_cluster_v1_cluster_proto_depIdxs = []int32{
-	5, // 0: mailpush.cluster.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	6, // 1: mailpush.cluster.v1.Want.granted:type_name -> mailpush.mail.v1.ShardSet
+	6, // 0: mailpush.cluster.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	7, // 1: mailpush.cluster.v1.Want.granted:type_name -> mailpush.mail.v1.ShardSet
 	3, // 2: mailpush.cluster.v1.Want.revoked:type_name -> mailpush.cluster.v1.Revocation
-	6, // 3: mailpush.cluster.v1.Revocation.shards:type_name -> mailpush.mail.v1.ShardSet
-	6, // 4: mailpush.cluster.v1.Have.held:type_name -> mailpush.mail.v1.ShardSet
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 3: mailpush.cluster.v1.Revocation.shards:type_name -> mailpush.mail.v1.ShardSet
+	7, // 4: mailpush.cluster.v1.Have.held:type_name -> mailpush.mail.v1.ShardSet
+	8, // 5: mailpush.cluster.v1.Change.users:type_name -> mailpush.mail.v1.User
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_cluster_v1_cluster_proto_init() }
@@ -524,7 +589,7 @@ func file_mailpush_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_cluster_v1_cluster_proto_rawDesc), len(file_mailpush_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

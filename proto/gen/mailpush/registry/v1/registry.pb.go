@@ -237,7 +237,10 @@ func (x *GetInstallationResponse) GetInstallationId() string {
 
 // ShardLoadsRequest asks for the loads of all shards.
 type ShardLoadsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when the highest epoch alone is asked for, which takes no counting. A registry of
+	// an earlier release counts all the same.
+	OnlyMaxEpoch  bool `protobuf:"varint,20,opt,name=only_max_epoch,json=onlyMaxEpoch,proto3" json:"only_max_epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +273,13 @@ func (x *ShardLoadsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ShardLoadsRequest.ProtoReflect.Descriptor instead.
 func (*ShardLoadsRequest) Descriptor() ([]byte, []int) {
 	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ShardLoadsRequest) GetOnlyMaxEpoch() bool {
+	if x != nil {
+		return x.OnlyMaxEpoch
+	}
+	return false
 }
 
 // ShardLoadsResponse holds the loads of all shards that have any.
@@ -558,7 +568,10 @@ type ListShardRequest struct {
 	// True when the caller opens a login in the slot the mailbox names. From others,
 	// which are of an earlier release, mailboxes whose login is in a slot are kept: they
 	// would open another one.
-	KnowsSlots    bool `protobuf:"varint,3,opt,name=knows_slots,json=knowsSlots,proto3" json:"knows_slots,omitempty"`
+	KnowsSlots bool `protobuf:"varint,3,opt,name=knows_slots,json=knowsSlots,proto3" json:"knows_slots,omitempty"`
+	// The only users to list, each in a claimed shard; empty means all. A registry of an
+	// earlier release lists all.
+	Users         []*v1.User `protobuf:"bytes,20,rep,name=users,proto3" json:"users,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -612,6 +625,13 @@ func (x *ListShardRequest) GetKnowsSlots() bool {
 		return x.KnowsSlots
 	}
 	return false
+}
+
+func (x *ListShardRequest) GetUsers() []*v1.User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
 }
 
 // ListShardResponse is one page of the mailboxes of some shards.
@@ -1809,8 +1829,9 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"#mailpush/registry/v1/registry.proto\x12\x14mailpush.registry.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x18\n" +
 	"\x16GetInstallationRequest\"B\n" +
 	"\x17GetInstallationResponse\x12'\n" +
-	"\x0finstallation_id\x18\x01 \x01(\tR\x0einstallationId\"\x13\n" +
-	"\x11ShardLoadsRequest\"h\n" +
+	"\x0finstallation_id\x18\x01 \x01(\tR\x0einstallationId\"9\n" +
+	"\x11ShardLoadsRequest\x12$\n" +
+	"\x0eonly_max_epoch\x18\x14 \x01(\bR\fonlyMaxEpoch\"h\n" +
 	"\x12ShardLoadsResponse\x125\n" +
 	"\x05loads\x18\x01 \x03(\v2\x1f.mailpush.registry.v1.ShardLoadR\x05loads\x12\x1b\n" +
 	"\tmax_epoch\x18\x02 \x01(\x04R\bmaxEpoch\"Y\n" +
@@ -1825,13 +1846,14 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\x10OpenEpochRequest\x12A\n" +
 	"\x06claims\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\x06claims\"J\n" +
 	"\x11OpenEpochResponse\x125\n" +
-	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\x9f\x01\n" +
+	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"\xd8\x01\n" +
 	"\x10ListShardRequest\x12A\n" +
 	"\x06claims\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\x06claims\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x1f\n" +
 	"\vknows_slots\x18\x03 \x01(\bR\n" +
-	"knowsSlots\"\xe4\x01\n" +
+	"knowsSlots\x127\n" +
+	"\x05users\x18\x14 \x03(\v2\x16.mailpush.mail.v1.UserB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x05users\"\xe4\x01\n" +
 	"\x11ListShardResponse\x12;\n" +
 	"\tmailboxes\x18\x01 \x03(\v2\x1d.mailpush.registry.v1.MailboxR\tmailboxes\x123\n" +
 	"\x06stores\x18\x02 \x03(\v2\x1b.mailpush.mail.v1.MailStoreR\x06stores\x12&\n" +
@@ -1992,8 +2014,8 @@ var file_mailpush_registry_v1_registry_proto_goTypes = []any{
 	(*FindUsersRequest)(nil),          // 24: mailpush.registry.v1.FindUsersRequest
 	(*FindUsersResponse)(nil),         // 25: mailpush.registry.v1.FindUsersResponse
 	(*LoginUsers)(nil),                // 26: mailpush.registry.v1.LoginUsers
-	(*v1.MailStore)(nil),              // 27: mailpush.mail.v1.MailStore
-	(*v1.User)(nil),                   // 28: mailpush.mail.v1.User
+	(*v1.User)(nil),                   // 27: mailpush.mail.v1.User
+	(*v1.MailStore)(nil),              // 28: mailpush.mail.v1.MailStore
 	(v1.Content)(0),                   // 29: mailpush.mail.v1.Content
 	(*v1.Cursor)(nil),                 // 30: mailpush.mail.v1.Cursor
 	(v1.Mode)(0),                      // 31: mailpush.mail.v1.Mode
@@ -2005,58 +2027,59 @@ var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
 	7,  // 1: mailpush.registry.v1.OpenEpochRequest.claims:type_name -> mailpush.registry.v1.Claim
 	7,  // 2: mailpush.registry.v1.OpenEpochResponse.refused:type_name -> mailpush.registry.v1.Claim
 	7,  // 3: mailpush.registry.v1.ListShardRequest.claims:type_name -> mailpush.registry.v1.Claim
-	12, // 4: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
-	27, // 5: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
-	7,  // 6: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
-	28, // 7: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
-	13, // 8: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
-	29, // 9: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	30, // 10: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	31, // 11: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	32, // 12: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	32, // 13: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
-	33, // 14: mailpush.registry.v1.Subscription.target:type_name -> mailpush.mail.v1.Target
-	32, // 15: mailpush.registry.v1.Subscription.absent_since:type_name -> google.protobuf.Timestamp
-	32, // 16: mailpush.registry.v1.Subscription.absent_seen:type_name -> google.protobuf.Timestamp
-	15, // 17: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
-	7,  // 18: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
-	17, // 19: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
-	16, // 20: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
-	32, // 21: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	30, // 22: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
-	7,  // 23: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
-	20, // 24: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
-	7,  // 25: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
-	0,  // 26: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
-	32, // 27: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
-	32, // 28: mailpush.registry.v1.EndpointReport.absent_since:type_name -> google.protobuf.Timestamp
-	32, // 29: mailpush.registry.v1.EndpointReport.absent_seen:type_name -> google.protobuf.Timestamp
-	1,  // 30: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
-	7,  // 31: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
-	28, // 32: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
-	26, // 33: mailpush.registry.v1.FindUsersResponse.logins:type_name -> mailpush.registry.v1.LoginUsers
-	28, // 34: mailpush.registry.v1.LoginUsers.users:type_name -> mailpush.mail.v1.User
-	2,  // 35: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
-	4,  // 36: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
-	8,  // 37: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
-	10, // 38: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
-	14, // 39: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
-	19, // 40: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
-	22, // 41: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
-	24, // 42: mailpush.registry.v1.RegistryService.FindUsers:input_type -> mailpush.registry.v1.FindUsersRequest
-	3,  // 43: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
-	5,  // 44: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
-	9,  // 45: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
-	11, // 46: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
-	18, // 47: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
-	21, // 48: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
-	23, // 49: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
-	25, // 50: mailpush.registry.v1.RegistryService.FindUsers:output_type -> mailpush.registry.v1.FindUsersResponse
-	43, // [43:51] is the sub-list for method output_type
-	35, // [35:43] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	27, // 4: mailpush.registry.v1.ListShardRequest.users:type_name -> mailpush.mail.v1.User
+	12, // 5: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
+	28, // 6: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
+	7,  // 7: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
+	27, // 8: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
+	13, // 9: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
+	29, // 10: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	30, // 11: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	31, // 12: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	32, // 13: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	32, // 14: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
+	33, // 15: mailpush.registry.v1.Subscription.target:type_name -> mailpush.mail.v1.Target
+	32, // 16: mailpush.registry.v1.Subscription.absent_since:type_name -> google.protobuf.Timestamp
+	32, // 17: mailpush.registry.v1.Subscription.absent_seen:type_name -> google.protobuf.Timestamp
+	15, // 18: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
+	7,  // 19: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
+	17, // 20: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
+	16, // 21: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
+	32, // 22: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	30, // 23: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
+	7,  // 24: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
+	20, // 25: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
+	7,  // 26: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
+	0,  // 27: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
+	32, // 28: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
+	32, // 29: mailpush.registry.v1.EndpointReport.absent_since:type_name -> google.protobuf.Timestamp
+	32, // 30: mailpush.registry.v1.EndpointReport.absent_seen:type_name -> google.protobuf.Timestamp
+	1,  // 31: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
+	7,  // 32: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
+	27, // 33: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
+	26, // 34: mailpush.registry.v1.FindUsersResponse.logins:type_name -> mailpush.registry.v1.LoginUsers
+	27, // 35: mailpush.registry.v1.LoginUsers.users:type_name -> mailpush.mail.v1.User
+	2,  // 36: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
+	4,  // 37: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
+	8,  // 38: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
+	10, // 39: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
+	14, // 40: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
+	19, // 41: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
+	22, // 42: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
+	24, // 43: mailpush.registry.v1.RegistryService.FindUsers:input_type -> mailpush.registry.v1.FindUsersRequest
+	3,  // 44: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
+	5,  // 45: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
+	9,  // 46: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
+	11, // 47: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
+	18, // 48: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
+	21, // 49: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
+	23, // 50: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
+	25, // 51: mailpush.registry.v1.RegistryService.FindUsers:output_type -> mailpush.registry.v1.FindUsersResponse
+	44, // [44:52] is the sub-list for method output_type
+	36, // [36:44] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_registry_v1_registry_proto_init() }
