@@ -34,8 +34,11 @@ func TestDisabledUserHasNoListenerAndLosesNothing(t *testing.T) {
 	}
 	await(t, "the end of the listener", func(ctx context.Context) error {
 		answer, err := r.admin.ListPushUsers(ctx, connect.NewRequest(&adminv1.ListPushUsersRequest{}))
-		if users := answer; err != nil || len(users.Msg.GetPushUsers()) > 0 {
-			return fmt.Errorf("the list shows %v, error %w", users, err)
+		if err != nil {
+			return err
+		}
+		if users := answer.Msg.GetPushUsers(); len(users) > 0 {
+			return fmt.Errorf("the list shows %v", users)
 		}
 		if n := w.mail.Connections(); n > 0 {
 			return fmt.Errorf("%d connections to the mail store", n)
