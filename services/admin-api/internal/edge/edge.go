@@ -27,20 +27,23 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Users reads and writes who is subscribed.
+// Users reads and writes who is subscribed, and who is disabled.
 type Users interface {
 	User(ctx context.Context, id registry.UserID) (registry.User, error)
 	Subscriptions(ctx context.Context, user registry.UserID) ([]registry.Subscription, error)
 	Subscription(ctx context.Context, id string) (registry.Subscription, error)
 	Subscribe(ctx context.Context, e registry.Enrolment) error
+	DisableUser(ctx context.Context, user registry.UserID, reason string, now time.Time) (already bool, err error)
+	EnableUser(ctx context.Context, user registry.UserID) (already bool, err error)
 }
 
-// Removals takes subscriptions away.
+// Removals takes subscriptions away, and history that is too old.
 type Removals interface {
 	Unsubscribe(ctx context.Context, id string) (registry.Removed, error)
 	Unregister(ctx context.Context, user registry.UserID, client string) (registry.Removed, error)
 	Expired(ctx context.Context, now time.Time, limit int) (ids []string, err error)
 	Expire(ctx context.Context, id string, now time.Time) (registry.Removed, error)
+	ForgetHistory(ctx context.Context, now time.Time, limit int) error
 }
 
 // Erasures remembers which accounts must leave the vault: those that nothing names any
@@ -58,6 +61,7 @@ type Listings interface {
 	ListRegistrations(ctx context.Context, contextID, afterKey, afterClient string, limit int) ([]registry.Registration, error)
 	ListSubscriptions(ctx context.Context, of registry.UserID, afterKey, afterID string, limit int) ([]registry.Owned, error)
 	ListDeadLetters(ctx context.Context, subscription string, before registry.Place, limit int) ([]registry.DeadLetter, registry.Place, error)
+	ListHistory(ctx context.Context, user registry.UserID, since time.Time, before registry.Place, limit int) ([]registry.HistoryEntry, registry.Place, error)
 	OpenedShards(ctx context.Context, backend string) ([]uint32, error)
 }
 
@@ -77,24 +81,9 @@ type Endpoints interface {
 	ForgetDepartures(ctx context.Context, now time.Time) error
 }
 
-// States has nothing done for users, and something again. What a user is disabled for, and
-// by whom, is remembered: the actor is the context's.
-type States interface {
-	DisableUser(ctx context.Context, user registry.UserID, reason string, now time.Time) (already bool, err error)
-	EnableUser(ctx context.Context, user registry.UserID) (already bool, err error)
-}
-
-// History is what has happened to users.
-type History interface {
-	ListHistory(ctx context.Context, user registry.UserID, since time.Time, before registry.Place, limit int) ([]registry.HistoryEntry, registry.Place, error)
-	ForgetHistory(ctx context.Context, now time.Time, limit int) error
-}
-
-// Store is the registry. What it changes it also remembers and logs.
+// Store is the registry. What it changes it also remembers and logs, as the context's actor's.
 type Store interface {
 	Users
-	States
-	History
 	Removals
 	Erasures
 	Listings
