@@ -45,6 +45,8 @@ type fakeAdmin struct {
 	deadLetters   adminv1.ListDeadLettersResponse
 	test          adminv1.TestSubscriptionResponse
 	retry         adminv1.RetryResponse
+	history       adminv1.ListHistoryResponse
+	user          adminv1.User // the one there is
 }
 
 const fakePageSize = 2
@@ -55,6 +57,7 @@ func newFakeAdmin(text []byte) (*fakeAdmin, error) {
 	var parts struct {
 		PushUsers, Registrations, Workers, Explain json.RawMessage
 		Subscriptions, DeadLetters, Test, Retry    json.RawMessage
+		History, User                              json.RawMessage
 		Refuse, Say, Challenge, Then               string
 		Hang, SamePage                             bool
 		Release                                    uint32
@@ -71,6 +74,7 @@ func newFakeAdmin(text []byte) (*fakeAdmin, error) {
 		{parts.PushUsers, &f.users}, {parts.Registrations, &f.registrations},
 		{parts.Workers, &f.workers}, {parts.Explain, &f.explanation},
 		{parts.Subscriptions, &f.subscriptions}, {parts.DeadLetters, &f.deadLetters}, {parts.Test, &f.test}, {parts.Retry, &f.retry},
+		{parts.History, &f.history}, {parts.User, &f.user},
 	} {
 		if part.text == nil {
 			continue

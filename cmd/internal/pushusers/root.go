@@ -50,6 +50,10 @@ const examples = `  List the running listeners, with the password from a file or
   Say why a user has, or has no, permanent listener:
     pushusers explain 249@1
 
+  Say what has happened to a user, and have nothing more pushed:
+    pushusers history 249@1 --since 7d
+    pushusers users disable 249@1 --reason 'account is being moved'
+
   Say where pushes go and what stands in the way, and try an endpoint:
     pushusers subscriptions 249@1
     pushusers subscriptions test sub_nb2w45dfoizajzazx4i6qkwkaq
@@ -103,6 +107,7 @@ func (a *app) rootCommand() *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputFormats(), cobra.ShellCompDirectiveNoFileComp))
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(a.drainCommand(), a.explainCommand(), a.retryCommand(), a.subscriptionsCommand(), a.undrainCommand(), a.workersCommand())
+	root.AddCommand(a.drainCommand(), a.explainCommand(), a.historyCommand(), a.retryCommand(), a.subscriptionsCommand(),
+		a.undrainCommand(), a.usersCommand(), a.workersCommand())
 	return root
 }

@@ -124,6 +124,9 @@ func clientAllowed(p Policy, u registry.User, _ Capability) (bool, string) {
 
 func enabled(_ Policy, u registry.User, _ Capability) (bool, string) {
 	if !u.Enabled {
+		if u.Disabling.Reason != "" {
+			return false, "the user is disabled: " + u.Disabling.Reason
+		}
 		return false, "the user is disabled"
 	}
 	return true, "the user is enabled"

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package edge is what admin-api does when it is called: subscribe, remove, rotate,
-// replay, list, explain, drain, show a shard to its worker, and judge what the worker
-// says of endpoints. It joins the registry, the vault, the
+// replay, disable, list, explain, drain, show a shard to its worker, and judge what the
+// worker says of endpoints. It joins the registry, the vault, the
 // scheduler and the workers, and knows of each only the few verbs below.
 //
 // It keeps these invariants. A subscription is answered only after its login, its
@@ -78,9 +78,24 @@ type Endpoints interface {
 	ForgetDepartures(ctx context.Context, now time.Time) error
 }
 
-// Store is the registry.
+// States has nothing done for users, and something again. What a user is disabled for, and
+// by whom, is remembered: the actor is the context's.
+type States interface {
+	DisableUser(ctx context.Context, user registry.UserID, reason string, now time.Time) (already bool, err error)
+	EnableUser(ctx context.Context, user registry.UserID) (already bool, err error)
+}
+
+// History is what has happened to users.
+type History interface {
+	ListHistory(ctx context.Context, user registry.UserID, since time.Time, before registry.Place, limit int) ([]registry.HistoryEntry, registry.Place, error)
+	ForgetHistory(ctx context.Context, now time.Time, limit int) error
+}
+
+// Store is the registry. What it changes it also remembers and logs.
 type Store interface {
 	Users
+	States
+	History
 	Removals
 	Erasures
 	Listings

@@ -77,8 +77,7 @@ func (j *judgement) depart(ctx context.Context, r registry.Report) error {
 		return err
 	}
 	defer unlock()
-	now := time.Now()
-	d, err := j.Store.Depart(ctx, j.Shards, r, now)
+	d, err := j.Store.Depart(ctx, j.Shards, r, time.Now())
 	if err != nil {
 		return err
 	}
@@ -89,8 +88,6 @@ func (j *judgement) depart(ctx context.Context, r registry.Report) error {
 	}
 	if d.News {
 		j.count(GoneDisabled)
-		j.Log.WarnContext(ctx, "subscription disabled, its endpoint is gone", "subscription", r.Subscription, "user", sub.UserID,
-			"reason", r.Reason, "kept_until", now.Add(registry.GoneKept).UTC())
 	}
 	return nil
 }

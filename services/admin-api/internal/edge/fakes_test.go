@@ -30,6 +30,7 @@ var (
 type fakeStore struct {
 	fakeChanges
 	fakeEndpoints
+	fakeHistory
 
 	mu       sync.Mutex
 	users    map[registry.UserID]registry.User

@@ -33,7 +33,6 @@ func (e *Edge) Restore(ctx context.Context, id string) error {
 	err := e.change(ctx, id, everywhere, func(registry.Subscription) error { return e.Store.Restore(ctx, id) })
 	if err == nil {
 		e.count(GoneRestored)
-		e.Log.InfoContext(ctx, "subscription restored, its endpoint was gone", "subscription", id)
 	}
 	return err
 }
@@ -61,7 +60,6 @@ func (e *Edge) DeleteGone(ctx context.Context) error {
 			return err
 		default:
 			e.count(GoneDeleted)
-			e.Log.InfoContext(ctx, "subscription deleted, its endpoint has been gone for long", "subscription", id, "user", sub.UserID)
 		}
 	}
 	return nil

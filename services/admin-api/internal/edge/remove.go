@@ -68,11 +68,12 @@ func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) {
 const (
 	catchUpInterval = 30 * time.Second
 	eraseBatch      = 100
+	historyBatch    = 1000
 )
 
 // Run tells the owners that could not be told, erases what the vault would not delete
 // when it was asked, deletes what has been gone for long, and forgets departures that count
-// no more, until ctx ends.
+// no more and history that is too old, until ctx ends.
 func (e *Edge) Run(ctx context.Context) error {
 	tick := time.NewTicker(catchUpInterval)
 	defer tick.Stop()
@@ -86,6 +87,9 @@ func (e *Edge) Run(ctx context.Context) error {
 		}
 		if err := e.Store.ForgetDepartures(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			e.Log.WarnContext(ctx, "departures not forgotten", "error", err)
+		}
+		if err := e.Store.ForgetHistory(ctx, time.Now(), historyBatch); err != nil && ctx.Err() == nil {
+			e.Log.WarnContext(ctx, "old history not forgotten", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -75,14 +75,22 @@ type Credential struct {
 	Slot uint32
 }
 
-// User is one mailbox owner with at least one registration.
+// User is one mailbox owner with at least one registration, or who is disabled.
 type User struct {
 	UserID
 	Enabled    bool
-	Store      string // the mail store's name; empty when never said
+	Disabling  Disabling // zero while it is enabled
+	Store      string    // the mail store's name; empty when never said
 	Credential Credential
 	Doveadm    string   // what doveadm is asked for; empty means by the operator's rule
 	Clients    []string // the registered clients, ascending
+}
+
+// Disabling is why nothing is done for a user.
+type Disabling struct {
+	Reason string // empty when nobody has said
+	At     time.Time
+	By     Actor
 }
 
 // Registration is a client of a user with at least one subscription.
@@ -241,6 +249,8 @@ type SubscriptionCursor struct {
 	Cursor
 	Replay uint64 // the replay it belongs to
 	Rewind bool   // it may be below the stored one under the same UIDVALIDITY
+	// ResetFrom is where it was before a mailbox:reset has moved it; zero when none has.
+	ResetFrom Cursor
 }
 
 // DeadLetter is a range of mails that an endpoint would not take.
@@ -307,7 +317,7 @@ func (p Position) Compare(other Position) int {
 	return cmp.Or(cmp.Compare(p.Cell, other.Cell), cmp.Compare(p.Key, other.Key))
 }
 
-// Place is where a dead letter stands in their listing.
+// Place is where something stands in a listing that begins with the newest.
 type Place struct {
 	At int64 // microseconds since 1970
 	ID string

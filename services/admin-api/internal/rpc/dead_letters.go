@@ -5,7 +5,6 @@ package rpc
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -19,7 +18,7 @@ import (
 func (a admin) ListDeadLetters(
 	ctx context.Context, req *connect.Request[adminv1.ListDeadLettersRequest],
 ) (*connect.Response[adminv1.ListDeadLettersResponse], error) {
-	before, err := decodePlace(req.Msg.GetPageToken())
+	before, err := decodePlace(req.Msg.GetPageToken(), deadLettersToken)
 	if err != nil {
 		return nil, err
 	}
@@ -35,23 +34,8 @@ func (a admin) ListDeadLetters(
 			UidValidity: d.UIDValidity, FirstUid: d.First, LastUid: d.Last, Reason: d.Reason, At: timestamp(d.At),
 		})
 	}
-	if last != (registry.Place{}) {
-		res.NextPageToken = encodeToken(deadLettersToken, strconv.FormatInt(last.At, 10), last.ID)
-	}
+	res.NextPageToken = encodePlace(last, deadLettersToken)
 	return connect.NewResponse(res), nil
-}
-
-// decodePlace reads where the page before has ended; an empty token is for the newest.
-func decodePlace(token string) (registry.Place, error) {
-	parts, err := decodeToken(token, deadLettersToken, 2)
-	if err != nil || token == "" {
-		return registry.Place{}, err
-	}
-	at, err := strconv.ParseInt(parts[0], 10, 64)
-	if err != nil {
-		return registry.Place{}, errToken()
-	}
-	return registry.Place{At: at, ID: parts[1]}, nil
 }
 
 // deadLetters reads what a worker has stepped over. Its clock may be ahead: nothing is

@@ -208,10 +208,7 @@ func (s shards) CommitCursors(
 		batch[i].DeadLetters = deadLetters(sc.GetDeadLetters(), began)
 		rows += len(sc.GetCursors())
 		for _, c := range sc.GetCursors() {
-			batch[i].Cursors = append(batch[i].Cursors, registry.SubscriptionCursor{
-				Subscription: c.GetSubscriptionId(), Replay: c.GetReplay(), Rewind: c.GetRewind(),
-				Cursor: registry.CursorOf(c.GetCursor()),
-			})
+			batch[i].Cursors = append(batch[i].Cursors, subscriptionCursor(c))
 		}
 	}
 	refused, err := s.shards.Commit(ctx, batch)
@@ -221,6 +218,17 @@ func (s shards) CommitCursors(
 		return nil, err
 	}
 	return connect.NewResponse(&registryv1.CommitCursorsResponse{Refused: wireClaims(refused)}), nil
+}
+
+// subscriptionCursor reads a cursor, and where it was before a reset.
+func subscriptionCursor(c *registryv1.SubscriptionCursor) registry.SubscriptionCursor {
+	out := registry.SubscriptionCursor{
+		Subscription: c.GetSubscriptionId(), Replay: c.GetReplay(), Rewind: c.GetRewind(), Cursor: registry.CursorOf(c.GetCursor()),
+	}
+	if from := c.GetResetFrom(); from != nil {
+		out.ResetFrom = registry.Cursor{Folder: out.Folder, UIDValidity: from.GetUidValidity(), UID: from.GetUid()}
+	}
+	return out
 }
 
 // SuspendCredential implements RegistryServiceHandler. It is about one claim, so that a

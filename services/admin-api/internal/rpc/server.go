@@ -61,7 +61,7 @@ const (
 // authentication, the table of procedures, and only then a decoder: a stranger's body is not
 // read.
 func (p Public) Handler() http.Handler {
-	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor()), rpc.PublicJSON(), boundedGzip())
+	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor(), acting()), rpc.PublicJSON(), boundedGzip())
 	refusals := refusals{connect.NewErrorWriter(), p.Metrics.Refused}
 	calls := http.NewServeMux()
 	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics}, options...)

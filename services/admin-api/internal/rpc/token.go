@@ -21,6 +21,7 @@ const (
 	shardToken         = "s"
 	subscriptionsToken = "b"
 	deadLettersToken   = "d"
+	historyToken       = "h"
 )
 
 func encodeToken(kind string, parts ...string) string {
@@ -70,4 +71,26 @@ func decodePosition(token string) (registry.Position, error) {
 		return registry.Position{}, errToken()
 	}
 	return registry.Position{Cell: uint32(cell), Key: parts[1]}, nil
+}
+
+// encodePlace is the token of a listing that begins with the newest; empty for the zero
+// place, after which nothing follows.
+func encodePlace(p registry.Place, kind string) string {
+	if p == (registry.Place{}) {
+		return ""
+	}
+	return encodeToken(kind, strconv.FormatInt(p.At, 10), p.ID)
+}
+
+// decodePlace reads where the page before has ended; an empty token is for the newest.
+func decodePlace(token, kind string) (registry.Place, error) {
+	parts, err := decodeToken(token, kind, 2)
+	if err != nil || token == "" {
+		return registry.Place{}, err
+	}
+	at, err := strconv.ParseInt(parts[0], 10, 64)
+	if err != nil {
+		return registry.Place{}, errToken()
+	}
+	return registry.Place{At: at, ID: parts[1]}, nil
 }

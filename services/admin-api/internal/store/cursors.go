@@ -27,26 +27,29 @@ import (
 // same batch may come twice, and late, for the answer to it may be lost.
 func (s *Store) CommitCursors(ctx context.Context, shards uint32, batch []registry.ShardCursors) ([]registry.Claim, error) {
 	var refused []registry.Claim
-	err := s.write(ctx, func(tx *gorm.DB) error {
+	err := s.record(ctx, func(tx *gorm.DB) ([]registry.HistoryEntry, error) {
 		claims := make([]registry.Claim, len(batch))
 		for i, b := range batch {
 			claims[i] = b.Claim
 		}
 		var err error
 		if refused, err = stale(locked(tx), claims); err != nil {
-			return err
+			return nil, err
 		}
 		accepted := slices.DeleteFunc(slices.Clone(batch), func(b registry.ShardCursors) bool {
 			return slices.Contains(refused, b.Claim)
 		})
 		known, err := named(tx, accepted)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := putCursors(tx, accepted, known, shards); err != nil {
-			return err
+			return nil, err
 		}
-		return putDeadLetters(tx, accepted, known, shards)
+		if err := putDeadLetters(tx, accepted, known, shards); err != nil {
+			return nil, err
+		}
+		return committed(tx, accepted, known, shards)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("committing cursors: %w", err)
@@ -66,7 +69,7 @@ func named(tx *gorm.DB, batch []registry.ShardCursors) (map[string]subscriptionR
 			ids = append(ids, d.Subscription)
 		}
 	}
-	return lockSubscriptions(tx, ids, "id", "cell", "replay")
+	return lockSubscriptions(tx, ids, "id", "user_key", "client_id", "cell", "replay")
 }
 
 // lockSubscriptions reads and locks subscriptions in the order in which all do.

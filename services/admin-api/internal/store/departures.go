@@ -46,26 +46,30 @@ func (stormRow) TableName() string { return "storms" }
 // revision that was read: its lock comes after the origin's.
 func (s *Store) Depart(ctx context.Context, shards uint32, r registry.Report, now time.Time) (registry.Departure, error) {
 	var out registry.Departure
-	err := s.write(ctx, func(tx *gorm.DB) error {
+	err := s.record(ctx, func(tx *gorm.DB) ([]registry.HistoryEntry, error) {
 		out = registry.Departure{Verdict: registry.VerdictNone}
 		refused, err := stale(locked(tx), []registry.Claim{r.Claim})
 		if err != nil || len(refused) > 0 {
-			return err
+			return nil, err
 		}
 		var row subscriptionRow
 		err = tx.Where("id = ?", r.Subscription).Take(&row).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			out.Verdict, err = departed(tx, r.Subscription, now)
-			return err
+			return nil, err
 		}
 		if err != nil {
-			return fmt.Errorf("reading the subscription: %w", err)
+			return nil, fmt.Errorf("reading the subscription: %w", err)
 		}
 		if !row.answers(r, shards) {
-			return nil
+			return nil, nil
 		}
-		out, err = depart(tx, row, r, now)
-		return err
+		if out, err = depart(tx, row, r, now); err != nil || !out.News {
+			return nil, err
+		}
+		kept := now.Add(registry.GoneKept).UTC().Format(time.RFC3339)
+		happened := row.happened(registry.SubscriptionDisabled, fmt.Sprintf("gone, kept until %s: %s", kept, r.Reason))
+		return owned(tx, []subscriptionRow{row}, []registry.HistoryEntry{happened})
 	})
 	if err != nil {
 		return registry.Departure{}, fmt.Errorf("disabling subscription %s, whose endpoint is gone: %w", r.Subscription, err)

@@ -23,13 +23,15 @@ func (s *Store) Report(
 	ctx context.Context, shards uint32, reports []registry.Report, now time.Time,
 ) ([]registry.Verdict, error) {
 	var verdicts []registry.Verdict
-	err := s.write(ctx, func(tx *gorm.DB) error {
+	err := s.record(ctx, func(tx *gorm.DB) ([]registry.HistoryEntry, error) {
 		verdicts = slices.Repeat([]registry.Verdict{registry.VerdictNone}, len(reports))
 		refused, valid, err := reported(tx, reports)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var accepting []string
+		var of []subscriptionRow
+		var happened []registry.HistoryEntry
 		for i, r := range reports {
 			row, ok := valid[r.Subscription]
 			if !ok || !row.answers(r, shards) || slices.Contains(refused, r.Claim) {
@@ -41,8 +43,11 @@ func (s *Store) Report(
 			next := learned(row, r, now)
 			if next != row {
 				if err := tx.Select(endpointColumns()).Updates(&next).Error; err != nil {
-					return fmt.Errorf("storing the report about subscription %s: %w", row.ID, err)
+					return nil, fmt.Errorf("storing the report about subscription %s: %w", row.ID, err)
 				}
+			}
+			for _, e := range learning(row, next) {
+				of, happened = append(of, row), append(happened, e)
 			}
 			valid[r.Subscription] = next
 			verdicts[i] = registry.VerdictKept
@@ -50,7 +55,10 @@ func (s *Store) Report(
 				verdicts[i] = registry.VerdictDisabled
 			}
 		}
-		return forgetDepartures(tx, accepting)
+		if err := forgetDepartures(tx, accepting); err != nil || len(happened) == 0 {
+			return nil, err
+		}
+		return owned(tx, of, happened)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storing reports about endpoints: %w", err)
@@ -135,4 +143,18 @@ func failing(row subscriptionRow, r registry.Report, now time.Time) subscription
 		row.DisabledReason = clip(fmt.Sprintf("failing since %s: %s", began.Format(time.RFC3339), r.Reason))
 	}
 	return row
+}
+
+// learning is what has happened to a subscription by a report that has made one row of
+// another.
+func learning(before, after subscriptionRow) (out []registry.HistoryEntry) {
+	if after.Confirmed && !before.Confirmed {
+		confirmed := before.happened(registry.EndpointConfirmed, before.origin())
+		confirmed.Merge = before.ID
+		out = append(out, confirmed)
+	}
+	if after.Disabled && !before.Disabled {
+		out = append(out, before.happened(registry.SubscriptionDisabled, after.DisabledReason))
+	}
+	return out
 }

@@ -36,20 +36,21 @@ func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]string
 // GoneKept by now and nobody has restored it. NotFound when there is none to remove: of
 // several replicas one does it.
 func (s *Store) Expire(ctx context.Context, id string, now time.Time) (registry.Removed, error) {
-	return s.unsubscribe(ctx, id, expired, true, keptSince(now))
+	return s.unsubscribe(ctx, id, endedGone, expired, true, keptSince(now))
 }
 
 // Restore lets a subscription whose endpoint was gone be pushed to again, at its cursor, as
 // Enable does. Precondition when it is not one of those, NotFound when there is none.
 func (s *Store) Restore(ctx context.Context, id string) error {
-	err := s.change(ctx, id, func(tx *gorm.DB, row *subscriptionRow) error {
+	err := s.change(ctx, id, func(tx *gorm.DB, row *subscriptionRow) (happened registry.HistoryEntry, err error) {
 		switch {
 		case !row.Disabled:
-			return fault.New(fault.Precondition, "subscription %s is not disabled: there is nothing to restore", id)
+			return happened, fault.New(fault.Precondition, "subscription %s is not disabled: there is nothing to restore", id)
 		case !row.isGone():
-			return fault.New(fault.Precondition, "the endpoint of subscription %s was not gone, it is disabled for another reason: enable it", id)
+			return happened, fault.New(fault.Precondition, "the endpoint of subscription %s was not gone, it is disabled for another reason: enable it", id)
 		}
-		return enable(tx, row)
+		happened = row.enabledAgain(registry.SubscriptionRestored)
+		return happened, enable(tx, row)
 	})
 	if err != nil {
 		return fmt.Errorf("restoring subscription %s: %w", id, err)

@@ -19,26 +19,33 @@ import (
 // no such subscription. It is read without a lock, to know whose it is: the user is locked
 // before the user's subscriptions.
 func (s *Store) Unsubscribe(ctx context.Context, id string) (registry.Removed, error) {
-	return s.unsubscribe(ctx, id, "1 = 1")
+	return s.unsubscribe(ctx, id, endedByCall, "1 = 1")
 }
 
+// Why subscriptions have ended, as the history tells.
+const (
+	endedByCall   = "unsubscribed"
+	endedByClient = "the client was unregistered"
+	endedGone     = "its endpoint was gone, and nobody has restored it"
+)
+
 // unsubscribe removes a subscription that matches; another one is not there for the caller.
-func (s *Store) unsubscribe(ctx context.Context, id, where string, args ...any) (registry.Removed, error) {
+func (s *Store) unsubscribe(ctx context.Context, id, why, where string, args ...any) (registry.Removed, error) {
 	var removed registry.Removed
-	err := s.write(ctx, func(tx *gorm.DB) error {
+	err := s.record(ctx, func(tx *gorm.DB) ([]registry.HistoryEntry, error) {
 		var sub subscriptionRow
 		err := tx.Where("id = ?", id).Take(&sub).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return noSubscription(id)
+			return nil, noSubscription(id)
 		}
 		if err != nil {
-			return fmt.Errorf("reading the subscription: %w", err)
+			return nil, fmt.Errorf("reading the subscription: %w", err)
 		}
 		removed, err = remove(tx, sub.UserKey, "id = ? AND "+where, append([]any{id}, args...)...)
 		if err == nil && len(removed.Erasures) == 0 {
-			return noSubscription(id) // another call has removed it while this one waited
+			return nil, noSubscription(id) // another call has removed it while this one waited
 		}
-		return err
+		return ended(removed, sub.ClientID, why), err
 	})
 	if err != nil {
 		return registry.Removed{}, fmt.Errorf("removing subscription %s: %w", id, err)
@@ -52,21 +59,37 @@ func (s *Store) Unregister(ctx context.Context, user registry.UserID, client str
 	missing := fault.New(fault.NotFound, "no such push registration for user %s in context %s for client %q",
 		user.User, user.Context, client)
 	var removed registry.Removed
-	err := s.write(ctx, func(tx *gorm.DB) error {
+	err := s.record(ctx, func(tx *gorm.DB) ([]registry.HistoryEntry, error) {
 		err := tx.Where("user_key = ? AND client_id = ?", user.Key(), client).Take(&registrationRow{}).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return missing
+			return nil, missing
 		}
 		if err != nil {
-			return fmt.Errorf("reading the registration: %w", err)
+			return nil, fmt.Errorf("reading the registration: %w", err)
 		}
 		removed, err = remove(tx, user.Key(), "client_id = ?", client)
-		return err
+		return ended(removed, client, endedByClient), err
 	})
 	if err != nil {
 		return registry.Removed{}, fmt.Errorf("removing the registration of client %q of user %s: %w", client, user, err)
 	}
 	return removed, nil
+}
+
+// ended is what has happened to the user by a removal of one client's subscriptions. All of
+// them are one entry: a client may have a hundred.
+func ended(removed registry.Removed, client, why string) []registry.HistoryEntry {
+	entry := registry.HistoryEntry{UserID: removed.User.UserID, Kind: registry.SubscriptionEnded, Client: client, Reason: why}
+	if n := len(removed.Subscriptions); n == 1 {
+		entry.Subscription = removed.Subscriptions[0].ID
+	} else {
+		entry.Reason = fmt.Sprintf("%s, with %d subscriptions", why, n)
+	}
+	entries := []registry.HistoryEntry{entry}
+	if removed.Last {
+		entries = append(entries, registry.HistoryEntry{UserID: removed.User.UserID, Kind: registry.UserRemoved, Reason: "nothing is registered any more"})
+	}
+	return entries
 }
 
 // remove takes away the user's subscriptions that match, then whatever has lost
@@ -98,7 +121,7 @@ func remove(tx *gorm.DB, userKey, where string, args ...any) (registry.Removed, 
 		removed.Erasures = append(removed.Erasures, r.erasures(before[0].UserID)...)
 		removed.Erasures = append(removed.Erasures, r.headerErasures(before[0].UserID)...)
 	}
-	if removed.Last, err = removeEmpty(tx, userKey); err != nil {
+	if removed.Last, err = removeEmpty(tx, user); err != nil {
 		return registry.Removed{}, err
 	}
 	if removed.Last {
@@ -135,22 +158,29 @@ func removeSubscriptions(tx *gorm.DB, userKey, where string, args ...any) ([]sub
 }
 
 // removeEmpty removes registrations that have lost their last subscription, and the user
-// with the last registration; it says whether it did the latter.
-func removeEmpty(tx *gorm.DB, userKey string) (last bool, err error) {
-	err = tx.Where("user_key = ? AND client_id NOT IN (?)", userKey,
-		tx.Model(&subscriptionRow{}).Select("client_id").Where("user_key = ?", userKey)).
+// with the last registration; it says whether it did the latter. Of a disabled user the
+// row stays, without a login: who is disabled is so still when he subscribes anew.
+func removeEmpty(tx *gorm.DB, user userRow) (last bool, err error) {
+	err = tx.Where("user_key = ? AND client_id NOT IN (?)", user.UserKey,
+		tx.Model(&subscriptionRow{}).Select("client_id").Where("user_key = ?", user.UserKey)).
 		Delete(&registrationRow{}).Error
 	if err != nil {
 		return false, fmt.Errorf("removing registrations: %w", err)
 	}
 	var left int64
-	if err := tx.Model(&registrationRow{}).Where("user_key = ?", userKey).Count(&left).Error; err != nil {
+	if err := tx.Model(&registrationRow{}).Where("user_key = ?", user.UserKey).Count(&left).Error; err != nil {
 		return false, fmt.Errorf("counting registrations: %w", err)
 	}
 	if left > 0 {
 		return false, nil
 	}
-	if err := tx.Where("user_key = ?", userKey).Delete(&userRow{}).Error; err != nil {
+	if user.Enabled {
+		err = tx.Where("user_key = ?", user.UserKey).Delete(&userRow{}).Error
+	} else {
+		bare := user.bare()
+		err = tx.Select("*").Updates(&bare).Error
+	}
+	if err != nil {
 		return false, fmt.Errorf("removing the user: %w", err)
 	}
 	return true, nil

@@ -19,25 +19,26 @@ import (
 // secrets at most; Unavailable when another call was faster. The secret before is kept for
 // a while longer than it signs: workers hear of the change late.
 func (s *Store) Rotate(ctx context.Context, sub registry.Subscription, to registry.Signing, now time.Time) error {
-	err := s.change(ctx, sub.ID, func(tx *gorm.DB, row *subscriptionRow) error {
+	err := s.change(ctx, sub.ID, func(tx *gorm.DB, row *subscriptionRow) (happened registry.HistoryEntry, err error) {
 		if until := moment(row.PreviousSecretUntil); until.After(now) {
-			return registry.RotationLasts(until)
+			return happened, registry.RotationLasts(until)
 		}
 		if row.SecretVersion >= signed(to.Version) {
-			return secretChanged()
+			return happened, secretChanged()
 		}
 		sealed := registry.Erasure{UserID: sub.UserID, Account: registry.WebhookAccount(sub.ID, to.Slot)}
 		if err := release(tx, []registry.Erasure{sealed}); err != nil {
-			return err
+			return happened, err
 		}
 		due := to.PreviousUntil.Add(registry.Lingers).UnixMicro()
 		if err := putErasures(tx, row.erasures(sub.UserID), due); err != nil {
-			return err
+			return happened, err
 		}
 		to.PreviousSlot = uint32(row.slot())
 		*row = row.with(to)
 		row.Revision++
-		return nil
+		lasts := "the secret before signs until " + to.PreviousUntil.UTC().Format(time.RFC3339)
+		return row.happened(registry.SecretRotated, lasts), nil
 	})
 	if err != nil {
 		return fmt.Errorf("rotating the secret of subscription %s: %w", sub.ID, err)

@@ -30,6 +30,9 @@ type userRow struct {
 	CredentialSlot    int32
 	DoveadmName       string
 	Enabled           bool
+	DisabledAt        int64
+	DisabledReason    string
+	DisabledBy        string
 	// LoginKey and LoginPart stand for the login of LoginVersion, a CredentialVersion.
 	LoginKey     string
 	LoginPart    string
@@ -43,10 +46,28 @@ func (r userRow) user(clients []string) registry.User {
 	return registry.User{
 		UserID:     registry.UserID{Context: r.ContextID, User: r.UserID},
 		Enabled:    r.Enabled,
+		Disabling:  r.disabling(),
 		Store:      r.Store,
 		Credential: r.credential(),
 		Doveadm:    r.DoveadmName,
 		Clients:    clients,
+	}
+}
+
+// disabling is why nothing is done for the user.
+func (r userRow) disabling() registry.Disabling {
+	if r.Enabled {
+		return registry.Disabling{}
+	}
+	return registry.Disabling{Reason: r.DisabledReason, At: moment(r.DisabledAt), By: registry.ParseActor(r.DisabledBy)}
+}
+
+// bare is the row of a user who has nothing registered any more, and is disabled still.
+func (r userRow) bare() userRow {
+	return userRow{
+		UserKey: r.UserKey, ContextID: r.ContextID, UserID: r.UserID, Cell: r.Cell,
+		CredentialState: string(registry.CredentialNone),
+		DisabledAt:      r.DisabledAt, DisabledReason: r.DisabledReason, DisabledBy: r.DisabledBy,
 	}
 }
 

@@ -54,6 +54,9 @@ func migrations() []*gormigrate.Migration {
 	}, {
 		ID:      "202612-gone",
 		Migrate: migrateGone,
+	}, {
+		ID:      "202612-history",
+		Migrate: migrateHistory,
 	}}
 }
 

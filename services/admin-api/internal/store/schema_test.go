@@ -74,7 +74,7 @@ func TestUpgradeJoinsOrigins(t *testing.T) {
 			"https://hook.example:0443": "https://hook.example:443", "https://hook.example:443": "https://hook.example:443", "": "",
 		}
 		row := userRow{UserKey: anna.Key(), ContextID: anna.Context, UserID: anna.User, Store: "demo", CredentialState: "stored", Enabled: true}
-		if err := old.Omit("LoginKey", "LoginPart", "LoginVersion", "DoveadmName").Create(&row).Error; err != nil { // later columns
+		if err := old.Omit("LoginKey", "LoginPart", "LoginVersion", "DoveadmName", "DisabledAt", "DisabledReason", "DisabledBy").Create(&row).Error; err != nil { // later columns
 			t.Fatal(err)
 		}
 		for origin := range want {
@@ -124,7 +124,7 @@ func TestRollingUpgradeOfTransports(t *testing.T) {
 			}
 		}
 		row := userRow{UserKey: anna.Key(), ContextID: anna.Context, UserID: anna.User, Store: "demo", CredentialState: "stored", Enabled: true}
-		if err := old.Omit("LoginKey", "LoginPart", "LoginVersion", "DoveadmName").Create(&row).Error; err != nil { // later columns
+		if err := old.Omit("LoginKey", "LoginPart", "LoginVersion", "DoveadmName", "DisabledAt", "DisabledReason", "DisabledBy").Create(&row).Error; err != nil { // later columns
 			t.Fatal(err)
 		}
 		insert("sub_before")

@@ -5,7 +5,8 @@
 // subscriptions, cursors and epochs, alike on SQLite, PostgreSQL and MariaDB.
 //
 // It keeps these invariants: a user row exists exactly as long as the user has a
-// registration, and a registration as long as it has a subscription; a cursor
+// registration or is disabled, and a registration as long as it has a subscription; what
+// has happened to a user is remembered in the transaction that has made it so; a cursor
 // never moves backwards under one UIDVALIDITY, and never under an epoch below the
 // newest of its shard; a credential that nobody needs is noted for erasure in the
 // transaction that makes it so.
@@ -40,7 +41,8 @@ import (
 
 // Store is the registry in one database. It is safe for concurrent use.
 type Store struct {
-	db *gorm.DB
+	db  *gorm.DB
+	log *slog.Logger
 }
 
 // Open connects to the database and brings its schema up to date.
@@ -52,7 +54,7 @@ func Open(ctx context.Context, dsn secret.String, log *slog.Logger) (*Store, err
 	if err := sqldb.Migrate(db.WithContext(ctx), "registry_migrations", migrations()); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing the registry: %w", err), sqldb.Close(db))
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, log: log}, nil
 }
 
 // Ping says whether the database answers.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -25,27 +26,31 @@ import (
 // The call has opened the mailbox and sealed secrets before, which takes seconds and no
 // lock: so what it found is compared with what is there now.
 func (s *Store) Subscribe(ctx context.Context, e registry.Enrolment) error {
-	err := s.write(ctx, func(tx *gorm.DB) error {
-		replaced, err := putUser(tx, e)
+	err := s.record(ctx, func(tx *gorm.DB) ([]registry.HistoryEntry, error) {
+		login, err := putUser(tx, e)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		row, old, err := renewed(tx, e.Subscription)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		err = tx.Clauses(clause.OnConflict{DoNothing: true}).
 			Create(&registrationRow{UserKey: e.Key(), ClientID: e.Client, CreatedAt: e.CreatedAt.UnixMicro()}).Error
 		if err != nil {
-			return fmt.Errorf("storing the registration: %w", err)
+			return nil, fmt.Errorf("storing the registration: %w", err)
 		}
 		if err := putSubscription(tx, row, e.Cursors); err != nil {
-			return err
+			return nil, err
 		}
 		if err := release(tx, e.Sealed); err != nil {
-			return err
+			return nil, err
 		}
-		return putErasures(tx, append(replaced, old...), time.Now().Add(registry.Lingers).UnixMicro())
+		replaced, happened := slices.Concat(login.replaced, old.replaced), slices.Concat(login.happened, old.happened)
+		for i := range happened {
+			happened[i].UserID = e.UserID
+		}
+		return happened, putErasures(tx, replaced, time.Now().Add(registry.Lingers).UnixMicro())
 	})
 	if err != nil {
 		return fmt.Errorf("storing a subscription of user %s: %w", e.UserID, err)
@@ -53,34 +58,43 @@ func (s *Store) Subscribe(ctx context.Context, e registry.Enrolment) error {
 	return nil
 }
 
-// putUser stores what an enrolment says of its user, and returns the account of the
-// login that it replaces. That one is not erased at once: a worker may be about to open it.
-func putUser(tx *gorm.DB, e registry.Enrolment) (replaced []registry.Erasure, err error) {
+// outcome is what storing an enrolment has led to: which accounts nothing names any more,
+// and what has happened to the user.
+type outcome struct {
+	replaced []registry.Erasure
+	happened []registry.HistoryEntry
+}
+
+// putUser stores what an enrolment says of its user. The account of the login that it
+// replaces is not erased at once: a worker may be about to open it.
+func putUser(tx *gorm.DB, e registry.Enrolment) (out outcome, err error) {
 	row, err := lockUser(tx, e.UserID)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if row.overtakes(e) {
-		return nil, overtaken("another call has changed the user's account; try again")
+		return out, overtaken("another call has changed the user's account; try again")
 	}
+	old := row
 	if e.MailStore != "" {
 		row.Store, row.DoveadmName = e.MailStore, e.Doveadm
 	}
 	if e.Credential != nil {
 		if old := row.credential(); old.Version > 0 && old.Slot != e.Credential.Slot {
-			replaced = append(replaced, registry.Erasure{UserID: e.UserID, Account: registry.MailAccount(old.Slot)})
+			out.replaced = append(out.replaced, registry.Erasure{UserID: e.UserID, Account: registry.MailAccount(old.Slot)})
 		}
 		row = row.with(*e.Credential)
 	}
 	if e.Login != "" {
 		if row, err = row.known(tx, e.Login); err != nil {
-			return nil, err
+			return out, err
 		}
 	}
 	if err := tx.Select("*").Updates(&row).Error; err != nil {
-		return nil, fmt.Errorf("storing the user: %w", err)
+		return out, fmt.Errorf("storing the user: %w", err)
 	}
-	return replaced, nil
+	out.happened = accountChanged(old, row, e)
+	return out, nil
 }
 
 // lockUser makes the user's row when there is none, and locks it: it is the lock of all
@@ -118,31 +132,32 @@ func (r userRow) overtakes(e registry.Enrolment) bool {
 }
 
 // renewed is the row of the subscription as it is to be stored: a new one as it is,
-// a known one with what only the registry knows; and the accounts that it gives up. The
+// a known one with what only the registry knows; and what that leads to. The
 // account is named by the subscription's id and slot, so that a call that has made up
 // another id, or has sealed below the stored version, has sealed in vain.
-func renewed(tx *gorm.DB, sub registry.Subscription) (row subscriptionRow, replaced []registry.Erasure, err error) {
+func renewed(tx *gorm.DB, sub registry.Subscription) (row subscriptionRow, out outcome, err error) {
 	row = newSubscriptionRow(sub)
 	var old subscriptionRow
 	err = locked(tx).Where("user_key = ? AND client_id = ? AND device_id = ?", sub.Key(), sub.Client, sub.Device).
 		Take(&old).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return row, nil, roomForOne(tx, sub.UserID)
+		out.happened = []registry.HistoryEntry{row.happened(registry.Subscribed, "pushes go to "+row.origin())}
+		return row, out, roomForOne(tx, sub.UserID)
 	}
 	if err != nil {
-		return row, nil, fmt.Errorf("reading the subscription of the device: %w", err)
+		return row, out, fmt.Errorf("reading the subscription of the device: %w", err)
 	}
 	if old.ID != row.ID {
-		return row, nil, overtaken("another call is subscribing the same device; try again")
+		return row, out, overtaken("another call is subscribing the same device; try again")
 	}
 	sealed := old.slot() != row.SecretSlot
 	if old.SecretVersion > row.SecretVersion || sealed && old.SecretVersion == row.SecretVersion {
-		return row, nil, secretChanged()
+		return row, out, secretChanged()
 	}
 	if err := old.headersOvertaken(row); err != nil {
-		return row, nil, err
+		return row, out, err
 	}
-	return renew(old, row), old.replacedBy(row, sub.UserID), nil
+	return renew(old, row), outcome{old.replacedBy(row, sub.UserID), resubscribed(old, row)}, nil
 }
 
 // replacedBy are the accounts that a row gives up for another: all slots that a secret may

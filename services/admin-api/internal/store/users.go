@@ -109,20 +109,27 @@ func (s *Store) ListRegistrations(
 // false, when the user is gone, or the credential has been replaced since the
 // refused version, or is suspended already.
 //
-// It is one statement, which judges and writes at once: a new login that is being stored
+// One statement judges and writes at once: a new login that is being stored
 // comes before it, and has a higher version, or after it, and takes its place. Without the
 // version a refusal that comes late would suspend a login that works.
 func (s *Store) SuspendCredential(ctx context.Context, id registry.UserID, version uint64, reason string) (bool, error) {
-	done := s.db.WithContext(ctx).Model(&userRow{}).
-		Where("user_key = ? AND (credential_state = ? OR "+inSlot+") AND credential_version <= ?",
-			id.Key(), string(registry.CredentialStored), signed(version)).
-		Updates(map[string]any{
-			"credential_state":   string(registry.CredentialSuspended),
-			"credential_reason":  reason,
-			"credential_version": signed(version),
-		})
-	if done.Error != nil {
-		return false, fmt.Errorf("suspending the credential of user %s: %w", id, done.Error)
+	var changed bool
+	err := s.record(ctx, func(tx *gorm.DB) ([]registry.HistoryEntry, error) {
+		done := tx.Model(&userRow{}).
+			Where("user_key = ? AND (credential_state = ? OR "+inSlot+") AND credential_version <= ?",
+				id.Key(), string(registry.CredentialStored), signed(version)).
+			Updates(map[string]any{
+				"credential_state":   string(registry.CredentialSuspended),
+				"credential_reason":  reason,
+				"credential_version": signed(version),
+			})
+		if changed = done.RowsAffected > 0; !changed {
+			return nil, done.Error
+		}
+		return []registry.HistoryEntry{{UserID: id, Kind: registry.LoginSuspended, Reason: reason}}, nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("suspending the credential of user %s: %w", id, err)
 	}
-	return done.RowsAffected > 0, nil
+	return changed, nil
 }

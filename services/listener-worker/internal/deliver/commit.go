@@ -138,7 +138,7 @@ func (l *Loop) addCursor(lane *lane, commit pump.Commit, letters []DeadLetter) {
 		c.since = now
 	}
 	at := row{lane.box.claim, lane.subscription.ID, lane.folder}
-	e := entry{commit.Cursor, lane.subscription.Replay, commit.Rewind, letters}
+	e := entry{commit.Cursor, lane.subscription.Replay, commit.Rewind, commit.ResetFrom, letters}
 	if before, waits := c.waiting[at]; waits {
 		e = e.over(before)
 	}

@@ -19,8 +19,9 @@ type Served struct {
 	Folder       string
 	mailbox.Cursor
 
-	Replay      uint64 // the one it belongs to
-	Rewind      bool   // it may go back under its UIDVALIDITY
+	Replay      uint64         // the one it belongs to
+	Rewind      bool           // it may go back under its UIDVALIDITY
+	ResetFrom   mailbox.Cursor // where it was before a reset has moved it; zero when none has
 	DeadLetters []DeadLetter
 }
 
@@ -39,19 +40,24 @@ type row struct {
 
 // entry is what is to be stored in a row.
 type entry struct {
-	cursor  mailbox.Cursor
-	replay  uint64
-	rewind  bool
-	letters []DeadLetter
+	cursor    mailbox.Cursor
+	replay    uint64
+	rewind    bool
+	resetFrom mailbox.Cursor
+	letters   []DeadLetter
 }
 
 // over is what is to be stored when e follows before, which was not stored. A rewind
-// stays one, as the stored cursor may still be the higher one.
+// stays one, as the stored cursor may still be the higher one; of several resets the
+// first knows where the stored cursor is.
 func (e entry) over(before entry) entry {
 	if e.replay != before.replay {
 		return e
 	}
 	e.rewind = e.rewind || before.rewind
+	if before.resetFrom != (mailbox.Cursor{}) {
+		e.resetFrom = before.resetFrom
+	}
 	e.letters = append(slices.Clip(before.letters), e.letters...)
 	return e
 }
@@ -64,7 +70,7 @@ func (r rows) byClaim() map[hold.Claim][]Served {
 	for at, e := range r {
 		out[at.claim] = append(out[at.claim], Served{
 			Subscription: at.subscription, Folder: at.folder, Cursor: e.cursor,
-			Replay: e.replay, Rewind: e.rewind, DeadLetters: e.letters,
+			Replay: e.replay, Rewind: e.rewind, ResetFrom: e.resetFrom, DeadLetters: e.letters,
 		})
 	}
 	return out

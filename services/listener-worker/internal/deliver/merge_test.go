@@ -52,6 +52,12 @@ func TestWhichCursorIsStored(t *testing.T) {
 		"as a rewind when one of them is": {
 			entry{cursor: at(3), rewind: true}, entry{cursor: at(4)}, entry{cursor: at(4), rewind: true},
 		},
+		"as a reset from where the first began": {
+			entry{cursor: at(3), resetFrom: at(90)}, entry{cursor: at(1), resetFrom: at(3)}, entry{cursor: at(1), resetFrom: at(90)},
+		},
+		"as a reset when mails have followed": {
+			entry{cursor: at(3), resetFrom: at(90)}, entry{cursor: at(4)}, entry{cursor: at(4), resetFrom: at(90)},
+		},
 		"with all dead letters in order": {
 			entry{cursor: at(11), letters: letters(10, 11)}, entry{cursor: at(12), letters: letters(12)},
 			entry{cursor: at(12), letters: letters(10, 11, 12)},

@@ -13,6 +13,7 @@ import (
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
 	"mailpush.internal/services/listener-worker/internal/deliver"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
 // What one call carries at most, within the rules of the registry's messages. Dead
@@ -63,12 +64,16 @@ func commits(cursors map[hold.Claim][]deliver.Served) []*registryv1.CommitCursor
 func fill(shard *registryv1.ShardCursors, rows []deliver.Served, room int) ([]deliver.Served, int) {
 	for len(rows) > 0 && room > 0 {
 		row := rows[0]
-		shard.Cursors = append(shard.Cursors, &registryv1.SubscriptionCursor{
+		cursor := &registryv1.SubscriptionCursor{
 			SubscriptionId: row.Subscription,
 			Cursor:         &mailv1.Cursor{Folder: row.Folder, UidValidity: row.UIDValidity, Uid: row.UID},
 			Replay:         row.Replay,
 			Rewind:         row.Rewind,
-		})
+		}
+		if from := row.ResetFrom; from != (mailbox.Cursor{}) {
+			cursor.ResetFrom = &registryv1.ResetFrom{UidValidity: from.UIDValidity, Uid: from.UID}
+		}
+		shard.Cursors = append(shard.Cursors, cursor)
 		for _, letter := range row.DeadLetters {
 			shard.DeadLetters = append(shard.DeadLetters, deadLetter(row, letter))
 		}

@@ -68,12 +68,14 @@ func TestCursorCarriesWhatWasSteppedOver(t *testing.T) {
 	claim := hold.Claim{Backend: "imapidle", Shard: 3, Epoch: 9}
 	requests := commits(map[hold.Claim][]deliver.Served{claim: {{
 		Subscription: "sub_1", Folder: "INBOX", Cursor: mailbox.Cursor{UIDValidity: 7, UID: 20}, Replay: 2, Rewind: true,
+		ResetFrom:   mailbox.Cursor{UIDValidity: 6, UID: 90},
 		DeadLetters: []deliver.DeadLetter{{Skip: pump.Skip{UIDValidity: 7, From: 11, Upto: 12, Reason: "the endpoint answered 400"}, At: time.Unix(5, 0)}},
 	}}})
 	want := &registryv1.CommitCursorsRequest{Shards: []*registryv1.ShardCursors{{
 		Claim: &registryv1.Claim{Backend: "imapidle", Shard: 3, Epoch: 9},
 		Cursors: []*registryv1.SubscriptionCursor{{
 			SubscriptionId: "sub_1", Cursor: &mailv1.Cursor{Folder: "INBOX", UidValidity: 7, Uid: 20}, Replay: 2, Rewind: true,
+			ResetFrom: &registryv1.ResetFrom{UidValidity: 6, Uid: 90},
 		}},
 		DeadLetters: []*registryv1.DeadLetter{{
 			SubscriptionId: "sub_1", Folder: "INBOX", UidValidity: 7, FirstUid: 11, LastUid: 12,

@@ -96,6 +96,234 @@ func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
+// CredentialState is what is known of a user's login.
+type CredentialState int32
+
+const (
+	// Not known to this release.
+	CredentialState_CREDENTIAL_STATE_UNSPECIFIED CredentialState = 0
+	// None is stored; doveadm needs none.
+	CredentialState_CREDENTIAL_STATE_NONE CredentialState = 1
+	// One is stored, and not known to be wrong.
+	CredentialState_CREDENTIAL_STATE_STORED CredentialState = 2
+	// The mail store has refused it: a new Subscribe must bring a good one.
+	CredentialState_CREDENTIAL_STATE_SUSPENDED CredentialState = 3
+)
+
+// Enum value maps for CredentialState.
+var (
+	CredentialState_name = map[int32]string{
+		0: "CREDENTIAL_STATE_UNSPECIFIED",
+		1: "CREDENTIAL_STATE_NONE",
+		2: "CREDENTIAL_STATE_STORED",
+		3: "CREDENTIAL_STATE_SUSPENDED",
+	}
+	CredentialState_value = map[string]int32{
+		"CREDENTIAL_STATE_UNSPECIFIED": 0,
+		"CREDENTIAL_STATE_NONE":        1,
+		"CREDENTIAL_STATE_STORED":      2,
+		"CREDENTIAL_STATE_SUSPENDED":   3,
+	}
+)
+
+func (x CredentialState) Enum() *CredentialState {
+	p := new(CredentialState)
+	*p = x
+	return p
+}
+
+func (x CredentialState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CredentialState) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_admin_v1_admin_proto_enumTypes[1].Descriptor()
+}
+
+func (CredentialState) Type() protoreflect.EnumType {
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[1]
+}
+
+func (x CredentialState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CredentialState.Descriptor instead.
+func (CredentialState) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+// ActorKind is a kind of actors.
+type ActorKind int32
+
+const (
+	// Not known to this release.
+	ActorKind_ACTOR_KIND_UNSPECIFIED ActorKind = 0
+	// mailpush by itself, such as after an answer of a mail store or an endpoint.
+	ActorKind_ACTOR_KIND_SYSTEM ActorKind = 1
+	// An administrator.
+	ActorKind_ACTOR_KIND_ADMINISTRATOR ActorKind = 2
+	// An application.
+	ActorKind_ACTOR_KIND_APPLICATION ActorKind = 3
+)
+
+// Enum value maps for ActorKind.
+var (
+	ActorKind_name = map[int32]string{
+		0: "ACTOR_KIND_UNSPECIFIED",
+		1: "ACTOR_KIND_SYSTEM",
+		2: "ACTOR_KIND_ADMINISTRATOR",
+		3: "ACTOR_KIND_APPLICATION",
+	}
+	ActorKind_value = map[string]int32{
+		"ACTOR_KIND_UNSPECIFIED":   0,
+		"ACTOR_KIND_SYSTEM":        1,
+		"ACTOR_KIND_ADMINISTRATOR": 2,
+		"ACTOR_KIND_APPLICATION":   3,
+	}
+)
+
+func (x ActorKind) Enum() *ActorKind {
+	p := new(ActorKind)
+	*p = x
+	return p
+}
+
+func (x ActorKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ActorKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_admin_v1_admin_proto_enumTypes[2].Descriptor()
+}
+
+func (ActorKind) Type() protoreflect.EnumType {
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[2]
+}
+
+func (x ActorKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ActorKind.Descriptor instead.
+func (ActorKind) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+// HistoryKind is what can happen to a user.
+type HistoryKind int32
+
+const (
+	// Not known to this release: a later one has written it.
+	HistoryKind_HISTORY_KIND_UNSPECIFIED HistoryKind = 0
+	// A subscription was made.
+	HistoryKind_HISTORY_KIND_SUBSCRIBED HistoryKind = 1
+	// A subscription's pushes go elsewhere.
+	HistoryKind_HISTORY_KIND_TARGET_CHANGED HistoryKind = 2
+	// A subscription has a new signing secret.
+	HistoryKind_HISTORY_KIND_SECRET_ROTATED HistoryKind = 3
+	// An endpoint has said that it wants pushes.
+	HistoryKind_HISTORY_KIND_ENDPOINT_CONFIRMED HistoryKind = 4
+	// A subscription was disabled: by an administrator, or because its endpoint is gone or
+	// has failed for too long.
+	HistoryKind_HISTORY_KIND_SUBSCRIPTION_DISABLED HistoryKind = 5
+	// A subscription was enabled: by an administrator or a new Subscribe.
+	HistoryKind_HISTORY_KIND_SUBSCRIPTION_ENABLED HistoryKind = 6
+	// A subscription whose endpoint was gone was restored.
+	HistoryKind_HISTORY_KIND_SUBSCRIPTION_RESTORED HistoryKind = 7
+	// A subscription has ended, or all of a client have.
+	HistoryKind_HISTORY_KIND_SUBSCRIPTION_ENDED HistoryKind = 8
+	// Mails are pushed again.
+	HistoryKind_HISTORY_KIND_REPLAYED HistoryKind = 9
+	// Mails were stepped over that an endpoint would not take.
+	HistoryKind_HISTORY_KIND_DEAD_LETTERS HistoryKind = 10
+	// A folder was renumbered, and a mailbox:reset has told so.
+	HistoryKind_HISTORY_KIND_MAILBOX_RESET HistoryKind = 11
+	// A new login has come into the place of another.
+	HistoryKind_HISTORY_KIND_LOGIN_CHANGED HistoryKind = 12
+	// The mail store has refused the login.
+	HistoryKind_HISTORY_KIND_LOGIN_SUSPENDED HistoryKind = 13
+	// The user has moved to another mail store.
+	HistoryKind_HISTORY_KIND_STORE_CHANGED HistoryKind = 14
+	// An administrator has disabled the user.
+	HistoryKind_HISTORY_KIND_USER_DISABLED HistoryKind = 15
+	// An administrator has enabled the user.
+	HistoryKind_HISTORY_KIND_USER_ENABLED HistoryKind = 16
+	// The last registration has gone, and with it the login.
+	HistoryKind_HISTORY_KIND_USER_REMOVED HistoryKind = 17
+)
+
+// Enum value maps for HistoryKind.
+var (
+	HistoryKind_name = map[int32]string{
+		0:  "HISTORY_KIND_UNSPECIFIED",
+		1:  "HISTORY_KIND_SUBSCRIBED",
+		2:  "HISTORY_KIND_TARGET_CHANGED",
+		3:  "HISTORY_KIND_SECRET_ROTATED",
+		4:  "HISTORY_KIND_ENDPOINT_CONFIRMED",
+		5:  "HISTORY_KIND_SUBSCRIPTION_DISABLED",
+		6:  "HISTORY_KIND_SUBSCRIPTION_ENABLED",
+		7:  "HISTORY_KIND_SUBSCRIPTION_RESTORED",
+		8:  "HISTORY_KIND_SUBSCRIPTION_ENDED",
+		9:  "HISTORY_KIND_REPLAYED",
+		10: "HISTORY_KIND_DEAD_LETTERS",
+		11: "HISTORY_KIND_MAILBOX_RESET",
+		12: "HISTORY_KIND_LOGIN_CHANGED",
+		13: "HISTORY_KIND_LOGIN_SUSPENDED",
+		14: "HISTORY_KIND_STORE_CHANGED",
+		15: "HISTORY_KIND_USER_DISABLED",
+		16: "HISTORY_KIND_USER_ENABLED",
+		17: "HISTORY_KIND_USER_REMOVED",
+	}
+	HistoryKind_value = map[string]int32{
+		"HISTORY_KIND_UNSPECIFIED":           0,
+		"HISTORY_KIND_SUBSCRIBED":            1,
+		"HISTORY_KIND_TARGET_CHANGED":        2,
+		"HISTORY_KIND_SECRET_ROTATED":        3,
+		"HISTORY_KIND_ENDPOINT_CONFIRMED":    4,
+		"HISTORY_KIND_SUBSCRIPTION_DISABLED": 5,
+		"HISTORY_KIND_SUBSCRIPTION_ENABLED":  6,
+		"HISTORY_KIND_SUBSCRIPTION_RESTORED": 7,
+		"HISTORY_KIND_SUBSCRIPTION_ENDED":    8,
+		"HISTORY_KIND_REPLAYED":              9,
+		"HISTORY_KIND_DEAD_LETTERS":          10,
+		"HISTORY_KIND_MAILBOX_RESET":         11,
+		"HISTORY_KIND_LOGIN_CHANGED":         12,
+		"HISTORY_KIND_LOGIN_SUSPENDED":       13,
+		"HISTORY_KIND_STORE_CHANGED":         14,
+		"HISTORY_KIND_USER_DISABLED":         15,
+		"HISTORY_KIND_USER_ENABLED":          16,
+		"HISTORY_KIND_USER_REMOVED":          17,
+	}
+)
+
+func (x HistoryKind) Enum() *HistoryKind {
+	p := new(HistoryKind)
+	*p = x
+	return p
+}
+
+func (x HistoryKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HistoryKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_admin_v1_admin_proto_enumTypes[3].Descriptor()
+}
+
+func (HistoryKind) Type() protoreflect.EnumType {
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[3]
+}
+
+func (x HistoryKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HistoryKind.Descriptor instead.
+func (HistoryKind) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
 // ListPushUsersRequest asks for one page of push users.
 type ListPushUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2419,6 +2647,773 @@ func (x *RetryResponse) GetSilentWorkers() []string {
 	return nil
 }
 
+// GetUserRequest names the user to show.
+type GetUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId        string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserRequest) Reset() {
+	*x = GetUserRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserRequest) ProtoMessage() {}
+
+func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserRequest.ProtoReflect.Descriptor instead.
+func (*GetUserRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *GetUserRequest) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *GetUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// GetUserResponse answers GetUser.
+type GetUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserResponse) Reset() {
+	*x = GetUserResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserResponse) ProtoMessage() {}
+
+func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserResponse.ProtoReflect.Descriptor instead.
+func (*GetUserResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *GetUserResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// User is one mailbox owner, as registered.
+type User struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// True until an administrator disables the user.
+	Enabled bool `protobuf:"varint,3,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	// Since when the user is disabled; unset when that is not so.
+	DisabledAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=disabled_at,json=disabledAt,proto3" json:"disabled_at,omitempty"`
+	// Why; empty when nobody has said.
+	DisabledReason string `protobuf:"bytes,5,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
+	// Who has disabled the user; unset when nobody has.
+	DisabledBy *Actor `protobuf:"bytes,6,opt,name=disabled_by,json=disabledBy,proto3" json:"disabled_by,omitempty"`
+	// The name of the mail store; empty when no subscription has said it yet.
+	MailStore string `protobuf:"bytes,7,opt,name=mail_store,json=mailStore,proto3" json:"mail_store,omitempty"`
+	// Whether there is a login, and whether it is good.
+	CredentialState CredentialState `protobuf:"varint,8,opt,name=credential_state,json=credentialState,proto3,enum=mailpush.admin.v1.CredentialState" json:"credential_state,omitempty"`
+	// What opens the mailbox: password, master or doveadm; empty when nothing does.
+	CredentialKind string `protobuf:"bytes,9,opt,name=credential_kind,json=credentialKind,proto3" json:"credential_kind,omitempty"`
+	// Why the login is suspended; empty when it is not.
+	CredentialReason string `protobuf:"bytes,10,opt,name=credential_reason,json=credentialReason,proto3" json:"credential_reason,omitempty"`
+	// The registered clients, ascending.
+	ClientIds []string `protobuf:"bytes,11,rep,name=client_ids,json=clientIds,proto3" json:"client_ids,omitempty"`
+	// How many subscriptions the user has, the disabled ones included.
+	Subscriptions uint32 `protobuf:"varint,12,opt,name=subscriptions,proto3" json:"subscriptions,omitempty"`
+	// How many of them are disabled.
+	DisabledSubscriptions uint32 `protobuf:"varint,13,opt,name=disabled_subscriptions,json=disabledSubscriptions,proto3" json:"disabled_subscriptions,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *User) Reset() {
+	*x = User{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *User) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*User) ProtoMessage() {}
+
+func (x *User) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use User.ProtoReflect.Descriptor instead.
+func (*User) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *User) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *User) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *User) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *User) GetDisabledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DisabledAt
+	}
+	return nil
+}
+
+func (x *User) GetDisabledReason() string {
+	if x != nil {
+		return x.DisabledReason
+	}
+	return ""
+}
+
+func (x *User) GetDisabledBy() *Actor {
+	if x != nil {
+		return x.DisabledBy
+	}
+	return nil
+}
+
+func (x *User) GetMailStore() string {
+	if x != nil {
+		return x.MailStore
+	}
+	return ""
+}
+
+func (x *User) GetCredentialState() CredentialState {
+	if x != nil {
+		return x.CredentialState
+	}
+	return CredentialState_CREDENTIAL_STATE_UNSPECIFIED
+}
+
+func (x *User) GetCredentialKind() string {
+	if x != nil {
+		return x.CredentialKind
+	}
+	return ""
+}
+
+func (x *User) GetCredentialReason() string {
+	if x != nil {
+		return x.CredentialReason
+	}
+	return ""
+}
+
+func (x *User) GetClientIds() []string {
+	if x != nil {
+		return x.ClientIds
+	}
+	return nil
+}
+
+func (x *User) GetSubscriptions() uint32 {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return 0
+}
+
+func (x *User) GetDisabledSubscriptions() uint32 {
+	if x != nil {
+		return x.DisabledSubscriptions
+	}
+	return 0
+}
+
+// Actor is who has done something.
+type Actor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of which kind.
+	Kind ActorKind `protobuf:"varint,1,opt,name=kind,proto3,enum=mailpush.admin.v1.ActorKind" json:"kind,omitempty"`
+	// The administrator's or the application's name; empty for the system.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Actor) Reset() {
+	*x = Actor{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Actor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Actor) ProtoMessage() {}
+
+func (x *Actor) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Actor.ProtoReflect.Descriptor instead.
+func (*Actor) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Actor) GetKind() ActorKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ActorKind_ACTOR_KIND_UNSPECIFIED
+}
+
+func (x *Actor) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// DisableUserRequest names the user to disable.
+type DisableUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Why, for whoever looks at it later; Subscribe answers it, too.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableUserRequest) Reset() {
+	*x = DisableUserRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableUserRequest) ProtoMessage() {}
+
+func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableUserRequest.ProtoReflect.Descriptor instead.
+func (*DisableUserRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *DisableUserRequest) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *DisableUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *DisableUserRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DisableUserResponse answers DisableUser.
+type DisableUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when the user was disabled already.
+	Already       bool `protobuf:"varint,1,opt,name=already,proto3" json:"already,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableUserResponse) Reset() {
+	*x = DisableUserResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableUserResponse) ProtoMessage() {}
+
+func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableUserResponse.ProtoReflect.Descriptor instead.
+func (*DisableUserResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *DisableUserResponse) GetAlready() bool {
+	if x != nil {
+		return x.Already
+	}
+	return false
+}
+
+// EnableUserRequest names the user to enable.
+type EnableUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId        string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableUserRequest) Reset() {
+	*x = EnableUserRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableUserRequest) ProtoMessage() {}
+
+func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableUserRequest.ProtoReflect.Descriptor instead.
+func (*EnableUserRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *EnableUserRequest) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *EnableUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// EnableUserResponse answers EnableUser.
+type EnableUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when the user was not disabled.
+	Already       bool `protobuf:"varint,1,opt,name=already,proto3" json:"already,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableUserResponse) Reset() {
+	*x = EnableUserResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableUserResponse) ProtoMessage() {}
+
+func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableUserResponse.ProtoReflect.Descriptor instead.
+func (*EnableUserResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *EnableUserResponse) GetAlready() bool {
+	if x != nil {
+		return x.Already
+	}
+	return false
+}
+
+// ListHistoryRequest asks for one page of a user's history.
+type ListHistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// How many at most; 0 means 1000.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The nextPageToken of the page before; empty for the first.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only what has happened since; unset for all that is kept.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHistoryRequest) Reset() {
+	*x = ListHistoryRequest{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHistoryRequest) ProtoMessage() {}
+
+func (x *ListHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHistoryRequest.ProtoReflect.Descriptor instead.
+func (*ListHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListHistoryRequest) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *ListHistoryRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListHistoryRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListHistoryRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListHistoryRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// ListHistoryResponse is one page of a user's history.
+type ListHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What has happened, the newest first.
+	Entries []*HistoryEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Asks for the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHistoryResponse) Reset() {
+	*x = ListHistoryResponse{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHistoryResponse) ProtoMessage() {}
+
+func (x *ListHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHistoryResponse.ProtoReflect.Descriptor instead.
+func (*ListHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListHistoryResponse) GetEntries() []*HistoryEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ListHistoryResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// HistoryEntry is one thing that has happened to a user.
+type HistoryEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant the user belongs to.
+	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// When it happened. Of what repeats itself within a day the last is kept.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// What happened.
+	Kind HistoryKind `protobuf:"varint,4,opt,name=kind,proto3,enum=mailpush.admin.v1.HistoryKind" json:"kind,omitempty"`
+	// Who has done it.
+	Actor *Actor `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
+	// The subscription it is about; empty when it is about none, or several.
+	SubscriptionId string `protobuf:"bytes,6,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The kind of application it is about; empty when it is about none.
+	ClientId string `protobuf:"bytes,7,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Why, or what has changed, for people; without any secret.
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryEntry) Reset() {
+	*x = HistoryEntry{}
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryEntry) ProtoMessage() {}
+
+func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_admin_v1_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
+func (*HistoryEntry) Descriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *HistoryEntry) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *HistoryEntry) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *HistoryEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *HistoryEntry) GetKind() HistoryKind {
+	if x != nil {
+		return x.Kind
+	}
+	return HistoryKind_HISTORY_KIND_UNSPECIFIED
+}
+
+func (x *HistoryEntry) GetActor() *Actor {
+	if x != nil {
+		return x.Actor
+	}
+	return nil
+}
+
+func (x *HistoryEntry) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *HistoryEntry) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *HistoryEntry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_mailpush_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
@@ -2603,14 +3598,108 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\rRetryResponse\x12\x1c\n" +
 	"\tlisteners\x18\x01 \x01(\rR\tlisteners\x12\x1c\n" +
 	"\tsuspended\x18\x02 \x01(\bR\tsuspended\x12%\n" +
-	"\x0esilent_workers\x18\x03 \x03(\tR\rsilentWorkers*\xea\x01\n" +
+	"\x0esilent_workers\x18\x03 \x03(\tR\rsilentWorkers\"\xa6\x01\n" +
+	"\x0eGetUserRequest\x12L\n" +
+	"\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\">\n" +
+	"\x0fGetUserResponse\x12+\n" +
+	"\x04user\x18\x01 \x01(\v2\x17.mailpush.admin.v1.UserR\x04user\"\xb9\x04\n" +
+	"\x04User\x12\x1d\n" +
+	"\n" +
+	"context_id\x18\x01 \x01(\tR\tcontextId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x18\n" +
+	"\aenabled\x18\x03 \x01(\bR\aenabled\x12;\n" +
+	"\vdisabled_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"disabledAt\x12'\n" +
+	"\x0fdisabled_reason\x18\x05 \x01(\tR\x0edisabledReason\x129\n" +
+	"\vdisabled_by\x18\x06 \x01(\v2\x18.mailpush.admin.v1.ActorR\n" +
+	"disabledBy\x12\x1d\n" +
+	"\n" +
+	"mail_store\x18\a \x01(\tR\tmailStore\x12M\n" +
+	"\x10credential_state\x18\b \x01(\x0e2\".mailpush.admin.v1.CredentialStateR\x0fcredentialState\x12'\n" +
+	"\x0fcredential_kind\x18\t \x01(\tR\x0ecredentialKind\x12+\n" +
+	"\x11credential_reason\x18\n" +
+	" \x01(\tR\x10credentialReason\x12\x1d\n" +
+	"\n" +
+	"client_ids\x18\v \x03(\tR\tclientIds\x12$\n" +
+	"\rsubscriptions\x18\f \x01(\rR\rsubscriptions\x125\n" +
+	"\x16disabled_subscriptions\x18\r \x01(\rR\x15disabledSubscriptions\"M\n" +
+	"\x05Actor\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.mailpush.admin.v1.ActorKindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xcc\x01\n" +
+	"\x12DisableUserRequest\x12L\n" +
+	"\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\x06reason\"/\n" +
+	"\x13DisableUserResponse\x12\x18\n" +
+	"\aalready\x18\x01 \x01(\bR\aalready\"\xa9\x01\n" +
+	"\x11EnableUserRequest\x12L\n" +
+	"\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\".\n" +
+	"\x12EnableUserResponse\x12\x18\n" +
+	"\aalready\x18\x01 \x01(\bR\aalready\"\xae\x02\n" +
+	"\x12ListHistoryRequest\x12L\n" +
+	"\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"x\n" +
+	"\x13ListHistoryResponse\x129\n" +
+	"\aentries\x18\x01 \x03(\v2\x1f.mailpush.admin.v1.HistoryEntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb4\x02\n" +
+	"\fHistoryEntry\x12\x1d\n" +
+	"\n" +
+	"context_id\x18\x01 \x01(\tR\tcontextId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x122\n" +
+	"\x04kind\x18\x04 \x01(\x0e2\x1e.mailpush.admin.v1.HistoryKindR\x04kind\x12.\n" +
+	"\x05actor\x18\x05 \x01(\v2\x18.mailpush.admin.v1.ActorR\x05actor\x12'\n" +
+	"\x0fsubscription_id\x18\x06 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
+	"\tclient_id\x18\a \x01(\tR\bclientId\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason*\xea\x01\n" +
 	"\x11SubscriptionState\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SUBSCRIPTION_STATE_ACTIVE\x10\x01\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNCONFIRMED\x10\x02\x12\x1e\n" +
 	"\x1aSUBSCRIPTION_STATE_FAILING\x10\x03\x12\x1f\n" +
 	"\x1bSUBSCRIPTION_STATE_DISABLED\x10\x04\x12-\n" +
-	")SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN\x10\x052\xb9\f\n" +
+	")SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN\x10\x05*\x8b\x01\n" +
+	"\x0fCredentialState\x12 \n" +
+	"\x1cCREDENTIAL_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15CREDENTIAL_STATE_NONE\x10\x01\x12\x1b\n" +
+	"\x17CREDENTIAL_STATE_STORED\x10\x02\x12\x1e\n" +
+	"\x1aCREDENTIAL_STATE_SUSPENDED\x10\x03*x\n" +
+	"\tActorKind\x12\x1a\n" +
+	"\x16ACTOR_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11ACTOR_KIND_SYSTEM\x10\x01\x12\x1c\n" +
+	"\x18ACTOR_KIND_ADMINISTRATOR\x10\x02\x12\x1a\n" +
+	"\x16ACTOR_KIND_APPLICATION\x10\x03*\xe5\x04\n" +
+	"\vHistoryKind\x12\x1c\n" +
+	"\x18HISTORY_KIND_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17HISTORY_KIND_SUBSCRIBED\x10\x01\x12\x1f\n" +
+	"\x1bHISTORY_KIND_TARGET_CHANGED\x10\x02\x12\x1f\n" +
+	"\x1bHISTORY_KIND_SECRET_ROTATED\x10\x03\x12#\n" +
+	"\x1fHISTORY_KIND_ENDPOINT_CONFIRMED\x10\x04\x12&\n" +
+	"\"HISTORY_KIND_SUBSCRIPTION_DISABLED\x10\x05\x12%\n" +
+	"!HISTORY_KIND_SUBSCRIPTION_ENABLED\x10\x06\x12&\n" +
+	"\"HISTORY_KIND_SUBSCRIPTION_RESTORED\x10\a\x12#\n" +
+	"\x1fHISTORY_KIND_SUBSCRIPTION_ENDED\x10\b\x12\x19\n" +
+	"\x15HISTORY_KIND_REPLAYED\x10\t\x12\x1d\n" +
+	"\x19HISTORY_KIND_DEAD_LETTERS\x10\n" +
+	"\x12\x1e\n" +
+	"\x1aHISTORY_KIND_MAILBOX_RESET\x10\v\x12\x1e\n" +
+	"\x1aHISTORY_KIND_LOGIN_CHANGED\x10\f\x12 \n" +
+	"\x1cHISTORY_KIND_LOGIN_SUSPENDED\x10\r\x12\x1e\n" +
+	"\x1aHISTORY_KIND_STORE_CHANGED\x10\x0e\x12\x1e\n" +
+	"\x1aHISTORY_KIND_USER_DISABLED\x10\x0f\x12\x1d\n" +
+	"\x19HISTORY_KIND_USER_ENABLED\x10\x10\x12\x1d\n" +
+	"\x19HISTORY_KIND_USER_REMOVED\x10\x112\xa2\x0f\n" +
 	"\fAdminService\x12b\n" +
 	"\rListPushUsers\x12'.mailpush.admin.v1.ListPushUsersRequest\x1a(.mailpush.admin.v1.ListPushUsersResponse\x12\x80\x01\n" +
 	"\x17ListClientRegistrations\x121.mailpush.admin.v1.ListClientRegistrationsRequest\x1a2.mailpush.admin.v1.ListClientRegistrationsResponse\x12k\n" +
@@ -2626,7 +3715,12 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\x12ReplaySubscription\x12,.mailpush.admin.v1.ReplaySubscriptionRequest\x1a-.mailpush.admin.v1.ReplaySubscriptionResponse\x12k\n" +
 	"\x10TestSubscription\x12*.mailpush.admin.v1.TestSubscriptionRequest\x1a+.mailpush.admin.v1.TestSubscriptionResponse\x12h\n" +
 	"\x0fListDeadLetters\x12).mailpush.admin.v1.ListDeadLettersRequest\x1a*.mailpush.admin.v1.ListDeadLettersResponse\x12J\n" +
-	"\x05Retry\x12\x1f.mailpush.admin.v1.RetryRequest\x1a .mailpush.admin.v1.RetryResponseB\xc0\x01\n" +
+	"\x05Retry\x12\x1f.mailpush.admin.v1.RetryRequest\x1a .mailpush.admin.v1.RetryResponse\x12P\n" +
+	"\aGetUser\x12!.mailpush.admin.v1.GetUserRequest\x1a\".mailpush.admin.v1.GetUserResponse\x12\\\n" +
+	"\vDisableUser\x12%.mailpush.admin.v1.DisableUserRequest\x1a&.mailpush.admin.v1.DisableUserResponse\x12Y\n" +
+	"\n" +
+	"EnableUser\x12$.mailpush.admin.v1.EnableUserRequest\x1a%.mailpush.admin.v1.EnableUserResponse\x12\\\n" +
+	"\vListHistory\x12%.mailpush.admin.v1.ListHistoryRequest\x1a&.mailpush.admin.v1.ListHistoryResponseB\xc0\x01\n" +
 	"\x15com.mailpush.admin.v1B\n" +
 	"AdminProtoP\x01Z5mailpush.internal/proto/gen/mailpush/admin/v1;adminv1\xa2\x02\x03MAX\xaa\x02\x11Mailpush.Admin.V1\xca\x02\x11Mailpush\\Admin\\V1\xe2\x02\x1dMailpush\\Admin\\V1\\GPBMetadata\xea\x02\x13Mailpush::Admin::V1b\x06proto3"
 
@@ -2642,114 +3736,146 @@ func file_mailpush_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_mailpush_admin_v1_admin_proto_rawDescData
 }
 
-var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_mailpush_admin_v1_admin_proto_goTypes = []any{
 	(SubscriptionState)(0),                  // 0: mailpush.admin.v1.SubscriptionState
-	(*ListPushUsersRequest)(nil),            // 1: mailpush.admin.v1.ListPushUsersRequest
-	(*ListPushUsersResponse)(nil),           // 2: mailpush.admin.v1.ListPushUsersResponse
-	(*PushUser)(nil),                        // 3: mailpush.admin.v1.PushUser
-	(*ListClientRegistrationsRequest)(nil),  // 4: mailpush.admin.v1.ListClientRegistrationsRequest
-	(*ListClientRegistrationsResponse)(nil), // 5: mailpush.admin.v1.ListClientRegistrationsResponse
-	(*Registration)(nil),                    // 6: mailpush.admin.v1.Registration
-	(*UnregisterClientRequest)(nil),         // 7: mailpush.admin.v1.UnregisterClientRequest
-	(*UnregisterClientResponse)(nil),        // 8: mailpush.admin.v1.UnregisterClientResponse
-	(*ExplainRequest)(nil),                  // 9: mailpush.admin.v1.ExplainRequest
-	(*ExplainResponse)(nil),                 // 10: mailpush.admin.v1.ExplainResponse
-	(*ExplainStep)(nil),                     // 11: mailpush.admin.v1.ExplainStep
-	(*ListWorkersRequest)(nil),              // 12: mailpush.admin.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),             // 13: mailpush.admin.v1.ListWorkersResponse
-	(*Worker)(nil),                          // 14: mailpush.admin.v1.Worker
-	(*DrainWorkerRequest)(nil),              // 15: mailpush.admin.v1.DrainWorkerRequest
-	(*DrainWorkerResponse)(nil),             // 16: mailpush.admin.v1.DrainWorkerResponse
-	(*UndrainWorkerRequest)(nil),            // 17: mailpush.admin.v1.UndrainWorkerRequest
-	(*UndrainWorkerResponse)(nil),           // 18: mailpush.admin.v1.UndrainWorkerResponse
-	(*ListSubscriptionsRequest)(nil),        // 19: mailpush.admin.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),       // 20: mailpush.admin.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                    // 21: mailpush.admin.v1.Subscription
-	(*EnableSubscriptionRequest)(nil),       // 22: mailpush.admin.v1.EnableSubscriptionRequest
-	(*EnableSubscriptionResponse)(nil),      // 23: mailpush.admin.v1.EnableSubscriptionResponse
-	(*DisableSubscriptionRequest)(nil),      // 24: mailpush.admin.v1.DisableSubscriptionRequest
-	(*DisableSubscriptionResponse)(nil),     // 25: mailpush.admin.v1.DisableSubscriptionResponse
-	(*RestoreSubscriptionRequest)(nil),      // 26: mailpush.admin.v1.RestoreSubscriptionRequest
-	(*RestoreSubscriptionResponse)(nil),     // 27: mailpush.admin.v1.RestoreSubscriptionResponse
-	(*ReplaySubscriptionRequest)(nil),       // 28: mailpush.admin.v1.ReplaySubscriptionRequest
-	(*ReplaySubscriptionResponse)(nil),      // 29: mailpush.admin.v1.ReplaySubscriptionResponse
-	(*TestSubscriptionRequest)(nil),         // 30: mailpush.admin.v1.TestSubscriptionRequest
-	(*TestSubscriptionResponse)(nil),        // 31: mailpush.admin.v1.TestSubscriptionResponse
-	(*ListDeadLettersRequest)(nil),          // 32: mailpush.admin.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),         // 33: mailpush.admin.v1.ListDeadLettersResponse
-	(*DeadLetter)(nil),                      // 34: mailpush.admin.v1.DeadLetter
-	(*RetryRequest)(nil),                    // 35: mailpush.admin.v1.RetryRequest
-	(*RetryResponse)(nil),                   // 36: mailpush.admin.v1.RetryResponse
-	(v1.ListenerState)(0),                   // 37: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil),           // 38: google.protobuf.Timestamp
-	(v1.Registration)(0),                    // 39: mailpush.mail.v1.Registration
-	(v1.Mode)(0),                            // 40: mailpush.mail.v1.Mode
-	(*v1.Cursor)(nil),                       // 41: mailpush.mail.v1.Cursor
-	(*durationpb.Duration)(nil),             // 42: google.protobuf.Duration
+	(CredentialState)(0),                    // 1: mailpush.admin.v1.CredentialState
+	(ActorKind)(0),                          // 2: mailpush.admin.v1.ActorKind
+	(HistoryKind)(0),                        // 3: mailpush.admin.v1.HistoryKind
+	(*ListPushUsersRequest)(nil),            // 4: mailpush.admin.v1.ListPushUsersRequest
+	(*ListPushUsersResponse)(nil),           // 5: mailpush.admin.v1.ListPushUsersResponse
+	(*PushUser)(nil),                        // 6: mailpush.admin.v1.PushUser
+	(*ListClientRegistrationsRequest)(nil),  // 7: mailpush.admin.v1.ListClientRegistrationsRequest
+	(*ListClientRegistrationsResponse)(nil), // 8: mailpush.admin.v1.ListClientRegistrationsResponse
+	(*Registration)(nil),                    // 9: mailpush.admin.v1.Registration
+	(*UnregisterClientRequest)(nil),         // 10: mailpush.admin.v1.UnregisterClientRequest
+	(*UnregisterClientResponse)(nil),        // 11: mailpush.admin.v1.UnregisterClientResponse
+	(*ExplainRequest)(nil),                  // 12: mailpush.admin.v1.ExplainRequest
+	(*ExplainResponse)(nil),                 // 13: mailpush.admin.v1.ExplainResponse
+	(*ExplainStep)(nil),                     // 14: mailpush.admin.v1.ExplainStep
+	(*ListWorkersRequest)(nil),              // 15: mailpush.admin.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),             // 16: mailpush.admin.v1.ListWorkersResponse
+	(*Worker)(nil),                          // 17: mailpush.admin.v1.Worker
+	(*DrainWorkerRequest)(nil),              // 18: mailpush.admin.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),             // 19: mailpush.admin.v1.DrainWorkerResponse
+	(*UndrainWorkerRequest)(nil),            // 20: mailpush.admin.v1.UndrainWorkerRequest
+	(*UndrainWorkerResponse)(nil),           // 21: mailpush.admin.v1.UndrainWorkerResponse
+	(*ListSubscriptionsRequest)(nil),        // 22: mailpush.admin.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),       // 23: mailpush.admin.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                    // 24: mailpush.admin.v1.Subscription
+	(*EnableSubscriptionRequest)(nil),       // 25: mailpush.admin.v1.EnableSubscriptionRequest
+	(*EnableSubscriptionResponse)(nil),      // 26: mailpush.admin.v1.EnableSubscriptionResponse
+	(*DisableSubscriptionRequest)(nil),      // 27: mailpush.admin.v1.DisableSubscriptionRequest
+	(*DisableSubscriptionResponse)(nil),     // 28: mailpush.admin.v1.DisableSubscriptionResponse
+	(*RestoreSubscriptionRequest)(nil),      // 29: mailpush.admin.v1.RestoreSubscriptionRequest
+	(*RestoreSubscriptionResponse)(nil),     // 30: mailpush.admin.v1.RestoreSubscriptionResponse
+	(*ReplaySubscriptionRequest)(nil),       // 31: mailpush.admin.v1.ReplaySubscriptionRequest
+	(*ReplaySubscriptionResponse)(nil),      // 32: mailpush.admin.v1.ReplaySubscriptionResponse
+	(*TestSubscriptionRequest)(nil),         // 33: mailpush.admin.v1.TestSubscriptionRequest
+	(*TestSubscriptionResponse)(nil),        // 34: mailpush.admin.v1.TestSubscriptionResponse
+	(*ListDeadLettersRequest)(nil),          // 35: mailpush.admin.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),         // 36: mailpush.admin.v1.ListDeadLettersResponse
+	(*DeadLetter)(nil),                      // 37: mailpush.admin.v1.DeadLetter
+	(*RetryRequest)(nil),                    // 38: mailpush.admin.v1.RetryRequest
+	(*RetryResponse)(nil),                   // 39: mailpush.admin.v1.RetryResponse
+	(*GetUserRequest)(nil),                  // 40: mailpush.admin.v1.GetUserRequest
+	(*GetUserResponse)(nil),                 // 41: mailpush.admin.v1.GetUserResponse
+	(*User)(nil),                            // 42: mailpush.admin.v1.User
+	(*Actor)(nil),                           // 43: mailpush.admin.v1.Actor
+	(*DisableUserRequest)(nil),              // 44: mailpush.admin.v1.DisableUserRequest
+	(*DisableUserResponse)(nil),             // 45: mailpush.admin.v1.DisableUserResponse
+	(*EnableUserRequest)(nil),               // 46: mailpush.admin.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),              // 47: mailpush.admin.v1.EnableUserResponse
+	(*ListHistoryRequest)(nil),              // 48: mailpush.admin.v1.ListHistoryRequest
+	(*ListHistoryResponse)(nil),             // 49: mailpush.admin.v1.ListHistoryResponse
+	(*HistoryEntry)(nil),                    // 50: mailpush.admin.v1.HistoryEntry
+	(v1.ListenerState)(0),                   // 51: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil),           // 52: google.protobuf.Timestamp
+	(v1.Registration)(0),                    // 53: mailpush.mail.v1.Registration
+	(v1.Mode)(0),                            // 54: mailpush.mail.v1.Mode
+	(*v1.Cursor)(nil),                       // 55: mailpush.mail.v1.Cursor
+	(*durationpb.Duration)(nil),             // 56: google.protobuf.Duration
 }
 var file_mailpush_admin_v1_admin_proto_depIdxs = []int32{
-	3,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
-	37, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
-	38, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
-	38, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
-	38, // 4: mailpush.admin.v1.PushUser.last_hint:type_name -> google.protobuf.Timestamp
-	38, // 5: mailpush.admin.v1.PushUser.last_proof:type_name -> google.protobuf.Timestamp
-	39, // 6: mailpush.admin.v1.PushUser.registration:type_name -> mailpush.mail.v1.Registration
-	6,  // 7: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
-	38, // 8: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
-	11, // 9: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
-	14, // 10: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
-	38, // 11: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	21, // 12: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
-	40, // 13: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	6,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
+	51, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
+	52, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
+	52, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
+	52, // 4: mailpush.admin.v1.PushUser.last_hint:type_name -> google.protobuf.Timestamp
+	52, // 5: mailpush.admin.v1.PushUser.last_proof:type_name -> google.protobuf.Timestamp
+	53, // 6: mailpush.admin.v1.PushUser.registration:type_name -> mailpush.mail.v1.Registration
+	9,  // 7: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
+	52, // 8: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
+	14, // 9: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
+	17, // 10: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
+	52, // 11: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	24, // 12: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
+	54, // 13: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
 	0,  // 14: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
-	38, // 15: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
-	38, // 16: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	38, // 17: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
-	41, // 18: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	38, // 19: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	38, // 20: mailpush.admin.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
-	41, // 21: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
-	42, // 22: mailpush.admin.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
-	34, // 23: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
-	38, // 24: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	1,  // 25: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
-	4,  // 26: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
-	7,  // 27: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
-	9,  // 28: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
-	12, // 29: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
-	15, // 30: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
-	17, // 31: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
-	19, // 32: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
-	22, // 33: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
-	24, // 34: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
-	26, // 35: mailpush.admin.v1.AdminService.RestoreSubscription:input_type -> mailpush.admin.v1.RestoreSubscriptionRequest
-	28, // 36: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
-	30, // 37: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
-	32, // 38: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
-	35, // 39: mailpush.admin.v1.AdminService.Retry:input_type -> mailpush.admin.v1.RetryRequest
-	2,  // 40: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
-	5,  // 41: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
-	8,  // 42: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
-	10, // 43: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
-	13, // 44: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
-	16, // 45: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
-	18, // 46: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
-	20, // 47: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
-	23, // 48: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
-	25, // 49: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
-	27, // 50: mailpush.admin.v1.AdminService.RestoreSubscription:output_type -> mailpush.admin.v1.RestoreSubscriptionResponse
-	29, // 51: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
-	31, // 52: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
-	33, // 53: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
-	36, // 54: mailpush.admin.v1.AdminService.Retry:output_type -> mailpush.admin.v1.RetryResponse
-	40, // [40:55] is the sub-list for method output_type
-	25, // [25:40] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	52, // 15: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
+	52, // 16: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	52, // 17: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
+	55, // 18: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	52, // 19: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	52, // 20: mailpush.admin.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
+	55, // 21: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
+	56, // 22: mailpush.admin.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
+	37, // 23: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
+	52, // 24: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	42, // 25: mailpush.admin.v1.GetUserResponse.user:type_name -> mailpush.admin.v1.User
+	52, // 26: mailpush.admin.v1.User.disabled_at:type_name -> google.protobuf.Timestamp
+	43, // 27: mailpush.admin.v1.User.disabled_by:type_name -> mailpush.admin.v1.Actor
+	1,  // 28: mailpush.admin.v1.User.credential_state:type_name -> mailpush.admin.v1.CredentialState
+	2,  // 29: mailpush.admin.v1.Actor.kind:type_name -> mailpush.admin.v1.ActorKind
+	52, // 30: mailpush.admin.v1.ListHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	50, // 31: mailpush.admin.v1.ListHistoryResponse.entries:type_name -> mailpush.admin.v1.HistoryEntry
+	52, // 32: mailpush.admin.v1.HistoryEntry.at:type_name -> google.protobuf.Timestamp
+	3,  // 33: mailpush.admin.v1.HistoryEntry.kind:type_name -> mailpush.admin.v1.HistoryKind
+	43, // 34: mailpush.admin.v1.HistoryEntry.actor:type_name -> mailpush.admin.v1.Actor
+	4,  // 35: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
+	7,  // 36: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
+	10, // 37: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
+	12, // 38: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
+	15, // 39: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
+	18, // 40: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
+	20, // 41: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
+	22, // 42: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
+	25, // 43: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
+	27, // 44: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
+	29, // 45: mailpush.admin.v1.AdminService.RestoreSubscription:input_type -> mailpush.admin.v1.RestoreSubscriptionRequest
+	31, // 46: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
+	33, // 47: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
+	35, // 48: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
+	38, // 49: mailpush.admin.v1.AdminService.Retry:input_type -> mailpush.admin.v1.RetryRequest
+	40, // 50: mailpush.admin.v1.AdminService.GetUser:input_type -> mailpush.admin.v1.GetUserRequest
+	44, // 51: mailpush.admin.v1.AdminService.DisableUser:input_type -> mailpush.admin.v1.DisableUserRequest
+	46, // 52: mailpush.admin.v1.AdminService.EnableUser:input_type -> mailpush.admin.v1.EnableUserRequest
+	48, // 53: mailpush.admin.v1.AdminService.ListHistory:input_type -> mailpush.admin.v1.ListHistoryRequest
+	5,  // 54: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
+	8,  // 55: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
+	11, // 56: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
+	13, // 57: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
+	16, // 58: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
+	19, // 59: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
+	21, // 60: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
+	23, // 61: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
+	26, // 62: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
+	28, // 63: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
+	30, // 64: mailpush.admin.v1.AdminService.RestoreSubscription:output_type -> mailpush.admin.v1.RestoreSubscriptionResponse
+	32, // 65: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
+	34, // 66: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
+	36, // 67: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
+	39, // 68: mailpush.admin.v1.AdminService.Retry:output_type -> mailpush.admin.v1.RetryResponse
+	41, // 69: mailpush.admin.v1.AdminService.GetUser:output_type -> mailpush.admin.v1.GetUserResponse
+	45, // 70: mailpush.admin.v1.AdminService.DisableUser:output_type -> mailpush.admin.v1.DisableUserResponse
+	47, // 71: mailpush.admin.v1.AdminService.EnableUser:output_type -> mailpush.admin.v1.EnableUserResponse
+	49, // 72: mailpush.admin.v1.AdminService.ListHistory:output_type -> mailpush.admin.v1.ListHistoryResponse
+	54, // [54:73] is the sub-list for method output_type
+	35, // [35:54] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_admin_v1_admin_proto_init() }
@@ -2763,8 +3889,8 @@ func file_mailpush_admin_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_admin_v1_admin_proto_rawDesc), len(file_mailpush_admin_v1_admin_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   36,
+			NumEnums:      4,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

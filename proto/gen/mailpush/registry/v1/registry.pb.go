@@ -1240,7 +1240,9 @@ type SubscriptionCursor struct {
 	Replay uint64 `protobuf:"varint,3,opt,name=replay,proto3" json:"replay,omitempty"`
 	// True when it may be lower than the stored one under the same UIDVALIDITY: the
 	// mail store has given out UIDs anew.
-	Rewind        bool `protobuf:"varint,4,opt,name=rewind,proto3" json:"rewind,omitempty"`
+	Rewind bool `protobuf:"varint,4,opt,name=rewind,proto3" json:"rewind,omitempty"`
+	// Where it was before a mailbox:reset has moved it here; unset when none has.
+	ResetFrom     *ResetFrom `protobuf:"bytes,30,opt,name=reset_from,json=resetFrom,proto3" json:"reset_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1303,6 +1305,68 @@ func (x *SubscriptionCursor) GetRewind() bool {
 	return false
 }
 
+func (x *SubscriptionCursor) GetResetFrom() *ResetFrom {
+	if x != nil {
+		return x.ResetFrom
+	}
+	return nil
+}
+
+// ResetFrom is where a cursor was before a mailbox:reset has moved it.
+type ResetFrom struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The folder's UIDVALIDITY then.
+	UidValidity uint32 `protobuf:"varint,1,opt,name=uid_validity,json=uidValidity,proto3" json:"uid_validity,omitempty"`
+	// The UID up to which the subscription had been served.
+	Uid           uint32 `protobuf:"varint,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetFrom) Reset() {
+	*x = ResetFrom{}
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetFrom) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetFrom) ProtoMessage() {}
+
+func (x *ResetFrom) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetFrom.ProtoReflect.Descriptor instead.
+func (*ResetFrom) Descriptor() ([]byte, []int) {
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ResetFrom) GetUidValidity() uint32 {
+	if x != nil {
+		return x.UidValidity
+	}
+	return 0
+}
+
+func (x *ResetFrom) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
 // CommitCursorsResponse answers CommitCursors.
 type CommitCursorsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1314,7 +1378,7 @@ type CommitCursorsResponse struct {
 
 func (x *CommitCursorsResponse) Reset() {
 	*x = CommitCursorsResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1390,7 @@ func (x *CommitCursorsResponse) String() string {
 func (*CommitCursorsResponse) ProtoMessage() {}
 
 func (x *CommitCursorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1403,7 @@ func (x *CommitCursorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitCursorsResponse.ProtoReflect.Descriptor instead.
 func (*CommitCursorsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CommitCursorsResponse) GetRefused() []*Claim {
@@ -1360,7 +1424,7 @@ type ReportEndpointsRequest struct {
 
 func (x *ReportEndpointsRequest) Reset() {
 	*x = ReportEndpointsRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1436,7 @@ func (x *ReportEndpointsRequest) String() string {
 func (*ReportEndpointsRequest) ProtoMessage() {}
 
 func (x *ReportEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1449,7 @@ func (x *ReportEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*ReportEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReportEndpointsRequest) GetReports() []*EndpointReport {
@@ -1428,7 +1492,7 @@ type EndpointReport struct {
 
 func (x *EndpointReport) Reset() {
 	*x = EndpointReport{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1504,7 @@ func (x *EndpointReport) String() string {
 func (*EndpointReport) ProtoMessage() {}
 
 func (x *EndpointReport) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1517,7 @@ func (x *EndpointReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointReport.ProtoReflect.Descriptor instead.
 func (*EndpointReport) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EndpointReport) GetClaim() *Claim {
@@ -1530,7 +1594,7 @@ type ReportEndpointsResponse struct {
 
 func (x *ReportEndpointsResponse) Reset() {
 	*x = ReportEndpointsResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1606,7 @@ func (x *ReportEndpointsResponse) String() string {
 func (*ReportEndpointsResponse) ProtoMessage() {}
 
 func (x *ReportEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1619,7 @@ func (x *ReportEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*ReportEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{19}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReportEndpointsResponse) GetVerdicts() []EndpointVerdict {
@@ -1582,7 +1646,7 @@ type SuspendCredentialRequest struct {
 
 func (x *SuspendCredentialRequest) Reset() {
 	*x = SuspendCredentialRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1658,7 @@ func (x *SuspendCredentialRequest) String() string {
 func (*SuspendCredentialRequest) ProtoMessage() {}
 
 func (x *SuspendCredentialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1671,7 @@ func (x *SuspendCredentialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCredentialRequest.ProtoReflect.Descriptor instead.
 func (*SuspendCredentialRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{20}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SuspendCredentialRequest) GetClaim() *Claim {
@@ -1647,7 +1711,7 @@ type SuspendCredentialResponse struct {
 
 func (x *SuspendCredentialResponse) Reset() {
 	*x = SuspendCredentialResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1723,7 @@ func (x *SuspendCredentialResponse) String() string {
 func (*SuspendCredentialResponse) ProtoMessage() {}
 
 func (x *SuspendCredentialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +1736,7 @@ func (x *SuspendCredentialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendCredentialResponse.ProtoReflect.Descriptor instead.
 func (*SuspendCredentialResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{21}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{22}
 }
 
 // FindUsersRequest names logins.
@@ -1688,7 +1752,7 @@ type FindUsersRequest struct {
 
 func (x *FindUsersRequest) Reset() {
 	*x = FindUsersRequest{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[22]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1764,7 @@ func (x *FindUsersRequest) String() string {
 func (*FindUsersRequest) ProtoMessage() {}
 
 func (x *FindUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[22]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1777,7 @@ func (x *FindUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindUsersRequest.ProtoReflect.Descriptor instead.
 func (*FindUsersRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{22}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FindUsersRequest) GetLogins() []string {
@@ -1741,7 +1805,7 @@ type FindUsersResponse struct {
 
 func (x *FindUsersResponse) Reset() {
 	*x = FindUsersResponse{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[23]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1817,7 @@ func (x *FindUsersResponse) String() string {
 func (*FindUsersResponse) ProtoMessage() {}
 
 func (x *FindUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[23]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1830,7 @@ func (x *FindUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindUsersResponse.ProtoReflect.Descriptor instead.
 func (*FindUsersResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{23}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FindUsersResponse) GetLogins() []*LoginUsers {
@@ -1787,7 +1851,7 @@ type LoginUsers struct {
 
 func (x *LoginUsers) Reset() {
 	*x = LoginUsers{}
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[24]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1863,7 @@ func (x *LoginUsers) String() string {
 func (*LoginUsers) ProtoMessage() {}
 
 func (x *LoginUsers) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[24]
+	mi := &file_mailpush_registry_v1_registry_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1876,7 @@ func (x *LoginUsers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginUsers.ProtoReflect.Descriptor instead.
 func (*LoginUsers) Descriptor() ([]byte, []int) {
-	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{24}
+	return file_mailpush_registry_v1_registry_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LoginUsers) GetUsers() []*v1.User {
@@ -1908,12 +1972,17 @@ const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\tfirst_uid\x18\x04 \x01(\rR\bfirstUid\x12\x19\n" +
 	"\blast_uid\x18\x05 \x01(\rR\alastUid\x12 \n" +
 	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x06reason\x12*\n" +
-	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb2\x01\n" +
+	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xf2\x01\n" +
 	"\x12SubscriptionCursor\x122\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\x128\n" +
 	"\x06cursor\x18\x02 \x01(\v2\x18.mailpush.mail.v1.CursorB\x06\xbaH\x03\xc8\x01\x01R\x06cursor\x12\x16\n" +
 	"\x06replay\x18\x03 \x01(\x04R\x06replay\x12\x16\n" +
-	"\x06rewind\x18\x04 \x01(\bR\x06rewind\"N\n" +
+	"\x06rewind\x18\x04 \x01(\bR\x06rewind\x12>\n" +
+	"\n" +
+	"reset_from\x18\x1e \x01(\v2\x1f.mailpush.registry.v1.ResetFromR\tresetFrom\"@\n" +
+	"\tResetFrom\x12!\n" +
+	"\fuid_validity\x18\x01 \x01(\rR\vuidValidity\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\rR\x03uid\"N\n" +
 	"\x15CommitCursorsResponse\x125\n" +
 	"\arefused\x18\x01 \x03(\v2\x1b.mailpush.registry.v1.ClaimR\arefused\"e\n" +
 	"\x16ReportEndpointsRequest\x12K\n" +
@@ -1985,7 +2054,7 @@ func file_mailpush_registry_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_mailpush_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_mailpush_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_mailpush_registry_v1_registry_proto_goTypes = []any{
 	(EndpointOutcome)(0),              // 0: mailpush.registry.v1.EndpointOutcome
 	(EndpointVerdict)(0),              // 1: mailpush.registry.v1.EndpointVerdict
@@ -2005,81 +2074,83 @@ var file_mailpush_registry_v1_registry_proto_goTypes = []any{
 	(*ShardCursors)(nil),              // 15: mailpush.registry.v1.ShardCursors
 	(*DeadLetter)(nil),                // 16: mailpush.registry.v1.DeadLetter
 	(*SubscriptionCursor)(nil),        // 17: mailpush.registry.v1.SubscriptionCursor
-	(*CommitCursorsResponse)(nil),     // 18: mailpush.registry.v1.CommitCursorsResponse
-	(*ReportEndpointsRequest)(nil),    // 19: mailpush.registry.v1.ReportEndpointsRequest
-	(*EndpointReport)(nil),            // 20: mailpush.registry.v1.EndpointReport
-	(*ReportEndpointsResponse)(nil),   // 21: mailpush.registry.v1.ReportEndpointsResponse
-	(*SuspendCredentialRequest)(nil),  // 22: mailpush.registry.v1.SuspendCredentialRequest
-	(*SuspendCredentialResponse)(nil), // 23: mailpush.registry.v1.SuspendCredentialResponse
-	(*FindUsersRequest)(nil),          // 24: mailpush.registry.v1.FindUsersRequest
-	(*FindUsersResponse)(nil),         // 25: mailpush.registry.v1.FindUsersResponse
-	(*LoginUsers)(nil),                // 26: mailpush.registry.v1.LoginUsers
-	(*v1.User)(nil),                   // 27: mailpush.mail.v1.User
-	(*v1.MailStore)(nil),              // 28: mailpush.mail.v1.MailStore
-	(v1.Content)(0),                   // 29: mailpush.mail.v1.Content
-	(*v1.Cursor)(nil),                 // 30: mailpush.mail.v1.Cursor
-	(v1.Mode)(0),                      // 31: mailpush.mail.v1.Mode
-	(*timestamppb.Timestamp)(nil),     // 32: google.protobuf.Timestamp
-	(*v1.Target)(nil),                 // 33: mailpush.mail.v1.Target
+	(*ResetFrom)(nil),                 // 18: mailpush.registry.v1.ResetFrom
+	(*CommitCursorsResponse)(nil),     // 19: mailpush.registry.v1.CommitCursorsResponse
+	(*ReportEndpointsRequest)(nil),    // 20: mailpush.registry.v1.ReportEndpointsRequest
+	(*EndpointReport)(nil),            // 21: mailpush.registry.v1.EndpointReport
+	(*ReportEndpointsResponse)(nil),   // 22: mailpush.registry.v1.ReportEndpointsResponse
+	(*SuspendCredentialRequest)(nil),  // 23: mailpush.registry.v1.SuspendCredentialRequest
+	(*SuspendCredentialResponse)(nil), // 24: mailpush.registry.v1.SuspendCredentialResponse
+	(*FindUsersRequest)(nil),          // 25: mailpush.registry.v1.FindUsersRequest
+	(*FindUsersResponse)(nil),         // 26: mailpush.registry.v1.FindUsersResponse
+	(*LoginUsers)(nil),                // 27: mailpush.registry.v1.LoginUsers
+	(*v1.User)(nil),                   // 28: mailpush.mail.v1.User
+	(*v1.MailStore)(nil),              // 29: mailpush.mail.v1.MailStore
+	(v1.Content)(0),                   // 30: mailpush.mail.v1.Content
+	(*v1.Cursor)(nil),                 // 31: mailpush.mail.v1.Cursor
+	(v1.Mode)(0),                      // 32: mailpush.mail.v1.Mode
+	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
+	(*v1.Target)(nil),                 // 34: mailpush.mail.v1.Target
 }
 var file_mailpush_registry_v1_registry_proto_depIdxs = []int32{
 	6,  // 0: mailpush.registry.v1.ShardLoadsResponse.loads:type_name -> mailpush.registry.v1.ShardLoad
 	7,  // 1: mailpush.registry.v1.OpenEpochRequest.claims:type_name -> mailpush.registry.v1.Claim
 	7,  // 2: mailpush.registry.v1.OpenEpochResponse.refused:type_name -> mailpush.registry.v1.Claim
 	7,  // 3: mailpush.registry.v1.ListShardRequest.claims:type_name -> mailpush.registry.v1.Claim
-	27, // 4: mailpush.registry.v1.ListShardRequest.users:type_name -> mailpush.mail.v1.User
+	28, // 4: mailpush.registry.v1.ListShardRequest.users:type_name -> mailpush.mail.v1.User
 	12, // 5: mailpush.registry.v1.ListShardResponse.mailboxes:type_name -> mailpush.registry.v1.Mailbox
-	28, // 6: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
+	29, // 6: mailpush.registry.v1.ListShardResponse.stores:type_name -> mailpush.mail.v1.MailStore
 	7,  // 7: mailpush.registry.v1.ListShardResponse.refused:type_name -> mailpush.registry.v1.Claim
-	27, // 8: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
+	28, // 8: mailpush.registry.v1.Mailbox.user:type_name -> mailpush.mail.v1.User
 	13, // 9: mailpush.registry.v1.Mailbox.subscriptions:type_name -> mailpush.registry.v1.Subscription
-	29, // 10: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	30, // 11: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	31, // 12: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	32, // 13: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	32, // 14: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
-	33, // 15: mailpush.registry.v1.Subscription.target:type_name -> mailpush.mail.v1.Target
-	32, // 16: mailpush.registry.v1.Subscription.absent_since:type_name -> google.protobuf.Timestamp
-	32, // 17: mailpush.registry.v1.Subscription.absent_seen:type_name -> google.protobuf.Timestamp
+	30, // 10: mailpush.registry.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	31, // 11: mailpush.registry.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	32, // 12: mailpush.registry.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	33, // 13: mailpush.registry.v1.Subscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	33, // 14: mailpush.registry.v1.Subscription.failing_since:type_name -> google.protobuf.Timestamp
+	34, // 15: mailpush.registry.v1.Subscription.target:type_name -> mailpush.mail.v1.Target
+	33, // 16: mailpush.registry.v1.Subscription.absent_since:type_name -> google.protobuf.Timestamp
+	33, // 17: mailpush.registry.v1.Subscription.absent_seen:type_name -> google.protobuf.Timestamp
 	15, // 18: mailpush.registry.v1.CommitCursorsRequest.shards:type_name -> mailpush.registry.v1.ShardCursors
 	7,  // 19: mailpush.registry.v1.ShardCursors.claim:type_name -> mailpush.registry.v1.Claim
 	17, // 20: mailpush.registry.v1.ShardCursors.cursors:type_name -> mailpush.registry.v1.SubscriptionCursor
 	16, // 21: mailpush.registry.v1.ShardCursors.dead_letters:type_name -> mailpush.registry.v1.DeadLetter
-	32, // 22: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	30, // 23: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
-	7,  // 24: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
-	20, // 25: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
-	7,  // 26: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
-	0,  // 27: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
-	32, // 28: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
-	32, // 29: mailpush.registry.v1.EndpointReport.absent_since:type_name -> google.protobuf.Timestamp
-	32, // 30: mailpush.registry.v1.EndpointReport.absent_seen:type_name -> google.protobuf.Timestamp
-	1,  // 31: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
-	7,  // 32: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
-	27, // 33: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
-	26, // 34: mailpush.registry.v1.FindUsersResponse.logins:type_name -> mailpush.registry.v1.LoginUsers
-	27, // 35: mailpush.registry.v1.LoginUsers.users:type_name -> mailpush.mail.v1.User
-	2,  // 36: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
-	4,  // 37: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
-	8,  // 38: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
-	10, // 39: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
-	14, // 40: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
-	19, // 41: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
-	22, // 42: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
-	24, // 43: mailpush.registry.v1.RegistryService.FindUsers:input_type -> mailpush.registry.v1.FindUsersRequest
-	3,  // 44: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
-	5,  // 45: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
-	9,  // 46: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
-	11, // 47: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
-	18, // 48: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
-	21, // 49: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
-	23, // 50: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
-	25, // 51: mailpush.registry.v1.RegistryService.FindUsers:output_type -> mailpush.registry.v1.FindUsersResponse
-	44, // [44:52] is the sub-list for method output_type
-	36, // [36:44] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	33, // 22: mailpush.registry.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	31, // 23: mailpush.registry.v1.SubscriptionCursor.cursor:type_name -> mailpush.mail.v1.Cursor
+	18, // 24: mailpush.registry.v1.SubscriptionCursor.reset_from:type_name -> mailpush.registry.v1.ResetFrom
+	7,  // 25: mailpush.registry.v1.CommitCursorsResponse.refused:type_name -> mailpush.registry.v1.Claim
+	21, // 26: mailpush.registry.v1.ReportEndpointsRequest.reports:type_name -> mailpush.registry.v1.EndpointReport
+	7,  // 27: mailpush.registry.v1.EndpointReport.claim:type_name -> mailpush.registry.v1.Claim
+	0,  // 28: mailpush.registry.v1.EndpointReport.outcome:type_name -> mailpush.registry.v1.EndpointOutcome
+	33, // 29: mailpush.registry.v1.EndpointReport.since:type_name -> google.protobuf.Timestamp
+	33, // 30: mailpush.registry.v1.EndpointReport.absent_since:type_name -> google.protobuf.Timestamp
+	33, // 31: mailpush.registry.v1.EndpointReport.absent_seen:type_name -> google.protobuf.Timestamp
+	1,  // 32: mailpush.registry.v1.ReportEndpointsResponse.verdicts:type_name -> mailpush.registry.v1.EndpointVerdict
+	7,  // 33: mailpush.registry.v1.SuspendCredentialRequest.claim:type_name -> mailpush.registry.v1.Claim
+	28, // 34: mailpush.registry.v1.SuspendCredentialRequest.user:type_name -> mailpush.mail.v1.User
+	27, // 35: mailpush.registry.v1.FindUsersResponse.logins:type_name -> mailpush.registry.v1.LoginUsers
+	28, // 36: mailpush.registry.v1.LoginUsers.users:type_name -> mailpush.mail.v1.User
+	2,  // 37: mailpush.registry.v1.RegistryService.GetInstallation:input_type -> mailpush.registry.v1.GetInstallationRequest
+	4,  // 38: mailpush.registry.v1.RegistryService.ShardLoads:input_type -> mailpush.registry.v1.ShardLoadsRequest
+	8,  // 39: mailpush.registry.v1.RegistryService.OpenEpoch:input_type -> mailpush.registry.v1.OpenEpochRequest
+	10, // 40: mailpush.registry.v1.RegistryService.ListShard:input_type -> mailpush.registry.v1.ListShardRequest
+	14, // 41: mailpush.registry.v1.RegistryService.CommitCursors:input_type -> mailpush.registry.v1.CommitCursorsRequest
+	20, // 42: mailpush.registry.v1.RegistryService.ReportEndpoints:input_type -> mailpush.registry.v1.ReportEndpointsRequest
+	23, // 43: mailpush.registry.v1.RegistryService.SuspendCredential:input_type -> mailpush.registry.v1.SuspendCredentialRequest
+	25, // 44: mailpush.registry.v1.RegistryService.FindUsers:input_type -> mailpush.registry.v1.FindUsersRequest
+	3,  // 45: mailpush.registry.v1.RegistryService.GetInstallation:output_type -> mailpush.registry.v1.GetInstallationResponse
+	5,  // 46: mailpush.registry.v1.RegistryService.ShardLoads:output_type -> mailpush.registry.v1.ShardLoadsResponse
+	9,  // 47: mailpush.registry.v1.RegistryService.OpenEpoch:output_type -> mailpush.registry.v1.OpenEpochResponse
+	11, // 48: mailpush.registry.v1.RegistryService.ListShard:output_type -> mailpush.registry.v1.ListShardResponse
+	19, // 49: mailpush.registry.v1.RegistryService.CommitCursors:output_type -> mailpush.registry.v1.CommitCursorsResponse
+	22, // 50: mailpush.registry.v1.RegistryService.ReportEndpoints:output_type -> mailpush.registry.v1.ReportEndpointsResponse
+	24, // 51: mailpush.registry.v1.RegistryService.SuspendCredential:output_type -> mailpush.registry.v1.SuspendCredentialResponse
+	26, // 52: mailpush.registry.v1.RegistryService.FindUsers:output_type -> mailpush.registry.v1.FindUsersResponse
+	45, // [45:53] is the sub-list for method output_type
+	37, // [37:45] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_registry_v1_registry_proto_init() }
@@ -2094,7 +2165,7 @@ func file_mailpush_registry_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_registry_v1_registry_proto_rawDesc), len(file_mailpush_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,8 @@ type Commit struct {
 	// Rewind is true when the cursor may go back under its UIDVALIDITY: the folder's
 	// end did.
 	Rewind bool
+	// ResetFrom is where the cursor was before a reset has moved it; zero when none has.
+	ResetFrom mailbox.Cursor
 	// Vanished is how many UIDs of the served range had no mail any more.
 	Vanished uint32
 }

@@ -164,6 +164,7 @@ func (p *Pump) pass() Effect {
 		}
 		return commit
 	}
+	before := p.cursor
 	rewind := p.target.UIDValidity == p.cursor.UIDValidity
 	if rewind {
 		p.high = max(p.high, p.cursor.UID)
@@ -173,7 +174,7 @@ func (p *Pump) pass() Effect {
 	p.reset = false
 	p.cursor.UIDValidity = p.target.UIDValidity
 	commit := p.move(p.target.UID, 0)
-	commit.Rewind = rewind
+	commit.Rewind, commit.ResetFrom = rewind, before
 	return commit
 }
 

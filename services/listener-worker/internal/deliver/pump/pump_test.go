@@ -204,7 +204,9 @@ func TestPump(t *testing.T) {
 			{0, answer(transport.Retry), effects(pump.Done{}, wait(time.Second))},
 			{time.Second, pump.Tick{}, effects(pump.Ready{})},
 			{0, pump.Turn{}, effects(reset(2))},
-			{0, answer(transport.OK), effects(pump.Commit{Cursor: mailbox.Cursor{UIDValidity: uv + 1, UID: 30}}, pump.Done{})},
+			{0, answer(transport.OK), effects(pump.Commit{
+				Cursor: mailbox.Cursor{UIDValidity: uv + 1, UID: 30}, ResetFrom: mailbox.Cursor{UIDValidity: uv, UID: 10},
+			}, pump.Done{})},
 			{0, renumbered, nil},
 		},
 		"renumbered while a request is out": begun(

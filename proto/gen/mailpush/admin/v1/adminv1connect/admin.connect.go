@@ -80,6 +80,16 @@ const (
 	AdminServiceListDeadLettersProcedure = "/mailpush.admin.v1.AdminService/ListDeadLetters"
 	// AdminServiceRetryProcedure is the fully-qualified name of the AdminService's Retry RPC.
 	AdminServiceRetryProcedure = "/mailpush.admin.v1.AdminService/Retry"
+	// AdminServiceGetUserProcedure is the fully-qualified name of the AdminService's GetUser RPC.
+	AdminServiceGetUserProcedure = "/mailpush.admin.v1.AdminService/GetUser"
+	// AdminServiceDisableUserProcedure is the fully-qualified name of the AdminService's DisableUser
+	// RPC.
+	AdminServiceDisableUserProcedure = "/mailpush.admin.v1.AdminService/DisableUser"
+	// AdminServiceEnableUserProcedure is the fully-qualified name of the AdminService's EnableUser RPC.
+	AdminServiceEnableUserProcedure = "/mailpush.admin.v1.AdminService/EnableUser"
+	// AdminServiceListHistoryProcedure is the fully-qualified name of the AdminService's ListHistory
+	// RPC.
+	AdminServiceListHistoryProcedure = "/mailpush.admin.v1.AdminService/ListHistory"
 )
 
 // AdminServiceClient is a client for the mailpush.admin.v1.AdminService service.
@@ -130,6 +140,21 @@ type AdminServiceClient interface {
 	// suspended listener is not tried: its login was refused, and takes a new Subscribe.
 	// not_found when there is no such mail store or user.
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
+	// GetUser shows what is registered for a user, and whether the user is disabled.
+	// not_found when there is no such user.
+	GetUser(context.Context, *connect.Request[v1.GetUserRequest]) (*connect.Response[v1.GetUserResponse], error)
+	// DisableUser ends a user's listener, and with it all pushes, until EnableUser. Cursors,
+	// login and subscriptions stay, new subscriptions are taken, and it outlives them: who
+	// unsubscribes and subscribes anew is disabled still. Of one that is disabled already only
+	// the reason changes, where one is given. not_found when there is no such user.
+	DisableUser(context.Context, *connect.Request[v1.DisableUserRequest]) (*connect.Response[v1.DisableUserResponse], error)
+	// EnableUser lets a disabled user's pushes go on at the cursors. not_found when there is
+	// no such user.
+	EnableUser(context.Context, *connect.Request[v1.EnableUserRequest]) (*connect.Response[v1.EnableUserResponse], error)
+	// ListHistory shows what has happened to a user, the newest first: the last 200 entries of
+	// the last 90 days, also after the user's last registration has gone. not_found when
+	// nothing is known of such a user.
+	ListHistory(context.Context, *connect.Request[v1.ListHistoryRequest]) (*connect.Response[v1.ListHistoryResponse], error)
 }
 
 // NewAdminServiceClient constructs a client for the mailpush.admin.v1.AdminService service. By
@@ -233,6 +258,30 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("Retry")),
 			connect.WithClientOptions(opts...),
 		),
+		getUser: connect.NewClient[v1.GetUserRequest, v1.GetUserResponse](
+			httpClient,
+			baseURL+AdminServiceGetUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GetUser")),
+			connect.WithClientOptions(opts...),
+		),
+		disableUser: connect.NewClient[v1.DisableUserRequest, v1.DisableUserResponse](
+			httpClient,
+			baseURL+AdminServiceDisableUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DisableUser")),
+			connect.WithClientOptions(opts...),
+		),
+		enableUser: connect.NewClient[v1.EnableUserRequest, v1.EnableUserResponse](
+			httpClient,
+			baseURL+AdminServiceEnableUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EnableUser")),
+			connect.WithClientOptions(opts...),
+		),
+		listHistory: connect.NewClient[v1.ListHistoryRequest, v1.ListHistoryResponse](
+			httpClient,
+			baseURL+AdminServiceListHistoryProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListHistory")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -253,6 +302,10 @@ type adminServiceClient struct {
 	testSubscription        *connect.Client[v1.TestSubscriptionRequest, v1.TestSubscriptionResponse]
 	listDeadLetters         *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
 	retry                   *connect.Client[v1.RetryRequest, v1.RetryResponse]
+	getUser                 *connect.Client[v1.GetUserRequest, v1.GetUserResponse]
+	disableUser             *connect.Client[v1.DisableUserRequest, v1.DisableUserResponse]
+	enableUser              *connect.Client[v1.EnableUserRequest, v1.EnableUserResponse]
+	listHistory             *connect.Client[v1.ListHistoryRequest, v1.ListHistoryResponse]
 }
 
 // ListPushUsers calls mailpush.admin.v1.AdminService.ListPushUsers.
@@ -330,6 +383,26 @@ func (c *adminServiceClient) Retry(ctx context.Context, req *connect.Request[v1.
 	return c.retry.CallUnary(ctx, req)
 }
 
+// GetUser calls mailpush.admin.v1.AdminService.GetUser.
+func (c *adminServiceClient) GetUser(ctx context.Context, req *connect.Request[v1.GetUserRequest]) (*connect.Response[v1.GetUserResponse], error) {
+	return c.getUser.CallUnary(ctx, req)
+}
+
+// DisableUser calls mailpush.admin.v1.AdminService.DisableUser.
+func (c *adminServiceClient) DisableUser(ctx context.Context, req *connect.Request[v1.DisableUserRequest]) (*connect.Response[v1.DisableUserResponse], error) {
+	return c.disableUser.CallUnary(ctx, req)
+}
+
+// EnableUser calls mailpush.admin.v1.AdminService.EnableUser.
+func (c *adminServiceClient) EnableUser(ctx context.Context, req *connect.Request[v1.EnableUserRequest]) (*connect.Response[v1.EnableUserResponse], error) {
+	return c.enableUser.CallUnary(ctx, req)
+}
+
+// ListHistory calls mailpush.admin.v1.AdminService.ListHistory.
+func (c *adminServiceClient) ListHistory(ctx context.Context, req *connect.Request[v1.ListHistoryRequest]) (*connect.Response[v1.ListHistoryResponse], error) {
+	return c.listHistory.CallUnary(ctx, req)
+}
+
 // AdminServiceHandler is an implementation of the mailpush.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	// ListPushUsers shows the listeners of the whole cluster, as reported by the
@@ -378,6 +451,21 @@ type AdminServiceHandler interface {
 	// suspended listener is not tried: its login was refused, and takes a new Subscribe.
 	// not_found when there is no such mail store or user.
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
+	// GetUser shows what is registered for a user, and whether the user is disabled.
+	// not_found when there is no such user.
+	GetUser(context.Context, *connect.Request[v1.GetUserRequest]) (*connect.Response[v1.GetUserResponse], error)
+	// DisableUser ends a user's listener, and with it all pushes, until EnableUser. Cursors,
+	// login and subscriptions stay, new subscriptions are taken, and it outlives them: who
+	// unsubscribes and subscribes anew is disabled still. Of one that is disabled already only
+	// the reason changes, where one is given. not_found when there is no such user.
+	DisableUser(context.Context, *connect.Request[v1.DisableUserRequest]) (*connect.Response[v1.DisableUserResponse], error)
+	// EnableUser lets a disabled user's pushes go on at the cursors. not_found when there is
+	// no such user.
+	EnableUser(context.Context, *connect.Request[v1.EnableUserRequest]) (*connect.Response[v1.EnableUserResponse], error)
+	// ListHistory shows what has happened to a user, the newest first: the last 200 entries of
+	// the last 90 days, also after the user's last registration has gone. not_found when
+	// nothing is known of such a user.
+	ListHistory(context.Context, *connect.Request[v1.ListHistoryRequest]) (*connect.Response[v1.ListHistoryResponse], error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -477,6 +565,30 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("Retry")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceGetUserHandler := connect.NewUnaryHandler(
+		AdminServiceGetUserProcedure,
+		svc.GetUser,
+		connect.WithSchema(adminServiceMethods.ByName("GetUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceDisableUserHandler := connect.NewUnaryHandler(
+		AdminServiceDisableUserProcedure,
+		svc.DisableUser,
+		connect.WithSchema(adminServiceMethods.ByName("DisableUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEnableUserHandler := connect.NewUnaryHandler(
+		AdminServiceEnableUserProcedure,
+		svc.EnableUser,
+		connect.WithSchema(adminServiceMethods.ByName("EnableUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListHistoryHandler := connect.NewUnaryHandler(
+		AdminServiceListHistoryProcedure,
+		svc.ListHistory,
+		connect.WithSchema(adminServiceMethods.ByName("ListHistory")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.admin.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceListPushUsersProcedure:
@@ -509,6 +621,14 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceListDeadLettersHandler.ServeHTTP(w, r)
 		case AdminServiceRetryProcedure:
 			adminServiceRetryHandler.ServeHTTP(w, r)
+		case AdminServiceGetUserProcedure:
+			adminServiceGetUserHandler.ServeHTTP(w, r)
+		case AdminServiceDisableUserProcedure:
+			adminServiceDisableUserHandler.ServeHTTP(w, r)
+		case AdminServiceEnableUserProcedure:
+			adminServiceEnableUserHandler.ServeHTTP(w, r)
+		case AdminServiceListHistoryProcedure:
+			adminServiceListHistoryHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -576,4 +696,20 @@ func (UnimplementedAdminServiceHandler) ListDeadLetters(context.Context, *connec
 
 func (UnimplementedAdminServiceHandler) Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.Retry is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) GetUser(context.Context, *connect.Request[v1.GetUserRequest]) (*connect.Response[v1.GetUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.GetUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DisableUser(context.Context, *connect.Request[v1.DisableUserRequest]) (*connect.Response[v1.DisableUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.DisableUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EnableUser(context.Context, *connect.Request[v1.EnableUserRequest]) (*connect.Response[v1.EnableUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.EnableUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListHistory(context.Context, *connect.Request[v1.ListHistoryRequest]) (*connect.Response[v1.ListHistoryResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.admin.v1.AdminService.ListHistory is not implemented"))
 }
