@@ -210,6 +210,11 @@ bench-scheduler: ## measure the scheduler: decisions beside other schemes, fault
 	  go run ./services/scheduler/etcdbench; \
 	  go run ./trials/bench-scheduler; } | $(RESULTS_LAST)
 
+.PHONY: bench-subscribe
+bench-subscribe: ## measure subscribing: a call each on SQLite and PostgreSQL, pages, reads while listeners are counted
+	{ go run ./services/admin-api/bench; \
+	  go run ./trials/bench-subscribe; } | $(RESULTS_LAST)
+
 .PHONY: bench-delivery
 bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpoint that hangs
 	go run ./services/listener-worker/bench

@@ -65,6 +65,22 @@ func (f *fakeVault) Seal(_ context.Context, r *connect.Request[vaultv1.SealReque
 	return connect.NewResponse(&vaultv1.SealResponse{Version: f.version}), nil
 }
 
+// SealMany seals what the release before does not know how to.
+func (f *fakeVault) SealMany(ctx context.Context, r *connect.Request[vaultv1.SealManyRequest]) (*connect.Response[vaultv1.SealManyResponse], error) {
+	if f.early {
+		return f.UnimplementedVaultServiceHandler.SealMany(ctx, r)
+	}
+	res := &vaultv1.SealManyResponse{}
+	for _, one := range r.Msg.GetSeals() {
+		sealed, err := f.Seal(ctx, connect.NewRequest(one))
+		if err != nil {
+			return nil, err
+		}
+		res.Versions = append(res.Versions, sealed.Msg.GetVersion())
+	}
+	return connect.NewResponse(res), nil
+}
+
 func (f *fakeVault) GetVersion(_ context.Context, r *connect.Request[vaultv1.GetVersionRequest]) (*connect.Response[vaultv1.GetVersionResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,6 +148,7 @@ type fakeWorker struct {
 	draining   bool
 	deliveries []*workerv1.Delivery
 	heard      []string // the ids of calls for a baseline
+	early      bool     // it is of the release before, which knows no GetBaselines
 }
 
 func (f *fakeWorker) requests() []string {
@@ -163,6 +180,27 @@ func (f *fakeWorker) GetBaseline(_ context.Context, r *connect.Request[workerv1.
 		Cursors:           []*mailv1.Cursor{{Folder: "INBOX", UidValidity: 7, Uid: 100}},
 		CredentialVersion: f.vault.versionOf(r.Msg.GetUser().GetUserId(), "mail", r.Msg.GetCredentialSlot()),
 	}), nil
+}
+
+// GetBaselines answers for each what GetBaseline does.
+func (f *fakeWorker) GetBaselines(ctx context.Context, r *connect.Request[workerv1.GetBaselinesRequest]) (*connect.Response[workerv1.GetBaselinesResponse], error) {
+	if f.early {
+		return f.UnimplementedWorkerServiceHandler.GetBaselines(ctx, r)
+	}
+	res := &workerv1.GetBaselinesResponse{}
+	for _, box := range r.Msg.GetMailboxes() {
+		one := &workerv1.MailboxBaseline{}
+		answer, err := f.GetBaseline(ctx, connect.NewRequest(&workerv1.GetBaselineRequest{
+			User: box.GetUser(), Store: r.Msg.GetStore(), CredentialSlot: box.GetCredentialSlot(), Login: box.GetLogin(),
+		}))
+		if err != nil {
+			one.Code, one.Message = rpc.InAnswer(err)
+		} else {
+			one.Baseline = answer.Msg
+		}
+		res.Baselines = append(res.Baselines, one)
+	}
+	return connect.NewResponse(res), nil
 }
 
 func (*fakeWorker) GetListeners(_ context.Context, r *connect.Request[workerv1.GetListenersRequest]) (*connect.Response[workerv1.GetListenersResponse], error) {
