@@ -267,6 +267,22 @@ func TestCallsAreOpenToThoseWhoNeedThem(t *testing.T) {
 			}))
 			return err
 		}},
+		"SealMany": {identity.Admin, func(c vaultv1connect.VaultServiceClient) error {
+			var seals []*vaultv1.SealRequest
+			for _, account := range []string{"webhook/2", "webhook/3"} {
+				seals = append(seals, &vaultv1.SealRequest{
+					User: user(), Account: account,
+					Credential: &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
+						SigningSecret: &vaultv1.SigningSecret{Secret: "whsec_c2VjcmV0"},
+					}},
+				})
+			}
+			answer, err := c.SealMany(t.Context(), connect.NewRequest(&vaultv1.SealManyRequest{Seals: seals}))
+			if err == nil && len(answer.Msg.GetVersions()) != len(seals) {
+				err = errors.New("a version is missing")
+			}
+			return err
+		}},
 		"GetVersion": {identity.Admin, func(c vaultv1connect.VaultServiceClient) error {
 			answer, err := c.GetVersion(t.Context(), connect.NewRequest(&vaultv1.GetVersionRequest{User: user(), Account: "mail"}))
 			if err == nil && answer.Msg.GetVersion() == 0 {
