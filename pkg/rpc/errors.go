@@ -82,6 +82,30 @@ func ForCaller(ctx context.Context, err error) *connect.Error {
 	return out
 }
 
+// InAnswer is what may be seen of an error that is a part of an answer, beside others: its
+// code as Connect writes it, and its text. FromAnswer is its inverse.
+func InAnswer(err error) (code, message string) {
+	public := ToConnect(err)
+	return public.Code().String(), public.Message()
+}
+
+// FromAnswer turns the code and text of a part of an answer into a fault, nil where there
+// is no code.
+func FromAnswer(code, message string) error {
+	if code == "" {
+		return nil
+	}
+	for kind, known := range codes() {
+		if known.String() == code {
+			return fault.New(kind, "%s", message)
+		}
+	}
+	if code == connect.CodeDeadlineExceeded.String() || code == connect.CodeCanceled.String() {
+		return fault.New(fault.Unavailable, "%s", message)
+	}
+	return fault.New(fault.Internal, "%s", message)
+}
+
 // FromConnect turns the error of a call to who into a fault, so that only this package
 // knows Connect's codes. An answer keeps its kind and words, time-outs count as
 // Unavailable; so does all that came between, and its words stay inside.

@@ -21,16 +21,22 @@ const (
 	// MaxInternalBytes bounds a request between services; a page of a shard's
 	// mailboxes is the largest.
 	MaxInternalBytes = 16 << 20
+
+	// compressAtLeast is how large an answer is that is compressed for those who take it:
+	// what fits into a packet anyway costs processor time alone, several times that of the
+	// rest of a small call.
+	compressAtLeast = 1 << 10
 )
 
 // HandlerOptions are the options of every handler: calls have an id, panics are caught,
-// requests are bounded to maxBytes and validated, errors mapped. The given interceptors run
+// requests are bounded to maxBytes and validated, errors mapped, large answers compressed. The given interceptors run
 // before validation, so that a stranger learns nothing of the fields.
 func HandlerOptions(log *slog.Logger, maxBytes int, interceptors ...connect.Interceptor) []connect.HandlerOption {
 	chain := append([]connect.Interceptor{requestIDs{}, publicErrors{log}}, interceptors...)
 	chain = append(chain, fieldErrors{})
 	return []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxBytes),
+		connect.WithCompressMinBytes(compressAtLeast),
 		connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ http.Header, cause any) error {
 			log.ErrorContext(ctx, "handler panicked", "procedure", spec.Procedure, "cause", cause, "stack", string(debug.Stack()))
 			return connect.NewError(connect.CodeInternal, errInternal)

@@ -94,6 +94,74 @@ func TestErrorsOnTheWayOut(t *testing.T) {
 	}
 }
 
+// Within an answer an error is what it is alone, and comes back as the same kind.
+func TestErrorsWithinAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err           error
+		code, message string
+		kind          fault.Kind
+	}{
+		{fault.Field("account.login", "is required"), "invalid_argument", "account.login: is required", fault.Invalid},
+		{fmt.Errorf("x: %w", fault.New(fault.Unauthenticated, "no")), "unauthenticated", "no", fault.Unauthenticated},
+		{unreachable("the vault does not answer"), "unavailable", "the vault does not answer", fault.Unavailable},
+		{context.DeadlineExceeded, "deadline_exceeded", "the call took too long", fault.Unavailable},
+		{errors.New("secret detail"), "internal", "internal error", fault.Internal},
+	} {
+		code, message := rpc.InAnswer(c.err)
+		if code != c.code || message != c.message {
+			t.Errorf("%v: got %s: %s", c.err, code, message)
+		}
+		if back := rpc.FromAnswer(code, message); fault.KindOf(back) != c.kind || back.Error() != c.message {
+			t.Errorf("%v came back as %v", c.err, back)
+		}
+	}
+	if err := rpc.FromAnswer("", "none"); err != nil {
+		t.Errorf("no code is no error, got %v", err)
+	}
+}
+
+// To compress what is small costs more than it saves.
+func TestSmallAnswersAreNotCompressed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, encoding string
+		bytes          int
+	}{{"small", "", 100}, {"large", "gzip", 10_000}} {
+		mux := http.NewServeMux()
+		mux.Handle(vaultv1connect.NewVaultServiceHandler(largeVault{bytes: c.bytes}, rpc.HandlerOptions(slog.New(slog.DiscardHandler), 4096)...))
+		server := httptest.NewServer(mux)
+		t.Cleanup(server.Close)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+vaultv1connect.VaultServiceOpenProcedure,
+			strings.NewReader(`{"user":{"contextId":"1","userId":"2"},"account":"mail","reason":"test"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept-Encoding", "gzip")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answer.Header.Get("Content-Encoding"); answer.StatusCode != http.StatusOK || got != c.encoding {
+			t.Errorf("%s: %s, encoded by %q", c.name, answer.Status, got)
+		}
+		_ = answer.Body.Close()
+	}
+}
+
+// largeVault opens a password of so many bytes.
+type largeVault struct {
+	vaultv1connect.UnimplementedVaultServiceHandler
+	bytes int
+}
+
+func (v largeVault) Open(context.Context, *connect.Request[vaultv1.OpenRequest]) (*connect.Response[vaultv1.OpenResponse], error) {
+	return connect.NewResponse(&vaultv1.OpenResponse{Kind: &vaultv1.OpenResponse_Login{
+		Login: &vaultv1.Login{Password: strings.Repeat("p", v.bytes)},
+	}}), nil
+}
+
 // unreachable is a fault about a call that the network has ended.
 func unreachable(text string) error {
 	network := connect.NewError(connect.CodeDeadlineExceeded, errors.New("dialing 10.0.0.7:8102: refused"))

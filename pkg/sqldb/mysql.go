@@ -18,7 +18,7 @@ import (
 
 const mysqlPort = "3306"
 
-func openMySQL(ctx context.Context, dsn string) (opened, error) {
+func openMySQL(ctx context.Context, dsn string, is purpose) (opened, error) {
 	server, err := parseServer(dsn)
 	if err != nil {
 		return opened{}, err
@@ -31,7 +31,7 @@ func openMySQL(ctx context.Context, dsn string) (opened, error) {
 	if err != nil {
 		return opened{}, server.hide(fmt.Errorf("reading the database address: %w", err))
 	}
-	pool := limit(sql.OpenDB(connector))
+	pool := limit(sql.OpenDB(connector), is)
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close() // the error that counts is the one above
 		return opened{}, server.hide(fmt.Errorf("connecting to MySQL at %s: %w", server.address(), err))

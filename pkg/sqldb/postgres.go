@@ -15,7 +15,7 @@ import (
 
 const dialTimeout = 5 * time.Second
 
-func openPostgres(ctx context.Context, dsn string) (opened, error) {
+func openPostgres(ctx context.Context, dsn string, is purpose) (opened, error) {
 	server, err := parseServer(dsn)
 	if err != nil {
 		return opened{}, err
@@ -27,7 +27,10 @@ func openPostgres(ctx context.Context, dsn string) (opened, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = dialTimeout
 	}
-	pool := limit(stdlib.OpenDB(*config))
+	if is == reading {
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+	}
+	pool := limit(stdlib.OpenDB(*config), is)
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close() // the error that counts is the one above
 		return opened{}, server.hide(fmt.Errorf("connecting to PostgreSQL at %s: %w", server.address(), err))

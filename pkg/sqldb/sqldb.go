@@ -34,9 +34,11 @@ const (
 	connectTimeout = 10 * time.Second
 
 	// The limits of a server's pool: statements are short, so few connections
-	// carry much, and many replicas share one server.
+	// carry much, and many replicas share one server. All of them are kept while there is
+	// work: to open one costs PostgreSQL a process and a password check, which is many times
+	// a statement.
 	maxOpen     = 16
-	maxIdle     = 4
+	maxReaders  = 2
 	maxIdleTime = 5 * time.Minute
 	maxLifetime = 30 * time.Minute
 )
@@ -60,9 +62,29 @@ type opened struct {
 // Special characters in a password are percent-encoded. The handle is safe for
 // concurrent use; close it with [Close].
 func Open(ctx context.Context, dsn secret.String, log *slog.Logger) (*gorm.DB, error) {
+	return open(ctx, dsn, log, writing)
+}
+
+// OpenReader opens a database that is open already once more, for reads that take long: on
+// connections of their own they wait for no write, and none waits for them. A read sees what
+// was committed when it began. SQLite and PostgreSQL refuse to write on such a connection.
+// A database in memory has none, which is [ErrInMemory].
+func OpenReader(ctx context.Context, dsn secret.String, log *slog.Logger) (*gorm.DB, error) {
+	return open(ctx, dsn, log, reading)
+}
+
+// purpose is what the connections of a pool are for.
+type purpose bool
+
+const (
+	writing purpose = false
+	reading purpose = true
+)
+
+func open(ctx context.Context, dsn secret.String, log *slog.Logger, is purpose) (*gorm.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	o, err := connect(ctx, dsn.Reveal())
+	o, err := connect(ctx, dsn.Reveal(), is)
 	if err != nil {
 		return nil, err
 	}
@@ -80,24 +102,28 @@ func Open(ctx context.Context, dsn secret.String, log *slog.Logger) (*gorm.DB, e
 	return db, nil
 }
 
-func connect(ctx context.Context, dsn string) (opened, error) {
+func connect(ctx context.Context, dsn string, is purpose) (opened, error) {
 	scheme, rest, _ := strings.Cut(dsn, ":")
 	switch scheme {
 	case "sqlite":
-		return openSQLite(ctx, rest)
+		return openSQLite(ctx, rest, is)
 	case "postgres", "postgresql":
-		return openPostgres(ctx, dsn)
+		return openPostgres(ctx, dsn, is)
 	case "mysql", "mariadb":
-		return openMySQL(ctx, dsn)
+		return openMySQL(ctx, dsn, is)
 	default:
 		return opened{}, errScheme
 	}
 }
 
 // limit sets the pool limits of a database server.
-func limit(pool *sql.DB) *sql.DB {
-	pool.SetMaxOpenConns(maxOpen)
-	pool.SetMaxIdleConns(maxIdle)
+func limit(pool *sql.DB, is purpose) *sql.DB {
+	open := maxOpen
+	if is == reading {
+		open = maxReaders
+	}
+	pool.SetMaxOpenConns(open)
+	pool.SetMaxIdleConns(open)
 	pool.SetConnMaxIdleTime(maxIdleTime)
 	pool.SetConnMaxLifetime(maxLifetime)
 	return pool

@@ -5,15 +5,18 @@ package sqldb_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
 	"mailpush.internal/pkg/secret"
@@ -166,6 +169,91 @@ func TestSQLiteInMemoryIsOneDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A reader sees what is committed, and a transaction that writes holds it up on no engine,
+// nor is held up by it.
+func TestReadersAndWritersDoNotWait(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		db := open(t, dsn, quiet())
+		if err := db.AutoMigrate(&named{}); err != nil {
+			t.Fatal(err)
+		}
+		reader, err := sqldb.OpenReader(t.Context(), dsn, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := sqldb.Close(reader); err != nil {
+				t.Error(err)
+			}
+		})
+		count := func(in *gorm.DB) (n int64) {
+			if err := in.Model(&named{}).Count(&n).Error; err != nil {
+				t.Error(err)
+			}
+			return n
+		}
+		err = reader.Transaction(func(reads *gorm.DB) error {
+			before := count(reads)
+			return db.Transaction(func(writes *gorm.DB) error {
+				if err := writes.Create(&named{Name: "anna"}).Error; err != nil {
+					return err
+				}
+				if during := count(reads); before != 0 || during != 0 {
+					t.Errorf("read %d rows, then %d", before, during)
+				}
+				return nil
+			})
+		})
+		if after := count(reader); err != nil || after != 1 {
+			t.Errorf("read %d rows after the commit, %v", after, err)
+		}
+		if db.Name() != "mysql" && reader.Create(&named{Name: "bob"}).Error == nil {
+			t.Error("a reader has written")
+		}
+	})
+}
+
+func TestReadersOfADatabaseInMemoryAreRefused(t *testing.T) {
+	t.Parallel()
+	if _, err := sqldb.OpenReader(t.Context(), secret.New("sqlite::memory:"), quiet()); !errors.Is(err, sqldb.ErrInMemory) {
+		t.Errorf("another database was opened: %v", err)
+	}
+}
+
+// A connection that is done with is kept for the next statement, however many there are.
+func TestServersConnectionsAreKept(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		db := open(t, dsn, quiet())
+		pool, err := db.DB()
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := pool.Stats().MaxOpenConnections
+		for range 3 {
+			var together sync.WaitGroup
+			together.Add(most)
+			var calls errgroup.Group
+			for range most {
+				calls.Go(func() error {
+					return db.Connection(func(*gorm.DB) error {
+						together.Done()
+						together.Wait() // for all connections to be in use
+						return nil
+					})
+				})
+			}
+			if err := calls.Wait(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := pool.Stats(); s.MaxIdleClosed != 0 || s.Idle != most {
+			t.Errorf("%d of %d connections are kept, %d were closed", s.Idle, most, s.MaxIdleClosed)
+		}
+	})
 }
 
 func TestParametersStayOutOfTheLog(t *testing.T) {

@@ -26,11 +26,24 @@ const sqliteOptions = "?_txlock=immediate" +
 	"&_pragma=synchronous(FULL)" +
 	"&_pragma=foreign_keys(ON)"
 
+// readerOptions hold for connections that only read: in WAL mode they and the writer do not
+// wait for each other. How the file is kept is the writer's to say.
+const readerOptions = "?_pragma=busy_timeout(10000)&_pragma=query_only(ON)"
+
+// ErrInMemory refuses a reader of a database in memory, which has one connection.
+var ErrInMemory = errors.New("a database in memory has no readers of its own")
+
 // openSQLite opens a file, or a database in memory. There is one connection: SQLite
 // has one writer, and with one connection waiting is a queue and not a race of retries.
-func openSQLite(ctx context.Context, where string) (opened, error) {
-	name := ":memory:"
-	if where != name {
+func openSQLite(ctx context.Context, where string, is purpose) (opened, error) {
+	name, options := ":memory:", sqliteOptions
+	if is == reading {
+		options = readerOptions
+	}
+	switch {
+	case where == name && is == reading:
+		return opened{}, ErrInMemory
+	case where != name:
 		path, err := sqlitePath(where)
 		if err != nil {
 			return opened{}, err
@@ -40,7 +53,7 @@ func openSQLite(ctx context.Context, where string) (opened, error) {
 		}
 		name = (&url.URL{Path: path}).EscapedPath()
 	}
-	pool, err := sql.Open(sqlite.DriverName, "file:"+name+sqliteOptions)
+	pool, err := sql.Open(sqlite.DriverName, "file:"+name+options)
 	if err != nil {
 		return opened{}, fmt.Errorf("opening the database file: %w", err)
 	}

@@ -134,8 +134,8 @@ func TestUsersAreShownDisabledAndEnabled(t *testing.T) {
 		if got := w.post(asAdmin, adminURL+step.call, step.body); got.status != 200 || got.body["already"] != step.already {
 			t.Errorf("%s: %d %s", step.call, got.status, got.text)
 		}
-		if touched := <-changes; touched != mine().GetShard() {
-			t.Errorf("%s: touched shard %d", step.call, touched)
+		if touched := <-changes; touched.Shard.Number != mine().GetShard() {
+			t.Errorf("%s: touched %v", step.call, touched)
 		}
 		shown := w.post(asAdmin, adminURL+"GetUser", theUser)
 		disabled := step.call == "DisableUser"

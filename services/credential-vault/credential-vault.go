@@ -133,7 +133,7 @@ func (s *Service) Ready(ctx context.Context) error {
 }
 
 func (s *Service) handler() http.Handler {
-	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxPublicBytes, s.meter, identity.Allow(callers()))
+	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxInternalBytes, s.meter, identity.Allow(callers()))
 	mux := http.NewServeMux()
 	mux.Handle(vaultv1connect.NewVaultServiceHandler(handler.New(s.vault), options...))
 	return identity.Middleware(mux)
@@ -145,6 +145,7 @@ func callers() map[string][]string {
 	return map[string][]string{
 		vaultv1connect.VaultServiceOpenProcedure:       {identity.Worker},
 		vaultv1connect.VaultServiceSealProcedure:       {identity.Admin},
+		vaultv1connect.VaultServiceSealManyProcedure:   {identity.Admin},
 		vaultv1connect.VaultServiceGetVersionProcedure: {identity.Admin},
 		vaultv1connect.VaultServiceDeleteProcedure:     {identity.Admin},
 	}

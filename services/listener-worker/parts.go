@@ -131,6 +131,7 @@ func (s *Service) handler(w parts) http.Handler {
 	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxInternalBytes, identity.Allow(map[string][]string{
 		workerv1connect.WorkerServiceGetListenersProcedure:  {identity.Admin},
 		workerv1connect.WorkerServiceGetBaselineProcedure:   {identity.Admin},
+		workerv1connect.WorkerServiceGetBaselinesProcedure:  {identity.Admin},
 		workerv1connect.WorkerServiceSetDrainingProcedure:   {identity.Admin},
 		workerv1connect.WorkerServiceGetDeliveriesProcedure: {identity.Admin},
 		workerv1connect.WorkerServiceSendTestProcedure:      {identity.Admin},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"mailpush.internal/pkg/fault"
@@ -21,20 +22,95 @@ const (
 	baselineWorkers = 3
 )
 
-// baseline has a worker log in and say where the mailbox ends. A refused login of the
+// Baseline is where a mailbox ends, and which version of the login has opened it; or why
+// that is not known.
+type Baseline struct {
+	Cursors []registry.Cursor
+	Version uint64
+	Err     error
+}
+
+// open has workers log in and say where the mailboxes end that have to be opened, those of
+// several mail stores side by side.
+func (p *page) open(ctx context.Context) {
+	at := make(map[string][]*enrolment)
+	var all []*enrolment
+	for _, n := range p.going() {
+		if n.opens() {
+			at[n.after.Store] = append(at[n.after.Store], n)
+			all = append(all, n)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, baselineTime)
+	defer cancel()
+	members, err := p.Scheduler.Members(ctx)
+	if err != nil {
+		fail(all, err)
+		return
+	}
+	var stores sync.WaitGroup
+	for store, list := range at {
+		stores.Go(func() { p.openAt(ctx, candidates(members.Workers, p.Policy.Stores[store]), store, list) })
+	}
+	stores.Wait()
+}
+
+// openAt has a worker open mailboxes of one mail store, and the next one those that this one
+// says nothing of.
+func (p *page) openAt(ctx context.Context, capable []Worker, store string, list []*enrolment) {
+	if len(capable) == 0 {
+		fail(list, fault.New(fault.Unavailable, "no live worker is capable of %s; try again", p.Policy.Stores[store]))
+	}
+	for _, w := range capable {
+		users := make([]registry.User, len(list))
+		for i, n := range list {
+			users[i] = n.named()
+		}
+		answers, err := p.Workers.Baselines(ctx, w.Address, users, p.Stores[store])
+		var silent []*enrolment
+		for i, n := range list {
+			answer := Baseline{Err: err}
+			if err == nil {
+				answer = n.ofTheLogin(answers[i])
+			}
+			if errors.Is(answer.Err, ErrNoAnswer) {
+				n.err = fault.Wrap(fault.Unavailable, answer.Err, "no worker answers; try again") // unless the next one does
+				silent = append(silent, n)
+				continue
+			}
+			n.err = n.judge(ctx, answer)
+		}
+		if list = silent; len(list) == 0 {
+			return
+		}
+		p.Log.WarnContext(ctx, "worker did not answer", "worker", w.ID, "mailboxes", len(list), "error", list[0].err)
+	}
+}
+
+// ofTheLogin is an answer that is about the login that has been sealed. A worker of a release
+// that knows no slots has opened what was there before.
+func (n *enrolment) ofTheLogin(b Baseline) Baseline {
+	sealed := n.cred != nil && n.cred.Kind != registry.KindDoveadm
+	if sealed && (fault.KindOf(b.Err) == fault.NotFound || b.Err == nil && b.Version != n.cred.Version) {
+		b.Err = errors.Join(ErrNoAnswer, b.Err)
+	}
+	return b
+}
+
+// judge takes in where the mailbox ends. A refused login of the
 // user's own is no error here when it is the first: it is stored as suspended, and the
 // decision tells the caller. It must not come into the place of another one, which all
 // clients of the user live by. A refused master user is the operator's to mend, and no
 // fault of the user's.
-func (n *enrolment) baseline(ctx context.Context, backend string) error {
-	ctx, cancel := context.WithTimeout(ctx, baselineTime)
-	defer cancel()
-	cursors, err := n.askBaseline(ctx, backend)
-	c := n.after.Credential
+func (n *enrolment) judge(ctx context.Context, b Baseline) error {
+	c, err := n.after.Credential, b.Err
 	switch {
 	case err == nil:
 		if len(n.sub.Cursors) == 0 {
-			n.sub.Cursors = cursors
+			n.sub.Cursors = b.Cursors
 		}
 		return nil
 	case fault.KindOf(err) == fault.Unauthenticated && c.Kind == registry.KindMaster:
@@ -55,31 +131,6 @@ func (n *enrolment) baseline(ctx context.Context, backend string) error {
 	default:
 		return err
 	}
-}
-
-func (n *enrolment) askBaseline(ctx context.Context, backend string) ([]registry.Cursor, error) {
-	members, err := n.Scheduler.Members(ctx)
-	if err != nil {
-		return nil, err
-	}
-	capable := candidates(members.Workers, backend)
-	if len(capable) == 0 {
-		return nil, fault.New(fault.Unavailable, "no live worker is capable of %s; try again", backend)
-	}
-	for _, w := range capable {
-		var cursors []registry.Cursor
-		var version uint64
-		cursors, version, err = n.Workers.Baseline(ctx, w.Address, n.named(), n.Stores[n.after.Store])
-		if sealed := n.cred != nil && n.cred.Kind != registry.KindDoveadm; sealed && (fault.KindOf(err) == fault.NotFound || err == nil && version != n.cred.Version) {
-			// A worker of a release that knows no slots has opened what was there before.
-			err = errors.Join(ErrNoAnswer, err)
-		}
-		if !errors.Is(err, ErrNoAnswer) {
-			return cursors, err
-		}
-		n.Log.WarnContext(ctx, "worker did not answer", "worker", w.ID, "error", err)
-	}
-	return nil, fault.Wrap(fault.Unavailable, err, "no worker answers; try again")
 }
 
 // named is the user as a worker is to know it: with what doveadm is to be asked for, and

@@ -21,7 +21,6 @@ import (
 	"log/slog"
 	"time"
 
-	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
@@ -33,7 +32,11 @@ type Users interface {
 	User(ctx context.Context, id registry.UserID) (registry.User, error)
 	Subscriptions(ctx context.Context, user registry.UserID) ([]registry.Subscription, error)
 	Subscription(ctx context.Context, id string) (registry.Subscription, error)
-	Subscribe(ctx context.Context, e registry.Enrolment) error
+	// Registered returns those of the users that there are, with all their subscriptions.
+	Registered(ctx context.Context, users []registry.UserID) (map[registry.UserID]registry.Mailbox, error)
+	// Subscribe stores enrolments, no two of one user, all in one transaction. The errors are
+	// of one each, in their order; err is of all.
+	Subscribe(ctx context.Context, list []registry.Enrolment) (errs []error, err error)
 }
 
 // Removals takes subscriptions away.
@@ -47,7 +50,7 @@ type Removals interface {
 // Erasures remembers which accounts must leave the vault: those that nothing names any
 // more, and those that are reserved, unless a row comes to name them.
 type Erasures interface {
-	Reserve(ctx context.Context, account registry.Erasure, until time.Time) error
+	Reserve(ctx context.Context, accounts []registry.Erasure, until time.Time) error
 	Condemn(ctx context.Context, accounts []registry.Erasure) (free []registry.Erasure, err error)
 	Erasures(ctx context.Context, now time.Time, limit int) ([]registry.Erasure, error)
 	Erased(ctx context.Context, e registry.Erasure) error
@@ -105,11 +108,8 @@ type Store interface {
 
 // Vault keeps the secrets. A password is sealed, never kept or returned.
 type Vault interface {
-	SealPassword(ctx context.Context, at Seat, login string, password secret.String) (version uint64, err error)
-	SealMaster(ctx context.Context, at Seat, login string) (version uint64, err error)
-	SealWebhook(ctx context.Context, at Seat, key secret.String) (version uint64, err error)
-	// SealHeaders seals headers for the endpoints of one origin.
-	SealHeaders(ctx context.Context, at Seat, origin string, headers []Header) (version uint64, err error)
+	// Seal fills seats, all of them or none, and returns the versions in their order.
+	Seal(ctx context.Context, list []Sealing) (versions []uint64, err error)
 	// Has tells whether there is something in an account.
 	Has(ctx context.Context, user registry.UserID, account string) (bool, error)
 	Delete(ctx context.Context, user registry.UserID, account string) error
@@ -144,11 +144,11 @@ type Worker struct {
 
 // Workers asks one worker, by its address.
 type Workers interface {
-	// Baseline opens the user's mailbox and says where it ends, and which version of
-	// the login has opened it. Unauthenticated when the mail store refuses the login,
+	// Baselines opens users' mailboxes of one mail store and says where each ends. An
+	// answer's error is Unauthenticated when the mail store refuses the login,
 	// NotFound when the vault has none, Unavailable when the mail store cannot be
-	// reached; ErrNoAnswer when the worker cannot.
-	Baseline(ctx context.Context, address string, user registry.User, store *mailv1.MailStore) ([]registry.Cursor, uint64, error)
+	// reached; err is of all of them, ErrNoAnswer when the worker cannot be reached.
+	Baselines(ctx context.Context, address string, users []registry.User, store *mailv1.MailStore) (answers []Baseline, err error)
 	// Listeners reports the worker's listeners of the given users.
 	Listeners(ctx context.Context, address string, users []registry.UserID) ([]Listener, error)
 	// SetDraining has the worker give its shards up, or take shards again. NotFound

@@ -39,6 +39,10 @@ type fakeStore struct {
 	failing  error
 	lost     bool   // what is stored is not answered
 	faster   func() // what another call does before the next one is stored, which is overtaken
+	commits  int    // calls of Subscribe
+
+	overtakes    registry.UserID // whose enrolments are overtaken, each time
+	failingReads bool            // what fails is the reading before it, too
 }
 
 func (f *fakeStore) User(_ context.Context, id registry.UserID) (registry.User, error) {
@@ -78,10 +82,41 @@ func (f *fakeStore) Subscription(_ context.Context, id string) (registry.Subscri
 	return f.subs[i], nil
 }
 
-func (f *fakeStore) Subscribe(_ context.Context, e registry.Enrolment) error {
+func (f *fakeStore) Registered(ctx context.Context, users []registry.UserID) (map[registry.UserID]registry.Mailbox, error) {
+	if f.failingReads {
+		return nil, f.failing
+	}
+	found := make(map[registry.UserID]registry.Mailbox)
+	for _, id := range users {
+		if u, err := f.User(ctx, id); err == nil {
+			subs, _ := f.Subscriptions(ctx, id)
+			found[id] = registry.Mailbox{User: u, Subscriptions: subs}
+		}
+	}
+	return found, nil
+}
+
+func (f *fakeStore) Subscribe(_ context.Context, list []registry.Enrolment) ([]error, error) {
+	f.mu.Lock()
+	f.commits++
+	f.mu.Unlock()
+	errs := make([]error, len(list))
+	for i, e := range list {
+		errs[i] = f.subscribe(e)
+	}
+	if f.failing != nil {
+		return nil, f.failing
+	}
+	return errs, nil
+}
+
+func (f *fakeStore) subscribe(e registry.Enrolment) error {
 	if faster := f.faster; faster != nil {
 		f.faster = nil
 		faster()
+		return fault.Wrap(fault.Unavailable, registry.ErrOvertaken, "another call was faster; try again")
+	}
+	if e.UserID == f.overtakes {
 		return fault.Wrap(fault.Unavailable, registry.ErrOvertaken, "another call was faster; try again")
 	}
 	f.mu.Lock()
@@ -119,7 +154,7 @@ func (f *fakeStore) Subscribe(_ context.Context, e registry.Enrolment) error {
 		return s.ID == e.ID
 	})
 	f.subs = append(f.subs, e.Subscription)
-	return f.failing
+	return nil
 }
 
 func (f *fakeStore) replaced(user registry.UserID, old, by string) {
@@ -186,13 +221,15 @@ func (f *fakeStore) take(match func(registry.Subscription) bool) (registry.Remov
 	return r, nil
 }
 
-func (f *fakeStore) Reserve(_ context.Context, e registry.Erasure, until time.Time) error {
+func (f *fakeStore) Reserve(_ context.Context, list []registry.Erasure, until time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, noted := f.erasures[e]; noted {
-		return fault.New(fault.Unavailable, "noted already")
+	for _, e := range list {
+		if _, noted := f.erasures[e]; noted {
+			return fault.New(fault.Unavailable, "noted already")
+		}
+		f.erasures[e] = until
 	}
-	f.erasures[e] = until
 	return nil
 }
 
@@ -256,40 +293,50 @@ type fakeVault struct {
 	mu      sync.Mutex
 	sealed  map[string]string
 	version uint64
-	failing map[string]error // by account, or "delete"
+	failing map[string]error // by account, with or without its user before it, or "delete"
+	calls   int              // of Seal
 	during  func()           // what others do when the first deletion is on its way
 }
 
-func (f *fakeVault) seal(at Seat, what string) (uint64, error) {
+// Seal seals all or none.
+func (f *fakeVault) Seal(_ context.Context, list []Sealing) ([]uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	kind, _, _ := strings.Cut(at.Account, "/")
-	if err := f.failing[kind]; err != nil {
-		return 0, err
+	f.calls++
+	for _, s := range list {
+		kind, _, _ := strings.Cut(s.Account, "/")
+		for _, at := range []string{kind, s.String() + " " + kind} {
+			if err := f.failing[at]; err != nil {
+				return nil, err
+			}
+		}
 	}
-	f.version = max(f.version, at.Above) + 1
-	f.sealed[at.String()+" "+at.Account] = what
-	return f.version, nil
-}
-
-func (f *fakeVault) SealPassword(_ context.Context, at Seat, login string, pw secret.String) (uint64, error) {
-	return f.seal(at, login+":"+pw.Reveal())
-}
-
-func (f *fakeVault) SealMaster(_ context.Context, at Seat, login string) (uint64, error) {
-	return f.seal(at, login)
-}
-
-func (f *fakeVault) SealWebhook(_ context.Context, at Seat, key secret.String) (uint64, error) {
-	return f.seal(at, key.Reveal())
-}
-
-func (f *fakeVault) SealHeaders(_ context.Context, at Seat, origin string, headers []Header) (uint64, error) {
-	text := origin
-	for _, h := range headers {
-		text += " " + h.Name + "=" + h.Value.Reveal()
+	versions := make([]uint64, len(list))
+	for i, s := range list {
+		f.version = max(f.version, s.Above) + 1
+		f.sealed[s.String()+" "+s.Account], versions[i] = text(s.Secret), f.version
 	}
-	return f.seal(at, text)
+	return versions, nil
+}
+
+// text is a secret as the tests read it.
+func text(s Secret) string {
+	switch s := s.(type) {
+	case Password:
+		return s.Login + ":" + s.Password.Reveal()
+	case Master:
+		return s.Login
+	case SigningKey:
+		return s.Key.Reveal()
+	case SealedHeaders:
+		out := s.Origin
+		for _, h := range s.Headers {
+			out += " " + h.Name + "=" + h.Value.Reveal()
+		}
+		return out
+	default:
+		panic(fmt.Sprintf("a secret of type %T", s))
+	}
 }
 
 func (f *fakeVault) Has(_ context.Context, u registry.UserID, account string) (bool, error) {
@@ -355,7 +402,7 @@ func (*fakeStore) OpenedShards(_ context.Context, backend string) ([]uint32, err
 
 type fakeWorkers struct {
 	mu        sync.Mutex
-	baseline  map[string]error
+	baseline  map[string]error    // by the worker's address, or by user
 	old       map[string]bool     // those that know no slots
 	during    func(registry.User) // what happens while a mailbox is being opened
 	asked     []string
@@ -387,23 +434,33 @@ func (f *fakeWorkers) SendEndings(
 	return nil
 }
 
-func (f *fakeWorkers) Baseline(
-	_ context.Context, address string, user registry.User, _ *mailv1.MailStore,
-) ([]registry.Cursor, uint64, error) {
+func (f *fakeWorkers) Baselines(
+	_ context.Context, address string, users []registry.User, _ *mailv1.MailStore,
+) ([]Baseline, error) {
+	answers := make([]Baseline, len(users))
+	for i, u := range users {
+		answers[i] = f.open(address, u)
+	}
+	return answers, nil
+}
+
+func (f *fakeWorkers) open(address string, user registry.User) Baseline {
 	if f.during != nil {
 		f.during(user)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked, f.opened = append(f.asked, address), append(f.opened, user.Doveadm)
-	if err := f.baseline[address]; err != nil {
-		return nil, 0, err
+	for _, at := range []string{address, user.String()} {
+		if err := f.baseline[at]; err != nil {
+			return Baseline{Err: err}
+		}
 	}
 	version := user.Credential.Version
 	if f.old[address] {
 		version = 1
 	}
-	return []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}}, version, nil
+	return Baseline{Cursors: []registry.Cursor{{Folder: "INBOX", UIDValidity: 7, UID: 100}}, Version: version}
 }
 
 func (f *fakeWorkers) Listeners(_ context.Context, address string, _ []registry.UserID) ([]Listener, error) {

@@ -38,6 +38,25 @@ func (l *locks[K]) lock(ctx context.Context, key K) (unlock func(), err error) {
 	}
 }
 
+// lockAll takes several, which are in the one order that all callers keep to.
+func (l *locks[K]) lockAll(ctx context.Context, keys []K) (unlock func(), err error) {
+	taken := make([]func(), 0, len(keys))
+	unlock = func() {
+		for _, one := range taken {
+			one()
+		}
+	}
+	for _, key := range keys {
+		one, err := l.lock(ctx, key)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		taken = append(taken, one)
+	}
+	return unlock, nil
+}
+
 func (l *locks[K]) enter(key K) *turn {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -37,10 +37,7 @@ func (e *Edge) Rotate(
 			Scheme: r.Scheme, Slot: freshSlot(sub.Signing.Slot, sub.Signing.PreviousSlot), PreviousUntil: until,
 		}
 		at := Seat{registry.Erasure{UserID: sub.UserID, Account: registry.WebhookAccount(id, to.Slot)}, sub.Signing.Version}
-		to.Version, err = e.seal(ctx, at, func(ctx context.Context, at Seat) (uint64, error) {
-			return e.Vault.SealWebhook(ctx, at, keys.sealed)
-		})
-		if err != nil {
+		if to.Version, err = e.sealOne(ctx, Sealing{at, SigningKey{keys.sealed}}); err != nil {
 			return err
 		}
 		if err := e.Store.Rotate(ctx, sub, to, now); err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"mailpush.internal/pkg/secret"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -33,13 +34,64 @@ func freshSlot(used ...uint32) uint32 {
 	}
 }
 
-// seal fills a seat. It is noted before: whatever becomes of this process, what a row
+// Secret is what a seat is filled with: a [Password], a [Master], a [SigningKey] or
+// [SealedHeaders].
+type Secret interface{ sealable() }
+
+// Password is a login with its own password.
+type Password struct {
+	Login    string
+	Password secret.String
+}
+
+// Master is a login that the master user opens.
+type Master struct{ Login string }
+
+// SigningKey signs the pushes of a subscription.
+type SigningKey struct{ Key secret.String }
+
+// SealedHeaders are headers for the endpoints of one origin.
+type SealedHeaders struct {
+	Origin  string
+	Headers []Header
+}
+
+func (Password) sealable()      {}
+func (Master) sealable()        {}
+func (SigningKey) sealable()    {}
+func (SealedHeaders) sealable() {}
+
+// Sealing is a seat, and what it is to be filled with.
+type Sealing struct {
+	Seat
+	Secret
+}
+
+// sealing is one that somebody waits for the version of.
+type sealing struct {
+	Sealing
+	took func(version uint64)
+}
+
+func accountsOf(list []sealing) []registry.Erasure {
+	out := make([]registry.Erasure, len(list))
+	for i, s := range list {
+		out[i] = s.Erasure
+	}
+	return out
+}
+
+// sealOne fills a seat. It is noted before: whatever becomes of this process, what a row
 // does not come to name leaves the vault.
-func (e *Edge) seal(ctx context.Context, at Seat, fill func(context.Context, Seat) (uint64, error)) (version uint64, err error) {
-	if err := e.Store.Reserve(ctx, at.Erasure, time.Now().Add(reserveTime)); err != nil {
+func (e *Edge) sealOne(ctx context.Context, s Sealing) (version uint64, err error) {
+	if err := e.Store.Reserve(ctx, []registry.Erasure{s.Erasure}, time.Now().Add(reserveTime)); err != nil {
 		return 0, err
 	}
-	return fill(ctx, at)
+	versions, err := e.Vault.Seal(ctx, []Sealing{s})
+	if err != nil {
+		return 0, err
+	}
+	return versions[0], nil
 }
 
 // giveUp erases what was sealed for a call that has failed, unless a row names it all

@@ -6,9 +6,7 @@ package edge
 import (
 	"cmp"
 	"context"
-	"errors"
-	"slices"
-	"time"
+	"strings"
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
@@ -17,7 +15,7 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Request asks for pushes of a user's new mail to one device of a client.
+// Request items for pushes of a user's new mail to one device of a client.
 type Request struct {
 	User           registry.UserID
 	Client, Device string
@@ -30,13 +28,31 @@ type Request struct {
 	Scheme         registry.Scheme // empty: that of the secret that there is, else v1
 	Secret         secret.String   // what signs the pushes; zero: the one that there is, else one is made
 	Headers        map[string]secret.String
-	ClearHeaders   bool // else no headers means those that there are
+	ClearHeaders   bool             // else no headers means those that there are
+	Cursor         *registry.Cursor // how far mails are known to the caller; nil leaves it to Start
+	Start          Start
 }
+
+// Start is where the cursor of a subscription begins that has none.
+type Start int
+
+const (
+	// StartAtAnswer is at the end of the mailbox, which a worker opens before the answer.
+	StartAtAnswer Start = iota
+	// StartAtFirstLook is at the end of the mailbox when its first listener looks. A login
+	// that takes no other's place is not tried before.
+	StartAtFirstLook
+)
 
 // Account is the user's login at a mail store.
 type Account struct {
 	Store, Login string        // where a master user opens the mailboxes, Login may be empty
 	Password     secret.String // zero where a master user opens the mailboxes
+}
+
+// same tells whether both say the same.
+func (a *Account) same(b *Account) bool {
+	return a != nil && b != nil && a.Store == b.Store && a.Login == b.Login && a.Password.Reveal() == b.Password.Reveal()
 }
 
 // Answer is what became of a Request.
@@ -47,56 +63,71 @@ type Answer struct {
 	Keys      Keys
 }
 
-// device is whose subscription a call is about.
-type device struct {
-	user         registry.UserID
-	client, name string
+// Outcome is the Answer to one of many, or its error.
+type Outcome struct {
+	Answer
+	Err error
 }
-
-// attempts is how often a Subscribe is begun: another time for each that overtakes it.
-const attempts = 4
 
 // Subscribe stores a subscription: login and signing secret in the vault, the
 // mailbox's end as its cursor, the rest in the registry, and tells the shard's
 // owner. A login that the mail store refuses is a Precondition, and changes nothing, where
 // there is one already; the first one of a user is stored as suspended. What cannot be
 // reached is Unavailable and leaves nothing new behind.
-//
-// No lock of the user is held meanwhile, for a mail store may take its time, and other
-// devices have logins of their own to bring: whoever commits last has been overtaken, and
-// begins anew.
 func (e *Edge) Subscribe(ctx context.Context, r Request) (Answer, error) {
-	kind, err := e.check(r)
-	if err != nil {
-		return Answer{}, err
-	}
-	unlock, err := e.devices.lock(ctx, device{r.User, r.Client, r.Device})
-	if err != nil {
-		return Answer{}, err
-	}
-	defer unlock()
-	for range attempts {
-		var answer Answer
-		if answer, err = e.enrol(ctx, r, kind); !errors.Is(err, registry.ErrOvertaken) {
-			return answer, err
-		}
-	}
-	return Answer{}, err
+	done := e.SubscribeMany(ctx, []Request{r})[0]
+	return done.Answer, done.Err
 }
 
-// enrol is one attempt to subscribe.
-func (e *Edge) enrol(ctx context.Context, r Request, kind registry.CredentialKind) (Answer, error) {
-	n, err := e.begin(ctx, r, kind)
-	if err != nil {
-		return Answer{}, err
+// SubscribeMany does that for many, and tells of each what became of it: what is wrong with
+// one, or befalls it, is nothing to the others. Of one user's, each builds on what those
+// before it have stored.
+func (e *Edge) SubscribeMany(ctx context.Context, list []Request) []Outcome {
+	all, accounts := make([]*item, len(list)), make(map[registry.UserID]*Account)
+	for i, r := range list {
+		all[i] = &item{Request: r}
 	}
-	if err := n.store(ctx, kind); err != nil {
-		n.giveUp(ctx, n.sealed...)
-		return Answer{}, err
+	for _, turn := range turns(all) {
+		for _, a := range turn {
+			if a.Account.same(accounts[a.User]) {
+				a.Account = nil // stored a moment ago: it has not to prove itself against itself
+			}
+		}
+		e.subscribe(ctx, turn)
+		for _, a := range turn {
+			if a.Err == nil && a.Account != nil {
+				accounts[a.User] = a.Account
+			}
+		}
 	}
-	e.touch(ctx, r.User, n.before.Store, n.after.Store)
-	d := decide.Listener(e.Policy, n.after, decide.NotAsked)
-	return Answer{ID: n.sub.ID, Permanent: d.OK(), Reason: d.Reason(), Keys: n.keys}, nil
+	out := make([]Outcome, len(all))
+	for i, a := range all {
+		out[i] = a.Outcome
+	}
+	return out
+}
+
+// item is a request, and what becomes of it.
+type item struct {
+	Request
+	Outcome
+
+	kind registry.CredentialKind // of the login it brings; empty when there is nothing to store
+}
+
+// turns splits requests so that no two of one user are in one turn.
+func turns(all []*item) [][]*item {
+	var out [][]*item
+	had := make(map[registry.UserID]int, len(all))
+	for _, a := range all {
+		turn := had[a.User]
+		had[a.User]++
+		if turn == len(out) {
+			out = append(out, nil)
+		}
+		out[turn] = append(out[turn], a)
+	}
+	return out
 }
 
 // check refuses a request that can never succeed, and says what kind of login it
@@ -108,8 +139,14 @@ func (e *Edge) check(r Request) (registry.CredentialKind, error) {
 	if err := e.checkTarget(r); err != nil {
 		return "", err
 	}
+	if err := checkCursor(r.Cursor); err != nil {
+		return "", err
+	}
 	if r.Account == nil {
 		return "", nil
+	}
+	if strings.ContainsRune(r.Account.Login, 0) { // of which neither IMAP nor PostgreSQL has a word
+		return "", fault.Field("account.login", "must not hold a zero byte")
 	}
 	if _, ok := e.Policy.Stores[r.Account.Store]; !ok {
 		return "", fault.Field("account.mailStore", "%s", decide.UnknownStore(e.Policy, r.Account.Store))
@@ -137,160 +174,29 @@ func (e *Edge) hasIMAP(store string) bool {
 	return e.Stores[store].GetAddress() != "" || e.Stores[store].GetDoveadm() == nil
 }
 
-// enrolment is one Subscribe under way.
-type enrolment struct {
-	*Edge
-	Request
-	sub           registry.Subscription // what will be stored
-	old           registry.Subscription // what is stored of the device; without an id when nothing is
-	before, after registry.User
-	cred          *registry.Credential // nil keeps the stored one
-	keys          Keys
-	sealed        []registry.Erasure // what the registry is to name
+// watched is the folder whose mail is pushed.
+const watched = "INBOX"
+
+// checkCursor refuses a cursor of a caller that is none of the folder that is watched.
+func checkCursor(c *registry.Cursor) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Folder != watched:
+		return fault.Field("cursor.folder", "must be %s, whose mail is pushed", watched)
+	case c.UIDValidity == 0:
+		return fault.Field("cursor.uidValidity", "is required")
+	default:
+		return nil
+	}
 }
 
-// begin reads what is there.
-func (e *Edge) begin(ctx context.Context, r Request, kind registry.CredentialKind) (*enrolment, error) {
-	n := &enrolment{Edge: e, Request: r}
-	n.sub = registry.Subscription{
-		ID: newID(), UserID: r.User, Client: r.Client, Device: r.Device, Topics: r.Topics,
-		Content: r.Content, Mode: r.Mode, Target: r.Target, CreatedAt: time.Now(),
-		Endpoint: registry.Endpoint{Origin: r.Target.Origin()},
-		Signing:  registry.Signing{Scheme: cmp.Or(r.Scheme, registry.SchemeV1)},
-	}
-	var err error
-	n.before, err = e.Store.User(ctx, r.User)
-	if fault.KindOf(err) == fault.NotFound {
-		n.before = registry.User{
-			UserID: r.User, Enabled: true, Credential: registry.Credential{State: registry.CredentialNone},
-		}
-	} else if err != nil {
-		return nil, err
-	}
-	subs, err := e.Store.Subscriptions(ctx, r.User)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range subs {
-		if s.Client == r.Client && s.Device == r.Device {
-			n.renew(s)
-		}
-	}
-	if err := n.checkHeadersStay(); err != nil {
-		return nil, err
-	}
-	if n.sub.Signing.Version == 0 && len(subs) >= registry.MaxSubscriptions {
-		return nil, registry.TooMany(r.User)
-	}
-	n.after = n.before
-	if !slices.Contains(n.after.Clients, r.Client) {
-		n.after.Clients = append(slices.Clone(n.before.Clients), r.Client)
-	}
-	if r.Account != nil && (kind != "" || !n.hasLogin()) { // a login stays at the store that has accepted it
-		n.after.Store, n.after.Doveadm = r.Account.Store, ""
-	}
-	return n, nil
+// device is whose subscription a call is about.
+type device struct {
+	user         registry.UserID
+	client, name string
 }
 
-// hasLogin tells whether something opens the user's mailbox already, or did until it was
-// refused. All clients of the user have it in common.
-func (n *enrolment) hasLogin() bool {
-	c := n.before.Credential
-	_, byDoveadm := n.Policy.ByDoveadm(n.before)
-	return c.State != registry.CredentialNone || c.Kind == registry.KindDoveadm || byDoveadm
-}
-
-// store does the work in the order in which a failure costs least: the login,
-// which the baseline needs; the baseline; the signing secret and the headers; the registry.
-func (n *enrolment) store(ctx context.Context, kind registry.CredentialKind) error {
-	switch kind {
-	case "":
-	case registry.KindDoveadm:
-		n.nameLogin()
-	case registry.KindPassword, registry.KindMaster:
-		if err := n.sealLogin(ctx, kind); err != nil {
-			return err
-		}
-	}
-	wanted := decide.Listener(n.Policy, n.after, decide.NotAsked)
-	replaces := n.cred != nil && n.hasLogin() // it has to prove itself, whether it is needed now or later
-	if replaces || wanted.OK() && (n.cred != nil || len(n.sub.Cursors) == 0) {
-		if err := n.baseline(ctx, wanted.Backend); err != nil {
-			return err
-		}
-	}
-	if err := n.sealSecret(ctx); err != nil {
-		return err
-	}
-	if err := n.sealHeaders(ctx); err != nil {
-		return err
-	}
-	done := registry.Enrolment{Subscription: n.sub, Before: n.before, Credential: n.cred, Sealed: n.sealed}
-	if n.Account != nil {
-		done.MailStore, done.Doveadm = n.after.Store, n.after.Doveadm
-	}
-	if kind != "" { // else it is no more than what somebody says
-		done.Login = n.masterLogin(n.Request)
-	}
-	return n.Store.Subscribe(ctx, done)
-}
-
-// sealLogin leaves the login that is in force where it is: this one may turn out wrong,
-// or may not come to be stored.
-func (n *enrolment) sealLogin(ctx context.Context, kind registry.CredentialKind) error {
-	old := n.before.Credential
-	c := registry.Credential{State: registry.CredentialStored, Kind: kind, Slot: freshSlot(old.Slot)}
-	var err error
-	c.Version, err = n.seal(ctx, registry.MailAccount(c.Slot), old.Version, func(ctx context.Context, at Seat) (uint64, error) {
-		if kind == registry.KindPassword {
-			return n.Vault.SealPassword(ctx, at, n.Account.Login, n.Account.Password)
-		}
-		return n.Vault.SealMaster(ctx, at, n.masterLogin(n.Request))
-	})
-	if err != nil {
-		return err
-	}
-	n.credential(c)
-	return nil
-}
-
-// nameLogin notes what doveadm is to be asked for. There is nothing to seal, and what was
-// sealed before is given up: it is of another account.
-func (n *enrolment) nameLogin() {
-	n.after.Doveadm = n.Account.Login
-	n.credential(registry.Credential{
-		State: registry.CredentialNone, Kind: registry.KindDoveadm, Version: n.before.Credential.Version + 1,
-	})
-}
-
-func (n *enrolment) credential(c registry.Credential) {
-	n.cred = &c
-	n.after.Credential = c
-}
-
-// sealSecret seals the secret that follows the current one and, with the registry's
-// word, the one before, unless the current one stays.
-func (n *enrolment) sealSecret(ctx context.Context) error {
-	if stays, err := n.keepSecret(ctx); stays || err != nil {
-		return err
-	}
-	n.keys = newKeys(n.sub.Signing.Scheme, n.Secret)
-	account := registry.WebhookAccount(n.sub.ID, n.sub.Signing.Slot)
-	var err error
-	n.sub.Signing.Version, err = n.seal(ctx, account, n.sub.Signing.Version, func(ctx context.Context, at Seat) (uint64, error) {
-		return n.Vault.SealWebhook(ctx, at, n.keys.sealed)
-	})
-	return err
-}
-
-// seal remembers what it has sealed.
-func (n *enrolment) seal(
-	ctx context.Context, account string, above uint64, fill func(context.Context, Seat) (uint64, error),
-) (uint64, error) {
-	at := Seat{registry.Erasure{UserID: n.User, Account: account}, above}
-	version, err := n.Edge.seal(ctx, at, fill)
-	if err == nil {
-		n.sealed = append(n.sealed, at.Erasure)
-	}
-	return version, err
+func (d device) compare(other device) int {
+	return cmp.Or(cmp.Compare(d.user.Key(), other.user.Key()), cmp.Compare(d.client, other.client), cmp.Compare(d.name, other.name))
 }

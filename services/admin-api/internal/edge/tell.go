@@ -51,11 +51,11 @@ func (u *untold) list() []registry.Shard {
 // touch tells the owners of the user's shard, under the backends of both mail
 // stores when the user has moved, that the registry has changed.
 func (e *Edge) touch(ctx context.Context, user registry.UserID, stores ...string) {
-	var told []string
-	for _, s := range stores {
-		if backend := e.Policy.Stores[s]; backend != "" && !slices.Contains(told, backend) {
-			e.tell(ctx, registry.Shard{Backend: backend, Number: registry.ShardOf(user, e.Shards)}, user)
-			told = append(told, backend)
+	var told []registry.Shard
+	for at := range e.shardsOf(user, stores...) {
+		if !slices.Contains(told, at) {
+			e.tell(ctx, at, user)
+			told = append(told, at)
 		}
 	}
 }

@@ -6,12 +6,13 @@ package peers
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"connectrpc.com/connect"
 
+	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
-	"mailpush.internal/pkg/secret"
 	vaultv1 "mailpush.internal/proto/gen/mailpush/vault/v1"
 	"mailpush.internal/proto/gen/mailpush/vault/v1/vaultv1connect"
 	"mailpush.internal/services/admin-api/internal/edge"
@@ -35,34 +36,71 @@ func NewVault(id *identity.Identity, addresses []string) *Vault {
 // Close lets go of idle connections.
 func (v *Vault) Close() { v.http.CloseIdleConnections() }
 
-// SealPassword stores the user's login and password at the mail store.
-func (v *Vault) SealPassword(ctx context.Context, at edge.Seat, login string, password secret.String) (uint64, error) {
-	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
-		Password: &vaultv1.Password{Login: login, Password: password.Reveal()},
-	}})
-}
+// sealTime bounds a call that seals many.
+const sealTime = 20 * time.Second
 
-// SealMaster stores the user's login, which the master user opens.
-func (v *Vault) SealMaster(ctx context.Context, at edge.Seat, login string) (uint64, error) {
-	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_Master{
-		Master: &vaultv1.Master{Login: login},
-	}})
-}
-
-// SealWebhook stores a key that signs a subscription's webhooks.
-func (v *Vault) SealWebhook(ctx context.Context, at edge.Seat, key secret.String) (uint64, error) {
-	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
-		SigningSecret: &vaultv1.SigningSecret{Secret: key.Reveal()},
-	}})
-}
-
-// SealHeaders stores headers that pushes to the endpoints of an origin carry.
-func (v *Vault) SealHeaders(ctx context.Context, at edge.Seat, origin string, headers []edge.Header) (uint64, error) {
-	out := &vaultv1.Headers{Origin: origin}
-	for _, h := range headers {
-		out.Headers = append(out.Headers, &vaultv1.Header{Name: h.Name, Value: h.Value.Reveal()})
+// Seal implements [edge.Vault]. A vault of an earlier release takes one at a time: when one
+// of several fails there, those before it are sealed, and nothing names them.
+func (v *Vault) Seal(ctx context.Context, list []edge.Sealing) ([]uint64, error) {
+	requests := make([]*vaultv1.SealRequest, len(list))
+	for i, s := range list {
+		requests[i] = &vaultv1.SealRequest{User: s.UserID.Wire(), Account: s.Account, Credential: credential(s.Secret), Above: s.Above}
 	}
-	return v.seal(ctx, at, &vaultv1.Credential{Kind: &vaultv1.Credential_Headers{Headers: out}})
+	if len(list) > 1 {
+		versions, err := v.sealMany(ctx, requests)
+		if connect.CodeOf(err) != connect.CodeUnimplemented {
+			return versions, err
+		}
+	}
+	versions := make([]uint64, len(list))
+	for i, request := range requests {
+		var err error
+		if versions[i], err = v.seal(ctx, request); err != nil {
+			return nil, err
+		}
+	}
+	return versions, nil
+}
+
+func (v *Vault) sealMany(ctx context.Context, requests []*vaultv1.SealRequest) ([]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, sealTime)
+	defer cancel()
+	res, err := call(ctx, vaultName, v.client.SealMany, &vaultv1.SealManyRequest{Seals: requests})
+	if err == nil && len(res.GetVersions()) != len(requests) {
+		err = fault.New(fault.Internal, "the credential vault has sealed %d of %d", len(res.GetVersions()), len(requests))
+	}
+	return res.GetVersions(), err
+}
+
+func (v *Vault) seal(ctx context.Context, request *vaultv1.SealRequest) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	res, err := call(ctx, vaultName, v.client.Seal, request)
+	return res.GetVersion(), err
+}
+
+// credential is a secret on the wire.
+func credential(s edge.Secret) *vaultv1.Credential {
+	switch s := s.(type) {
+	case edge.Password:
+		return &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
+			Password: &vaultv1.Password{Login: s.Login, Password: s.Password.Reveal()},
+		}}
+	case edge.Master:
+		return &vaultv1.Credential{Kind: &vaultv1.Credential_Master{Master: &vaultv1.Master{Login: s.Login}}}
+	case edge.SigningKey:
+		return &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
+			SigningSecret: &vaultv1.SigningSecret{Secret: s.Key.Reveal()},
+		}}
+	case edge.SealedHeaders:
+		out := &vaultv1.Headers{Origin: s.Origin}
+		for _, h := range s.Headers {
+			out.Headers = append(out.Headers, &vaultv1.Header{Name: h.Name, Value: h.Value.Reveal()})
+		}
+		return &vaultv1.Credential{Kind: &vaultv1.Credential_Headers{Headers: out}}
+	default:
+		return nil // which the vault refuses
+	}
 }
 
 // Has tells whether there is something in an account. A vault of an earlier release cannot
@@ -78,14 +116,6 @@ func (v *Vault) Has(ctx context.Context, u registry.UserID, account string) (boo
 		return false, failed(vaultName, err)
 	}
 	return res.Msg.GetVersion() != 0, nil
-}
-
-func (v *Vault) seal(ctx context.Context, at edge.Seat, c *vaultv1.Credential) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
-	req := &vaultv1.SealRequest{User: at.UserID.Wire(), Account: at.Account, Credential: c, Above: at.Above}
-	res, err := call(ctx, vaultName, v.client.Seal, req)
-	return res.GetVersion(), err
 }
 
 // Delete removes one of the user's credentials; removing none is no error.

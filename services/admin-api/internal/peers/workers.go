@@ -11,7 +11,6 @@ import (
 
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	"mailpush.internal/services/admin-api/internal/edge"
@@ -32,23 +31,6 @@ func (w *Workers) client(address string) workerv1connect.WorkerServiceClient {
 
 // Close lets go of idle connections.
 func (w *Workers) Close() { w.clients.CloseIdleConnections() }
-
-// Baseline implements [edge.Workers]. How long it may take is the caller's to say:
-// a mail store is slow in its own way.
-func (w *Workers) Baseline(
-	ctx context.Context, address string, u registry.User, store *mailv1.MailStore,
-) ([]registry.Cursor, uint64, error) {
-	req := &workerv1.GetBaselineRequest{User: u.UserID.Wire(), Store: store, CredentialSlot: u.Credential.Slot, Login: u.Doveadm}
-	res, err := call(ctx, "the worker", w.client(address).GetBaseline, req)
-	if err != nil {
-		return nil, 0, err
-	}
-	var out []registry.Cursor
-	for _, c := range res.GetCursors() {
-		out = append(out, registry.CursorOf(c))
-	}
-	return out, res.GetCredentialVersion(), nil
-}
 
 // Listeners implements [edge.Workers].
 func (w *Workers) Listeners(ctx context.Context, address string, users []registry.UserID) ([]edge.Listener, error) {

@@ -34,7 +34,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		calls:       counters("rpc_total", "Calls served, by procedure and Connect code.", "procedure", "code"),
 		refusals:    counters("refused_total", "Public calls refused before they reached a procedure, by Connect code; unimplemented: there is no such procedure or method.", "code"),
-		subscribes:  counters("subscribe_total", "Subscribe calls, by outcome: permanent, not_permanent or a Connect code.", "outcome"),
+		subscribes:  counters("subscribe_total", "Subscribe calls and rows of SubscribeMany, by outcome: permanent, not_permanent or a Connect code.", "outcome"),
 		commits:     counters("cursor_commits_total", "Cursor commits, by result: stored, fenced or failed.", "result"),
 		cursors:     counter("cursors_total", "Cursors that workers have committed."),
 		suspensions: counter("suspensions_total", "Credentials suspended after a refused login."),

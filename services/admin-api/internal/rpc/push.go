@@ -6,6 +6,7 @@ package rpc
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/url"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 type push struct {
 	edge    *edge.Edge
 	metrics *Metrics
+	log     *slog.Logger
 }
 
 var _ pushv1connect.PushServiceHandler = push{}
@@ -37,10 +39,23 @@ var _ pushv1connect.PushServiceHandler = push{}
 func (p push) Subscribe(
 	ctx context.Context, req *connect.Request[pushv1.SubscribeRequest],
 ) (*connect.Response[pushv1.SubscribeResponse], error) {
-	m := req.Msg
-	caller, err := auth.Covers(ctx, m.GetContextId())
+	r, err := request(ctx, req.Msg)
 	if err != nil {
 		return nil, err
+	}
+	answer, err := p.edge.Subscribe(ctx, r)
+	p.metrics.subscribed(answer, err)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(subscribed(answer)), nil
+}
+
+// request reads what is asked for, of a caller who may.
+func request(ctx context.Context, m *pushv1.SubscribeRequest) (edge.Request, error) {
+	caller, err := auth.Covers(ctx, m.GetContextId())
+	if err != nil {
+		return edge.Request{}, err
 	}
 	r := edge.Request{
 		User:   registry.UserID{Context: m.GetContextId(), User: m.GetUserId()},
@@ -53,15 +68,14 @@ func (p push) Subscribe(
 	if a := m.GetAccount(); a != nil {
 		r.Account = &edge.Account{Store: a.GetMailStore(), Login: a.GetLogin(), Password: secret.New(a.GetPassword())}
 	}
-	answer, err := p.edge.Subscribe(ctx, r)
-	p.metrics.subscribed(answer, err)
-	if err != nil {
-		return nil, err
+	return r, nil
+}
+
+func subscribed(a edge.Answer) *pushv1.SubscribeResponse {
+	return &pushv1.SubscribeResponse{
+		SubscriptionId: a.ID, Permanent: a.Permanent, Reason: optional(a.Reason),
+		WebhookSecret: optional(a.Keys.Made.Reveal()), WebhookPublicKey: optional(a.Keys.Public),
 	}
-	return connect.NewResponse(&pushv1.SubscribeResponse{
-		SubscriptionId: answer.ID, Permanent: answer.Permanent, Reason: optional(answer.Reason),
-		WebhookSecret: optional(answer.Keys.Made.Reveal()), WebhookPublicKey: optional(answer.Keys.Public),
-	}), nil
 }
 
 // target reads where the pushes go, and what signs them. That exactly one target is set

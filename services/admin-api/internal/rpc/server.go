@@ -64,7 +64,7 @@ func (p Public) Handler() http.Handler {
 	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor(), acting()), rpc.PublicJSON(), boundedGzip())
 	refusals := refusals{connect.NewErrorWriter(), p.Metrics.Refused}
 	calls := http.NewServeMux()
-	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics}, options...)
+	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics, log: p.Log}, options...)
 	mount(calls, pushv1.File_mailpush_push_v1_push_proto.Services().ByName("PushService"), pushes)
 	_, admins := adminv1connect.NewAdminServiceHandler(admin{edge: p.Edge}, options...)
 	mount(calls, adminv1.File_mailpush_admin_v1_admin_proto.Services().ByName("AdminService"), admins)
@@ -128,8 +128,6 @@ func (i Internal) Handler() http.Handler {
 		registryv1connect.RegistryServiceFindUsersProcedure:         worker,
 	})
 	options := rpc.HandlerOptions(i.Log, rpc.MaxInternalBytes, i.Metrics.interceptor(), allow)
-	// Shard pages repeat themselves; connections between services may be thin.
-	options = append(options, connect.WithCompressMinBytes(1<<10))
 	mux := http.NewServeMux()
 	handler := shards{edge: i.Edge, shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log, installation: i.Installation}
 	mux.Handle(registryv1connect.NewRegistryServiceHandler(handler, options...))

@@ -106,7 +106,7 @@ func (s *Store) Fenced(ctx context.Context, claims []registry.Claim) ([]registry
 // an etcd that was set up anew counts its revisions from one, below what workers hold.
 func (s *Store) MaxEpoch(ctx context.Context) (uint64, error) {
 	var top int64
-	err := s.db.WithContext(ctx).Model(&epochRow{}).Select("COALESCE(MAX(epoch), 0)").Scan(&top).Error
+	err := s.reader.WithContext(ctx).Model(&epochRow{}).Select("COALESCE(MAX(epoch), 0)").Scan(&top).Error
 	if err != nil {
 		return 0, fmt.Errorf("reading the highest epoch: %w", err)
 	}

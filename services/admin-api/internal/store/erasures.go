@@ -4,8 +4,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -15,55 +17,127 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Reserve notes an account that is about to be sealed: when nothing has come to name it
-// by until, it is erased. Unavailable when it is noted already.
+// Reserve notes accounts that are about to be sealed: those that nothing has come to name
+// by until are erased. Unavailable when one of them is noted already.
 //
 // The vault and this database share no transaction, so the note comes before the secret and
 // goes in the transaction that names it: whenever a process ends between the two, what it
 // has sealed is found, and erased. A note is reserved or kept while due is in the future;
 // with due 0 it is given up, which nothing takes back.
-func (s *Store) Reserve(ctx context.Context, account registry.Erasure, until time.Time) error {
-	row := newErasureRow(account, until.UnixMicro())
-	done := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-	if done.Error != nil {
-		return fmt.Errorf("reserving a place in the vault: %w", done.Error)
+func (s *Store) Reserve(ctx context.Context, accounts []registry.Erasure, until time.Time) error {
+	rows := make([]erasureRow, len(accounts))
+	for i, a := range accounts {
+		rows[i] = newErasureRow(a, until.UnixMicro())
 	}
-	if done.RowsAffected == 0 {
+	done := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&rows)
+	if done.Error != nil {
+		return fmt.Errorf("reserving places in the vault: %w", done.Error)
+	}
+	if done.RowsAffected < int64(len(rows)) {
 		return fault.New(fault.Unavailable, "another call uses the same place in the vault; try again")
 	}
 	return nil
 }
 
-// release takes reserved accounts out of the notes: from now on a row names them. It
-// is Unavailable when one of them has come to be erased meanwhile: the secret may be gone.
-func release(tx *gorm.DB, accounts []registry.Erasure) error {
-	for _, a := range accounts {
-		done := tx.Where("user_key = ? AND account = ? AND due > 0", a.Key(), a.Account).Delete(&erasureRow{})
-		if done.Error != nil {
-			return fmt.Errorf("naming a reserved account: %w", done.Error)
+// releaseAll takes what is reserved for entries out of the notes: from now on rows name it. An
+// entry is Unavailable when one of its accounts has come to be erased meanwhile: the secret
+// may be gone. Its other accounts stay noted.
+func releaseAll(tx *gorm.DB, all []*entry) error {
+	noted, err := notesOf(tx, all)
+	if err != nil {
+		return err
+	}
+	var released []registry.Erasure
+	for _, e := range all {
+		if e.err != nil {
+			continue
 		}
-		if done.RowsAffected == 0 {
-			return fault.New(fault.Unavailable, "what was sealed has waited for too long; try again")
+		for _, a := range e.Sealed {
+			if !noted[a] {
+				e.err = waitedTooLong()
+			}
+		}
+		if e.err == nil {
+			released = append(released, e.Sealed...)
+		}
+	}
+	for part := range slices.Chunk(released, accountsAtOnce) {
+		these := tx.Where("user_key = ? AND account = ?", part[0].Key(), part[0].Account)
+		for _, a := range part[1:] {
+			these = these.Or("user_key = ? AND account = ?", a.Key(), a.Account)
+		}
+		if err := tx.Where(these).Delete(&erasureRow{}).Error; err != nil {
+			return fmt.Errorf("naming reserved accounts: %w", err)
 		}
 	}
 	return nil
 }
 
+// release does that for a single account.
+func release(tx *gorm.DB, a registry.Erasure) error {
+	done := tx.Where("user_key = ? AND account = ? AND due > 0", a.Key(), a.Account).Delete(&erasureRow{})
+	if done.Error != nil {
+		return fmt.Errorf("naming a reserved account: %w", done.Error)
+	}
+	if done.RowsAffected == 0 {
+		return waitedTooLong()
+	}
+	return nil
+}
+
+func waitedTooLong() error {
+	return fault.New(fault.Unavailable, "what was sealed has waited for too long; try again")
+}
+
+// accountsAtOnce bounds the accounts of one statement: SQLite nests conditions no deeper
+// than a thousand.
+const accountsAtOnce = 200
+
+// notesOf locks and reads what is reserved for the entries' users.
+func notesOf(tx *gorm.DB, all []*entry) (map[registry.Erasure]bool, error) {
+	var keys []string
+	for _, e := range all {
+		if e.err == nil && len(e.Sealed) > 0 {
+			keys = append(keys, e.Key())
+		}
+	}
+	noted := make(map[registry.Erasure]bool)
+	for part := range slicesOf(keys) {
+		var rows []erasureRow
+		if err := locked(tx).Where("user_key IN ? AND due > 0", part).Order("user_key, account").Find(&rows).Error; err != nil {
+			return nil, fmt.Errorf("reading reserved accounts: %w", err)
+		}
+		for _, r := range rows {
+			noted[r.erasure()] = true
+		}
+	}
+	return noted, nil
+}
+
 // Condemn gives reserved accounts up, and returns those that nothing has come to name. An
 // account whose note is gone is named: the commit that took it has succeeded, though its
-// answer was lost. Each is a statement of its own, so that those that were given up before
-// an error are returned, and can be erased.
+// answer was lost.
 func (s *Store) Condemn(ctx context.Context, accounts []registry.Erasure) ([]registry.Erasure, error) {
+	accounts = slices.SortedFunc(slices.Values(accounts), func(a, b registry.Erasure) int {
+		return cmp.Or(cmp.Compare(a.Key(), b.Key()), cmp.Compare(a.Account, b.Account))
+	})
 	var free []registry.Erasure
-	for _, a := range accounts {
-		done := s.db.WithContext(ctx).Model(&erasureRow{}).
-			Where("user_key = ? AND account = ? AND due > 0", a.Key(), a.Account).Update("due", 0)
-		if done.Error != nil {
-			return free, fmt.Errorf("giving a reserved account up: %w", done.Error)
+	err := s.write(ctx, func(tx *gorm.DB) error {
+		free = nil
+		for _, a := range accounts {
+			done := tx.Model(&erasureRow{}).
+				Where("user_key = ? AND account = ? AND due > 0", a.Key(), a.Account).Update("due", 0)
+			if done.Error != nil {
+				return done.Error
+			}
+			if done.RowsAffected > 0 {
+				free = append(free, a)
+			}
 		}
-		if done.RowsAffected > 0 {
-			free = append(free, a)
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("giving reserved accounts up: %w", err)
 	}
 	return free, nil
 }

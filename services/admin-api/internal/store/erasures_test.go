@@ -16,12 +16,12 @@ func TestWhatIsReservedIsNamedOrErased(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		first := reserved(t, s, anna, "mail/2")
-		wantKind(t, fault.Unavailable, s.Reserve(ctx, first, time.Now()))
+		wantKind(t, fault.Unavailable, s.Reserve(ctx, []registry.Erasure{first}, time.Now()))
 		none := []registry.Erasure{}
 		same(t, "kept for a while", none, must(s.Erasures(ctx, time.Now(), 9))(t))
 
 		e := enrolment(t, s, subscription("sub_a", anna, "mobile", ""), "demo", loginIn(3, 7))
-		if err := s.Subscribe(ctx, e); err != nil {
+		if err := subscribeOne(ctx, s, e); err != nil {
 			t.Fatal(err)
 		}
 		free := must(s.Condemn(ctx, append(e.Sealed, first)))(t)
@@ -32,7 +32,7 @@ func TestWhatIsReservedIsNamedOrErased(t *testing.T) {
 		// What is given up does not come back, even though its time has not come.
 		late := enrolment(t, s, subscription("sub_a", anna, "mobile", ""), "demo", loginIn(4, 8))
 		must(s.Erasures(ctx, time.Now().Add(time.Hour), 9))(t)
-		wantKind(t, fault.Unavailable, s.Subscribe(ctx, late))
+		wantKind(t, fault.Unavailable, subscribeOne(ctx, s, late))
 		same(t, "credential", *loginIn(3, 7), must(s.User(ctx, anna))(t).Credential)
 	})
 }
@@ -75,7 +75,7 @@ func TestSubscribeRestsOnWhatItHasFound(t *testing.T) {
 	}
 	move := func(t *testing.T, s *Store, sub registry.Subscription) {
 		t.Helper()
-		if err := s.Subscribe(t.Context(), enrolment(t, s, sub, "other", nil)); err != nil {
+		if err := subscribeOne(t.Context(), s, enrolment(t, s, sub, "other", nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,7 +105,7 @@ func TestSubscribeRestsOnWhatItHasFound(t *testing.T) {
 			e := enrolment(t, s, subscription(fmt.Sprintf("sub_%db", i), user, "web", ""), store, tt.login)
 			tt.meanwhile(t, s, first)
 			before, _ := s.User(t.Context(), user)
-			err := s.Subscribe(t.Context(), e)
+			err := subscribeOne(t.Context(), s, e)
 			after, _ := s.User(t.Context(), user)
 			switch {
 			case tt.refused:

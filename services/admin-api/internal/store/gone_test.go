@@ -107,7 +107,7 @@ func TestGoneSubscriptionIsRestored(t *testing.T) {
 			"restored": func() error { return s.Restore(ctx, "sub_a") },
 			"enabled":  func() error { return s.Enable(ctx, "sub_a") },
 			"subscribed again": func() error { // even with the secret there is
-				return s.Subscribe(ctx, enrolment(t, s, must(s.Subscription(ctx, "sub_a"))(t), "demo", nil))
+				return subscribeOne(ctx, s, enrolment(t, s, must(s.Subscription(ctx, "sub_a"))(t), "demo", nil))
 			},
 		} {
 			revision := leave(t, s, "sub_a", anna).Revision

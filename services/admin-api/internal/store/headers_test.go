@@ -25,7 +25,7 @@ func resubscribe(t *testing.T, s *Store, sub registry.Subscription) error {
 	if slot := sub.Headers.Slot; slot != 0 && (err != nil || old.Headers.Slot != slot) {
 		e.Sealed = append(e.Sealed, reserved(t, s, sub.UserID, registry.HeadersAccount(sub.ID, slot)))
 	}
-	return s.Subscribe(t.Context(), e)
+	return subscribeOne(t.Context(), s, e)
 }
 
 func TestHeadersAreKeptReplacedAndCleared(t *testing.T) {
@@ -61,7 +61,7 @@ func TestHeadersAreKeptReplacedAndCleared(t *testing.T) {
 			"sealed earlier": headers(6, "X-Key"), "cleared at the same time": {Version: 9}, "kept what has been replaced": headers(7, "X-Other"),
 		} {
 			sub.Headers = late
-			wantKind(t, fault.Unavailable, s.Subscribe(ctx, enrolment(t, s, sub, "", nil)))
+			wantKind(t, fault.Unavailable, subscribeOne(ctx, s, enrolment(t, s, sub, "", nil)))
 			if got := must(s.Subscription(ctx, "sub_a"))(t).Headers.Slot; got != 9 {
 				t.Errorf("%s: stored in slot %d", name, got)
 			}

@@ -60,14 +60,14 @@ func TestHistoryTellsWhatHasHappened(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		ctx, alice, portal := t.Context(), as(t, registry.Administrator, "alice b"), as(t, registry.Application, "portal")
 		sub := subscription("sub_a", anna, "mobile", "")
-		check(t, s.Subscribe(portal, enrolment(t, s, sub, "demo", loginIn(3, 1))))
-		check(t, s.Subscribe(portal, enrolment(t, s, sub, "demo", nil))) // as each start of an application: nothing of note
+		check(t, subscribeOne(portal, s, enrolment(t, s, sub, "demo", loginIn(3, 1))))
+		check(t, subscribeOne(portal, s, enrolment(t, s, sub, "demo", nil))) // as each start of an application: nothing of note
 		must(s.Report(ctx, shards, []registry.Report{{Claim: claimOf(anna, 5), Subscription: "sub_a", Revision: 1, Outcome: registry.OutcomeConfirmed}}, noon()))(t)
 		must(s.SuspendCredential(ctx, anna, 1, "refused"))(t)
 		must(s.SuspendCredential(ctx, anna, 1, "refused"))(t) // told again
-		check(t, s.Subscribe(portal, enrolment(t, s, sub, "other", loginIn(4, 2))))
-		check(t, s.Subscribe(portal, enrolment(t, s, sub, "other", loginIn(5, 3))))
-		check(t, s.Subscribe(portal, enrolment(t, s, sub, "other", loginIn(6, 4)))) // the last of the day is kept
+		check(t, subscribeOne(portal, s, enrolment(t, s, sub, "other", loginIn(4, 2))))
+		check(t, subscribeOne(portal, s, enrolment(t, s, sub, "other", loginIn(5, 3))))
+		check(t, subscribeOne(portal, s, enrolment(t, s, sub, "other", loginIn(6, 4)))) // the last of the day is kept
 		must(s.Replay(alice, "sub_a", "INBOX", 7))(t)
 		for range 2 { // the second time nothing changes
 			check(t, s.Disable(alice, "sub_a", "noisy", noon()))
@@ -80,9 +80,9 @@ func TestHistoryTellsWhatHasHappened(t *testing.T) {
 		check(t, s.Restore(alice, "sub_a"))
 		check(t, s.Disable(alice, "sub_a", "for good", noon()))
 		sub.Target.Address, sub.Endpoint.Origin = "https://new.example/?token=t", "https://new.example:443"
-		check(t, s.Subscribe(portal, enrolment(t, s, sub, "other", nil)))
+		check(t, subscribeOne(portal, s, enrolment(t, s, sub, "other", nil)))
 		sub.Target.Address = "https://new.example/?token=u"
-		check(t, s.Subscribe(portal, enrolment(t, s, sub, "other", nil)))
+		check(t, subscribeOne(portal, s, enrolment(t, s, sub, "other", nil)))
 		must(s.Unregister(alice, anna, "mobile"))(t)
 
 		same(t, "history", []string{

@@ -37,7 +37,7 @@ func TestUsersThatAreWrittenAlikeAreApart(t *testing.T) {
 		for i, u := range users {
 			e := enrolment(t, s, subscription(fmt.Sprintf("sub_%d", i), u, "mobile", ""), "demo", loginIn(7, 1))
 			e.Login = u.String()
-			if err := s.Subscribe(ctx, e); err != nil {
+			if err := subscribeOne(ctx, s, e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -143,12 +143,12 @@ func TestUpgradeMakesRoomForIDs(t *testing.T) {
 		// A replica of the release before goes on, on PostgreSQL once each of its statements
 		// has failed and was prepared anew.
 		e := registry.Enrolment{Subscription: subscription("sub_c", anna, "web", ""), Before: must(s.User(ctx, anna))(t)}
-		err := before.Subscribe(ctx, e)
+		err := subscribeOne(ctx, before, e)
 		for range 10 {
 			if err == nil || !strings.Contains(err.Error(), "cached plan") {
 				break
 			}
-			err = before.Subscribe(ctx, e)
+			err = subscribeOne(ctx, before, e)
 		}
 		if err != nil {
 			t.Fatal(err)

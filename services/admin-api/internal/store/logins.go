@@ -37,14 +37,10 @@ func localPart(login string) string {
 }
 
 // known is the row of a user who is found by a login, that of the credential in the row.
-func (r userRow) known(tx *gorm.DB, login string) (userRow, error) {
-	installation, err := installationOf(tx)
-	if err != nil {
-		return r, err
-	}
+func (r userRow) known(installation, login string) userRow {
 	r.LoginKey, r.LoginPart = loginKey(installation, login), loginKey(installation, localPart(login))
 	r.LoginVersion = r.CredentialVersion
-	return r, nil
+	return r
 }
 
 // FindUsers returns the users of each login, and those who have it before an @ if

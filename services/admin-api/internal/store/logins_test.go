@@ -16,7 +16,7 @@ func known(t *testing.T, s *Store, user registry.UserID, name string, version ui
 	e := enrolment(t, s, subscription("sub_"+user.User, user, "mail", "phone"), "demo", loginIn(uint32(version)+1, version))
 	e.Login = name
 	e.Signing.Version += version
-	if err := s.Subscribe(t.Context(), e); err != nil {
+	if err := subscribeOne(t.Context(), s, e); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -50,7 +50,7 @@ func TestUsersOfDoveadmAreFound(t *testing.T) {
 			State: registry.CredentialNone, Kind: registry.KindDoveadm, Version: 1,
 		})
 		e.Login = "249@1"
-		if err := s.Subscribe(t.Context(), e); err != nil {
+		if err := subscribeOne(t.Context(), s, e); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "found", [][]registry.UserID{{anna}}, must(s.FindUsers(t.Context(), []string{"249@1"}, false))(t))

@@ -25,7 +25,7 @@ func TestARefusedLoginComesIntoNobodysPlace(t *testing.T) {
 		ctx := t.Context()
 		refused := enrolment(t, s, subscription("sub_b", anna, "mobile", "d2"), "demo", suspendedIn(8, 9))
 		subscribe(t, s, subscription("sub_a", anna, "mobile", "d1"), loginIn(7, 4))
-		err := s.Subscribe(ctx, refused)
+		err := subscribeOne(ctx, s, refused)
 		wantKind(t, fault.Unavailable, err)
 		if !errors.Is(err, registry.ErrOvertaken) {
 			t.Errorf("got %v", err)
@@ -41,7 +41,7 @@ func TestARefusedLoginComesIntoNobodysPlace(t *testing.T) {
 		// And an accepted one comes into its place, whatever was found when it began.
 		accepted := enrolment(t, s, subscription("sub_d", bob, "mobile", "d2"), "demo", loginIn(9, 10))
 		accepted.Before = registry.User{UserID: bob, Credential: registry.Credential{State: registry.CredentialNone}}
-		if err := s.Subscribe(ctx, accepted); err != nil {
+		if err := subscribeOne(ctx, s, accepted); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "an accepted one", *loginIn(9, 10), must(s.User(ctx, bob))(t).Credential)
@@ -64,7 +64,7 @@ func TestConcurrentLoginsLeaveOneInForce(t *testing.T) {
 		errs := make([]error, n)
 		var wg sync.WaitGroup
 		for i := range list {
-			wg.Go(func() { errs[i] = s.Subscribe(t.Context(), list[i]) })
+			wg.Go(func() { errs[i] = subscribeOne(t.Context(), s, list[i]) })
 		}
 		wg.Wait()
 		newest, stored := registry.Credential{}, 0

@@ -27,7 +27,7 @@ func (s *Store) Rotate(ctx context.Context, sub registry.Subscription, to regist
 			return happened, secretChanged()
 		}
 		sealed := registry.Erasure{UserID: sub.UserID, Account: registry.WebhookAccount(sub.ID, to.Slot)}
-		if err := release(tx, []registry.Erasure{sealed}); err != nil {
+		if err := release(tx, sealed); err != nil {
 			return happened, err
 		}
 		due := to.PreviousUntil.Add(registry.Lingers).UnixMicro()

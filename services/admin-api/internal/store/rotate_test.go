@@ -79,7 +79,7 @@ func TestSubscribeEndsARotationAndEnables(t *testing.T) {
 		}
 		again := sub
 		again.Signing = signing(4, time.Time{})
-		wantKind(t, fault.Unavailable, s.Subscribe(ctx, enrolment(t, s, again, "", nil))) // another call has sealed later
+		wantKind(t, fault.Unavailable, subscribeOne(ctx, s, enrolment(t, s, again, "", nil))) // another call has sealed later
 		again.Signing = signing(6, time.Time{})
 		for n := range uint64(2) { // the second time with what there is
 			subscribe(t, s, again, nil)

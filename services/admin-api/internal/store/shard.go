@@ -102,7 +102,7 @@ func mailboxes(db *gorm.DB, rows []userRow, size registry.PageSize) (page []regi
 	if err != nil {
 		return nil, false, err
 	}
-	page, err = withSubscriptions(db, users)
+	page, err = withSubscriptions(db, users, enabledOnly)
 	return page, fit < len(rows) || fit == size.Users, err
 }
 
@@ -159,10 +159,13 @@ func usersIn(db *gorm.DB, stores []string, part []span, after registry.Position,
 	return rows, nil
 }
 
-// withSubscriptions completes users with their subscriptions and cursors, in two statements
-// for each part of them. A user may have none that is not disabled: the listener stays for
-// when one is enabled.
-func withSubscriptions(db *gorm.DB, users []registry.User) ([]registry.Mailbox, error) {
+// enabledOnly leaves out subscriptions that are disabled. A user may have no other: the
+// listener stays for when one is enabled.
+func enabledOnly(db *gorm.DB) *gorm.DB { return db.Where("disabled = ?", false) }
+
+// withSubscriptions completes users with those of their subscriptions that are in scope, and
+// their cursors, in two statements for each part of them.
+func withSubscriptions(db *gorm.DB, users []registry.User, scope ...func(*gorm.DB) *gorm.DB) ([]registry.Mailbox, error) {
 	keys := make([]string, len(users))
 	boxes := make([]registry.Mailbox, len(users))
 	at := make(map[string]int, len(users))
@@ -173,7 +176,7 @@ func withSubscriptions(db *gorm.DB, users []registry.User) ([]registry.Mailbox, 
 	}
 	for part := range slicesOf(keys) {
 		var rows []subscriptionRow
-		if err := db.Where("user_key IN ? AND disabled = ?", part, false).Order("created_at, id").Find(&rows).Error; err != nil {
+		if err := db.Scopes(scope...).Where("user_key IN ?", part).Order("created_at, id").Find(&rows).Error; err != nil {
 			return nil, fmt.Errorf("reading subscriptions: %w", err)
 		}
 		ids := make([]string, len(rows))
@@ -190,53 +193,4 @@ func withSubscriptions(db *gorm.DB, users []registry.User) ([]registry.Mailbox, 
 		}
 	}
 	return boxes, nil
-}
-
-// Groups counts the users of every shard, grouped by what the decision looks at,
-// in one pass of the database. Of the clients that allow accepts a user shows
-// one: for the decision one allowed client is as good as several.
-func (s *Store) Groups(ctx context.Context, shards uint32, allow func(client string) bool) ([]registry.Group, error) {
-	db := s.db.WithContext(ctx)
-	var clients []string
-	if err := db.Model(&registrationRow{}).Distinct("client_id").Pluck("client_id", &clients).Error; err != nil {
-		return nil, fmt.Errorf("reading the kinds of clients: %w", err)
-	}
-	allowed := clients[:0]
-	for _, c := range clients {
-		if allow(c) {
-			allowed = append(allowed, c)
-		}
-	}
-	one := db.Table("registrations r").Select("MIN(r.client_id)").
-		Where("r.user_key = u.user_key AND r.client_id IN ?", allowed)
-	each := db.Table("users u").Select(
-		"u.cell, u.store, CASE WHEN "+inSlot+" THEN 'stored' ELSE credential_state END AS credential_state, "+
-			"u.credential_kind, u.enabled, (?) AS client", one)
-	var rows []struct {
-		Shard                                  int64
-		Store, CredentialState, CredentialKind string
-		Enabled                                bool
-		Client                                 *string
-		Users                                  int64
-	}
-	err := db.Table("(?) t", each).
-		Select("(t.cell >> ?) AS shard, store, credential_state, credential_kind, enabled, client, COUNT(*) AS users", cellBits(shards)).
-		Group("shard, store, credential_state, credential_kind, enabled, client").Find(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("counting users per shard: %w", err)
-	}
-	groups := make([]registry.Group, len(rows))
-	for i, r := range rows {
-		like := userRow{Store: r.Store, CredentialState: r.CredentialState, CredentialKind: r.CredentialKind, Enabled: r.Enabled}
-		var clients []string
-		if r.Client != nil {
-			clients = []string{*r.Client}
-		}
-		groups[i] = registry.Group{
-			Shard: uint32(r.Shard),
-			Like:  like.user(clients),
-			Users: uint32(r.Users),
-		}
-	}
-	return groups, nil
 }

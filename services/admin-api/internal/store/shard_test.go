@@ -73,7 +73,7 @@ func TestNamedUsersAreListedAsInTheirShards(t *testing.T) {
 			if i%7 == 0 {
 				store = "elsewhere"
 			}
-			if err := s.Subscribe(t.Context(), enrolment(t, s, subscription(fmt.Sprintf("sub_%d", i), u, "web", ""), store, login(1))); err != nil {
+			if err := subscribeOne(t.Context(), s, enrolment(t, s, subscription(fmt.Sprintf("sub_%d", i), u, "web", ""), store, login(1))); err != nil {
 				t.Fatal(err)
 			}
 			if i%3 != 0 {
@@ -115,7 +115,7 @@ func TestListShardHoldsEachUserOnce(t *testing.T) {
 			if i%10 == 0 {
 				store = "elsewhere"
 			}
-			if err := s.Subscribe(t.Context(), enrolment(t, s, sub, store, login(1))); err != nil {
+			if err := subscribeOne(t.Context(), s, enrolment(t, s, sub, store, login(1))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -220,7 +220,7 @@ func fill(t *testing.T, s *Store) {
 					}
 					for c := range strings.FieldsSeq(clients) {
 						e := enrolment(t, s, subscription(fmt.Sprintf("sub_%d%s", n, c), u, c, ""), store, cred)
-						if err := s.Subscribe(t.Context(), e); err != nil {
+						if err := subscribeOne(t.Context(), s, e); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -316,7 +316,7 @@ func TestWritersOfOneUser(t *testing.T) {
 					var err error = fault.New(fault.Unavailable, "not tried yet")
 					for fault.KindOf(err) == fault.Unavailable { // others have stored a newer login
 						n := sealed.Add(1)
-						err = s.Subscribe(t.Context(), enrolment(t, s, sub, "demo", loginIn(1+n, uint64(n))))
+						err = subscribeOne(t.Context(), s, enrolment(t, s, sub, "demo", loginIn(1+n, uint64(n))))
 					}
 					if err != nil {
 						t.Errorf("subscribing: %v", err)

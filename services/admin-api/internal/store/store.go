@@ -43,6 +43,9 @@ import (
 type Store struct {
 	db  *gorm.DB
 	log *slog.Logger
+	// reader is for reads that take long: on connections of its own, or they would hold up
+	// whatever is written meanwhile, and the other way round.
+	reader *gorm.DB
 }
 
 // Open connects to the database and brings its schema up to date.
@@ -54,14 +57,27 @@ func Open(ctx context.Context, dsn secret.String, log *slog.Logger) (*Store, err
 	if err := sqldb.Migrate(db.WithContext(ctx), "registry_migrations", migrations()); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing the registry: %w", err), sqldb.Close(db))
 	}
-	return &Store{db: db, log: log}, nil
+	reader, err := sqldb.OpenReader(ctx, dsn, log)
+	if errors.Is(err, sqldb.ErrInMemory) {
+		reader, err = db, nil
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the registry for reading: %w", err), sqldb.Close(db))
+	}
+	return &Store{db: db, log: log, reader: reader}, nil
 }
 
 // Ping says whether the database answers.
 func (s *Store) Ping(ctx context.Context) error { return sqldb.Ping(ctx, s.db) }
 
 // Close lets go of the database.
-func (s *Store) Close() error { return sqldb.Close(s.db) }
+func (s *Store) Close() error {
+	err := sqldb.Close(s.db)
+	if s.reader != s.db {
+		err = errors.Join(sqldb.Close(s.reader), err)
+	}
+	return err
+}
 
 // attempts is how often a transaction is tried that the database took back in
 // favour of another one.

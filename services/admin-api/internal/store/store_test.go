@@ -59,9 +59,18 @@ func login(version uint64) *registry.Credential {
 
 func subscribe(t *testing.T, s *Store, sub registry.Subscription, cred *registry.Credential) {
 	t.Helper()
-	if err := s.Subscribe(t.Context(), enrolment(t, s, sub, "demo", cred)); err != nil {
+	if err := subscribeOne(t.Context(), s, enrolment(t, s, sub, "demo", cred)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// subscribeOne stores a single enrolment.
+func subscribeOne(ctx context.Context, s *Store, e registry.Enrolment) error {
+	errs, err := s.Subscribe(ctx, []registry.Enrolment{e})
+	if err != nil {
+		return err
+	}
+	return errs[0]
 }
 
 // enrolment begins from what is stored, and reserves the slots that it is to name.
@@ -85,7 +94,7 @@ func enrolment(t *testing.T, s *Store, sub registry.Subscription, store string, 
 func reserved(t *testing.T, s *Store, user registry.UserID, account string) registry.Erasure {
 	t.Helper()
 	e := registry.Erasure{UserID: user, Account: account}
-	if err := s.Reserve(t.Context(), e, time.Now().Add(time.Minute)); err != nil {
+	if err := s.Reserve(t.Context(), []registry.Erasure{e}, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -149,7 +158,7 @@ func TestSubscribeAgainKeepsCursorAndReplacesTheRest(t *testing.T) {
 		again.Endpoint.Origin = "https://new.example:443"
 		again.CreatedAt = sub.CreatedAt.Add(time.Hour)
 		again.Cursors = []registry.Cursor{{Folder: "INBOX", UIDValidity: 8, UID: 900}, {Folder: "Später", UIDValidity: 1, UID: 1}}
-		if err := s.Subscribe(t.Context(), enrolment(t, s, again, "", nil)); err != nil {
+		if err := subscribeOne(t.Context(), s, enrolment(t, s, again, "", nil)); err != nil {
 			t.Fatal(err)
 		}
 		u := must(s.User(t.Context(), anna))(t)
@@ -167,7 +176,7 @@ func TestSubscribeAgainKeepsCursorAndReplacesTheRest(t *testing.T) {
 
 		other := again
 		other.ID = "sub_b"
-		wantKind(t, fault.Unavailable, s.Subscribe(t.Context(), enrolment(t, s, other, "", nil)))
+		wantKind(t, fault.Unavailable, subscribeOne(t.Context(), s, enrolment(t, s, other, "", nil)))
 	})
 }
 
@@ -237,7 +246,7 @@ func TestUserHasSoManySubscriptionsAtMost(t *testing.T) {
 		errs := make(chan error, 4)
 		for i := range cap(errs) {
 			e := enrolment(t, s, subscription(fmt.Sprintf("sub_x%d", i), anna, "mobile", fmt.Sprint(i)), "", nil)
-			go func() { errs <- s.Subscribe(t.Context(), e) }()
+			go func() { errs <- subscribeOne(t.Context(), s, e) }()
 		}
 		refused := 0
 		for range cap(errs) {

@@ -36,6 +36,33 @@ func (s *Store) User(ctx context.Context, id registry.UserID) (registry.User, er
 	return users[0], nil
 }
 
+// Registered returns those of the users that there are, with all their subscriptions.
+func (s *Store) Registered(ctx context.Context, users []registry.UserID) (map[registry.UserID]registry.Mailbox, error) {
+	db, keys := s.db.WithContext(ctx), make([]string, len(users))
+	for i, u := range users {
+		keys[i] = u.Key()
+	}
+	out := make(map[registry.UserID]registry.Mailbox, len(users))
+	for part := range slicesOf(keys) {
+		var rows []userRow
+		if err := db.Where("user_key IN ?", part).Find(&rows).Error; err != nil {
+			return nil, fmt.Errorf("reading users: %w", err)
+		}
+		found, err := withClients(db, rows)
+		if err != nil {
+			return nil, err
+		}
+		boxes, err := withSubscriptions(db, found)
+		if err != nil {
+			return nil, err
+		}
+		for _, box := range boxes {
+			out[box.UserID] = box
+		}
+	}
+	return out, nil
+}
+
 // ListUsers returns up to limit users whose key is above after, in natural order;
 // contextID may be empty for all. It takes one statement for them and one for each chunk
 // of their clients.

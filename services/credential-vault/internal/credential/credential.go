@@ -31,12 +31,20 @@ type Record struct {
 	SealedAt time.Time // to the millisecond
 }
 
+// Put is a sealed credential that is to be stored.
+type Put struct {
+	Owner  seal.Owner
+	Sealed seal.Sealed
+	At     time.Time
+}
+
 // Records keeps sealed credentials, one for each owner.
 type Records interface {
-	// Put stores or replaces the owner's credential. The version it returns is greater
-	// than that of the credential it replaces, and at least at in microseconds of
-	// Unix time: so it grows across Delete as well, as far as the clock does.
-	Put(ctx context.Context, owner seal.Owner, sealed seal.Sealed, at time.Time) (version uint64, err error)
+	// Put stores or replaces the credentials of some owners, each once: all of them or
+	// none. A version it returns is greater than that of the credential it replaces, and at
+	// least that of the Put's time, in microseconds since 1970: so it grows across Delete as
+	// well, as far as the clock does. Versions are in the order of the list.
+	Put(ctx context.Context, list []Put) (versions []uint64, err error)
 	// Get returns the owner's credential, or a zero Record when there is none.
 	Get(ctx context.Context, owner seal.Owner) (Record, error)
 	// Delete removes the owner's credential, all of the user's when Account is empty,
@@ -70,31 +78,55 @@ func New(ring *seal.Keyring, records Records, audit Audit, rules Rules, log *slo
 	}
 }
 
-// Seal stores a credential, replacing the owner's last one, and returns its version,
-// which is greater than above: that of the one it follows, maybe in another account.
-// It is a Precondition when the operator's rules have no place for its kind.
-func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential, above uint64) (uint64, error) {
-	if err := checkOwner(owner); err != nil {
-		return 0, err
+// Sealing is a credential that is to be sealed for its owner. Its version is to be greater
+// than Above: that of the one it follows, maybe in another account.
+type Sealing struct {
+	Owner      seal.Owner
+	Credential *vaultv1.Credential
+	Above      uint64
+}
+
+// Seal stores credentials, each replacing its owner's last one, and returns their versions:
+// all are stored or none. It is a Precondition when the operator's rules have no place for
+// the kind of one, and Invalid when two are one owner's.
+func (v *Vault) Seal(ctx context.Context, list []Sealing) (versions []uint64, err error) {
+	puts, seen := make([]Put, len(list)), make(map[seal.Owner]bool, len(list))
+	for i, s := range list {
+		if seen[s.Owner] {
+			return nil, fault.Field("seals", "%s has the account %q twice", userid.Join(s.Owner.User, s.Owner.Context), s.Owner.Account)
+		}
+		seen[s.Owner] = true
+		if puts[i], err = v.put(s); err != nil {
+			return nil, err
+		}
 	}
-	if err := v.rules.check(c); err != nil {
-		return 0, err
+	if versions, err = v.records.Put(ctx, puts); err != nil {
+		return nil, away("storing credentials", err)
 	}
-	plain, err := proto.Marshal(c)
+	for i, s := range list {
+		v.log.InfoContext(ctx, "credential sealed", "context", s.Owner.Context, "user", s.Owner.User,
+			"account", s.Owner.Account, "version", versions[i])
+	}
+	return versions, nil
+}
+
+// put seals one.
+func (v *Vault) put(s Sealing) (Put, error) {
+	if err := checkOwner(s.Owner); err != nil {
+		return Put{}, err
+	}
+	if err := v.rules.check(s.Credential); err != nil {
+		return Put{}, err
+	}
+	plain, err := proto.Marshal(s.Credential)
 	if err != nil {
-		return 0, fmt.Errorf("encoding a credential: %w", err)
+		return Put{}, fmt.Errorf("encoding a credential: %w", err)
 	}
 	at := v.now()
-	if next := time.UnixMicro(int64(min(above, math.MaxInt64-1)) + 1); next.After(at) {
+	if next := time.UnixMicro(int64(min(s.Above, math.MaxInt64-1)) + 1); next.After(at) {
 		at = next // another replica's clock is ahead
 	}
-	version, err := v.records.Put(ctx, owner, v.ring.Seal(owner, plain), at)
-	if err != nil {
-		return 0, away("storing a credential", err)
-	}
-	v.log.InfoContext(ctx, "credential sealed", "context", owner.Context, "user", owner.User,
-		"account", owner.Account, "version", version)
-	return version, nil
+	return Put{Owner: s.Owner, Sealed: v.ring.Seal(s.Owner, plain), At: at}, nil
 }
 
 // Open returns the owner's credential in clear, after it has been written down who

@@ -116,6 +116,16 @@ func everything() credential.Rules {
 	return credential.Rules{StorePasswords: true, MasterUser: "master", MasterPassword: secret.New("m-pass")}
 }
 
+// sealOne seals a single credential.
+func sealOne(t *testing.T, v *credential.Vault, o seal.Owner, c *vaultv1.Credential, above uint64) (uint64, error) {
+	t.Helper()
+	versions, err := v.Seal(t.Context(), []credential.Sealing{{Owner: o, Credential: c, Above: above}})
+	if err != nil {
+		return 0, err
+	}
+	return versions[0], nil
+}
+
 func owner() seal.Owner { return seal.Owner{Context: "1", User: "249", Account: "mail"} }
 func purpose() credential.Purpose {
 	return credential.Purpose{Caller: "listener-worker", Reason: "login"}
@@ -165,7 +175,7 @@ func TestEachKindOpensAsWhatTheWorkerNeeds(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			v := b.vault(t, everything())
-			version, err := v.Seal(t.Context(), owner(), tt.sealed, 0)
+			version, err := sealOne(t, v, owner(), tt.sealed, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,13 +229,13 @@ func TestRulesHoldWhenSealedAndWhenOpened(t *testing.T) {
 					t.Errorf("%s: got %v", what, err)
 				}
 			}
-			_, err := b.vault(t, tt.rules).Seal(t.Context(), owner(), tt.sealed, 0)
+			_, err := sealOne(t, b.vault(t, tt.rules), owner(), tt.sealed, 0)
 			check("sealing", err)
 			if tt.want == fault.Invalid {
 				return
 			}
 			// Sealed while it was allowed, opened when it is not any more.
-			if _, err := b.vault(t, everything()).Seal(t.Context(), owner(), tt.sealed, 0); err != nil {
+			if _, err := sealOne(t, b.vault(t, everything()), owner(), tt.sealed, 0); err != nil {
 				t.Fatal(err)
 			}
 			_, err = b.vault(t, tt.rules).Open(t.Context(), owner(), purpose())
@@ -259,7 +269,7 @@ func TestVersionTellsWhetherItIsThereAndOpensNothing(t *testing.T) {
 	if version, err := v.Version(t.Context(), owner()); err != nil || version != 0 {
 		t.Errorf("before: %d, %v", version, err)
 	}
-	sealed, err := v.Seal(t.Context(), owner(), headers(), 0)
+	sealed, err := sealOne(t, v, owner(), headers(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,14 +296,14 @@ func TestVersionGrowsFromAccountToAccount(t *testing.T) {
 	ahead := uint64(time.Now().Add(time.Hour).UnixMicro())
 	next := owner()
 	next.Account += "/7"
-	first, err := v.Seal(t.Context(), next, password(), ahead)
+	first, err := sealOne(t, v, next, password(), ahead)
 	if err != nil || first != ahead+1 {
 		t.Errorf("above %d: %d, %v", ahead, first, err)
 	}
 	if opened, err := v.Open(t.Context(), next, purpose()); err != nil || opened.GetVersion() != first {
 		t.Errorf("opened %d, %v", opened.GetVersion(), err)
 	}
-	if second, err := v.Seal(t.Context(), next, password(), 0); err != nil || second <= first {
+	if second, err := sealOne(t, v, next, password(), 0); err != nil || second <= first {
 		t.Errorf("sealed again: %d after %d, %v", second, first, err)
 	}
 }
@@ -301,7 +311,7 @@ func TestVersionGrowsFromAccountToAccount(t *testing.T) {
 func TestDeletedIsGone(t *testing.T) {
 	t.Parallel()
 	v := newBench(t).vault(t, everything())
-	version, err := v.Seal(t.Context(), owner(), password(), 0)
+	version, err := sealOne(t, v, owner(), password(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +332,7 @@ func TestMovedBoxIsDataLoss(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	v := b.vault(t, everything())
-	if _, err := v.Seal(t.Context(), owner(), password(), 0); err != nil {
+	if _, err := sealOne(t, v, owner(), password(), 0); err != nil {
 		t.Fatal(err)
 	}
 	record, err := b.records.Get(t.Context(), owner())
@@ -330,7 +340,7 @@ func TestMovedBoxIsDataLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	thief := seal.Owner{Context: "1", User: "666", Account: "mail"}
-	if _, err := b.records.Put(t.Context(), thief, record.Sealed, time.Now()); err != nil {
+	if _, err := b.records.Put(t.Context(), []credential.Put{{Owner: thief, Sealed: record.Sealed, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := v.Open(t.Context(), thief, purpose()); got != nil || fault.KindOf(err) != fault.DataLoss {
@@ -345,7 +355,7 @@ func TestNothingOpensUnaudited(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	v := b.vault(t, everything())
-	if _, err := v.Seal(t.Context(), owner(), password(), 0); err != nil {
+	if _, err := sealOne(t, v, owner(), password(), 0); err != nil {
 		t.Fatal(err)
 	}
 	full := errors.New("disk full")
@@ -361,7 +371,7 @@ func TestTextsThatEnginesWouldNotStoreAlikeAreRefused(t *testing.T) {
 	for _, account := range []string{"", "a\x00b", "mail ", " mail", "häuschen", "a\nb"} {
 		o := owner()
 		o.Account = account
-		if _, err := v.Seal(t.Context(), o, password(), 0); fault.KindOf(err) != fault.Invalid {
+		if _, err := sealOne(t, v, o, password(), 0); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("account %q: %v", account, err)
 		}
 	}
@@ -397,5 +407,34 @@ func TestWrongPassphraseSaysWhichSettingIsWrong(t *testing.T) {
 	_, err := credential.Unlock(t.Context(), b.records, secret.New("other"), seal.DefaultCost())
 	if !errors.Is(err, seal.ErrPassphrase) || fault.KindOf(err) != fault.Precondition {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestManyAreSealedAllOrNone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v, other := b.vault(t, credential.Rules{MasterUser: "master", MasterPassword: secret.New("m-pass")}), owner()
+	other.Account = "mail/2"
+	for name, list := range map[string][]credential.Sealing{
+		"a kind that is not allowed": {{Owner: owner(), Credential: master()}, {Owner: other, Credential: password()}},
+		"an account twice":           {{Owner: owner(), Credential: master()}, {Owner: owner(), Credential: signing()}},
+		"no account":                 {{Owner: owner(), Credential: master()}, {Credential: signing()}},
+	} {
+		if versions, err := v.Seal(t.Context(), list); err == nil {
+			t.Errorf("%s: got %v", name, versions)
+		}
+		if version, err := v.Version(t.Context(), owner()); err != nil || version != 0 {
+			t.Errorf("%s: the first one is stored as %d, %v", name, version, err)
+		}
+	}
+	above := uint64(time.Now().Add(time.Hour).UnixMicro())
+	versions, err := v.Seal(t.Context(), []credential.Sealing{{Owner: other, Credential: signing(), Above: above}, {Owner: owner(), Credential: master()}})
+	if err != nil || len(versions) != 2 || versions[0] <= above || versions[1] > above {
+		t.Fatalf("got %v, %v", versions, err)
+	}
+	for i, o := range []seal.Owner{other, owner()} {
+		if opened, err := v.Open(t.Context(), o, purpose()); err != nil || opened.GetVersion() != versions[i] {
+			t.Errorf("%s: opened %v, %v", o.Account, opened, err)
+		}
 	}
 }

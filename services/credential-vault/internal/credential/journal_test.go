@@ -52,7 +52,7 @@ func atCounter(t *testing.T, test func(t *testing.T, c *counter)) {
 		c := &counter{audit: &gatedAudit{gate: make(chan struct{})}}
 		c.vault = credential.New(b.ring, b.records, c.audit, everything(), slog.New(slog.DiscardHandler))
 		c.stop = run(t, c.vault)
-		if _, err := c.vault.Seal(t.Context(), owner(), password(), 0); err != nil {
+		if _, err := sealOne(t, c.vault, owner(), password(), 0); err != nil {
 			t.Fatal(err)
 		}
 		test(t, c)

@@ -19,7 +19,7 @@ import (
 
 // Vault is what is behind the calls.
 type Vault interface {
-	Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credential, above uint64) (version uint64, err error)
+	Seal(ctx context.Context, list []credential.Sealing) (versions []uint64, err error)
 	Open(ctx context.Context, owner seal.Owner, why credential.Purpose) (*vaultv1.OpenResponse, error)
 	Version(ctx context.Context, owner seal.Owner) (uint64, error)
 	Delete(ctx context.Context, owner seal.Owner) (int, error)
@@ -33,12 +33,28 @@ func New(vault Vault) *Handler { return &Handler{vault: vault} }
 
 // Seal stores a credential. The answer is its version and nothing of what was sealed.
 func (h *Handler) Seal(ctx context.Context, request *connect.Request[vaultv1.SealRequest]) (*connect.Response[vaultv1.SealResponse], error) {
-	m := request.Msg
-	version, err := h.vault.Seal(ctx, owner(m.GetUser(), m.GetAccount()), m.GetCredential(), m.GetAbove())
+	versions, err := h.vault.Seal(ctx, []credential.Sealing{sealing(request.Msg)})
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&vaultv1.SealResponse{Version: version}), nil
+	return connect.NewResponse(&vaultv1.SealResponse{Version: versions[0]}), nil
+}
+
+// SealMany stores credentials, all or none.
+func (h *Handler) SealMany(ctx context.Context, request *connect.Request[vaultv1.SealManyRequest]) (*connect.Response[vaultv1.SealManyResponse], error) {
+	var list []credential.Sealing
+	for _, m := range request.Msg.GetSeals() {
+		list = append(list, sealing(m))
+	}
+	versions, err := h.vault.Seal(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&vaultv1.SealManyResponse{Versions: versions}), nil
+}
+
+func sealing(m *vaultv1.SealRequest) credential.Sealing {
+	return credential.Sealing{Owner: owner(m.GetUser(), m.GetAccount()), Credential: m.GetCredential(), Above: m.GetAbove()}
 }
 
 // Open returns a credential in clear. Who asks is taken from the certificate, never from the

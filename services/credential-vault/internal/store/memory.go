@@ -61,14 +61,17 @@ func (m *Memory) AddKey(_ context.Context, key seal.WrappedKey) error {
 
 // Put implements [credential.Records]. The time is kept as SQL keeps it, so that what is
 // tried on the one is true of the other.
-func (m *Memory) Put(_ context.Context, owner seal.Owner, sealed seal.Sealed, at time.Time) (uint64, error) {
+func (m *Memory) Put(_ context.Context, list []credential.Put) ([]uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	version := max(m.records[owner].Version+1, uint64(at.UnixMicro()))
-	m.records[owner] = credential.Record{
-		Sealed: sealed, Version: version, SealedAt: at.UTC().Truncate(time.Millisecond),
+	versions := make([]uint64, len(list))
+	for i, p := range list {
+		versions[i] = max(m.records[p.Owner].Version+1, uint64(p.At.UnixMicro()))
+		m.records[p.Owner] = credential.Record{
+			Sealed: p.Sealed, Version: versions[i], SealedAt: p.At.UTC().Truncate(time.Millisecond),
+		}
 	}
-	return version, nil
+	return versions, nil
 }
 
 // Get implements [credential.Records].

@@ -68,9 +68,9 @@ func running(tb testing.TB, records credential.Records, keys credential.Keys, au
 			tb.Error(err)
 		}
 	})
-	_, err = v.Seal(tb.Context(), owner("a", "mail"), &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
-		Password: &vaultv1.Password{Login: "alice", Password: "hunter22"},
-	}}, 0)
+	_, err = v.Seal(tb.Context(), []credential.Sealing{{Owner: owner("a", "mail"), Credential: &vaultv1.Credential{
+		Kind: &vaultv1.Credential_Password{Password: &vaultv1.Password{Login: "alice", Password: "hunter22"}},
+	}}})
 	if err != nil {
 		tb.Fatal(err)
 	}

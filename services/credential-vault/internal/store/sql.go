@@ -7,10 +7,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -74,33 +76,80 @@ func (s *SQL) AddKey(ctx context.Context, key seal.WrappedKey) error {
 	return nil
 }
 
-// Put implements [credential.Records]. The row is locked by the write, so that the
-// version read after it is the one written. The version is reckoned by the database: two
-// replicas' clocks differ, and it must grow all the same.
-func (s *SQL) Put(ctx context.Context, owner seal.Owner, sealed seal.Sealed, at time.Time) (uint64, error) {
-	row := credentialRow{
-		ContextID: owner.Context, UserID: owner.User, Account: owner.Account,
-		KeyID: sealed.Key, Box: sealed.Box, Version: uint64(at.UnixMicro()), SealedAt: at.UnixMilli(),
-	}
-	upsert := clause.OnConflict{
-		Columns: []clause.Column{{Name: "context_id"}, {Name: "user_id"}, {Name: "account"}},
-		DoUpdates: clause.Assignments(map[string]any{
-			"key_id": row.KeyID, "box": row.Box, "sealed_at": row.SealedAt,
-			"version": gorm.Expr("CASE WHEN vault_credentials.version >= ? "+
-				"THEN vault_credentials.version + 1 ELSE ? END", row.Version, row.Version),
-		}),
-	}
-	var stored credentialRow
+// chunk bounds the rows of one statement: SQLite nests conditions no deeper than a thousand.
+const chunk = 200
+
+// Put implements [credential.Records]. The rows are locked by the write, so that the
+// versions read after it are those written. Versions are reckoned by the database: two
+// replicas' clocks differ, and they must grow all the same.
+func (s *SQL) Put(ctx context.Context, list []credential.Put) ([]uint64, error) {
+	var versions map[seal.Owner]uint64
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Clauses(upsert).Create(&row).Error; err != nil {
-			return err
+		versions = make(map[seal.Owner]uint64, len(list))
+		for part := range slices.Chunk(ordered(list), chunk) {
+			if err := put(tx, part, versions); err != nil {
+				return err
+			}
 		}
-		return tx.Scopes(ownedBy(owner)).Select("version").Take(&stored).Error
+		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("writing a credential: %w", err)
+		return nil, fmt.Errorf("writing %d credentials: %w", len(list), err)
 	}
-	return stored.Version, nil
+	out := make([]uint64, len(list))
+	for i, p := range list {
+		out[i] = versions[p.Owner]
+	}
+	return out, nil
+}
+
+// put writes some rows, and reads their versions.
+func put(tx *gorm.DB, list []credential.Put, versions map[seal.Owner]uint64) error {
+	rows := make([]credentialRow, len(list))
+	const ofOwner = "context_id = ? AND user_id = ? AND account = ?"
+	owners := tx.Where(ofOwner, list[0].Owner.Context, list[0].Owner.User, list[0].Owner.Account)
+	for i, p := range list {
+		rows[i] = credentialRow{
+			ContextID: p.Owner.Context, UserID: p.Owner.User, Account: p.Owner.Account,
+			KeyID: p.Sealed.Key, Box: p.Sealed.Box, Version: uint64(p.At.UnixMicro()), SealedAt: p.At.UnixMilli(),
+		}
+		owners = owners.Or(ofOwner, p.Owner.Context, p.Owner.User, p.Owner.Account)
+	}
+	if err := tx.Clauses(upsert(tx)).Create(&rows).Error; err != nil {
+		return err
+	}
+	var stored []credentialRow
+	if err := tx.Select("context_id, user_id, account, version").Where(owners).Find(&stored).Error; err != nil {
+		return err
+	}
+	for _, row := range stored {
+		versions[seal.Owner{Context: row.ContextID, User: row.UserID, Account: row.Account}] = row.Version
+	}
+	return nil
+}
+
+// upsert has a row replace the one of its owner.
+func upsert(tx *gorm.DB) clause.OnConflict {
+	offered := "excluded.version"
+	if tx.Name() == "mysql" {
+		offered = "VALUES(version)"
+	}
+	grown := clause.Assignment{Column: clause.Column{Name: "version"}, Value: gorm.Expr(
+		"CASE WHEN vault_credentials.version >= " + offered + " THEN vault_credentials.version + 1 ELSE " + offered + " END",
+	)}
+	return clause.OnConflict{
+		Columns:   []clause.Column{{Name: "context_id"}, {Name: "user_id"}, {Name: "account"}},
+		DoUpdates: append(clause.AssignmentColumns([]string{"key_id", "box", "sealed_at"}), grown),
+	}
+}
+
+// ordered is the list in the one order in which rows are locked: of two calls that store
+// the same ones neither waits for the other while that waits for it.
+func ordered(list []credential.Put) []credential.Put {
+	return slices.SortedFunc(slices.Values(list), func(a, b credential.Put) int {
+		return cmp.Or(cmp.Compare(a.Owner.Context, b.Owner.Context), cmp.Compare(a.Owner.User, b.Owner.User),
+			cmp.Compare(a.Owner.Account, b.Owner.Account))
+	})
 }
 
 // Get implements [credential.Records]. It takes no lock: one who reads while another seals

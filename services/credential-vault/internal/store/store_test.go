@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -66,13 +67,13 @@ func owner(user, account string) seal.Owner {
 	return seal.Owner{Context: "1", User: user, Account: account}
 }
 
-func put(t *testing.T, s store, o seal.Owner, box string, at time.Time) uint64 {
+func putOne(t *testing.T, s store, o seal.Owner, box string, at time.Time) uint64 {
 	t.Helper()
-	version, err := s.Put(t.Context(), o, seal.Sealed{Key: 1, Box: []byte(box)}, at)
+	versions, err := s.Put(t.Context(), []credential.Put{{Owner: o, Sealed: seal.Sealed{Key: 1, Box: []byte(box)}, At: at}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return version
+	return versions[0]
 }
 
 func get(t *testing.T, s store, o seal.Owner) credential.Record {
@@ -88,11 +89,11 @@ func TestPutReplacesAndGetReturns(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, open func() store) {
 		s, at := open(), time.Now()
-		first := put(t, s, owner("a", "mail"), "first", at)
-		put(t, s, owner("A", "mail"), "another user", at)
-		put(t, s, owner("a", "webhook/1"), "another account", at)
+		first := putOne(t, s, owner("a", "mail"), "first", at)
+		putOne(t, s, owner("A", "mail"), "another user", at)
+		putOne(t, s, owner("a", "webhook/1"), "another account", at)
 		later := at.Add(time.Second)
-		second := put(t, s, owner("a", "mail"), "\x00\xff second", later)
+		second := putOne(t, s, owner("a", "mail"), "\x00\xff second", later)
 		want := credential.Record{
 			Sealed:   seal.Sealed{Key: 1, Box: []byte("\x00\xff second")},
 			Version:  second,
@@ -114,9 +115,9 @@ func TestVersionGrows(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, open func() store) {
 		s, o, now := open(), owner("a", "mail"), time.Now()
-		last := put(t, s, o, "x", now)
+		last := putOne(t, s, o, "x", now)
 		for name, at := range map[string]time.Time{"the same moment": now, "a clock set back": now.Add(-time.Hour)} {
-			if next := put(t, s, o, "x", at); next <= last {
+			if next := putOne(t, s, o, "x", at); next <= last {
 				t.Errorf("%s: %d follows %d", name, next, last)
 			} else {
 				last = next
@@ -125,27 +126,35 @@ func TestVersionGrows(t *testing.T) {
 		if _, err := s.Delete(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		if next := put(t, s, o, "x", now.Add(time.Millisecond)); next <= last {
+		if next := putOne(t, s, o, "x", now.Add(time.Millisecond)); next <= last {
 			t.Errorf("after a deletion: %d follows %d", next, last)
 		}
 	})
 }
 
+// Each replica stores many at once, in an order of its own: none waits for another for
+// ever, and no version is given twice.
 func TestReplicasWriteAtOnce(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, open func() store) {
-		const each = 20
+		const times, owners = 10, 2*chunk + 3
 		now, versions := time.Now(), make([][]uint64, 4)
 		var replicas errgroup.Group
 		for i := range versions {
 			s := open()
+			list := make([]credential.Put, owners)
+			for o := range list {
+				user := fmt.Sprint((o*(2*i+1) + i) % owners)
+				list[o] = credential.Put{Owner: owner(user, "mail"), Sealed: seal.Sealed{Key: 1, Box: []byte(user)}, At: now}
+			}
 			replicas.Go(func() error {
-				for range each {
-					version, err := s.Put(t.Context(), owner("a", "mail"), seal.Sealed{Key: 1, Box: []byte("x")}, now)
+				for range times {
+					written, err := s.Put(t.Context(), list)
 					if err != nil {
 						return err
 					}
-					versions[i] = append(versions[i], version)
+					at := slices.IndexFunc(list, func(p credential.Put) bool { return p.Owner.User == "7" })
+					versions[i] = append(versions[i], written[at])
 				}
 				return nil
 			})
@@ -155,11 +164,12 @@ func TestReplicasWriteAtOnce(t *testing.T) {
 		}
 		all := slices.Concat(versions...)
 		slices.Sort(all)
-		if len(slices.Compact(all)) != len(versions)*each {
+		if len(slices.Compact(all)) != len(versions)*times {
 			t.Error("a version was given twice")
 		}
-		if got := get(t, open(), owner("a", "mail")).Version; got != all[len(all)-1] {
-			t.Errorf("stored version %d, the last one given was %d", got, all[len(all)-1])
+		got := get(t, open(), owner("7", "mail"))
+		if got.Version != all[len(all)-1] || string(got.Sealed.Box) != "7" {
+			t.Errorf("stored version %d of %q, the last one given was %d", got.Version, got.Sealed.Box, all[len(all)-1])
 		}
 	})
 }
@@ -169,7 +179,7 @@ func TestDelete(t *testing.T) {
 	each(t, func(t *testing.T, open func() store) {
 		s, now := open(), time.Now()
 		for _, o := range []seal.Owner{owner("a", "mail"), owner("a", "webhook/1"), owner("a", "webhook/2"), owner("b", "mail")} {
-			put(t, s, o, "x", now)
+			putOne(t, s, o, "x", now)
 		}
 		for _, step := range []struct {
 			owner seal.Owner
@@ -264,7 +274,7 @@ func TestSecondOpenFindsEverything(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		version := put(t, first, owner("a", "mail"), "x", time.Now())
+		version := putOne(t, first, owner("a", "mail"), "x", time.Now())
 		if err := first.Close(); err != nil {
 			t.Fatal(err)
 		}

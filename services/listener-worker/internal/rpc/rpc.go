@@ -14,7 +14,6 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"mailpush.internal/pkg/fault"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
@@ -44,12 +43,15 @@ type Worker struct {
 }
 
 // Handler implements WorkerService.
-type Handler struct{ worker Worker }
+type Handler struct {
+	worker Worker
+	logins logins
+}
 
 var _ workerv1connect.WorkerServiceHandler = (*Handler)(nil)
 
 // New makes a handler for a worker.
-func New(worker Worker) *Handler { return &Handler{worker} }
+func New(worker Worker) *Handler { return &Handler{worker: worker} }
 
 // GetListeners implements WorkerService.
 func (h *Handler) GetListeners(
@@ -70,32 +72,6 @@ func (h *Handler) GetListeners(
 		})
 	}
 	return connect.NewResponse(response), nil
-}
-
-// GetBaseline implements WorkerService.
-func (h *Handler) GetBaseline(
-	ctx context.Context, request *connect.Request[workerv1.GetBaselineRequest],
-) (*connect.Response[workerv1.GetBaselineResponse], error) {
-	source := h.worker.Sources[request.Msg.GetStore().GetBackend()]
-	if source == nil {
-		return nil, fault.New(fault.Unavailable, "this worker does not have the backend %q", request.Msg.GetStore().GetBackend())
-	}
-	login := mailbox.Login{Username: request.Msg.GetLogin()}
-	if login.Username == "" {
-		var err error
-		login, err = h.worker.Credentials.Login(ctx, userOf(request.Msg.GetUser()), request.Msg.GetCredentialSlot())
-		if err != nil {
-			return nil, err
-		}
-	}
-	end, err := source.Baseline(ctx, request.Msg.GetStore(), login)
-	if err != nil {
-		return nil, err
-	}
-	cursor := &mailv1.Cursor{Folder: end.Folder, UidValidity: end.UIDValidity, Uid: max(end.UIDNext, 1) - 1}
-	return connect.NewResponse(&workerv1.GetBaselineResponse{
-		Cursors: []*mailv1.Cursor{cursor}, CredentialVersion: login.Version,
-	}), nil
 }
 
 func userOf(user *mailv1.User) mailbox.User {

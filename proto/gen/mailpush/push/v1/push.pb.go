@@ -83,6 +83,61 @@ func (Signature) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{0}
 }
 
+// CursorStart is where the cursor of a new subscription begins that no caller gives.
+type CursorStart int32
+
+const (
+	// Not said: the default, CURSOR_START_FIRST_LOOK.
+	CursorStart_CURSOR_START_UNSPECIFIED CursorStart = 0
+	// At the end of the mailbox when its first listener looks. Nothing is opened before the
+	// answer, which is what makes it fast.
+	CursorStart_CURSOR_START_FIRST_LOOK CursorStart = 1
+	// At the end of the mailbox before the answer: a worker logs in to each, a few of a mail
+	// store at once. What cannot be opened within 45 s is unavailable, and not stored.
+	CursorStart_CURSOR_START_ANSWER CursorStart = 2
+)
+
+// Enum value maps for CursorStart.
+var (
+	CursorStart_name = map[int32]string{
+		0: "CURSOR_START_UNSPECIFIED",
+		1: "CURSOR_START_FIRST_LOOK",
+		2: "CURSOR_START_ANSWER",
+	}
+	CursorStart_value = map[string]int32{
+		"CURSOR_START_UNSPECIFIED": 0,
+		"CURSOR_START_FIRST_LOOK":  1,
+		"CURSOR_START_ANSWER":      2,
+	}
+)
+
+func (x CursorStart) Enum() *CursorStart {
+	p := new(CursorStart)
+	*p = x
+	return p
+}
+
+func (x CursorStart) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CursorStart) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_push_v1_push_proto_enumTypes[1].Descriptor()
+}
+
+func (CursorStart) Type() protoreflect.EnumType {
+	return &file_mailpush_push_v1_push_proto_enumTypes[1]
+}
+
+func (x CursorStart) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CursorStart.Descriptor instead.
+func (CursorStart) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{1}
+}
+
 // SubscriptionState is how pushes to one place fare.
 type SubscriptionState int32
 
@@ -133,11 +188,11 @@ func (x SubscriptionState) String() string {
 }
 
 func (SubscriptionState) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailpush_push_v1_push_proto_enumTypes[1].Descriptor()
+	return file_mailpush_push_v1_push_proto_enumTypes[2].Descriptor()
 }
 
 func (SubscriptionState) Type() protoreflect.EnumType {
-	return &file_mailpush_push_v1_push_proto_enumTypes[1]
+	return &file_mailpush_push_v1_push_proto_enumTypes[2]
 }
 
 func (x SubscriptionState) Number() protoreflect.EnumNumber {
@@ -146,7 +201,7 @@ func (x SubscriptionState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SubscriptionState.Descriptor instead.
 func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{1}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{2}
 }
 
 // SubscribeRequest asks for pushes of a user's new mail to one device of a client.
@@ -511,6 +566,229 @@ func (x *SubscribeResponse) GetWebhookPublicKey() string {
 	return ""
 }
 
+// SubscribeManyRequest asks for many subscriptions.
+type SubscribeManyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscriptions, of any users and contexts that the caller covers.
+	Rows []*SubscribeManyRow `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
+	// Where cursors begin that no row gives.
+	Start         CursorStart `protobuf:"varint,2,opt,name=start,proto3,enum=mailpush.push.v1.CursorStart" json:"start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeManyRequest) Reset() {
+	*x = SubscribeManyRequest{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeManyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeManyRequest) ProtoMessage() {}
+
+func (x *SubscribeManyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeManyRequest.ProtoReflect.Descriptor instead.
+func (*SubscribeManyRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SubscribeManyRequest) GetRows() []*SubscribeManyRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *SubscribeManyRequest) GetStart() CursorStart {
+	if x != nil {
+		return x.Start
+	}
+	return CursorStart_CURSOR_START_UNSPECIFIED
+}
+
+// SubscribeManyRow is one subscription of many.
+type SubscribeManyRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscription. It is held to its rules by itself: what breaks one is in the result.
+	Subscription *SubscribeRequest `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	// How far mails are known already, such as to the system that pushed them before: every
+	// mail above it is pushed. Its folder is INBOX. When its UIDVALIDITY is not the
+	// mailbox's, mailbox:reset is pushed, as when that changes. A subscription that there is
+	// keeps its own cursor.
+	Cursor        *v1.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeManyRow) Reset() {
+	*x = SubscribeManyRow{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeManyRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeManyRow) ProtoMessage() {}
+
+func (x *SubscribeManyRow) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeManyRow.ProtoReflect.Descriptor instead.
+func (*SubscribeManyRow) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SubscribeManyRow) GetSubscription() *SubscribeRequest {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
+func (x *SubscribeManyRow) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// SubscribeManyResponse answers SubscribeMany.
+type SubscribeManyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each row, in their order.
+	Results       []*SubscribeManyResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeManyResponse) Reset() {
+	*x = SubscribeManyResponse{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeManyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeManyResponse) ProtoMessage() {}
+
+func (x *SubscribeManyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeManyResponse.ProtoReflect.Descriptor instead.
+func (*SubscribeManyResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SubscribeManyResponse) GetResults() []*SubscribeManyResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// SubscribeManyResult is what became of a row.
+type SubscribeManyResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscription as Subscribe answers it; unset when it was not stored.
+	Subscription *SubscribeResponse `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	// Why it was not stored: a Connect code, such as invalid_argument; left out when it was.
+	Code *string `protobuf:"bytes,2,opt,name=code,proto3,oneof" json:"code,omitempty"`
+	// What was wrong, with the name of the field; left out when it was stored.
+	Message       *string `protobuf:"bytes,3,opt,name=message,proto3,oneof" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeManyResult) Reset() {
+	*x = SubscribeManyResult{}
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeManyResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeManyResult) ProtoMessage() {}
+
+func (x *SubscribeManyResult) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeManyResult.ProtoReflect.Descriptor instead.
+func (*SubscribeManyResult) Descriptor() ([]byte, []int) {
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SubscribeManyResult) GetSubscription() *SubscribeResponse {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
+func (x *SubscribeManyResult) GetCode() string {
+	if x != nil && x.Code != nil {
+		return *x.Code
+	}
+	return ""
+}
+
+func (x *SubscribeManyResult) GetMessage() string {
+	if x != nil && x.Message != nil {
+		return *x.Message
+	}
+	return ""
+}
+
 // UnsubscribeRequest names the subscription to remove.
 type UnsubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -522,7 +800,7 @@ type UnsubscribeRequest struct {
 
 func (x *UnsubscribeRequest) Reset() {
 	*x = UnsubscribeRequest{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[4]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +812,7 @@ func (x *UnsubscribeRequest) String() string {
 func (*UnsubscribeRequest) ProtoMessage() {}
 
 func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[4]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +825,7 @@ func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeRequest.ProtoReflect.Descriptor instead.
 func (*UnsubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{4}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UnsubscribeRequest) GetSubscriptionId() string {
@@ -566,7 +844,7 @@ type UnsubscribeResponse struct {
 
 func (x *UnsubscribeResponse) Reset() {
 	*x = UnsubscribeResponse{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[5]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +856,7 @@ func (x *UnsubscribeResponse) String() string {
 func (*UnsubscribeResponse) ProtoMessage() {}
 
 func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[5]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +869,7 @@ func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeResponse.ProtoReflect.Descriptor instead.
 func (*UnsubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{5}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{9}
 }
 
 // RotateWebhookSecretRequest names the subscription whose secret is to change.
@@ -611,7 +889,7 @@ type RotateWebhookSecretRequest struct {
 
 func (x *RotateWebhookSecretRequest) Reset() {
 	*x = RotateWebhookSecretRequest{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +901,7 @@ func (x *RotateWebhookSecretRequest) String() string {
 func (*RotateWebhookSecretRequest) ProtoMessage() {}
 
 func (x *RotateWebhookSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[6]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +914,7 @@ func (x *RotateWebhookSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateWebhookSecretRequest.ProtoReflect.Descriptor instead.
 func (*RotateWebhookSecretRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{6}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RotateWebhookSecretRequest) GetSubscriptionId() string {
@@ -682,7 +960,7 @@ type RotateWebhookSecretResponse struct {
 
 func (x *RotateWebhookSecretResponse) Reset() {
 	*x = RotateWebhookSecretResponse{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +972,7 @@ func (x *RotateWebhookSecretResponse) String() string {
 func (*RotateWebhookSecretResponse) ProtoMessage() {}
 
 func (x *RotateWebhookSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[7]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +985,7 @@ func (x *RotateWebhookSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateWebhookSecretResponse.ProtoReflect.Descriptor instead.
 func (*RotateWebhookSecretResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{7}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RotateWebhookSecretResponse) GetWebhookSecret() string {
@@ -744,7 +1022,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +1034,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[8]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +1047,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{8}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListSubscriptionsRequest) GetContextId() string {
@@ -797,7 +1075,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[9]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +1087,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[9]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +1100,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{9}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -890,7 +1168,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[10]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1180,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[10]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1193,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{10}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Subscription) GetSubscriptionId() string {
@@ -1083,7 +1361,7 @@ type TestSubscriptionRequest struct {
 
 func (x *TestSubscriptionRequest) Reset() {
 	*x = TestSubscriptionRequest{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[11]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1373,7 @@ func (x *TestSubscriptionRequest) String() string {
 func (*TestSubscriptionRequest) ProtoMessage() {}
 
 func (x *TestSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[11]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1386,7 @@ func (x *TestSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*TestSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{11}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TestSubscriptionRequest) GetSubscriptionId() string {
@@ -1135,7 +1413,7 @@ type TestSubscriptionResponse struct {
 
 func (x *TestSubscriptionResponse) Reset() {
 	*x = TestSubscriptionResponse{}
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[12]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1425,7 @@ func (x *TestSubscriptionResponse) String() string {
 func (*TestSubscriptionResponse) ProtoMessage() {}
 
 func (x *TestSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_push_v1_push_proto_msgTypes[12]
+	mi := &file_mailpush_push_v1_push_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1438,7 @@ func (x *TestSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*TestSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{12}
+	return file_mailpush_push_v1_push_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TestSubscriptionResponse) GetAccepted() bool {
@@ -1232,7 +1510,22 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\x12webhook_public_key\x18\x05 \x01(\tH\x02R\x10webhookPublicKey\x88\x01\x01B\t\n" +
 	"\a_reasonB\x11\n" +
 	"\x0f_webhook_secretB\x15\n" +
-	"\x13_webhook_public_key\"X\n" +
+	"\x13_webhook_public_key\"\x9a\x01\n" +
+	"\x14SubscribeManyRequest\x12C\n" +
+	"\x04rows\x18\x01 \x03(\v2\".mailpush.push.v1.SubscribeManyRowB\v\xbaH\b\x92\x01\x05\b\x01\x10\xf4\x03R\x04rows\x12=\n" +
+	"\x05start\x18\x02 \x01(\x0e2\x1d.mailpush.push.v1.CursorStartB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05start\"\x9c\x01\n" +
+	"\x10SubscribeManyRow\x12N\n" +
+	"\fsubscription\x18\x01 \x01(\v2\".mailpush.push.v1.SubscribeRequestB\x06\xbaH\x03\xd8\x01\x03R\fsubscription\x128\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x18.mailpush.mail.v1.CursorB\x06\xbaH\x03\xd8\x01\x03R\x06cursor\"X\n" +
+	"\x15SubscribeManyResponse\x12?\n" +
+	"\aresults\x18\x01 \x03(\v2%.mailpush.push.v1.SubscribeManyResultR\aresults\"\xab\x01\n" +
+	"\x13SubscribeManyResult\x12G\n" +
+	"\fsubscription\x18\x01 \x01(\v2#.mailpush.push.v1.SubscribeResponseR\fsubscription\x12\x17\n" +
+	"\x04code\x18\x02 \x01(\tH\x00R\x04code\x88\x01\x01\x12\x1d\n" +
+	"\amessage\x18\x03 \x01(\tH\x01R\amessage\x88\x01\x01B\a\n" +
+	"\x05_codeB\n" +
+	"\n" +
+	"\b_message\"X\n" +
 	"\x12UnsubscribeRequest\x12B\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x142\x12^sub_[a-z2-7]{26}$R\x0esubscriptionId\"\x15\n" +
 	"\x13UnsubscribeResponse\"\x8f\x02\n" +
@@ -1292,16 +1585,21 @@ const file_mailpush_push_v1_push_proto_rawDesc = "" +
 	"\tSignature\x12\x19\n" +
 	"\x15SIGNATURE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSIGNATURE_V1\x10\x01\x12\x11\n" +
-	"\rSIGNATURE_V1A\x10\x02*\xea\x01\n" +
+	"\rSIGNATURE_V1A\x10\x02*a\n" +
+	"\vCursorStart\x12\x1c\n" +
+	"\x18CURSOR_START_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17CURSOR_START_FIRST_LOOK\x10\x01\x12\x17\n" +
+	"\x13CURSOR_START_ANSWER\x10\x02*\xea\x01\n" +
 	"\x11SubscriptionState\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SUBSCRIPTION_STATE_ACTIVE\x10\x01\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNCONFIRMED\x10\x02\x12\x1e\n" +
 	"\x1aSUBSCRIPTION_STATE_FAILING\x10\x03\x12\x1f\n" +
 	"\x1bSUBSCRIPTION_STATE_DISABLED\x10\x04\x12-\n" +
-	")SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN\x10\x052\x8c\x04\n" +
+	")SUBSCRIPTION_STATE_WAITING_FOR_ITS_ORIGIN\x10\x052\xee\x04\n" +
 	"\vPushService\x12T\n" +
-	"\tSubscribe\x12\".mailpush.push.v1.SubscribeRequest\x1a#.mailpush.push.v1.SubscribeResponse\x12Z\n" +
+	"\tSubscribe\x12\".mailpush.push.v1.SubscribeRequest\x1a#.mailpush.push.v1.SubscribeResponse\x12`\n" +
+	"\rSubscribeMany\x12&.mailpush.push.v1.SubscribeManyRequest\x1a'.mailpush.push.v1.SubscribeManyResponse\x12Z\n" +
 	"\vUnsubscribe\x12$.mailpush.push.v1.UnsubscribeRequest\x1a%.mailpush.push.v1.UnsubscribeResponse\x12l\n" +
 	"\x11ListSubscriptions\x12*.mailpush.push.v1.ListSubscriptionsRequest\x1a+.mailpush.push.v1.ListSubscriptionsResponse\x12r\n" +
 	"\x13RotateWebhookSecret\x12,.mailpush.push.v1.RotateWebhookSecretRequest\x1a-.mailpush.push.v1.RotateWebhookSecretResponse\x12i\n" +
@@ -1320,67 +1618,80 @@ func file_mailpush_push_v1_push_proto_rawDescGZIP() []byte {
 	return file_mailpush_push_v1_push_proto_rawDescData
 }
 
-var file_mailpush_push_v1_push_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailpush_push_v1_push_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_mailpush_push_v1_push_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_mailpush_push_v1_push_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_mailpush_push_v1_push_proto_goTypes = []any{
 	(Signature)(0),                      // 0: mailpush.push.v1.Signature
-	(SubscriptionState)(0),              // 1: mailpush.push.v1.SubscriptionState
-	(*SubscribeRequest)(nil),            // 2: mailpush.push.v1.SubscribeRequest
-	(*Account)(nil),                     // 3: mailpush.push.v1.Account
-	(*Webhook)(nil),                     // 4: mailpush.push.v1.Webhook
-	(*SubscribeResponse)(nil),           // 5: mailpush.push.v1.SubscribeResponse
-	(*UnsubscribeRequest)(nil),          // 6: mailpush.push.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil),         // 7: mailpush.push.v1.UnsubscribeResponse
-	(*RotateWebhookSecretRequest)(nil),  // 8: mailpush.push.v1.RotateWebhookSecretRequest
-	(*RotateWebhookSecretResponse)(nil), // 9: mailpush.push.v1.RotateWebhookSecretResponse
-	(*ListSubscriptionsRequest)(nil),    // 10: mailpush.push.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),   // 11: mailpush.push.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                // 12: mailpush.push.v1.Subscription
-	(*TestSubscriptionRequest)(nil),     // 13: mailpush.push.v1.TestSubscriptionRequest
-	(*TestSubscriptionResponse)(nil),    // 14: mailpush.push.v1.TestSubscriptionResponse
-	nil,                                 // 15: mailpush.push.v1.Webhook.HeadersEntry
-	(v1.Content)(0),                     // 16: mailpush.mail.v1.Content
-	(v1.Mode)(0),                        // 17: mailpush.mail.v1.Mode
-	(*durationpb.Duration)(nil),         // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),       // 19: google.protobuf.Timestamp
-	(*v1.Cursor)(nil),                   // 20: mailpush.mail.v1.Cursor
+	(CursorStart)(0),                    // 1: mailpush.push.v1.CursorStart
+	(SubscriptionState)(0),              // 2: mailpush.push.v1.SubscriptionState
+	(*SubscribeRequest)(nil),            // 3: mailpush.push.v1.SubscribeRequest
+	(*Account)(nil),                     // 4: mailpush.push.v1.Account
+	(*Webhook)(nil),                     // 5: mailpush.push.v1.Webhook
+	(*SubscribeResponse)(nil),           // 6: mailpush.push.v1.SubscribeResponse
+	(*SubscribeManyRequest)(nil),        // 7: mailpush.push.v1.SubscribeManyRequest
+	(*SubscribeManyRow)(nil),            // 8: mailpush.push.v1.SubscribeManyRow
+	(*SubscribeManyResponse)(nil),       // 9: mailpush.push.v1.SubscribeManyResponse
+	(*SubscribeManyResult)(nil),         // 10: mailpush.push.v1.SubscribeManyResult
+	(*UnsubscribeRequest)(nil),          // 11: mailpush.push.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil),         // 12: mailpush.push.v1.UnsubscribeResponse
+	(*RotateWebhookSecretRequest)(nil),  // 13: mailpush.push.v1.RotateWebhookSecretRequest
+	(*RotateWebhookSecretResponse)(nil), // 14: mailpush.push.v1.RotateWebhookSecretResponse
+	(*ListSubscriptionsRequest)(nil),    // 15: mailpush.push.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),   // 16: mailpush.push.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                // 17: mailpush.push.v1.Subscription
+	(*TestSubscriptionRequest)(nil),     // 18: mailpush.push.v1.TestSubscriptionRequest
+	(*TestSubscriptionResponse)(nil),    // 19: mailpush.push.v1.TestSubscriptionResponse
+	nil,                                 // 20: mailpush.push.v1.Webhook.HeadersEntry
+	(v1.Content)(0),                     // 21: mailpush.mail.v1.Content
+	(v1.Mode)(0),                        // 22: mailpush.mail.v1.Mode
+	(*v1.Cursor)(nil),                   // 23: mailpush.mail.v1.Cursor
+	(*durationpb.Duration)(nil),         // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),       // 25: google.protobuf.Timestamp
 }
 var file_mailpush_push_v1_push_proto_depIdxs = []int32{
-	16, // 0: mailpush.push.v1.SubscribeRequest.content:type_name -> mailpush.mail.v1.Content
-	3,  // 1: mailpush.push.v1.SubscribeRequest.account:type_name -> mailpush.push.v1.Account
-	4,  // 2: mailpush.push.v1.SubscribeRequest.webhook:type_name -> mailpush.push.v1.Webhook
-	17, // 3: mailpush.push.v1.SubscribeRequest.mode:type_name -> mailpush.mail.v1.Mode
+	21, // 0: mailpush.push.v1.SubscribeRequest.content:type_name -> mailpush.mail.v1.Content
+	4,  // 1: mailpush.push.v1.SubscribeRequest.account:type_name -> mailpush.push.v1.Account
+	5,  // 2: mailpush.push.v1.SubscribeRequest.webhook:type_name -> mailpush.push.v1.Webhook
+	22, // 3: mailpush.push.v1.SubscribeRequest.mode:type_name -> mailpush.mail.v1.Mode
 	0,  // 4: mailpush.push.v1.Webhook.signature:type_name -> mailpush.push.v1.Signature
-	15, // 5: mailpush.push.v1.Webhook.headers:type_name -> mailpush.push.v1.Webhook.HeadersEntry
-	0,  // 6: mailpush.push.v1.RotateWebhookSecretRequest.signature:type_name -> mailpush.push.v1.Signature
-	18, // 7: mailpush.push.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	19, // 8: mailpush.push.v1.RotateWebhookSecretResponse.previous_until:type_name -> google.protobuf.Timestamp
-	12, // 9: mailpush.push.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.push.v1.Subscription
-	16, // 10: mailpush.push.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
-	20, // 11: mailpush.push.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	19, // 12: mailpush.push.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	17, // 13: mailpush.push.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	1,  // 14: mailpush.push.v1.Subscription.state:type_name -> mailpush.push.v1.SubscriptionState
-	19, // 15: mailpush.push.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
-	19, // 16: mailpush.push.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	19, // 17: mailpush.push.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
-	19, // 18: mailpush.push.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
-	18, // 19: mailpush.push.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
-	2,  // 20: mailpush.push.v1.PushService.Subscribe:input_type -> mailpush.push.v1.SubscribeRequest
-	6,  // 21: mailpush.push.v1.PushService.Unsubscribe:input_type -> mailpush.push.v1.UnsubscribeRequest
-	10, // 22: mailpush.push.v1.PushService.ListSubscriptions:input_type -> mailpush.push.v1.ListSubscriptionsRequest
-	8,  // 23: mailpush.push.v1.PushService.RotateWebhookSecret:input_type -> mailpush.push.v1.RotateWebhookSecretRequest
-	13, // 24: mailpush.push.v1.PushService.TestSubscription:input_type -> mailpush.push.v1.TestSubscriptionRequest
-	5,  // 25: mailpush.push.v1.PushService.Subscribe:output_type -> mailpush.push.v1.SubscribeResponse
-	7,  // 26: mailpush.push.v1.PushService.Unsubscribe:output_type -> mailpush.push.v1.UnsubscribeResponse
-	11, // 27: mailpush.push.v1.PushService.ListSubscriptions:output_type -> mailpush.push.v1.ListSubscriptionsResponse
-	9,  // 28: mailpush.push.v1.PushService.RotateWebhookSecret:output_type -> mailpush.push.v1.RotateWebhookSecretResponse
-	14, // 29: mailpush.push.v1.PushService.TestSubscription:output_type -> mailpush.push.v1.TestSubscriptionResponse
-	25, // [25:30] is the sub-list for method output_type
-	20, // [20:25] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	20, // 5: mailpush.push.v1.Webhook.headers:type_name -> mailpush.push.v1.Webhook.HeadersEntry
+	8,  // 6: mailpush.push.v1.SubscribeManyRequest.rows:type_name -> mailpush.push.v1.SubscribeManyRow
+	1,  // 7: mailpush.push.v1.SubscribeManyRequest.start:type_name -> mailpush.push.v1.CursorStart
+	3,  // 8: mailpush.push.v1.SubscribeManyRow.subscription:type_name -> mailpush.push.v1.SubscribeRequest
+	23, // 9: mailpush.push.v1.SubscribeManyRow.cursor:type_name -> mailpush.mail.v1.Cursor
+	10, // 10: mailpush.push.v1.SubscribeManyResponse.results:type_name -> mailpush.push.v1.SubscribeManyResult
+	6,  // 11: mailpush.push.v1.SubscribeManyResult.subscription:type_name -> mailpush.push.v1.SubscribeResponse
+	0,  // 12: mailpush.push.v1.RotateWebhookSecretRequest.signature:type_name -> mailpush.push.v1.Signature
+	24, // 13: mailpush.push.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	25, // 14: mailpush.push.v1.RotateWebhookSecretResponse.previous_until:type_name -> google.protobuf.Timestamp
+	17, // 15: mailpush.push.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.push.v1.Subscription
+	21, // 16: mailpush.push.v1.Subscription.content:type_name -> mailpush.mail.v1.Content
+	23, // 17: mailpush.push.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	25, // 18: mailpush.push.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	22, // 19: mailpush.push.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	2,  // 20: mailpush.push.v1.Subscription.state:type_name -> mailpush.push.v1.SubscriptionState
+	25, // 21: mailpush.push.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
+	25, // 22: mailpush.push.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	25, // 23: mailpush.push.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
+	25, // 24: mailpush.push.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
+	24, // 25: mailpush.push.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
+	3,  // 26: mailpush.push.v1.PushService.Subscribe:input_type -> mailpush.push.v1.SubscribeRequest
+	7,  // 27: mailpush.push.v1.PushService.SubscribeMany:input_type -> mailpush.push.v1.SubscribeManyRequest
+	11, // 28: mailpush.push.v1.PushService.Unsubscribe:input_type -> mailpush.push.v1.UnsubscribeRequest
+	15, // 29: mailpush.push.v1.PushService.ListSubscriptions:input_type -> mailpush.push.v1.ListSubscriptionsRequest
+	13, // 30: mailpush.push.v1.PushService.RotateWebhookSecret:input_type -> mailpush.push.v1.RotateWebhookSecretRequest
+	18, // 31: mailpush.push.v1.PushService.TestSubscription:input_type -> mailpush.push.v1.TestSubscriptionRequest
+	6,  // 32: mailpush.push.v1.PushService.Subscribe:output_type -> mailpush.push.v1.SubscribeResponse
+	9,  // 33: mailpush.push.v1.PushService.SubscribeMany:output_type -> mailpush.push.v1.SubscribeManyResponse
+	12, // 34: mailpush.push.v1.PushService.Unsubscribe:output_type -> mailpush.push.v1.UnsubscribeResponse
+	16, // 35: mailpush.push.v1.PushService.ListSubscriptions:output_type -> mailpush.push.v1.ListSubscriptionsResponse
+	14, // 36: mailpush.push.v1.PushService.RotateWebhookSecret:output_type -> mailpush.push.v1.RotateWebhookSecretResponse
+	19, // 37: mailpush.push.v1.PushService.TestSubscription:output_type -> mailpush.push.v1.TestSubscriptionResponse
+	32, // [32:38] is the sub-list for method output_type
+	26, // [26:32] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_push_v1_push_proto_init() }
@@ -1390,13 +1701,14 @@ func file_mailpush_push_v1_push_proto_init() {
 	}
 	file_mailpush_push_v1_push_proto_msgTypes[3].OneofWrappers = []any{}
 	file_mailpush_push_v1_push_proto_msgTypes[7].OneofWrappers = []any{}
+	file_mailpush_push_v1_push_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_push_v1_push_proto_rawDesc), len(file_mailpush_push_v1_push_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   14,
+			NumEnums:      3,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

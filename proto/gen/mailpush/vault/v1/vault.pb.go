@@ -530,6 +530,98 @@ func (x *SealResponse) GetVersion() uint64 {
 	return 0
 }
 
+// SealManyRequest carries credentials to be stored.
+type SealManyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The credentials, no two of one user and account.
+	Seals         []*SealRequest `protobuf:"bytes,1,rep,name=seals,proto3" json:"seals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SealManyRequest) Reset() {
+	*x = SealManyRequest{}
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SealManyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SealManyRequest) ProtoMessage() {}
+
+func (x *SealManyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SealManyRequest.ProtoReflect.Descriptor instead.
+func (*SealManyRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SealManyRequest) GetSeals() []*SealRequest {
+	if x != nil {
+		return x.Seals
+	}
+	return nil
+}
+
+// SealManyResponse answers SealMany.
+type SealManyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The versions, in the order of the credentials; see SealResponse.
+	Versions      []uint64 `protobuf:"varint,1,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SealManyResponse) Reset() {
+	*x = SealManyResponse{}
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SealManyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SealManyResponse) ProtoMessage() {}
+
+func (x *SealManyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SealManyResponse.ProtoReflect.Descriptor instead.
+func (*SealManyResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SealManyResponse) GetVersions() []uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
 // OpenRequest names the credential to open.
 type OpenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -545,7 +637,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +649,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[8]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +662,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{8}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OpenRequest) GetUser() *v1.User {
@@ -613,7 +705,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +717,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[9]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +730,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{9}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OpenResponse) GetVersion() uint64 {
@@ -720,7 +812,7 @@ type GetVersionRequest struct {
 
 func (x *GetVersionRequest) Reset() {
 	*x = GetVersionRequest{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +824,7 @@ func (x *GetVersionRequest) String() string {
 func (*GetVersionRequest) ProtoMessage() {}
 
 func (x *GetVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[10]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +837,7 @@ func (x *GetVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersionRequest.ProtoReflect.Descriptor instead.
 func (*GetVersionRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{10}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetVersionRequest) GetUser() *v1.User {
@@ -773,7 +865,7 @@ type GetVersionResponse struct {
 
 func (x *GetVersionResponse) Reset() {
 	*x = GetVersionResponse{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +877,7 @@ func (x *GetVersionResponse) String() string {
 func (*GetVersionResponse) ProtoMessage() {}
 
 func (x *GetVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[11]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +890,7 @@ func (x *GetVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVersionResponse.ProtoReflect.Descriptor instead.
 func (*GetVersionResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{11}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetVersionResponse) GetVersion() uint64 {
@@ -823,7 +915,7 @@ type Login struct {
 
 func (x *Login) Reset() {
 	*x = Login{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +927,7 @@ func (x *Login) String() string {
 func (*Login) ProtoMessage() {}
 
 func (x *Login) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[12]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +940,7 @@ func (x *Login) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Login.ProtoReflect.Descriptor instead.
 func (*Login) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{12}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Login) GetAuthorizationId() string {
@@ -885,7 +977,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[13]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +989,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[13]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +1002,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{13}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeleteRequest) GetUser() *v1.User {
@@ -938,7 +1030,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[14]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1042,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[14]
+	mi := &file_mailpush_vault_v1_vault_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1055,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{14}
+	return file_mailpush_vault_v1_vault_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteResponse) GetDeleted() uint32 {
@@ -1009,7 +1101,11 @@ const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\x12#\n" +
 	"\x05value\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\x05value\"(\n" +
 	"\fSealResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\x8b\x01\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"T\n" +
+	"\x0fSealManyRequest\x12A\n" +
+	"\x05seals\x18\x01 \x03(\v2\x1e.mailpush.vault.v1.SealRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\xdc\vR\x05seals\".\n" +
+	"\x10SealManyResponse\x12\x1a\n" +
+	"\bversions\x18\x01 \x03(\x04R\bversions\"\x8b\x01\n" +
 	"\vOpenRequest\x122\n" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12$\n" +
 	"\aaccount\x18\x02 \x01(\tB\n" +
@@ -1036,9 +1132,10 @@ const file_mailpush_vault_v1_vault_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12\"\n" +
 	"\aaccount\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaccount\"*\n" +
 	"\x0eDeleteResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\rR\adeleted2\xca\x02\n" +
+	"\adeleted\x18\x01 \x01(\rR\adeleted2\x9f\x03\n" +
 	"\fVaultService\x12G\n" +
-	"\x04Seal\x12\x1e.mailpush.vault.v1.SealRequest\x1a\x1f.mailpush.vault.v1.SealResponse\x12G\n" +
+	"\x04Seal\x12\x1e.mailpush.vault.v1.SealRequest\x1a\x1f.mailpush.vault.v1.SealResponse\x12S\n" +
+	"\bSealMany\x12\".mailpush.vault.v1.SealManyRequest\x1a#.mailpush.vault.v1.SealManyResponse\x12G\n" +
 	"\x04Open\x12\x1e.mailpush.vault.v1.OpenRequest\x1a\x1f.mailpush.vault.v1.OpenResponse\x12Y\n" +
 	"\n" +
 	"GetVersion\x12$.mailpush.vault.v1.GetVersionRequest\x1a%.mailpush.vault.v1.GetVersionResponse\x12M\n" +
@@ -1058,7 +1155,7 @@ func file_mailpush_vault_v1_vault_proto_rawDescGZIP() []byte {
 	return file_mailpush_vault_v1_vault_proto_rawDescData
 }
 
-var file_mailpush_vault_v1_vault_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_mailpush_vault_v1_vault_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_mailpush_vault_v1_vault_proto_goTypes = []any{
 	(*SealRequest)(nil),        // 0: mailpush.vault.v1.SealRequest
 	(*Credential)(nil),         // 1: mailpush.vault.v1.Credential
@@ -1068,42 +1165,47 @@ var file_mailpush_vault_v1_vault_proto_goTypes = []any{
 	(*Headers)(nil),            // 5: mailpush.vault.v1.Headers
 	(*Header)(nil),             // 6: mailpush.vault.v1.Header
 	(*SealResponse)(nil),       // 7: mailpush.vault.v1.SealResponse
-	(*OpenRequest)(nil),        // 8: mailpush.vault.v1.OpenRequest
-	(*OpenResponse)(nil),       // 9: mailpush.vault.v1.OpenResponse
-	(*GetVersionRequest)(nil),  // 10: mailpush.vault.v1.GetVersionRequest
-	(*GetVersionResponse)(nil), // 11: mailpush.vault.v1.GetVersionResponse
-	(*Login)(nil),              // 12: mailpush.vault.v1.Login
-	(*DeleteRequest)(nil),      // 13: mailpush.vault.v1.DeleteRequest
-	(*DeleteResponse)(nil),     // 14: mailpush.vault.v1.DeleteResponse
-	(*v1.User)(nil),            // 15: mailpush.mail.v1.User
+	(*SealManyRequest)(nil),    // 8: mailpush.vault.v1.SealManyRequest
+	(*SealManyResponse)(nil),   // 9: mailpush.vault.v1.SealManyResponse
+	(*OpenRequest)(nil),        // 10: mailpush.vault.v1.OpenRequest
+	(*OpenResponse)(nil),       // 11: mailpush.vault.v1.OpenResponse
+	(*GetVersionRequest)(nil),  // 12: mailpush.vault.v1.GetVersionRequest
+	(*GetVersionResponse)(nil), // 13: mailpush.vault.v1.GetVersionResponse
+	(*Login)(nil),              // 14: mailpush.vault.v1.Login
+	(*DeleteRequest)(nil),      // 15: mailpush.vault.v1.DeleteRequest
+	(*DeleteResponse)(nil),     // 16: mailpush.vault.v1.DeleteResponse
+	(*v1.User)(nil),            // 17: mailpush.mail.v1.User
 }
 var file_mailpush_vault_v1_vault_proto_depIdxs = []int32{
-	15, // 0: mailpush.vault.v1.SealRequest.user:type_name -> mailpush.mail.v1.User
+	17, // 0: mailpush.vault.v1.SealRequest.user:type_name -> mailpush.mail.v1.User
 	1,  // 1: mailpush.vault.v1.SealRequest.credential:type_name -> mailpush.vault.v1.Credential
 	2,  // 2: mailpush.vault.v1.Credential.password:type_name -> mailpush.vault.v1.Password
 	3,  // 3: mailpush.vault.v1.Credential.master:type_name -> mailpush.vault.v1.Master
 	4,  // 4: mailpush.vault.v1.Credential.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
 	5,  // 5: mailpush.vault.v1.Credential.headers:type_name -> mailpush.vault.v1.Headers
 	6,  // 6: mailpush.vault.v1.Headers.headers:type_name -> mailpush.vault.v1.Header
-	15, // 7: mailpush.vault.v1.OpenRequest.user:type_name -> mailpush.mail.v1.User
-	12, // 8: mailpush.vault.v1.OpenResponse.login:type_name -> mailpush.vault.v1.Login
-	4,  // 9: mailpush.vault.v1.OpenResponse.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
-	5,  // 10: mailpush.vault.v1.OpenResponse.headers:type_name -> mailpush.vault.v1.Headers
-	15, // 11: mailpush.vault.v1.GetVersionRequest.user:type_name -> mailpush.mail.v1.User
-	15, // 12: mailpush.vault.v1.DeleteRequest.user:type_name -> mailpush.mail.v1.User
-	0,  // 13: mailpush.vault.v1.VaultService.Seal:input_type -> mailpush.vault.v1.SealRequest
-	8,  // 14: mailpush.vault.v1.VaultService.Open:input_type -> mailpush.vault.v1.OpenRequest
-	10, // 15: mailpush.vault.v1.VaultService.GetVersion:input_type -> mailpush.vault.v1.GetVersionRequest
-	13, // 16: mailpush.vault.v1.VaultService.Delete:input_type -> mailpush.vault.v1.DeleteRequest
-	7,  // 17: mailpush.vault.v1.VaultService.Seal:output_type -> mailpush.vault.v1.SealResponse
-	9,  // 18: mailpush.vault.v1.VaultService.Open:output_type -> mailpush.vault.v1.OpenResponse
-	11, // 19: mailpush.vault.v1.VaultService.GetVersion:output_type -> mailpush.vault.v1.GetVersionResponse
-	14, // 20: mailpush.vault.v1.VaultService.Delete:output_type -> mailpush.vault.v1.DeleteResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	0,  // 7: mailpush.vault.v1.SealManyRequest.seals:type_name -> mailpush.vault.v1.SealRequest
+	17, // 8: mailpush.vault.v1.OpenRequest.user:type_name -> mailpush.mail.v1.User
+	14, // 9: mailpush.vault.v1.OpenResponse.login:type_name -> mailpush.vault.v1.Login
+	4,  // 10: mailpush.vault.v1.OpenResponse.signing_secret:type_name -> mailpush.vault.v1.SigningSecret
+	5,  // 11: mailpush.vault.v1.OpenResponse.headers:type_name -> mailpush.vault.v1.Headers
+	17, // 12: mailpush.vault.v1.GetVersionRequest.user:type_name -> mailpush.mail.v1.User
+	17, // 13: mailpush.vault.v1.DeleteRequest.user:type_name -> mailpush.mail.v1.User
+	0,  // 14: mailpush.vault.v1.VaultService.Seal:input_type -> mailpush.vault.v1.SealRequest
+	8,  // 15: mailpush.vault.v1.VaultService.SealMany:input_type -> mailpush.vault.v1.SealManyRequest
+	10, // 16: mailpush.vault.v1.VaultService.Open:input_type -> mailpush.vault.v1.OpenRequest
+	12, // 17: mailpush.vault.v1.VaultService.GetVersion:input_type -> mailpush.vault.v1.GetVersionRequest
+	15, // 18: mailpush.vault.v1.VaultService.Delete:input_type -> mailpush.vault.v1.DeleteRequest
+	7,  // 19: mailpush.vault.v1.VaultService.Seal:output_type -> mailpush.vault.v1.SealResponse
+	9,  // 20: mailpush.vault.v1.VaultService.SealMany:output_type -> mailpush.vault.v1.SealManyResponse
+	11, // 21: mailpush.vault.v1.VaultService.Open:output_type -> mailpush.vault.v1.OpenResponse
+	13, // 22: mailpush.vault.v1.VaultService.GetVersion:output_type -> mailpush.vault.v1.GetVersionResponse
+	16, // 23: mailpush.vault.v1.VaultService.Delete:output_type -> mailpush.vault.v1.DeleteResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_vault_v1_vault_proto_init() }
@@ -1117,7 +1219,7 @@ func file_mailpush_vault_v1_vault_proto_init() {
 		(*Credential_SigningSecret)(nil),
 		(*Credential_Headers)(nil),
 	}
-	file_mailpush_vault_v1_vault_proto_msgTypes[9].OneofWrappers = []any{
+	file_mailpush_vault_v1_vault_proto_msgTypes[11].OneofWrappers = []any{
 		(*OpenResponse_Login)(nil),
 		(*OpenResponse_SigningSecret)(nil),
 		(*OpenResponse_Headers)(nil),
@@ -1128,7 +1230,7 @@ func file_mailpush_vault_v1_vault_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_vault_v1_vault_proto_rawDesc), len(file_mailpush_vault_v1_vault_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

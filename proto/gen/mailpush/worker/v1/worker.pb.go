@@ -510,6 +510,236 @@ func (x *GetBaselineResponse) GetCredentialVersion() uint64 {
 	return 0
 }
 
+// GetBaselinesRequest names the mailboxes to open.
+type GetBaselinesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where they are.
+	Store *v1.MailStore `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
+	// The mailboxes.
+	Mailboxes     []*BaselineMailbox `protobuf:"bytes,2,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBaselinesRequest) Reset() {
+	*x = GetBaselinesRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBaselinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBaselinesRequest) ProtoMessage() {}
+
+func (x *GetBaselinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBaselinesRequest.ProtoReflect.Descriptor instead.
+func (*GetBaselinesRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetBaselinesRequest) GetStore() *v1.MailStore {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+func (x *GetBaselinesRequest) GetMailboxes() []*BaselineMailbox {
+	if x != nil {
+		return x.Mailboxes
+	}
+	return nil
+}
+
+// BaselineMailbox is a mailbox to open; see GetBaselineRequest.
+type BaselineMailbox struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose mailbox.
+	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Where the login is in the vault.
+	CredentialSlot uint32 `protobuf:"varint,2,opt,name=credential_slot,json=credentialSlot,proto3" json:"credential_slot,omitempty"`
+	// What the mail store calls the user, where no login is needed.
+	Login         string `protobuf:"bytes,3,opt,name=login,proto3" json:"login,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaselineMailbox) Reset() {
+	*x = BaselineMailbox{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaselineMailbox) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaselineMailbox) ProtoMessage() {}
+
+func (x *BaselineMailbox) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaselineMailbox.ProtoReflect.Descriptor instead.
+func (*BaselineMailbox) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BaselineMailbox) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *BaselineMailbox) GetCredentialSlot() uint32 {
+	if x != nil {
+		return x.CredentialSlot
+	}
+	return 0
+}
+
+func (x *BaselineMailbox) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+// GetBaselinesResponse says where the mailboxes end.
+type GetBaselinesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each mailbox, in their order.
+	Baselines     []*MailboxBaseline `protobuf:"bytes,1,rep,name=baselines,proto3" json:"baselines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBaselinesResponse) Reset() {
+	*x = GetBaselinesResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBaselinesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBaselinesResponse) ProtoMessage() {}
+
+func (x *GetBaselinesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBaselinesResponse.ProtoReflect.Descriptor instead.
+func (*GetBaselinesResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetBaselinesResponse) GetBaselines() []*MailboxBaseline {
+	if x != nil {
+		return x.Baselines
+	}
+	return nil
+}
+
+// MailboxBaseline is where one mailbox ends, or why that is not known.
+type MailboxBaseline struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What GetBaseline would have answered; unset when it would have failed.
+	Baseline *GetBaselineResponse `protobuf:"bytes,1,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	// The Connect code that GetBaseline would have failed with, such as unauthenticated;
+	// empty when it would not have failed.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The message of that.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailboxBaseline) Reset() {
+	*x = MailboxBaseline{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailboxBaseline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailboxBaseline) ProtoMessage() {}
+
+func (x *MailboxBaseline) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailboxBaseline.ProtoReflect.Descriptor instead.
+func (*MailboxBaseline) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *MailboxBaseline) GetBaseline() *GetBaselineResponse {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
+func (x *MailboxBaseline) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *MailboxBaseline) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // SetDrainingRequest says whether the worker is to drain.
 type SetDrainingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -524,7 +754,7 @@ type SetDrainingRequest struct {
 
 func (x *SetDrainingRequest) Reset() {
 	*x = SetDrainingRequest{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[5]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +766,7 @@ func (x *SetDrainingRequest) String() string {
 func (*SetDrainingRequest) ProtoMessage() {}
 
 func (x *SetDrainingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[5]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +779,7 @@ func (x *SetDrainingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDrainingRequest.ProtoReflect.Descriptor instead.
 func (*SetDrainingRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SetDrainingRequest) GetDraining() bool {
@@ -575,7 +805,7 @@ type SetDrainingResponse struct {
 
 func (x *SetDrainingResponse) Reset() {
 	*x = SetDrainingResponse{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[6]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +817,7 @@ func (x *SetDrainingResponse) String() string {
 func (*SetDrainingResponse) ProtoMessage() {}
 
 func (x *SetDrainingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[6]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +830,7 @@ func (x *SetDrainingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDrainingResponse.ProtoReflect.Descriptor instead.
 func (*SetDrainingResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{6}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 // GetDeliveriesRequest names the users to report on.
@@ -614,7 +844,7 @@ type GetDeliveriesRequest struct {
 
 func (x *GetDeliveriesRequest) Reset() {
 	*x = GetDeliveriesRequest{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[7]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +856,7 @@ func (x *GetDeliveriesRequest) String() string {
 func (*GetDeliveriesRequest) ProtoMessage() {}
 
 func (x *GetDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[7]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +869,7 @@ func (x *GetDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*GetDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{7}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetDeliveriesRequest) GetUsers() []*v1.User {
@@ -662,7 +892,7 @@ type GetDeliveriesResponse struct {
 
 func (x *GetDeliveriesResponse) Reset() {
 	*x = GetDeliveriesResponse{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[8]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +904,7 @@ func (x *GetDeliveriesResponse) String() string {
 func (*GetDeliveriesResponse) ProtoMessage() {}
 
 func (x *GetDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[8]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +917,7 @@ func (x *GetDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*GetDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{8}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetDeliveriesResponse) GetWorker() string {
@@ -729,7 +959,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[9]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +971,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[9]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +984,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Delivery) GetSubscriptionId() string {
@@ -842,7 +1072,7 @@ type SendTestRequest struct {
 
 func (x *SendTestRequest) Reset() {
 	*x = SendTestRequest{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[10]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +1084,7 @@ func (x *SendTestRequest) String() string {
 func (*SendTestRequest) ProtoMessage() {}
 
 func (x *SendTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[10]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +1097,7 @@ func (x *SendTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendTestRequest.ProtoReflect.Descriptor instead.
 func (*SendTestRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SendTestRequest) GetUser() *v1.User {
@@ -942,7 +1172,7 @@ type SendTestResponse struct {
 
 func (x *SendTestResponse) Reset() {
 	*x = SendTestResponse{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[11]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1184,7 @@ func (x *SendTestResponse) String() string {
 func (*SendTestResponse) ProtoMessage() {}
 
 func (x *SendTestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[11]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1197,7 @@ func (x *SendTestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendTestResponse.ProtoReflect.Descriptor instead.
 func (*SendTestResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SendTestResponse) GetAccepted() bool {
@@ -1006,7 +1236,7 @@ type SendEndingsRequest struct {
 
 func (x *SendEndingsRequest) Reset() {
 	*x = SendEndingsRequest{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[12]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1248,7 @@ func (x *SendEndingsRequest) String() string {
 func (*SendEndingsRequest) ProtoMessage() {}
 
 func (x *SendEndingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[12]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1261,7 @@ func (x *SendEndingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendEndingsRequest.ProtoReflect.Descriptor instead.
 func (*SendEndingsRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SendEndingsRequest) GetUser() *v1.User {
@@ -1076,7 +1306,7 @@ type EndedSubscription struct {
 
 func (x *EndedSubscription) Reset() {
 	*x = EndedSubscription{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[13]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1318,7 @@ func (x *EndedSubscription) String() string {
 func (*EndedSubscription) ProtoMessage() {}
 
 func (x *EndedSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[13]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1331,7 @@ func (x *EndedSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedSubscription.ProtoReflect.Descriptor instead.
 func (*EndedSubscription) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EndedSubscription) GetSubscriptionId() string {
@@ -1157,7 +1387,7 @@ type SendEndingsResponse struct {
 
 func (x *SendEndingsResponse) Reset() {
 	*x = SendEndingsResponse{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1399,7 @@ func (x *SendEndingsResponse) String() string {
 func (*SendEndingsResponse) ProtoMessage() {}
 
 func (x *SendEndingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1412,7 @@ func (x *SendEndingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendEndingsResponse.ProtoReflect.Descriptor instead.
 func (*SendEndingsResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SendEndingsResponse) GetSent() uint32 {
@@ -1203,7 +1433,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[15]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1445,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[15]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1458,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{15}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NotifyRequest) GetHints() []*Hint {
@@ -1261,7 +1491,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[16]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1503,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[16]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1516,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{16}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Hint) GetBackend() string {
@@ -1353,7 +1583,7 @@ type ToldMail struct {
 
 func (x *ToldMail) Reset() {
 	*x = ToldMail{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[17]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1595,7 @@ func (x *ToldMail) String() string {
 func (*ToldMail) ProtoMessage() {}
 
 func (x *ToldMail) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[17]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1608,7 @@ func (x *ToldMail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToldMail.ProtoReflect.Descriptor instead.
 func (*ToldMail) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{17}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ToldMail) GetFrom() string {
@@ -1413,7 +1643,7 @@ type NotifyResponse struct {
 
 func (x *NotifyResponse) Reset() {
 	*x = NotifyResponse{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[18]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1655,7 @@ func (x *NotifyResponse) String() string {
 func (*NotifyResponse) ProtoMessage() {}
 
 func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[18]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1668,7 @@ func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyResponse.ProtoReflect.Descriptor instead.
 func (*NotifyResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NotifyResponse) GetVerdicts() []NotifyVerdict {
@@ -1461,7 +1691,7 @@ type RetryRequest struct {
 
 func (x *RetryRequest) Reset() {
 	*x = RetryRequest{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[19]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1703,7 @@ func (x *RetryRequest) String() string {
 func (*RetryRequest) ProtoMessage() {}
 
 func (x *RetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[19]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1716,7 @@ func (x *RetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
 func (*RetryRequest) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{19}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RetryRequest) GetMailStore() string {
@@ -1518,7 +1748,7 @@ type RetryResponse struct {
 
 func (x *RetryResponse) Reset() {
 	*x = RetryResponse{}
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[20]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1760,7 @@ func (x *RetryResponse) String() string {
 func (*RetryResponse) ProtoMessage() {}
 
 func (x *RetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[20]
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1773,7 @@ func (x *RetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
 func (*RetryResponse) Descriptor() ([]byte, []int) {
-	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{20}
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RetryResponse) GetWorker() string {
@@ -1599,7 +1829,20 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\x05login\x18\x04 \x01(\tR\x05login\"x\n" +
 	"\x13GetBaselineResponse\x122\n" +
 	"\acursors\x18\x01 \x03(\v2\x18.mailpush.mail.v1.CursorR\acursors\x12-\n" +
-	"\x12credential_version\x18\x02 \x01(\x04R\x11credentialVersion\"H\n" +
+	"\x12credential_version\x18\x02 \x01(\x04R\x11credentialVersion\"\xa0\x01\n" +
+	"\x13GetBaselinesRequest\x129\n" +
+	"\x05store\x18\x01 \x01(\v2\x1b.mailpush.mail.v1.MailStoreB\x06\xbaH\x03\xc8\x01\x01R\x05store\x12N\n" +
+	"\tmailboxes\x18\x02 \x03(\v2#.mailpush.worker.v1.BaselineMailboxB\v\xbaH\b\x92\x01\x05\b\x01\x10\xf4\x03R\tmailboxes\"\x84\x01\n" +
+	"\x0fBaselineMailbox\x122\n" +
+	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12'\n" +
+	"\x0fcredential_slot\x18\x02 \x01(\rR\x0ecredentialSlot\x12\x14\n" +
+	"\x05login\x18\x03 \x01(\tR\x05login\"Y\n" +
+	"\x14GetBaselinesResponse\x12A\n" +
+	"\tbaselines\x18\x01 \x03(\v2#.mailpush.worker.v1.MailboxBaselineR\tbaselines\"\x84\x01\n" +
+	"\x0fMailboxBaseline\x12C\n" +
+	"\bbaseline\x18\x01 \x01(\v2'.mailpush.worker.v1.GetBaselineResponseR\bbaseline\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"H\n" +
 	"\x12SetDrainingRequest\x12\x1a\n" +
 	"\bdraining\x18\x01 \x01(\bR\bdraining\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\"\x15\n" +
@@ -1691,10 +1934,11 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\rNotifyVerdict\x12\x1e\n" +
 	"\x1aNOTIFY_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NOTIFY_VERDICT_TAKEN\x10\x01\x12\x1a\n" +
-	"\x16NOTIFY_VERDICT_UNKNOWN\x10\x022\xee\x05\n" +
+	"\x16NOTIFY_VERDICT_UNKNOWN\x10\x022\xd1\x06\n" +
 	"\rWorkerService\x12a\n" +
 	"\fGetListeners\x12'.mailpush.worker.v1.GetListenersRequest\x1a(.mailpush.worker.v1.GetListenersResponse\x12^\n" +
-	"\vGetBaseline\x12&.mailpush.worker.v1.GetBaselineRequest\x1a'.mailpush.worker.v1.GetBaselineResponse\x12^\n" +
+	"\vGetBaseline\x12&.mailpush.worker.v1.GetBaselineRequest\x1a'.mailpush.worker.v1.GetBaselineResponse\x12a\n" +
+	"\fGetBaselines\x12'.mailpush.worker.v1.GetBaselinesRequest\x1a(.mailpush.worker.v1.GetBaselinesResponse\x12^\n" +
 	"\vSetDraining\x12&.mailpush.worker.v1.SetDrainingRequest\x1a'.mailpush.worker.v1.SetDrainingResponse\x12d\n" +
 	"\rGetDeliveries\x12(.mailpush.worker.v1.GetDeliveriesRequest\x1a).mailpush.worker.v1.GetDeliveriesResponse\x12U\n" +
 	"\bSendTest\x12#.mailpush.worker.v1.SendTestRequest\x1a$.mailpush.worker.v1.SendTestResponse\x12^\n" +
@@ -1716,7 +1960,7 @@ func file_mailpush_worker_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_mailpush_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_mailpush_worker_v1_worker_proto_goTypes = []any{
 	(DeliveryState)(0),            // 0: mailpush.worker.v1.DeliveryState
 	(NotifyVerdict)(0),            // 1: mailpush.worker.v1.NotifyVerdict
@@ -1725,83 +1969,94 @@ var file_mailpush_worker_v1_worker_proto_goTypes = []any{
 	(*Listener)(nil),              // 4: mailpush.worker.v1.Listener
 	(*GetBaselineRequest)(nil),    // 5: mailpush.worker.v1.GetBaselineRequest
 	(*GetBaselineResponse)(nil),   // 6: mailpush.worker.v1.GetBaselineResponse
-	(*SetDrainingRequest)(nil),    // 7: mailpush.worker.v1.SetDrainingRequest
-	(*SetDrainingResponse)(nil),   // 8: mailpush.worker.v1.SetDrainingResponse
-	(*GetDeliveriesRequest)(nil),  // 9: mailpush.worker.v1.GetDeliveriesRequest
-	(*GetDeliveriesResponse)(nil), // 10: mailpush.worker.v1.GetDeliveriesResponse
-	(*Delivery)(nil),              // 11: mailpush.worker.v1.Delivery
-	(*SendTestRequest)(nil),       // 12: mailpush.worker.v1.SendTestRequest
-	(*SendTestResponse)(nil),      // 13: mailpush.worker.v1.SendTestResponse
-	(*SendEndingsRequest)(nil),    // 14: mailpush.worker.v1.SendEndingsRequest
-	(*EndedSubscription)(nil),     // 15: mailpush.worker.v1.EndedSubscription
-	(*SendEndingsResponse)(nil),   // 16: mailpush.worker.v1.SendEndingsResponse
-	(*NotifyRequest)(nil),         // 17: mailpush.worker.v1.NotifyRequest
-	(*Hint)(nil),                  // 18: mailpush.worker.v1.Hint
-	(*ToldMail)(nil),              // 19: mailpush.worker.v1.ToldMail
-	(*NotifyResponse)(nil),        // 20: mailpush.worker.v1.NotifyResponse
-	(*RetryRequest)(nil),          // 21: mailpush.worker.v1.RetryRequest
-	(*RetryResponse)(nil),         // 22: mailpush.worker.v1.RetryResponse
-	(*v1.User)(nil),               // 23: mailpush.mail.v1.User
-	(v1.ListenerState)(0),         // 24: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(v1.Registration)(0),          // 26: mailpush.mail.v1.Registration
-	(*v1.MailStore)(nil),          // 27: mailpush.mail.v1.MailStore
-	(*v1.Cursor)(nil),             // 28: mailpush.mail.v1.Cursor
-	(*v1.Target)(nil),             // 29: mailpush.mail.v1.Target
+	(*GetBaselinesRequest)(nil),   // 7: mailpush.worker.v1.GetBaselinesRequest
+	(*BaselineMailbox)(nil),       // 8: mailpush.worker.v1.BaselineMailbox
+	(*GetBaselinesResponse)(nil),  // 9: mailpush.worker.v1.GetBaselinesResponse
+	(*MailboxBaseline)(nil),       // 10: mailpush.worker.v1.MailboxBaseline
+	(*SetDrainingRequest)(nil),    // 11: mailpush.worker.v1.SetDrainingRequest
+	(*SetDrainingResponse)(nil),   // 12: mailpush.worker.v1.SetDrainingResponse
+	(*GetDeliveriesRequest)(nil),  // 13: mailpush.worker.v1.GetDeliveriesRequest
+	(*GetDeliveriesResponse)(nil), // 14: mailpush.worker.v1.GetDeliveriesResponse
+	(*Delivery)(nil),              // 15: mailpush.worker.v1.Delivery
+	(*SendTestRequest)(nil),       // 16: mailpush.worker.v1.SendTestRequest
+	(*SendTestResponse)(nil),      // 17: mailpush.worker.v1.SendTestResponse
+	(*SendEndingsRequest)(nil),    // 18: mailpush.worker.v1.SendEndingsRequest
+	(*EndedSubscription)(nil),     // 19: mailpush.worker.v1.EndedSubscription
+	(*SendEndingsResponse)(nil),   // 20: mailpush.worker.v1.SendEndingsResponse
+	(*NotifyRequest)(nil),         // 21: mailpush.worker.v1.NotifyRequest
+	(*Hint)(nil),                  // 22: mailpush.worker.v1.Hint
+	(*ToldMail)(nil),              // 23: mailpush.worker.v1.ToldMail
+	(*NotifyResponse)(nil),        // 24: mailpush.worker.v1.NotifyResponse
+	(*RetryRequest)(nil),          // 25: mailpush.worker.v1.RetryRequest
+	(*RetryResponse)(nil),         // 26: mailpush.worker.v1.RetryResponse
+	(*v1.User)(nil),               // 27: mailpush.mail.v1.User
+	(v1.ListenerState)(0),         // 28: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(v1.Registration)(0),          // 30: mailpush.mail.v1.Registration
+	(*v1.MailStore)(nil),          // 31: mailpush.mail.v1.MailStore
+	(*v1.Cursor)(nil),             // 32: mailpush.mail.v1.Cursor
+	(*v1.Target)(nil),             // 33: mailpush.mail.v1.Target
 }
 var file_mailpush_worker_v1_worker_proto_depIdxs = []int32{
-	23, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
+	27, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
 	4,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
-	23, // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
-	24, // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
-	25, // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
-	25, // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
-	25, // 6: mailpush.worker.v1.Listener.last_hint:type_name -> google.protobuf.Timestamp
-	25, // 7: mailpush.worker.v1.Listener.last_proof:type_name -> google.protobuf.Timestamp
-	26, // 8: mailpush.worker.v1.Listener.registration:type_name -> mailpush.mail.v1.Registration
-	23, // 9: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
-	27, // 10: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
-	28, // 11: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
-	23, // 12: mailpush.worker.v1.GetDeliveriesRequest.users:type_name -> mailpush.mail.v1.User
-	11, // 13: mailpush.worker.v1.GetDeliveriesResponse.deliveries:type_name -> mailpush.worker.v1.Delivery
-	28, // 14: mailpush.worker.v1.Delivery.cursor:type_name -> mailpush.mail.v1.Cursor
-	25, // 15: mailpush.worker.v1.Delivery.oldest_pending:type_name -> google.protobuf.Timestamp
-	0,  // 16: mailpush.worker.v1.Delivery.state:type_name -> mailpush.worker.v1.DeliveryState
-	25, // 17: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
-	23, // 18: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
-	25, // 19: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
-	29, // 20: mailpush.worker.v1.SendTestRequest.target:type_name -> mailpush.mail.v1.Target
-	23, // 21: mailpush.worker.v1.SendEndingsRequest.user:type_name -> mailpush.mail.v1.User
-	15, // 22: mailpush.worker.v1.SendEndingsRequest.subscriptions:type_name -> mailpush.worker.v1.EndedSubscription
-	29, // 23: mailpush.worker.v1.EndedSubscription.target:type_name -> mailpush.mail.v1.Target
-	25, // 24: mailpush.worker.v1.EndedSubscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	18, // 25: mailpush.worker.v1.NotifyRequest.hints:type_name -> mailpush.worker.v1.Hint
-	23, // 26: mailpush.worker.v1.Hint.user:type_name -> mailpush.mail.v1.User
-	25, // 27: mailpush.worker.v1.Hint.at:type_name -> google.protobuf.Timestamp
-	19, // 28: mailpush.worker.v1.Hint.mail:type_name -> mailpush.worker.v1.ToldMail
-	1,  // 29: mailpush.worker.v1.NotifyResponse.verdicts:type_name -> mailpush.worker.v1.NotifyVerdict
-	23, // 30: mailpush.worker.v1.RetryRequest.user:type_name -> mailpush.mail.v1.User
-	2,  // 31: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
-	5,  // 32: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
-	7,  // 33: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
-	9,  // 34: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
-	12, // 35: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
-	14, // 36: mailpush.worker.v1.WorkerService.SendEndings:input_type -> mailpush.worker.v1.SendEndingsRequest
-	17, // 37: mailpush.worker.v1.WorkerService.Notify:input_type -> mailpush.worker.v1.NotifyRequest
-	21, // 38: mailpush.worker.v1.WorkerService.Retry:input_type -> mailpush.worker.v1.RetryRequest
-	3,  // 39: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
-	6,  // 40: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
-	8,  // 41: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
-	10, // 42: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
-	13, // 43: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
-	16, // 44: mailpush.worker.v1.WorkerService.SendEndings:output_type -> mailpush.worker.v1.SendEndingsResponse
-	20, // 45: mailpush.worker.v1.WorkerService.Notify:output_type -> mailpush.worker.v1.NotifyResponse
-	22, // 46: mailpush.worker.v1.WorkerService.Retry:output_type -> mailpush.worker.v1.RetryResponse
-	39, // [39:47] is the sub-list for method output_type
-	31, // [31:39] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	27, // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
+	28, // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
+	29, // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
+	29, // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
+	29, // 6: mailpush.worker.v1.Listener.last_hint:type_name -> google.protobuf.Timestamp
+	29, // 7: mailpush.worker.v1.Listener.last_proof:type_name -> google.protobuf.Timestamp
+	30, // 8: mailpush.worker.v1.Listener.registration:type_name -> mailpush.mail.v1.Registration
+	27, // 9: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
+	31, // 10: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
+	32, // 11: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
+	31, // 12: mailpush.worker.v1.GetBaselinesRequest.store:type_name -> mailpush.mail.v1.MailStore
+	8,  // 13: mailpush.worker.v1.GetBaselinesRequest.mailboxes:type_name -> mailpush.worker.v1.BaselineMailbox
+	27, // 14: mailpush.worker.v1.BaselineMailbox.user:type_name -> mailpush.mail.v1.User
+	10, // 15: mailpush.worker.v1.GetBaselinesResponse.baselines:type_name -> mailpush.worker.v1.MailboxBaseline
+	6,  // 16: mailpush.worker.v1.MailboxBaseline.baseline:type_name -> mailpush.worker.v1.GetBaselineResponse
+	27, // 17: mailpush.worker.v1.GetDeliveriesRequest.users:type_name -> mailpush.mail.v1.User
+	15, // 18: mailpush.worker.v1.GetDeliveriesResponse.deliveries:type_name -> mailpush.worker.v1.Delivery
+	32, // 19: mailpush.worker.v1.Delivery.cursor:type_name -> mailpush.mail.v1.Cursor
+	29, // 20: mailpush.worker.v1.Delivery.oldest_pending:type_name -> google.protobuf.Timestamp
+	0,  // 21: mailpush.worker.v1.Delivery.state:type_name -> mailpush.worker.v1.DeliveryState
+	29, // 22: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
+	27, // 23: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
+	29, // 24: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
+	33, // 25: mailpush.worker.v1.SendTestRequest.target:type_name -> mailpush.mail.v1.Target
+	27, // 26: mailpush.worker.v1.SendEndingsRequest.user:type_name -> mailpush.mail.v1.User
+	19, // 27: mailpush.worker.v1.SendEndingsRequest.subscriptions:type_name -> mailpush.worker.v1.EndedSubscription
+	33, // 28: mailpush.worker.v1.EndedSubscription.target:type_name -> mailpush.mail.v1.Target
+	29, // 29: mailpush.worker.v1.EndedSubscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	22, // 30: mailpush.worker.v1.NotifyRequest.hints:type_name -> mailpush.worker.v1.Hint
+	27, // 31: mailpush.worker.v1.Hint.user:type_name -> mailpush.mail.v1.User
+	29, // 32: mailpush.worker.v1.Hint.at:type_name -> google.protobuf.Timestamp
+	23, // 33: mailpush.worker.v1.Hint.mail:type_name -> mailpush.worker.v1.ToldMail
+	1,  // 34: mailpush.worker.v1.NotifyResponse.verdicts:type_name -> mailpush.worker.v1.NotifyVerdict
+	27, // 35: mailpush.worker.v1.RetryRequest.user:type_name -> mailpush.mail.v1.User
+	2,  // 36: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
+	5,  // 37: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
+	7,  // 38: mailpush.worker.v1.WorkerService.GetBaselines:input_type -> mailpush.worker.v1.GetBaselinesRequest
+	11, // 39: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
+	13, // 40: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
+	16, // 41: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
+	18, // 42: mailpush.worker.v1.WorkerService.SendEndings:input_type -> mailpush.worker.v1.SendEndingsRequest
+	21, // 43: mailpush.worker.v1.WorkerService.Notify:input_type -> mailpush.worker.v1.NotifyRequest
+	25, // 44: mailpush.worker.v1.WorkerService.Retry:input_type -> mailpush.worker.v1.RetryRequest
+	3,  // 45: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
+	6,  // 46: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
+	9,  // 47: mailpush.worker.v1.WorkerService.GetBaselines:output_type -> mailpush.worker.v1.GetBaselinesResponse
+	12, // 48: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
+	14, // 49: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
+	17, // 50: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
+	20, // 51: mailpush.worker.v1.WorkerService.SendEndings:output_type -> mailpush.worker.v1.SendEndingsResponse
+	24, // 52: mailpush.worker.v1.WorkerService.Notify:output_type -> mailpush.worker.v1.NotifyResponse
+	26, // 53: mailpush.worker.v1.WorkerService.Retry:output_type -> mailpush.worker.v1.RetryResponse
+	45, // [45:54] is the sub-list for method output_type
+	36, // [36:45] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_worker_v1_worker_proto_init() }
@@ -1809,14 +2064,14 @@ func file_mailpush_worker_v1_worker_proto_init() {
 	if File_mailpush_worker_v1_worker_proto != nil {
 		return
 	}
-	file_mailpush_worker_v1_worker_proto_msgTypes[10].OneofWrappers = []any{}
+	file_mailpush_worker_v1_worker_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_worker_v1_worker_proto_rawDesc), len(file_mailpush_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -39,6 +39,9 @@ const (
 const (
 	// PushServiceSubscribeProcedure is the fully-qualified name of the PushService's Subscribe RPC.
 	PushServiceSubscribeProcedure = "/mailpush.push.v1.PushService/Subscribe"
+	// PushServiceSubscribeManyProcedure is the fully-qualified name of the PushService's SubscribeMany
+	// RPC.
+	PushServiceSubscribeManyProcedure = "/mailpush.push.v1.PushService/SubscribeMany"
 	// PushServiceUnsubscribeProcedure is the fully-qualified name of the PushService's Unsubscribe RPC.
 	PushServiceUnsubscribeProcedure = "/mailpush.push.v1.PushService/Unsubscribe"
 	// PushServiceListSubscriptionsProcedure is the fully-qualified name of the PushService's
@@ -71,6 +74,23 @@ type PushServiceClient interface {
 	// reach, or the mail store refuses the master user, with nothing stored;
 	// resource_exhausted when the user has 100 subscriptions, of which this is none.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
+	// SubscribeMany stores up to 500 subscriptions, each as Subscribe would, and answers for
+	// each: one that is refused, or fails, changes nothing for the others, and its result has
+	// the code and the message that Subscribe would have answered. Whoever has lost the answer
+	// calls again with the same rows: ids, cursors and signing secrets stay as they are.
+	//
+	// What it promises about mail is said per row. From the cursor that a row gives, or with
+	// CURSOR_START_ANSWER from the answer on, every mail is pushed, as Subscribe has it.
+	// With CURSOR_START_FIRST_LOOK, the default, no mailbox is opened before the answer: the
+	// listener that looks first takes what it finds for seen. Every mail that comes after
+	// ListSubscriptions shows a cursor is pushed; one between the answer and that look, for
+	// which a mail store's pace of logins counts, is not. Nor has a user's first login been
+	// tried then: permanent is true, and one that is refused is suspended at that look. A
+	// login that comes into the place of another is tried first here, too.
+	//
+	// Errors of the call itself: invalid_argument when it cannot be read, or has no rows or
+	// more than 500; resource_exhausted when it has more than 1 MiB. Nothing is stored then.
+	SubscribeMany(context.Context, *connect.Request[v1.SubscribeManyRequest]) (*connect.Response[v1.SubscribeManyResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
 	// registration, and with the user's last registration listener and credential. As
 	// a rule nothing is pushed after the answer; while the cluster's etcd does not answer
@@ -106,6 +126,12 @@ func NewPushServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(pushServiceMethods.ByName("Subscribe")),
 			connect.WithClientOptions(opts...),
 		),
+		subscribeMany: connect.NewClient[v1.SubscribeManyRequest, v1.SubscribeManyResponse](
+			httpClient,
+			baseURL+PushServiceSubscribeManyProcedure,
+			connect.WithSchema(pushServiceMethods.ByName("SubscribeMany")),
+			connect.WithClientOptions(opts...),
+		),
 		unsubscribe: connect.NewClient[v1.UnsubscribeRequest, v1.UnsubscribeResponse](
 			httpClient,
 			baseURL+PushServiceUnsubscribeProcedure,
@@ -136,6 +162,7 @@ func NewPushServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 // pushServiceClient implements PushServiceClient.
 type pushServiceClient struct {
 	subscribe           *connect.Client[v1.SubscribeRequest, v1.SubscribeResponse]
+	subscribeMany       *connect.Client[v1.SubscribeManyRequest, v1.SubscribeManyResponse]
 	unsubscribe         *connect.Client[v1.UnsubscribeRequest, v1.UnsubscribeResponse]
 	listSubscriptions   *connect.Client[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse]
 	rotateWebhookSecret *connect.Client[v1.RotateWebhookSecretRequest, v1.RotateWebhookSecretResponse]
@@ -145,6 +172,11 @@ type pushServiceClient struct {
 // Subscribe calls mailpush.push.v1.PushService.Subscribe.
 func (c *pushServiceClient) Subscribe(ctx context.Context, req *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error) {
 	return c.subscribe.CallUnary(ctx, req)
+}
+
+// SubscribeMany calls mailpush.push.v1.PushService.SubscribeMany.
+func (c *pushServiceClient) SubscribeMany(ctx context.Context, req *connect.Request[v1.SubscribeManyRequest]) (*connect.Response[v1.SubscribeManyResponse], error) {
+	return c.subscribeMany.CallUnary(ctx, req)
 }
 
 // Unsubscribe calls mailpush.push.v1.PushService.Unsubscribe.
@@ -186,6 +218,23 @@ type PushServiceHandler interface {
 	// reach, or the mail store refuses the master user, with nothing stored;
 	// resource_exhausted when the user has 100 subscriptions, of which this is none.
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
+	// SubscribeMany stores up to 500 subscriptions, each as Subscribe would, and answers for
+	// each: one that is refused, or fails, changes nothing for the others, and its result has
+	// the code and the message that Subscribe would have answered. Whoever has lost the answer
+	// calls again with the same rows: ids, cursors and signing secrets stay as they are.
+	//
+	// What it promises about mail is said per row. From the cursor that a row gives, or with
+	// CURSOR_START_ANSWER from the answer on, every mail is pushed, as Subscribe has it.
+	// With CURSOR_START_FIRST_LOOK, the default, no mailbox is opened before the answer: the
+	// listener that looks first takes what it finds for seen. Every mail that comes after
+	// ListSubscriptions shows a cursor is pushed; one between the answer and that look, for
+	// which a mail store's pace of logins counts, is not. Nor has a user's first login been
+	// tried then: permanent is true, and one that is refused is suspended at that look. A
+	// login that comes into the place of another is tried first here, too.
+	//
+	// Errors of the call itself: invalid_argument when it cannot be read, or has no rows or
+	// more than 500; resource_exhausted when it has more than 1 MiB. Nothing is stored then.
+	SubscribeMany(context.Context, *connect.Request[v1.SubscribeManyRequest]) (*connect.Response[v1.SubscribeManyResponse], error)
 	// Unsubscribe removes a subscription, and with the client's last one its
 	// registration, and with the user's last registration listener and credential. As
 	// a rule nothing is pushed after the answer; while the cluster's etcd does not answer
@@ -217,6 +266,12 @@ func NewPushServiceHandler(svc PushServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(pushServiceMethods.ByName("Subscribe")),
 		connect.WithHandlerOptions(opts...),
 	)
+	pushServiceSubscribeManyHandler := connect.NewUnaryHandler(
+		PushServiceSubscribeManyProcedure,
+		svc.SubscribeMany,
+		connect.WithSchema(pushServiceMethods.ByName("SubscribeMany")),
+		connect.WithHandlerOptions(opts...),
+	)
 	pushServiceUnsubscribeHandler := connect.NewUnaryHandler(
 		PushServiceUnsubscribeProcedure,
 		svc.Unsubscribe,
@@ -245,6 +300,8 @@ func NewPushServiceHandler(svc PushServiceHandler, opts ...connect.HandlerOption
 		switch r.URL.Path {
 		case PushServiceSubscribeProcedure:
 			pushServiceSubscribeHandler.ServeHTTP(w, r)
+		case PushServiceSubscribeManyProcedure:
+			pushServiceSubscribeManyHandler.ServeHTTP(w, r)
 		case PushServiceUnsubscribeProcedure:
 			pushServiceUnsubscribeHandler.ServeHTTP(w, r)
 		case PushServiceListSubscriptionsProcedure:
@@ -264,6 +321,10 @@ type UnimplementedPushServiceHandler struct{}
 
 func (UnimplementedPushServiceHandler) Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.push.v1.PushService.Subscribe is not implemented"))
+}
+
+func (UnimplementedPushServiceHandler) SubscribeMany(context.Context, *connect.Request[v1.SubscribeManyRequest]) (*connect.Response[v1.SubscribeManyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.push.v1.PushService.SubscribeMany is not implemented"))
 }
 
 func (UnimplementedPushServiceHandler) Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error) {

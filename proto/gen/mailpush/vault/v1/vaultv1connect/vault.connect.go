@@ -40,6 +40,8 @@ const (
 const (
 	// VaultServiceSealProcedure is the fully-qualified name of the VaultService's Seal RPC.
 	VaultServiceSealProcedure = "/mailpush.vault.v1.VaultService/Seal"
+	// VaultServiceSealManyProcedure is the fully-qualified name of the VaultService's SealMany RPC.
+	VaultServiceSealManyProcedure = "/mailpush.vault.v1.VaultService/SealMany"
 	// VaultServiceOpenProcedure is the fully-qualified name of the VaultService's Open RPC.
 	VaultServiceOpenProcedure = "/mailpush.vault.v1.VaultService/Open"
 	// VaultServiceGetVersionProcedure is the fully-qualified name of the VaultService's GetVersion RPC.
@@ -53,6 +55,8 @@ type VaultServiceClient interface {
 	// Seal stores a credential, replacing the one of the same user and account.
 	// failed_precondition when a password is given and credential storage is off.
 	Seal(context.Context, *connect.Request[v1.SealRequest]) (*connect.Response[v1.SealResponse], error)
+	// SealMany stores credentials as Seal does, in one transaction: all of them or none.
+	SealMany(context.Context, *connect.Request[v1.SealManyRequest]) (*connect.Response[v1.SealManyResponse], error)
 	// Open returns a credential in clear. Every call is audited with its reason.
 	// not_found when there is none; data_loss when it does not open.
 	Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error)
@@ -80,6 +84,12 @@ func NewVaultServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(vaultServiceMethods.ByName("Seal")),
 			connect.WithClientOptions(opts...),
 		),
+		sealMany: connect.NewClient[v1.SealManyRequest, v1.SealManyResponse](
+			httpClient,
+			baseURL+VaultServiceSealManyProcedure,
+			connect.WithSchema(vaultServiceMethods.ByName("SealMany")),
+			connect.WithClientOptions(opts...),
+		),
 		open: connect.NewClient[v1.OpenRequest, v1.OpenResponse](
 			httpClient,
 			baseURL+VaultServiceOpenProcedure,
@@ -104,6 +114,7 @@ func NewVaultServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 // vaultServiceClient implements VaultServiceClient.
 type vaultServiceClient struct {
 	seal       *connect.Client[v1.SealRequest, v1.SealResponse]
+	sealMany   *connect.Client[v1.SealManyRequest, v1.SealManyResponse]
 	open       *connect.Client[v1.OpenRequest, v1.OpenResponse]
 	getVersion *connect.Client[v1.GetVersionRequest, v1.GetVersionResponse]
 	delete     *connect.Client[v1.DeleteRequest, v1.DeleteResponse]
@@ -112,6 +123,11 @@ type vaultServiceClient struct {
 // Seal calls mailpush.vault.v1.VaultService.Seal.
 func (c *vaultServiceClient) Seal(ctx context.Context, req *connect.Request[v1.SealRequest]) (*connect.Response[v1.SealResponse], error) {
 	return c.seal.CallUnary(ctx, req)
+}
+
+// SealMany calls mailpush.vault.v1.VaultService.SealMany.
+func (c *vaultServiceClient) SealMany(ctx context.Context, req *connect.Request[v1.SealManyRequest]) (*connect.Response[v1.SealManyResponse], error) {
+	return c.sealMany.CallUnary(ctx, req)
 }
 
 // Open calls mailpush.vault.v1.VaultService.Open.
@@ -134,6 +150,8 @@ type VaultServiceHandler interface {
 	// Seal stores a credential, replacing the one of the same user and account.
 	// failed_precondition when a password is given and credential storage is off.
 	Seal(context.Context, *connect.Request[v1.SealRequest]) (*connect.Response[v1.SealResponse], error)
+	// SealMany stores credentials as Seal does, in one transaction: all of them or none.
+	SealMany(context.Context, *connect.Request[v1.SealManyRequest]) (*connect.Response[v1.SealManyResponse], error)
 	// Open returns a credential in clear. Every call is audited with its reason.
 	// not_found when there is none; data_loss when it does not open.
 	Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error)
@@ -155,6 +173,12 @@ func NewVaultServiceHandler(svc VaultServiceHandler, opts ...connect.HandlerOpti
 		VaultServiceSealProcedure,
 		svc.Seal,
 		connect.WithSchema(vaultServiceMethods.ByName("Seal")),
+		connect.WithHandlerOptions(opts...),
+	)
+	vaultServiceSealManyHandler := connect.NewUnaryHandler(
+		VaultServiceSealManyProcedure,
+		svc.SealMany,
+		connect.WithSchema(vaultServiceMethods.ByName("SealMany")),
 		connect.WithHandlerOptions(opts...),
 	)
 	vaultServiceOpenHandler := connect.NewUnaryHandler(
@@ -179,6 +203,8 @@ func NewVaultServiceHandler(svc VaultServiceHandler, opts ...connect.HandlerOpti
 		switch r.URL.Path {
 		case VaultServiceSealProcedure:
 			vaultServiceSealHandler.ServeHTTP(w, r)
+		case VaultServiceSealManyProcedure:
+			vaultServiceSealManyHandler.ServeHTTP(w, r)
 		case VaultServiceOpenProcedure:
 			vaultServiceOpenHandler.ServeHTTP(w, r)
 		case VaultServiceGetVersionProcedure:
@@ -196,6 +222,10 @@ type UnimplementedVaultServiceHandler struct{}
 
 func (UnimplementedVaultServiceHandler) Seal(context.Context, *connect.Request[v1.SealRequest]) (*connect.Response[v1.SealResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.vault.v1.VaultService.Seal is not implemented"))
+}
+
+func (UnimplementedVaultServiceHandler) SealMany(context.Context, *connect.Request[v1.SealManyRequest]) (*connect.Response[v1.SealManyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.vault.v1.VaultService.SealMany is not implemented"))
 }
 
 func (UnimplementedVaultServiceHandler) Open(context.Context, *connect.Request[v1.OpenRequest]) (*connect.Response[v1.OpenResponse], error) {

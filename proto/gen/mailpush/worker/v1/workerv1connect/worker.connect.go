@@ -44,6 +44,9 @@ const (
 	// WorkerServiceGetBaselineProcedure is the fully-qualified name of the WorkerService's GetBaseline
 	// RPC.
 	WorkerServiceGetBaselineProcedure = "/mailpush.worker.v1.WorkerService/GetBaseline"
+	// WorkerServiceGetBaselinesProcedure is the fully-qualified name of the WorkerService's
+	// GetBaselines RPC.
+	WorkerServiceGetBaselinesProcedure = "/mailpush.worker.v1.WorkerService/GetBaselines"
 	// WorkerServiceSetDrainingProcedure is the fully-qualified name of the WorkerService's SetDraining
 	// RPC.
 	WorkerServiceSetDrainingProcedure = "/mailpush.worker.v1.WorkerService/SetDraining"
@@ -71,6 +74,10 @@ type WorkerServiceClient interface {
 	// credential; unavailable when it cannot be reached; not_found without a
 	// credential.
 	GetBaseline(context.Context, *connect.Request[v1.GetBaselineRequest]) (*connect.Response[v1.GetBaselineResponse], error)
+	// GetBaselines does that for many mailboxes of one mail store, a few at once, and answers
+	// for each. It answers in time for its caller: what it has not come to by then is
+	// unavailable.
+	GetBaselines(context.Context, *connect.Request[v1.GetBaselinesRequest]) (*connect.Response[v1.GetBaselinesResponse], error)
 	// SetDraining asks the worker to have its shards taken away, or to take shards
 	// again. The worker keeps to it until told otherwise, under whatever id it is
 	// registered; a new process begins undrained. unavailable when the cluster could
@@ -117,6 +124,12 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(workerServiceMethods.ByName("GetBaseline")),
 			connect.WithClientOptions(opts...),
 		),
+		getBaselines: connect.NewClient[v1.GetBaselinesRequest, v1.GetBaselinesResponse](
+			httpClient,
+			baseURL+WorkerServiceGetBaselinesProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("GetBaselines")),
+			connect.WithClientOptions(opts...),
+		),
 		setDraining: connect.NewClient[v1.SetDrainingRequest, v1.SetDrainingResponse](
 			httpClient,
 			baseURL+WorkerServiceSetDrainingProcedure,
@@ -160,6 +173,7 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type workerServiceClient struct {
 	getListeners  *connect.Client[v1.GetListenersRequest, v1.GetListenersResponse]
 	getBaseline   *connect.Client[v1.GetBaselineRequest, v1.GetBaselineResponse]
+	getBaselines  *connect.Client[v1.GetBaselinesRequest, v1.GetBaselinesResponse]
 	setDraining   *connect.Client[v1.SetDrainingRequest, v1.SetDrainingResponse]
 	getDeliveries *connect.Client[v1.GetDeliveriesRequest, v1.GetDeliveriesResponse]
 	sendTest      *connect.Client[v1.SendTestRequest, v1.SendTestResponse]
@@ -176,6 +190,11 @@ func (c *workerServiceClient) GetListeners(ctx context.Context, req *connect.Req
 // GetBaseline calls mailpush.worker.v1.WorkerService.GetBaseline.
 func (c *workerServiceClient) GetBaseline(ctx context.Context, req *connect.Request[v1.GetBaselineRequest]) (*connect.Response[v1.GetBaselineResponse], error) {
 	return c.getBaseline.CallUnary(ctx, req)
+}
+
+// GetBaselines calls mailpush.worker.v1.WorkerService.GetBaselines.
+func (c *workerServiceClient) GetBaselines(ctx context.Context, req *connect.Request[v1.GetBaselinesRequest]) (*connect.Response[v1.GetBaselinesResponse], error) {
+	return c.getBaselines.CallUnary(ctx, req)
 }
 
 // SetDraining calls mailpush.worker.v1.WorkerService.SetDraining.
@@ -218,6 +237,10 @@ type WorkerServiceHandler interface {
 	// credential; unavailable when it cannot be reached; not_found without a
 	// credential.
 	GetBaseline(context.Context, *connect.Request[v1.GetBaselineRequest]) (*connect.Response[v1.GetBaselineResponse], error)
+	// GetBaselines does that for many mailboxes of one mail store, a few at once, and answers
+	// for each. It answers in time for its caller: what it has not come to by then is
+	// unavailable.
+	GetBaselines(context.Context, *connect.Request[v1.GetBaselinesRequest]) (*connect.Response[v1.GetBaselinesResponse], error)
 	// SetDraining asks the worker to have its shards taken away, or to take shards
 	// again. The worker keeps to it until told otherwise, under whatever id it is
 	// registered; a new process begins undrained. unavailable when the cluster could
@@ -258,6 +281,12 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 		WorkerServiceGetBaselineProcedure,
 		svc.GetBaseline,
 		connect.WithSchema(workerServiceMethods.ByName("GetBaseline")),
+		connect.WithHandlerOptions(opts...),
+	)
+	workerServiceGetBaselinesHandler := connect.NewUnaryHandler(
+		WorkerServiceGetBaselinesProcedure,
+		svc.GetBaselines,
+		connect.WithSchema(workerServiceMethods.ByName("GetBaselines")),
 		connect.WithHandlerOptions(opts...),
 	)
 	workerServiceSetDrainingHandler := connect.NewUnaryHandler(
@@ -302,6 +331,8 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 			workerServiceGetListenersHandler.ServeHTTP(w, r)
 		case WorkerServiceGetBaselineProcedure:
 			workerServiceGetBaselineHandler.ServeHTTP(w, r)
+		case WorkerServiceGetBaselinesProcedure:
+			workerServiceGetBaselinesHandler.ServeHTTP(w, r)
 		case WorkerServiceSetDrainingProcedure:
 			workerServiceSetDrainingHandler.ServeHTTP(w, r)
 		case WorkerServiceGetDeliveriesProcedure:
@@ -329,6 +360,10 @@ func (UnimplementedWorkerServiceHandler) GetListeners(context.Context, *connect.
 
 func (UnimplementedWorkerServiceHandler) GetBaseline(context.Context, *connect.Request[v1.GetBaselineRequest]) (*connect.Response[v1.GetBaselineResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.GetBaseline is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) GetBaselines(context.Context, *connect.Request[v1.GetBaselinesRequest]) (*connect.Response[v1.GetBaselinesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.GetBaselines is not implemented"))
 }
 
 func (UnimplementedWorkerServiceHandler) SetDraining(context.Context, *connect.Request[v1.SetDrainingRequest]) (*connect.Response[v1.SetDrainingResponse], error) {
