@@ -30,6 +30,68 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ExplainOutcome is what came of a check.
+type ExplainOutcome int32
+
+const (
+	// Not said.
+	ExplainOutcome_EXPLAIN_OUTCOME_UNSPECIFIED ExplainOutcome = 0
+	// It is not in the way.
+	ExplainOutcome_EXPLAIN_OUTCOME_YES ExplainOutcome = 1
+	// It stands in the way: there is no push until that is over.
+	ExplainOutcome_EXPLAIN_OUTCOME_NO ExplainOutcome = 2
+	// It does not stand in the way for good, and says why a push is late, or why there was
+	// none for a mail.
+	ExplainOutcome_EXPLAIN_OUTCOME_NOTE ExplainOutcome = 3
+	// It could not be found out.
+	ExplainOutcome_EXPLAIN_OUTCOME_UNKNOWN ExplainOutcome = 4
+)
+
+// Enum value maps for ExplainOutcome.
+var (
+	ExplainOutcome_name = map[int32]string{
+		0: "EXPLAIN_OUTCOME_UNSPECIFIED",
+		1: "EXPLAIN_OUTCOME_YES",
+		2: "EXPLAIN_OUTCOME_NO",
+		3: "EXPLAIN_OUTCOME_NOTE",
+		4: "EXPLAIN_OUTCOME_UNKNOWN",
+	}
+	ExplainOutcome_value = map[string]int32{
+		"EXPLAIN_OUTCOME_UNSPECIFIED": 0,
+		"EXPLAIN_OUTCOME_YES":         1,
+		"EXPLAIN_OUTCOME_NO":          2,
+		"EXPLAIN_OUTCOME_NOTE":        3,
+		"EXPLAIN_OUTCOME_UNKNOWN":     4,
+	}
+)
+
+func (x ExplainOutcome) Enum() *ExplainOutcome {
+	p := new(ExplainOutcome)
+	*p = x
+	return p
+}
+
+func (x ExplainOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExplainOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_admin_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (ExplainOutcome) Type() protoreflect.EnumType {
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[0]
+}
+
+func (x ExplainOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExplainOutcome.Descriptor instead.
+func (ExplainOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
 // SubscriptionState is how pushes to one place fare.
 type SubscriptionState int32
 
@@ -80,11 +142,11 @@ func (x SubscriptionState) String() string {
 }
 
 func (SubscriptionState) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailpush_admin_v1_admin_proto_enumTypes[0].Descriptor()
+	return file_mailpush_admin_v1_admin_proto_enumTypes[1].Descriptor()
 }
 
 func (SubscriptionState) Type() protoreflect.EnumType {
-	return &file_mailpush_admin_v1_admin_proto_enumTypes[0]
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[1]
 }
 
 func (x SubscriptionState) Number() protoreflect.EnumNumber {
@@ -93,7 +155,7 @@ func (x SubscriptionState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SubscriptionState.Descriptor instead.
 func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
 // ListPushUsersRequest asks for one page of push users.
@@ -654,15 +716,18 @@ func (*UnregisterClientResponse) Descriptor() ([]byte, []int) {
 	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
-// ExplainRequest names the user to explain.
+// ExplainRequest names the user to explain, or one subscription.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant the user belongs to.
 	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
 	// The user inside the tenant.
-	UserId        string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The subscription, in place of its user: of the user's subscriptions only this one is
+	// explained.
+	SubscriptionId string `protobuf:"bytes,20,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExplainRequest) Reset() {
@@ -709,15 +774,30 @@ func (x *ExplainRequest) GetUserId() string {
 	return ""
 }
 
-// ExplainResponse is the decision, step by step.
+func (x *ExplainRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+// ExplainResponse is the way of a mail, step by step.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The checks in order, up to and including the first that says no. When none does and the
-	// listener has to be told of new mail, how it fares follows: announcing, notifications,
-	// answering; what is not well there makes it late.
+	// The checks in order. Nothing follows one that makes what comes after it pointless.
 	Steps []*ExplainStep `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
 	// The outcome in one sentence.
-	Verdict       string `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	Verdict string `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// The code of what stands in the way: the cause of the first step that says no or is
+	// unknown, or else of the first note; empty when there is none. The codes are a fixed
+	// list, see docs/explain.md; later releases may add to it.
+	Cause string `protobuf:"bytes,20,opt,name=cause,proto3" json:"cause,omitempty"`
+	// What to do about it; empty when there is nothing to do.
+	Advice string `protobuf:"bytes,21,opt,name=advice,proto3" json:"advice,omitempty"`
+	// The tenant the user belongs to, for a caller that has named a subscription.
+	ContextId string `protobuf:"bytes,22,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId        string `protobuf:"bytes,23,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -766,17 +846,51 @@ func (x *ExplainResponse) GetVerdict() string {
 	return ""
 }
 
-// ExplainStep is one check of the decision.
+func (x *ExplainResponse) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetAdvice() string {
+	if x != nil {
+		return x.Advice
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// ExplainStep is one check.
 type ExplainStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was checked.
 	Check string `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
-	// True when it did not stand in the way.
+	// True when it is not in the way; the outcome says more.
 	Ok bool `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"`
 	// What was found.
-	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What came of it.
+	Outcome ExplainOutcome `protobuf:"varint,20,opt,name=outcome,proto3,enum=mailpush.admin.v1.ExplainOutcome" json:"outcome,omitempty"`
+	// The code of what was found; empty when the outcome is yes.
+	Cause string `protobuf:"bytes,21,opt,name=cause,proto3" json:"cause,omitempty"`
+	// The subscription that it is about; empty when it is about the user.
+	SubscriptionId string `protobuf:"bytes,22,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExplainStep) Reset() {
@@ -826,6 +940,27 @@ func (x *ExplainStep) GetOk() bool {
 func (x *ExplainStep) GetDetail() string {
 	if x != nil {
 		return x.Detail
+	}
+	return ""
+}
+
+func (x *ExplainStep) GetOutcome() ExplainOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ExplainOutcome_EXPLAIN_OUTCOME_UNSPECIFIED
+}
+
+func (x *ExplainStep) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *ExplainStep) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
 	}
 	return ""
 }
@@ -2476,18 +2611,29 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
 	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\x12<\n" +
 	"\tclient_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9._:-]{1,128}$R\bclientId\"\x1a\n" +
-	"\x18UnregisterClientResponse\"\xa6\x01\n" +
+	"\x18UnregisterClientResponse\"\xab\x04\n" +
 	"\x0eExplainRequest\x12L\n" +
 	"\n" +
-	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
-	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\"a\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\x06userId\x12E\n" +
+	"\x0fsubscription_id\x18\x14 \x01(\tB\x1c\xbaH\x19r\x172\x15^(sub_[a-z2-7]{26})?$R\x0esubscriptionId:\xbb\x02\xbaH\xb7\x02\x1ax\n" +
+	"\x14explain_request.user\x12/contextId: contextId and userId belong together\x1a/(this.context_id == '') == (this.user_id == '')\x1a\xba\x01\n" +
+	"\x15explain_request.which\x12>contextId: name either contextId and userId, or subscriptionId\x1aa(this.context_id != '' || this.user_id != '' ? 1 : 0) + (this.subscription_id != '' ? 1 : 0) == 1\"\xc7\x01\n" +
 	"\x0fExplainResponse\x124\n" +
 	"\x05steps\x18\x01 \x03(\v2\x1e.mailpush.admin.v1.ExplainStepR\x05steps\x12\x18\n" +
-	"\averdict\x18\x02 \x01(\tR\averdict\"K\n" +
+	"\averdict\x18\x02 \x01(\tR\averdict\x12\x14\n" +
+	"\x05cause\x18\x14 \x01(\tR\x05cause\x12\x16\n" +
+	"\x06advice\x18\x15 \x01(\tR\x06advice\x12\x1d\n" +
+	"\n" +
+	"context_id\x18\x16 \x01(\tR\tcontextId\x12\x17\n" +
+	"\auser_id\x18\x17 \x01(\tR\x06userId\"\xc7\x01\n" +
 	"\vExplainStep\x12\x14\n" +
 	"\x05check\x18\x01 \x01(\tR\x05check\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\x14\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12;\n" +
+	"\aoutcome\x18\x14 \x01(\x0e2!.mailpush.admin.v1.ExplainOutcomeR\aoutcome\x12\x14\n" +
+	"\x05cause\x18\x15 \x01(\tR\x05cause\x12'\n" +
+	"\x0fsubscription_id\x18\x16 \x01(\tR\x0esubscriptionId\"\x14\n" +
 	"\x12ListWorkersRequest\"b\n" +
 	"\x13ListWorkersResponse\x123\n" +
 	"\aworkers\x18\x01 \x03(\v2\x19.mailpush.admin.v1.WorkerR\aworkers\x12\x16\n" +
@@ -2603,7 +2749,13 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\rRetryResponse\x12\x1c\n" +
 	"\tlisteners\x18\x01 \x01(\rR\tlisteners\x12\x1c\n" +
 	"\tsuspended\x18\x02 \x01(\bR\tsuspended\x12%\n" +
-	"\x0esilent_workers\x18\x03 \x03(\tR\rsilentWorkers*\xea\x01\n" +
+	"\x0esilent_workers\x18\x03 \x03(\tR\rsilentWorkers*\x99\x01\n" +
+	"\x0eExplainOutcome\x12\x1f\n" +
+	"\x1bEXPLAIN_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13EXPLAIN_OUTCOME_YES\x10\x01\x12\x16\n" +
+	"\x12EXPLAIN_OUTCOME_NO\x10\x02\x12\x18\n" +
+	"\x14EXPLAIN_OUTCOME_NOTE\x10\x03\x12\x1b\n" +
+	"\x17EXPLAIN_OUTCOME_UNKNOWN\x10\x04*\xea\x01\n" +
 	"\x11SubscriptionState\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SUBSCRIPTION_STATE_ACTIVE\x10\x01\x12\"\n" +
@@ -2642,114 +2794,116 @@ func file_mailpush_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_mailpush_admin_v1_admin_proto_rawDescData
 }
 
-var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_mailpush_admin_v1_admin_proto_goTypes = []any{
-	(SubscriptionState)(0),                  // 0: mailpush.admin.v1.SubscriptionState
-	(*ListPushUsersRequest)(nil),            // 1: mailpush.admin.v1.ListPushUsersRequest
-	(*ListPushUsersResponse)(nil),           // 2: mailpush.admin.v1.ListPushUsersResponse
-	(*PushUser)(nil),                        // 3: mailpush.admin.v1.PushUser
-	(*ListClientRegistrationsRequest)(nil),  // 4: mailpush.admin.v1.ListClientRegistrationsRequest
-	(*ListClientRegistrationsResponse)(nil), // 5: mailpush.admin.v1.ListClientRegistrationsResponse
-	(*Registration)(nil),                    // 6: mailpush.admin.v1.Registration
-	(*UnregisterClientRequest)(nil),         // 7: mailpush.admin.v1.UnregisterClientRequest
-	(*UnregisterClientResponse)(nil),        // 8: mailpush.admin.v1.UnregisterClientResponse
-	(*ExplainRequest)(nil),                  // 9: mailpush.admin.v1.ExplainRequest
-	(*ExplainResponse)(nil),                 // 10: mailpush.admin.v1.ExplainResponse
-	(*ExplainStep)(nil),                     // 11: mailpush.admin.v1.ExplainStep
-	(*ListWorkersRequest)(nil),              // 12: mailpush.admin.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),             // 13: mailpush.admin.v1.ListWorkersResponse
-	(*Worker)(nil),                          // 14: mailpush.admin.v1.Worker
-	(*DrainWorkerRequest)(nil),              // 15: mailpush.admin.v1.DrainWorkerRequest
-	(*DrainWorkerResponse)(nil),             // 16: mailpush.admin.v1.DrainWorkerResponse
-	(*UndrainWorkerRequest)(nil),            // 17: mailpush.admin.v1.UndrainWorkerRequest
-	(*UndrainWorkerResponse)(nil),           // 18: mailpush.admin.v1.UndrainWorkerResponse
-	(*ListSubscriptionsRequest)(nil),        // 19: mailpush.admin.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),       // 20: mailpush.admin.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                    // 21: mailpush.admin.v1.Subscription
-	(*EnableSubscriptionRequest)(nil),       // 22: mailpush.admin.v1.EnableSubscriptionRequest
-	(*EnableSubscriptionResponse)(nil),      // 23: mailpush.admin.v1.EnableSubscriptionResponse
-	(*DisableSubscriptionRequest)(nil),      // 24: mailpush.admin.v1.DisableSubscriptionRequest
-	(*DisableSubscriptionResponse)(nil),     // 25: mailpush.admin.v1.DisableSubscriptionResponse
-	(*RestoreSubscriptionRequest)(nil),      // 26: mailpush.admin.v1.RestoreSubscriptionRequest
-	(*RestoreSubscriptionResponse)(nil),     // 27: mailpush.admin.v1.RestoreSubscriptionResponse
-	(*ReplaySubscriptionRequest)(nil),       // 28: mailpush.admin.v1.ReplaySubscriptionRequest
-	(*ReplaySubscriptionResponse)(nil),      // 29: mailpush.admin.v1.ReplaySubscriptionResponse
-	(*TestSubscriptionRequest)(nil),         // 30: mailpush.admin.v1.TestSubscriptionRequest
-	(*TestSubscriptionResponse)(nil),        // 31: mailpush.admin.v1.TestSubscriptionResponse
-	(*ListDeadLettersRequest)(nil),          // 32: mailpush.admin.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),         // 33: mailpush.admin.v1.ListDeadLettersResponse
-	(*DeadLetter)(nil),                      // 34: mailpush.admin.v1.DeadLetter
-	(*RetryRequest)(nil),                    // 35: mailpush.admin.v1.RetryRequest
-	(*RetryResponse)(nil),                   // 36: mailpush.admin.v1.RetryResponse
-	(v1.ListenerState)(0),                   // 37: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil),           // 38: google.protobuf.Timestamp
-	(v1.Registration)(0),                    // 39: mailpush.mail.v1.Registration
-	(v1.Mode)(0),                            // 40: mailpush.mail.v1.Mode
-	(*v1.Cursor)(nil),                       // 41: mailpush.mail.v1.Cursor
-	(*durationpb.Duration)(nil),             // 42: google.protobuf.Duration
+	(ExplainOutcome)(0),                     // 0: mailpush.admin.v1.ExplainOutcome
+	(SubscriptionState)(0),                  // 1: mailpush.admin.v1.SubscriptionState
+	(*ListPushUsersRequest)(nil),            // 2: mailpush.admin.v1.ListPushUsersRequest
+	(*ListPushUsersResponse)(nil),           // 3: mailpush.admin.v1.ListPushUsersResponse
+	(*PushUser)(nil),                        // 4: mailpush.admin.v1.PushUser
+	(*ListClientRegistrationsRequest)(nil),  // 5: mailpush.admin.v1.ListClientRegistrationsRequest
+	(*ListClientRegistrationsResponse)(nil), // 6: mailpush.admin.v1.ListClientRegistrationsResponse
+	(*Registration)(nil),                    // 7: mailpush.admin.v1.Registration
+	(*UnregisterClientRequest)(nil),         // 8: mailpush.admin.v1.UnregisterClientRequest
+	(*UnregisterClientResponse)(nil),        // 9: mailpush.admin.v1.UnregisterClientResponse
+	(*ExplainRequest)(nil),                  // 10: mailpush.admin.v1.ExplainRequest
+	(*ExplainResponse)(nil),                 // 11: mailpush.admin.v1.ExplainResponse
+	(*ExplainStep)(nil),                     // 12: mailpush.admin.v1.ExplainStep
+	(*ListWorkersRequest)(nil),              // 13: mailpush.admin.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),             // 14: mailpush.admin.v1.ListWorkersResponse
+	(*Worker)(nil),                          // 15: mailpush.admin.v1.Worker
+	(*DrainWorkerRequest)(nil),              // 16: mailpush.admin.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),             // 17: mailpush.admin.v1.DrainWorkerResponse
+	(*UndrainWorkerRequest)(nil),            // 18: mailpush.admin.v1.UndrainWorkerRequest
+	(*UndrainWorkerResponse)(nil),           // 19: mailpush.admin.v1.UndrainWorkerResponse
+	(*ListSubscriptionsRequest)(nil),        // 20: mailpush.admin.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),       // 21: mailpush.admin.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                    // 22: mailpush.admin.v1.Subscription
+	(*EnableSubscriptionRequest)(nil),       // 23: mailpush.admin.v1.EnableSubscriptionRequest
+	(*EnableSubscriptionResponse)(nil),      // 24: mailpush.admin.v1.EnableSubscriptionResponse
+	(*DisableSubscriptionRequest)(nil),      // 25: mailpush.admin.v1.DisableSubscriptionRequest
+	(*DisableSubscriptionResponse)(nil),     // 26: mailpush.admin.v1.DisableSubscriptionResponse
+	(*RestoreSubscriptionRequest)(nil),      // 27: mailpush.admin.v1.RestoreSubscriptionRequest
+	(*RestoreSubscriptionResponse)(nil),     // 28: mailpush.admin.v1.RestoreSubscriptionResponse
+	(*ReplaySubscriptionRequest)(nil),       // 29: mailpush.admin.v1.ReplaySubscriptionRequest
+	(*ReplaySubscriptionResponse)(nil),      // 30: mailpush.admin.v1.ReplaySubscriptionResponse
+	(*TestSubscriptionRequest)(nil),         // 31: mailpush.admin.v1.TestSubscriptionRequest
+	(*TestSubscriptionResponse)(nil),        // 32: mailpush.admin.v1.TestSubscriptionResponse
+	(*ListDeadLettersRequest)(nil),          // 33: mailpush.admin.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),         // 34: mailpush.admin.v1.ListDeadLettersResponse
+	(*DeadLetter)(nil),                      // 35: mailpush.admin.v1.DeadLetter
+	(*RetryRequest)(nil),                    // 36: mailpush.admin.v1.RetryRequest
+	(*RetryResponse)(nil),                   // 37: mailpush.admin.v1.RetryResponse
+	(v1.ListenerState)(0),                   // 38: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil),           // 39: google.protobuf.Timestamp
+	(v1.Registration)(0),                    // 40: mailpush.mail.v1.Registration
+	(v1.Mode)(0),                            // 41: mailpush.mail.v1.Mode
+	(*v1.Cursor)(nil),                       // 42: mailpush.mail.v1.Cursor
+	(*durationpb.Duration)(nil),             // 43: google.protobuf.Duration
 }
 var file_mailpush_admin_v1_admin_proto_depIdxs = []int32{
-	3,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
-	37, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
-	38, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
-	38, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
-	38, // 4: mailpush.admin.v1.PushUser.last_hint:type_name -> google.protobuf.Timestamp
-	38, // 5: mailpush.admin.v1.PushUser.last_proof:type_name -> google.protobuf.Timestamp
-	39, // 6: mailpush.admin.v1.PushUser.registration:type_name -> mailpush.mail.v1.Registration
-	6,  // 7: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
-	38, // 8: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
-	11, // 9: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
-	14, // 10: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
-	38, // 11: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	21, // 12: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
-	40, // 13: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	0,  // 14: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
-	38, // 15: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
-	38, // 16: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	38, // 17: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
-	41, // 18: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	38, // 19: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	38, // 20: mailpush.admin.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
-	41, // 21: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
-	42, // 22: mailpush.admin.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
-	34, // 23: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
-	38, // 24: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	1,  // 25: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
-	4,  // 26: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
-	7,  // 27: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
-	9,  // 28: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
-	12, // 29: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
-	15, // 30: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
-	17, // 31: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
-	19, // 32: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
-	22, // 33: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
-	24, // 34: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
-	26, // 35: mailpush.admin.v1.AdminService.RestoreSubscription:input_type -> mailpush.admin.v1.RestoreSubscriptionRequest
-	28, // 36: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
-	30, // 37: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
-	32, // 38: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
-	35, // 39: mailpush.admin.v1.AdminService.Retry:input_type -> mailpush.admin.v1.RetryRequest
-	2,  // 40: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
-	5,  // 41: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
-	8,  // 42: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
-	10, // 43: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
-	13, // 44: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
-	16, // 45: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
-	18, // 46: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
-	20, // 47: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
-	23, // 48: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
-	25, // 49: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
-	27, // 50: mailpush.admin.v1.AdminService.RestoreSubscription:output_type -> mailpush.admin.v1.RestoreSubscriptionResponse
-	29, // 51: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
-	31, // 52: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
-	33, // 53: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
-	36, // 54: mailpush.admin.v1.AdminService.Retry:output_type -> mailpush.admin.v1.RetryResponse
-	40, // [40:55] is the sub-list for method output_type
-	25, // [25:40] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	4,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
+	38, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
+	39, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
+	39, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
+	39, // 4: mailpush.admin.v1.PushUser.last_hint:type_name -> google.protobuf.Timestamp
+	39, // 5: mailpush.admin.v1.PushUser.last_proof:type_name -> google.protobuf.Timestamp
+	40, // 6: mailpush.admin.v1.PushUser.registration:type_name -> mailpush.mail.v1.Registration
+	7,  // 7: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
+	39, // 8: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
+	12, // 9: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
+	0,  // 10: mailpush.admin.v1.ExplainStep.outcome:type_name -> mailpush.admin.v1.ExplainOutcome
+	15, // 11: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
+	39, // 12: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	22, // 13: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
+	41, // 14: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	1,  // 15: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
+	39, // 16: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
+	39, // 17: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	39, // 18: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
+	42, // 19: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	39, // 20: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	39, // 21: mailpush.admin.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
+	42, // 22: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
+	43, // 23: mailpush.admin.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
+	35, // 24: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
+	39, // 25: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	2,  // 26: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
+	5,  // 27: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
+	8,  // 28: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
+	10, // 29: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
+	13, // 30: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
+	16, // 31: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
+	18, // 32: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
+	20, // 33: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
+	23, // 34: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
+	25, // 35: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
+	27, // 36: mailpush.admin.v1.AdminService.RestoreSubscription:input_type -> mailpush.admin.v1.RestoreSubscriptionRequest
+	29, // 37: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
+	31, // 38: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
+	33, // 39: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
+	36, // 40: mailpush.admin.v1.AdminService.Retry:input_type -> mailpush.admin.v1.RetryRequest
+	3,  // 41: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
+	6,  // 42: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
+	9,  // 43: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
+	11, // 44: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
+	14, // 45: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
+	17, // 46: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
+	19, // 47: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
+	21, // 48: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
+	24, // 49: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
+	26, // 50: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
+	28, // 51: mailpush.admin.v1.AdminService.RestoreSubscription:output_type -> mailpush.admin.v1.RestoreSubscriptionResponse
+	30, // 52: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
+	32, // 53: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
+	34, // 54: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
+	37, // 55: mailpush.admin.v1.AdminService.Retry:output_type -> mailpush.admin.v1.RetryResponse
+	41, // [41:56] is the sub-list for method output_type
+	26, // [26:41] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_admin_v1_admin_proto_init() }
@@ -2763,7 +2917,7 @@ func file_mailpush_admin_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_admin_v1_admin_proto_rawDesc), len(file_mailpush_admin_v1_admin_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
