@@ -182,6 +182,14 @@ func (f *fakeWorker) GetDeliveries(_ context.Context, _ *connect.Request[workerv
 	return connect.NewResponse(&workerv1.GetDeliveriesResponse{Worker: "w1", Deliveries: f.deliveries}), nil
 }
 
+// ExplainUser says that all is well.
+func (*fakeWorker) ExplainUser(context.Context, *connect.Request[workerv1.ExplainUserRequest]) (*connect.Response[workerv1.ExplainUserResponse], error) {
+	return connect.NewResponse(&workerv1.ExplainUserResponse{
+		Worker: "w1", Right: workerv1.RightToAct_RIGHT_TO_ACT_CURRENT,
+		Listener: &workerv1.ExplainedListener{Listener: &workerv1.Listener{State: mailv1.ListenerState_LISTENER_STATE_CONNECTING}},
+	}), nil
+}
+
 // SendTest answers what it was asked.
 func (*fakeWorker) SendTest(_ context.Context, r *connect.Request[workerv1.SendTestRequest]) (*connect.Response[workerv1.SendTestResponse], error) {
 	url := r.Msg.GetTarget().GetWebhook().GetUrl()
@@ -212,6 +220,7 @@ func (f *fakeWorker) drains() bool {
 
 // fakeScheduler knows the one worker, which holds all shards.
 type fakeScheduler struct {
+	schedulerv1connect.UnimplementedSchedulerServiceHandler
 	address string
 	worker  *fakeWorker
 }
@@ -262,7 +271,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		Public: public, Internal: internal, Database: secret.New("sqlite://" + w.database), Cluster: inCluster,
 		VaultAddrs: []string{w.serve(identity.Vault, func() (string, http.Handler) { return vaultv1connect.NewVaultServiceHandler(w.vault) })},
 		SchedulerAddrs: []string{w.serve(identity.Scheduler, func() (string, http.Handler) {
-			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{worker, w.worker})
+			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{address: worker, worker: w.worker})
 		})},
 		AllowPermanentPush: true, CredStorage: true, PermanentBackends: map[string]bool{"imapidle": true},
 		Stores:         []*mailv1.MailStore{{Name: "demo", Address: "127.0.0.1:143", Backend: "imapidle"}},

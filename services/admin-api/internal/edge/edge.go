@@ -24,6 +24,7 @@ import (
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/explain"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -99,14 +100,20 @@ type Vault interface {
 	Delete(ctx context.Context, user registry.UserID, account string) error
 }
 
-// Cluster tells the owner of a shard that its registry rows have changed.
+// Cluster is etcd.
 type Cluster interface {
+	// Touch tells the owner of a shard that its registry rows have changed.
 	Touch(ctx context.Context, backend string, shard uint32) error
+	// Leader is the scheduler that leads, empty when none does. An error tells that etcd
+	// does not answer.
+	Leader(ctx context.Context) (string, error)
 }
 
 // Scheduler knows the live workers.
 type Scheduler interface {
 	Members(ctx context.Context) (Members, error)
+	// Placement is where a shard is; ErrTooOld when the scheduler does not know the question.
+	Placement(ctx context.Context, of registry.Shard) (explain.Placement, error)
 }
 
 // Members is the cluster at one moment.
@@ -142,6 +149,7 @@ type Workers interface {
 	// store or of a user, or all where neither is named.
 	Retry(ctx context.Context, address, store string, user registry.UserID) (Retried, error)
 	Deliverers
+	Explainer
 }
 
 // Deliverers asks one worker, by its address, about pushes.
@@ -179,13 +187,16 @@ type Edge struct {
 	Config
 	locks   *locks[registry.UserID]
 	devices *locks[device]
+	members *rememberingScheduler
 	untold  untold
 	tests   paces
 }
 
 // New makes an Edge.
 func New(c Config) *Edge {
-	return &Edge{Config: c, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
+	members := &rememberingScheduler{Scheduler: c.Scheduler}
+	c.Scheduler = members
+	return &Edge{Config: c, members: members, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
 }
 
 // cleanupTime bounds what is done after the caller has gone away.
