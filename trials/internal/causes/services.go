@@ -124,7 +124,7 @@ func (w *world) vaults(ctx context.Context) error {
 	if err := w.mailpush.Restart(ctx, identity.Vault); err != nil {
 		return err
 	}
-	return w.expect(ctx, "no credential", "vault", "no-credential", "the vault")
+	return w.expect(ctx, "no credential", "vault", "no-credential", "no permanent listener: the vault has no login")
 }
 
 // etcdAway lets nothing through to etcd and from it.

@@ -109,9 +109,13 @@ func (w *walk) commits(said *workerv1.ExplainUserResponse) bool {
 	return w.no("cursors", CursorsNotStored, "worker %s could not store its cursors since %s, and sends nothing new", w.Owner.ID, stamp(since.AsTime()))
 }
 
-// unlocked tells of a vault that is away while the listener has what it needs of it.
+// unlocked tells of a vault that is away, or has lost the login, while the listener has what
+// it needs of it.
 func (w *walk) unlocked() {
-	if w.Vault.Down {
+	switch {
+	case w.lost():
+		w.note("vault", decide.NoCredential, "the vault does not have the login that the registry names: the listener goes on while it is connected, and cannot log in again")
+	case w.Vault.Down:
 		w.note("vault", VaultDown, "the vault does not answer: what is open goes on; the next login waits, and so does a push whose signing secret is not open")
 	}
 }

@@ -138,7 +138,11 @@ func tests() []test {
 			f.Registry.User.UserID, f.Registry.User.Credential = registry.UserID{Context: "b@c", User: "a"}, registry.Credential{State: registry.CredentialNone}
 		}, decide.LoginAmbiguous, no, "contextId: has a character in it"},
 		{"no login", user(func(u *registry.User) { u.Credential = registry.Credential{State: registry.CredentialNone} }), decide.NoCredential, no, "no login is stored"},
-		{"login lost by the vault", func(f *explain.Facts) { f.Vault.Has = false }, decide.NoCredential, no, "the vault does not have"},
+		{"login lost by the vault", func(f *explain.Facts) { f.Vault.Has = false }, decide.NoCredential, note, "the vault does not have the login"},
+		{"lost while nobody could ask", func(f *explain.Facts) {
+			backsOff(workerv1.MailFailure_MAIL_FAILURE_CREDENTIALS, mailbox, 1, "credential cannot be asked for")(f)
+			f.Vault.Has = false
+		}, decide.NoCredential, no, "does not have the login; credential cannot be asked for"},
 		{"lost, and the store was told", func(f *explain.Facts) {
 			f.Vault.Has, f.Registry.User.Credential.State, f.Registry.User.Credential.Reason = false, registry.CredentialSuspended, "no credential is stored"
 		}, decide.NoCredential, no, "the vault has no login: no credential is stored"},

@@ -23,6 +23,9 @@ func (w *walk) listens(l *workerv1.ExplainedListener) bool {
 	seen := l.GetListener()
 	switch seen.GetState() {
 	case mailv1.ListenerState_LISTENER_STATE_SUSPENDED, mailv1.ListenerState_LISTENER_STATE_BACKOFF:
+		if l.GetFailure() == workerv1.MailFailure_MAIL_FAILURE_CREDENTIALS && w.lost() {
+			return w.no(checkListener, decide.NoCredential, "the vault, which could not be asked, does not have the login; %s", failureText(l))
+		}
 		return w.no(checkListener, failureCause(l), "%s", failureText(l))
 	case mailv1.ListenerState_LISTENER_STATE_CONNECTING:
 		if l.GetFailure() != workerv1.MailFailure_MAIL_FAILURE_UNSPECIFIED {
