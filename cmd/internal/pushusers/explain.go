@@ -45,7 +45,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Example: exampleExplain,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			request, err := explainRequest(of, args, subscription, cmd.Flags().Changed("subscription"))
+			request, err := explainRequest(of, args, subscription)
 			if err != nil {
 				return err
 			}
@@ -55,17 +55,16 @@ func (a *app) explainCommand() *cobra.Command {
 	}
 	of.register(cmd.Flags())
 	cmd.Flags().StringVar(&subscription, "subscription", "", "the subscription's `id`, in place of its user")
+	_ = cmd.RegisterFlagCompletionFunc("subscription", a.completeFirst(subscriptionIDs))
 	return cmd
 }
 
 // explainRequest is who is meant, or which subscription.
-func explainRequest(of who, args []string, subscription string, byID bool) (*adminv1.ExplainRequest, error) {
+func explainRequest(of who, args []string, subscription string) (*adminv1.ExplainRequest, error) {
 	switch {
-	case byID && (len(args) > 0 || of != (who{})):
+	case subscription != "" && (len(args) > 0 || of != (who{})):
 		return nil, usagef("--subscription and the name of a user are mutually exclusive")
-	case byID && subscription == "":
-		return nil, usagef("--subscription needs an ID, as in 'pushusers subscriptions'")
-	case byID:
+	case subscription != "":
 		return &adminv1.ExplainRequest{SubscriptionId: subscription}, nil
 	}
 	if err := of.check("explain", args); err != nil {
