@@ -24,5 +24,4 @@ const (
 	LoginRefused        Cause = "login-refused"
 	NoWorker            Cause = "no-worker"
 	NoCapableWorker     Cause = "no-capable-worker"
-	SchedulerSilent     Cause = "scheduler-silent"
 )

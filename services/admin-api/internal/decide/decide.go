@@ -28,8 +28,6 @@ const (
 	Incapable
 	// NoWorkers means that no worker is live at all.
 	NoWorkers
-	// Unknown means that the scheduler could not be asked.
-	Unknown
 )
 
 // The names of checks that callers look for.
@@ -65,14 +63,6 @@ func (d Decision) Reason() string {
 		return ""
 	}
 	return d.Steps[len(d.Steps)-1].Detail
-}
-
-// Verdict is the outcome in one sentence.
-func (d Decision) Verdict() string {
-	if d.OK() {
-		return "the user gets a permanent listener"
-	}
-	return "no permanent listener: " + d.Reason()
 }
 
 // check is one question; it answers in words that a person can act upon.
@@ -208,11 +198,9 @@ func workerCapable(p Policy, u registry.User, workers Capability) (Cause, string
 	switch workers {
 	case Capable:
 		return "", "a live worker is capable of " + backend
-	case Incapable:
-		return NoCapableWorker, "no live worker is capable of " + backend
 	case NoWorkers:
 		return NoWorker, "no worker is live"
 	default:
-		return SchedulerSilent, "the scheduler could not be asked for workers"
+		return NoCapableWorker, "no live worker is capable of " + backend
 	}
 }

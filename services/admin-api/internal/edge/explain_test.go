@@ -60,7 +60,7 @@ func TestExplainAsksWhoeverKnows(t *testing.T) {
 		"registry away":         {func(w *world) { w.store.reading = errors.New("connection refused") }, explain.RegistryDown},
 		"vault away":            {func(w *world) { w.vault.failing["has"] = down }, explain.VaultDown},
 		"vault has lost it":     {func(w *world) { clear(w.vault.sealed) }, decide.NoCredential},
-		"no scheduler":          {func(w *world) { w.scheduler.err = down }, decide.SchedulerSilent},
+		"no scheduler":          {func(w *world) { w.scheduler.err = down }, explain.SchedulerSilent},
 		"etcd away":             {func(w *world) { w.scheduler.err, w.cluster.err = down, down }, explain.EtcdDown},
 		"no worker":             {func(w *world) { w.scheduler.members.Workers = nil }, decide.NoWorker},
 		"no capable worker":     {func(w *world) { w.scheduler.members.Workers = w.scheduler.members.Workers[1:] }, decide.NoCapableWorker},

@@ -15,6 +15,7 @@ const (
 	RegistryDown          decide.Cause = "registry-down"
 	EtcdDown              decide.Cause = "etcd-away"
 	VaultDown             decide.Cause = "vault-down"
+	SchedulerSilent       decide.Cause = "scheduler-silent"
 	WorkersFull           decide.Cause = "workers-full"
 	WorkersDraining       decide.Cause = "workers-draining"
 	NoLeader              decide.Cause = "no-leader"
@@ -72,7 +73,7 @@ func advice() map[decide.Cause]string {
 		decide.LoginRefused:        "have the application subscribe the user again, with the password that is right by now; the listener comes back by itself",
 		decide.NoWorker:            "start a listener-worker; the scheduler gives it shards at once",
 		decide.NoCapableWorker:     "start a worker that has the mail store's backend in worker.backends",
-		decide.SchedulerSilent:     "see that a scheduler is up and that scheduler.address names it; what runs goes on without",
+		SchedulerSilent:            "see that a scheduler is up and that scheduler.address names it; what runs goes on without",
 		RegistryDown:               "bring the registry's database back; admin-api's log says what it answers",
 		EtcdDown:                   "bring etcd back, do not restart workers meanwhile; the log of workers and schedulers names the endpoint",
 		VaultDown:                  "bring the credential-vault back; everything goes on by itself",

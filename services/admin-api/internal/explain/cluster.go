@@ -14,22 +14,17 @@ import (
 // mostUncommitted is how long workers go on while the registry takes no cursors.
 const mostUncommitted = 30 * time.Second
 
-// placed walks from the live workers to the one that runs the user's shard.
+// placed walks to the worker that runs the user's shard.
 func (w *walk) placed() bool {
-	c, backend := w.Cluster, w.Shard.Backend
-	switch {
+	switch c := w.Cluster; {
 	case c.EtcdDown:
 		return w.withoutEtcd()
 	case c.Down:
-		return w.unknown("worker", decide.SchedulerSilent, "no scheduler answers: which worker runs the user's listener is not known") ||
-			w.Owner.Said != nil
-	case c.Workers == decide.NoWorkers:
-		return w.no("worker", decide.NoWorker, "no worker is live")
-	case c.Workers != decide.Capable:
-		return w.no("worker", decide.NoCapableWorker, "no live worker is capable of %s", backend)
+		w.unknown("worker", SchedulerSilent, "no scheduler answers: which worker runs the user's listener is not known")
+		return w.Owner.Said != nil
+	default:
+		return w.sharded()
 	}
-	w.yes("worker", "a live worker is capable of %s", backend)
-	return w.sharded()
 }
 
 // withoutEtcd goes on with a worker that was known before, if one answers. That one says

@@ -40,7 +40,7 @@ type Registry struct {
 type Cluster struct {
 	Down        bool              // no scheduler answers, and nothing below is known
 	EtcdDown    bool              // etcd does not answer admin-api either
-	Workers     decide.Capability // whether a live worker is capable of the user's backend
+	Workers     decide.Capability // whether a live worker is capable of the user's backend, if that was asked
 	NoPlacement bool              // the scheduler is of a release that cannot tell where a shard is
 	Placement
 }
@@ -117,7 +117,8 @@ func Explain(f Facts) Explanation {
 type walk struct {
 	Facts
 
-	steps []Step
+	steps     []Step
+	undecided bool // the decision says no
 }
 
 func (w *walk) add(check string, outcome Outcome, cause decide.Cause, format string, args ...any) bool {
@@ -147,10 +148,9 @@ func (w *walk) registered() bool {
 		"the registry's database does not answer: what is stored of the user is not known, and workers can store no cursors")
 }
 
-// decided walks the decision whether there is a permanent listener, as far as it rests on
-// what is stored.
+// decided walks the decision whether there is a permanent listener.
 func (w *walk) decided() bool {
-	d := decide.Listener(w.Policy, w.Registry.User, decide.NotAsked)
+	d := decide.Listener(w.Policy, w.Registry.User, w.Cluster.Workers)
 	for _, s := range d.Steps {
 		outcome, cause, detail := Yes, s.Cause, s.Detail
 		if !s.OK {
@@ -161,6 +161,7 @@ func (w *walk) decided() bool {
 		}
 		w.steps = append(w.steps, Step{Check: s.Check, Outcome: outcome, Cause: cause, Detail: detail})
 	}
+	w.undecided = !d.OK()
 	return d.OK()
 }
 
@@ -204,7 +205,7 @@ func (w *walk) verdict(s Step) string {
 		return fmt.Sprintf("it is not known whether pushes%s go out: %s", about, s.Detail)
 	case s.Outcome == Note:
 		return fmt.Sprintf("nothing stands in the way of pushes%s for good: %s", about, s.Detail)
-	case !decide.Listener(w.Policy, w.Registry.User, decide.NotAsked).OK() && !w.Registry.Down:
+	case w.undecided:
 		return "no permanent listener: " + s.Detail
 	}
 	return fmt.Sprintf("no push%s: %s", about, s.Detail)

@@ -156,10 +156,10 @@ func tests() []test {
 			decide.NoCredential, no, "no credential is stored"},
 
 		{"registry", func(f *explain.Facts) { f.Registry = explain.Registry{Down: true} }, explain.RegistryDown, no, "no push: the registry's database does not answer"},
-		{"no worker", func(f *explain.Facts) { f.Cluster.Workers = decide.NoWorkers }, decide.NoWorker, no, "no worker is live"},
+		{"no worker", func(f *explain.Facts) { f.Cluster.Workers = decide.NoWorkers }, decide.NoWorker, no, "no permanent listener: no worker is live"},
 		{"incapable", func(f *explain.Facts) { f.Cluster.Workers = decide.Incapable }, decide.NoCapableWorker, no, "no live worker is capable of imapidle"},
-		{"no scheduler", func(f *explain.Facts) { f.Cluster, f.Owner = explain.Cluster{Down: true}, explain.Owner{} }, decide.SchedulerSilent, unknown, "it is not known whether"},
-		{"no scheduler, a known worker", func(f *explain.Facts) { f.Cluster = explain.Cluster{Down: true} }, decide.SchedulerSilent, unknown, "no scheduler answers"},
+		{"no scheduler", func(f *explain.Facts) { f.Cluster, f.Owner = explain.Cluster{Down: true}, explain.Owner{} }, explain.SchedulerSilent, unknown, "it is not known whether"},
+		{"no scheduler, a known worker", func(f *explain.Facts) { f.Cluster = explain.Cluster{Down: true} }, explain.SchedulerSilent, unknown, "no scheduler answers"},
 		{"etcd", func(f *explain.Facts) { f.Cluster = explain.Cluster{Down: true, EtcdDown: true} }, explain.EtcdDown, note, "what runs goes on, worker w1 among it"},
 		{"etcd, and nobody known", func(f *explain.Facts) {
 			f.Cluster, f.Owner = explain.Cluster{Down: true, EtcdDown: true}, explain.Owner{}
