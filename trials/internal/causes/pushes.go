@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"connectrpc.com/connect"
 
@@ -89,7 +90,7 @@ func (w *world) originDown(ctx context.Context) error {
 	return w.expect(ctx, "origin's breaker open", users[0], "origin-down", "its origin fails whoever asks")
 }
 
-// gathers has mail come while the window after a push is open. Windows grow: one is met.
+// gathers has mail come all the time: the window after a push grows, and mail waits in it.
 func (w *world) gathers(ctx context.Context) error {
 	const user = "gathering"
 	if _, err := w.subscribe(ctx, subscription{user: user, store: rig.StoreName, url: w.receiver.URL(), mode: mailv1.Mode_MODE_BATCH}); err != nil {
@@ -98,13 +99,17 @@ func (w *world) gathers(ctx context.Context) error {
 	if err := w.well(ctx, user); err != nil {
 		return err
 	}
-	for range 6 {
-		w.wellStore.DeliverTo(user)
-		if err := rig.Pause(ctx, pollEvery); err != nil {
-			return err
+	arriving, end := context.WithCancel(ctx)
+	var mails sync.WaitGroup
+	mails.Go(func() {
+		for rig.Pause(arriving, pollEvery) == nil {
+			w.wellStore.DeliverTo(user)
 		}
-	}
-	return w.expect(ctx, "mode gathering (window open)", user, "gathering", "more mail is gathered for the next push")
+	})
+	err := w.expect(ctx, "mode gathering (window open)", user, "gathering", "more mail is gathered for the next push")
+	end()
+	mails.Wait()
+	return err
 }
 
 // folders has mails be gone, and a folder end before the cursor.
