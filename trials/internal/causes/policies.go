@@ -28,7 +28,7 @@ func (w *world) policies(ctx context.Context) error {
 	if err := w.well(ctx, "stranger", "disabled", "lost-store", "permanent"); err != nil {
 		return err
 	}
-	if err := w.disable("disabled"); err != nil {
+	if err := w.disable(ctx, "disabled"); err != nil {
 		return err
 	}
 	if err := w.expect(ctx, "user disabled", "disabled", "user-disabled", "the user is disabled"); err != nil {
@@ -60,8 +60,8 @@ func (w *world) policies(ctx context.Context) error {
 }
 
 // disable disables a user, as whoever has the registry can.
-func (w *world) disable(user string) error {
-	rows, err := w.execute("UPDATE users SET enabled = ? WHERE context_id = ? AND user_id = ?", false, tenant, user)
+func (w *world) disable(ctx context.Context, user string) error {
+	rows, err := w.postgres.Exec(ctx, w.registry, "UPDATE users SET enabled = false WHERE user_id = '"+user+"'")
 	if err == nil && rows != 1 {
 		err = fmt.Errorf("disabling %s: %d users are", user, rows)
 	}

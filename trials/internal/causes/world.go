@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"mailpush.internal/pkg/imaptest"
 	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/secret"
-	"mailpush.internal/pkg/sqldb"
 	"mailpush.internal/pkg/sqltest"
 	"mailpush.internal/trials/internal/faults"
 	"mailpush.internal/trials/internal/rig"
@@ -52,9 +50,9 @@ type world struct {
 	started  int // workers, ever
 
 	postgres *sqltest.Server
-	execute  func(sql string, args ...any) (rows int64, err error) // at the registry
-	toSQL    *faults.Proxy                                         // admin-api's way to it
-	toEtcd   *faults.Proxy                                         // everybody's way to etcd
+	registry secret.String // its database
+	toSQL    *faults.Proxy // admin-api's way to it
+	toEtcd   *faults.Proxy // everybody's way to etcd
 	mailpush *rig.Mailpush
 	worker   *proctest.Process
 	receiver *receiver
@@ -117,20 +115,10 @@ func (w *world) startRegistry(ctx context.Context) (dsn string, err error) {
 		return "", err
 	}
 	w.later(w.postgres.Stop)
-	direct, _, err := w.postgres.NewDatabase(ctx)
-	if err != nil {
+	if w.registry, _, err = w.postgres.NewDatabase(ctx); err != nil {
 		return "", err
 	}
-	db, err := sqldb.Open(ctx, direct, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return "", err
-	}
-	w.later(func() error { return sqldb.Close(db) })
-	w.execute = func(sql string, args ...any) (int64, error) {
-		done := db.Exec(sql, args...)
-		return done.RowsAffected, done.Error
-	}
-	return w.detour(direct)
+	return w.detour(w.registry)
 }
 
 // detour makes an address that leads through a proxy.
