@@ -10,7 +10,7 @@ import (
 	"mailpush.internal/pkg/pushtest"
 )
 
-// hang is the answer of an endpoint that gives none.
+// hang is the answer of an endpoint that gives none before release.
 const hang = 0
 
 // receiver is an origin with an endpoint at each path. It accepts everything, but for what it
@@ -20,10 +20,12 @@ type receiver struct {
 
 	mu      sync.Mutex
 	answers map[string]int // by path: a status, or hang
+
+	released chan struct{} // closed by release
 }
 
 func newReceiver() (*receiver, error) {
-	r := &receiver{answers: make(map[string]int)}
+	r := &receiver{answers: make(map[string]int), released: make(chan struct{})}
 	var err error
 	r.Receiver, err = pushtest.New(pushtest.Options{Answer: r.answer, Forget: true})
 	return r, err
@@ -36,6 +38,9 @@ func (r *receiver) set(path string, status int) {
 	r.answers[path] = status
 }
 
+// release has endpoints that hang take what they were sent, from now on. It is called once.
+func (r *receiver) release() { close(r.released) }
+
 func (r *receiver) answer(w http.ResponseWriter, request *http.Request, push *pushtest.Push) {
 	r.mu.Lock()
 	status, set := r.answers[push.Path]
@@ -44,7 +49,11 @@ func (r *receiver) answer(w http.ResponseWriter, request *http.Request, push *pu
 	case !set:
 		pushtest.Accept(w, request, push)
 	case status == hang:
-		<-request.Context().Done()
+		select {
+		case <-r.released:
+			pushtest.Accept(w, request, push)
+		case <-request.Context().Done():
+		}
 	default:
 		w.WriteHeader(status)
 	}

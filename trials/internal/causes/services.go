@@ -96,7 +96,9 @@ func (w *world) between(ctx context.Context) error {
 	if _, err := w.mailpush.Admin.DrainWorker(ctx, connect.NewRequest(&adminv1.DrainWorkerRequest{Id: id})); err != nil {
 		return err
 	}
-	return w.expect(ctx, "shard between owners", user, "between-owners", "passes from one worker to another")
+	err = w.expect(ctx, "shard between owners", user, "between-owners", "passes from one worker to another")
+	w.receiver.release()
+	return err
 }
 
 // holder is the id of the one worker there is.
