@@ -55,7 +55,7 @@ NOEPOLL_TESTS := ./services/listener-worker/internal/imap/... ./services/listene
 
 # Vetting is a part of make lint-go: with it here, all dependencies would be vetted twice.
 # Tests that run a cluster of processes.
-PROCESS_TESTS := /trials/internal/(chaos|crowd|e2e|faults|field)$$
+PROCESS_TESTS := /trials/internal/(causes|chaos|crowd|e2e|faults|field)$$
 
 # Many tests wait: for leases to end, for databases to start. One more at a time than there
 # are processors keeps the processors busy, and tests with bounds on time still hold.
@@ -176,6 +176,11 @@ e2e: ## take one mail all the way through the programs as they are shipped
 faults: ## break a cluster of real processes in each way once
 	go test -count=1 -v -timeout 20m ./trials/internal/faults
 
+.PHONY: explain-causes
+explain-causes: ## make everything that keeps a push from a user, for real: does explain alone name each?
+	scripts/install-test-deps postgresql
+	go run ./trials/explain-causes
+
 .PHONY: chaos
 chaos: ## kill workers, vault and admin-api 50 times while 20,000 mails arrive and endpoints fail: by IDLE, by notifications, with wrong answers
 	go run ./trials/chaos
@@ -213,6 +218,11 @@ bench-scheduler: ## measure the scheduler: decisions beside other schemes, fault
 .PHONY: bench-start
 bench-start: ## measure how long a cluster with 200,000 users takes to start, also with an emptied etcd
 	go run ./trials/bench-start
+
+.PHONY: bench-subscribe
+bench-subscribe: ## measure subscribing: a call each on SQLite and PostgreSQL, pages, reads while listeners are counted
+	{ go run ./services/admin-api/bench; \
+	  go run ./trials/bench-subscribe; } | $(RESULTS_LAST)
 
 .PHONY: bench-delivery
 bench-delivery: ## measure delivery: added latency, throughput, bursts, an endpoint that hangs

@@ -18,15 +18,22 @@ import (
 	"time"
 )
 
-// Every example of the page runs as it stands, in a shell beside a demo that a user would
+// Every example of the pages runs as it stands, in a shell beside a demo that a user would
 // start, and answers what the page says. Only the ports are not those of the page.
 func TestExamplesOfTheAPIRunAsTheyStand(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/api.md")
-	if err != nil {
-		t.Fatal(err)
+	var steps []example
+	for _, page := range []string{"api.md", "bulk.md"} { // the second goes on from the first
+		text, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := examples(string(text))
+		if len(found) == 0 {
+			t.Errorf("%s has no examples", page)
+		}
+		steps = append(steps, found...)
 	}
-	steps := examples(string(page))
 	if len(steps) < 12 {
 		t.Fatalf("only %d examples found", len(steps))
 	}

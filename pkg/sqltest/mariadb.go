@@ -31,11 +31,11 @@ func NewMariaDB(dir string) (*Server, error) {
 		dropping: "DROP DATABASE %s",
 		prepare:  programs.prepare,
 		serve:    programs.serve,
-		open: func(address url.URL) (*sql.DB, error) {
+		open: func(address url.URL, database string) (*sql.DB, error) {
 			config := mysql.NewConfig()
 			config.User = address.User.Username()
 			config.Passwd, _ = address.User.Password()
-			config.Net, config.Addr = "tcp", address.Host
+			config.Net, config.Addr, config.DBName = "tcp", address.Host, database
 			config.Logger = &mysql.NopLogger{}
 			connector, err := mysql.NewConnector(config)
 			if err != nil {

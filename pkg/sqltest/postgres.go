@@ -4,6 +4,7 @@
 package sqltest
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"io/fs"
@@ -37,8 +38,8 @@ func NewPostgres(dir string) (*Server, error) {
 		dropping: "DROP DATABASE %s WITH (FORCE)",
 		prepare:  programs.prepare,
 		serve:    programs.serve,
-		open: func(address url.URL) (*sql.DB, error) {
-			config, err := pgx.ParseConfig(address.JoinPath("postgres").String())
+		open: func(address url.URL, database string) (*sql.DB, error) {
+			config, err := pgx.ParseConfig(address.JoinPath(cmp.Or(database, "postgres")).String())
 			if err != nil {
 				return nil, err
 			}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type Server struct {
 	admin    *sql.DB
 	address  url.URL // without the database
 	dropping string  // the statement that drops a database, with %s for its name
+	open     func(address url.URL, database string) (*sql.DB, error)
 }
 
 // engine is what differs between the servers.
@@ -46,7 +48,7 @@ type engine struct {
 	dropping string
 	prepare  func(ctx context.Context, site site) error
 	serve    func(owner owner, site site, port string) (*proctest.Process, error)
-	open     func(address url.URL) (*sql.DB, error)
+	open     func(address url.URL, database string) (*sql.DB, error) // empty: the server's own
 }
 
 // site is where a server lives before it runs.
@@ -99,7 +101,7 @@ func (e engine) launch(ctx context.Context, owner owner, site site) (*Server, er
 		User:   url.UserPassword(superuser, site.password),
 		Host:   free[0],
 	}
-	admin, err := e.open(address)
+	admin, err := e.open(address, "")
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +113,7 @@ func (e engine) launch(ctx context.Context, owner owner, site site) (*Server, er
 		running.Kill()
 		return nil, errors.Join(err, admin.Close())
 	}
-	return &Server{dir: site.dir, process: running, admin: admin, address: address, dropping: e.dropping}, nil
+	return &Server{dir: site.dir, process: running, admin: admin, address: address, dropping: e.dropping, open: e.open}, nil
 }
 
 // NewDatabase makes an empty database and returns its address for sqldb.Open and a
@@ -129,6 +131,25 @@ func (s *Server) NewDatabase(ctx context.Context) (dsn secret.String, drop func(
 		return nil
 	}
 	return secret.New(s.address.JoinPath(name).String()), drop, nil
+}
+
+// Exec runs a statement in a database that NewDatabase has made, for what no program does
+// that is under test, and tells how many rows it has changed.
+func (s *Server) Exec(ctx context.Context, dsn secret.String, statement string) (rows int64, err error) {
+	address, err := url.Parse(dsn.Reveal())
+	if err != nil {
+		return 0, errors.New("running a statement: the address cannot be read") // which holds a password
+	}
+	db, err := s.open(s.address, path.Base(address.Path))
+	if err != nil {
+		return 0, fmt.Errorf("running a statement: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	done, err := db.ExecContext(ctx, statement)
+	if err != nil {
+		return 0, fmt.Errorf("running a statement: %w", err)
+	}
+	return done.RowsAffected()
 }
 
 // Stop ends the server and removes its files.

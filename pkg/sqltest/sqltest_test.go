@@ -4,6 +4,7 @@
 package sqltest_test
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -27,6 +28,44 @@ func TestEachBodyGetsAnEmptyDatabase(t *testing.T) {
 			defer func() { _ = sqldb.Close(db) }()
 			if err := db.Exec("CREATE TABLE here (id integer)").Error; err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestExecRunsInTheDatabaseThatIsNamed(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Log("-short: on SQLite only")
+		return
+	}
+	for name, start := range map[string]func(dir string) (*sqltest.Server, error){"postgres": sqltest.NewPostgres, "mariadb": sqltest.NewMariaDB} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := start(openDirectory(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := server.Stop(); err != nil {
+					t.Error(err)
+				}
+			}()
+			one, _, err1 := server.NewDatabase(t.Context())
+			other, _, err2 := server.NewDatabase(t.Context())
+			if err := errors.Join(err1, err2); err != nil {
+				t.Fatal(err)
+			}
+			for _, statement := range []string{"CREATE TABLE here (id integer)", "INSERT INTO here VALUES (1), (2)"} {
+				if _, err := server.Exec(t.Context(), one, statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if rows, err := server.Exec(t.Context(), one, "DELETE FROM here"); err != nil || rows != 2 {
+				t.Errorf("%d rows are deleted, %v", rows, err)
+			}
+			if _, err := server.Exec(t.Context(), other, "DELETE FROM here"); err == nil {
+				t.Error("the table is in another database, too")
 			}
 		})
 	}

@@ -65,6 +65,22 @@ func (f *fakeVault) Seal(_ context.Context, r *connect.Request[vaultv1.SealReque
 	return connect.NewResponse(&vaultv1.SealResponse{Version: f.version}), nil
 }
 
+// SealMany seals what the release before does not know how to.
+func (f *fakeVault) SealMany(ctx context.Context, r *connect.Request[vaultv1.SealManyRequest]) (*connect.Response[vaultv1.SealManyResponse], error) {
+	if f.early {
+		return f.UnimplementedVaultServiceHandler.SealMany(ctx, r)
+	}
+	res := &vaultv1.SealManyResponse{}
+	for _, one := range r.Msg.GetSeals() {
+		sealed, err := f.Seal(ctx, connect.NewRequest(one))
+		if err != nil {
+			return nil, err
+		}
+		res.Versions = append(res.Versions, sealed.Msg.GetVersion())
+	}
+	return connect.NewResponse(res), nil
+}
+
 func (f *fakeVault) GetVersion(_ context.Context, r *connect.Request[vaultv1.GetVersionRequest]) (*connect.Response[vaultv1.GetVersionResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,6 +148,7 @@ type fakeWorker struct {
 	draining   bool
 	deliveries []*workerv1.Delivery
 	heard      []string // the ids of calls for a baseline
+	early      bool     // it is of the release before, which knows no GetBaselines
 }
 
 func (f *fakeWorker) requests() []string {
@@ -165,6 +182,27 @@ func (f *fakeWorker) GetBaseline(_ context.Context, r *connect.Request[workerv1.
 	}), nil
 }
 
+// GetBaselines answers for each what GetBaseline does.
+func (f *fakeWorker) GetBaselines(ctx context.Context, r *connect.Request[workerv1.GetBaselinesRequest]) (*connect.Response[workerv1.GetBaselinesResponse], error) {
+	if f.early {
+		return f.UnimplementedWorkerServiceHandler.GetBaselines(ctx, r)
+	}
+	res := &workerv1.GetBaselinesResponse{}
+	for _, box := range r.Msg.GetMailboxes() {
+		one := &workerv1.MailboxBaseline{}
+		answer, err := f.GetBaseline(ctx, connect.NewRequest(&workerv1.GetBaselineRequest{
+			User: box.GetUser(), Store: r.Msg.GetStore(), CredentialSlot: box.GetCredentialSlot(), Login: box.GetLogin(),
+		}))
+		if err != nil {
+			one.Code, one.Message = rpc.InAnswer(err)
+		} else {
+			one.Baseline = answer.Msg
+		}
+		res.Baselines = append(res.Baselines, one)
+	}
+	return connect.NewResponse(res), nil
+}
+
 func (*fakeWorker) GetListeners(_ context.Context, r *connect.Request[workerv1.GetListenersRequest]) (*connect.Response[workerv1.GetListenersResponse], error) {
 	res := &workerv1.GetListenersResponse{Worker: "w1"}
 	for _, u := range r.Msg.GetUsers() {
@@ -180,6 +218,14 @@ func (f *fakeWorker) GetDeliveries(_ context.Context, _ *connect.Request[workerv
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return connect.NewResponse(&workerv1.GetDeliveriesResponse{Worker: "w1", Deliveries: f.deliveries}), nil
+}
+
+// ExplainUser says that all is well.
+func (*fakeWorker) ExplainUser(context.Context, *connect.Request[workerv1.ExplainUserRequest]) (*connect.Response[workerv1.ExplainUserResponse], error) {
+	return connect.NewResponse(&workerv1.ExplainUserResponse{
+		Worker: "w1", Right: workerv1.RightToAct_RIGHT_TO_ACT_CURRENT,
+		Listener: &workerv1.ExplainedListener{Listener: &workerv1.Listener{State: mailv1.ListenerState_LISTENER_STATE_CONNECTING}},
+	}), nil
 }
 
 // SendTest answers what it was asked.
@@ -212,6 +258,7 @@ func (f *fakeWorker) drains() bool {
 
 // fakeScheduler knows the one worker, which holds all shards.
 type fakeScheduler struct {
+	schedulerv1connect.UnimplementedSchedulerServiceHandler
 	address string
 	worker  *fakeWorker
 }
@@ -262,7 +309,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		Public: public, Internal: internal, Database: secret.New("sqlite://" + w.database), Cluster: inCluster,
 		VaultAddrs: []string{w.serve(identity.Vault, func() (string, http.Handler) { return vaultv1connect.NewVaultServiceHandler(w.vault) })},
 		SchedulerAddrs: []string{w.serve(identity.Scheduler, func() (string, http.Handler) {
-			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{worker, w.worker})
+			return schedulerv1connect.NewSchedulerServiceHandler(&fakeScheduler{address: worker, worker: w.worker})
 		})},
 		AllowPermanentPush: true, CredStorage: true, PermanentBackends: map[string]bool{"imapidle": true},
 		Stores:         []*mailv1.MailStore{{Name: "demo", Address: "127.0.0.1:143", Backend: "imapidle"}},

@@ -90,6 +90,31 @@ func TestOneMailIsOneSignedPush(t *testing.T) {
 	}
 }
 
+// What is there at the first look is taken for seen; the cursor that stands for it is stored,
+// and every mail after it is pushed, also one that another worker comes to find.
+func TestASubscriptionWithoutACursorBeginsAtTheFirstLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	address, stop := w.startWorker()
+	id, user := w.joined(), w.user("249")
+	subscription := w.subscription(address, "sub_1", user)
+	subscription.Cursors = nil
+	seen := w.mail(user, "before the first look")
+	w.registry.put(user, "main", subscription)
+	w.plan(id, 1, 10, all()...)
+	if got := receive(t, "cursor", w.registry.committed); got.GetSubscriptionId() != "sub_1" || got.GetCursor().GetUid() != seen {
+		t.Errorf("committed %v, the last mail is %d", got, seen)
+	}
+	w.push(user, "after it")
+	stop()
+	uid := w.mail(user, "while nobody looks")
+	w.startWorker()
+	w.plan(w.joined(id), 1, 20, all()...)
+	if push := receive(t, "push", w.hook.got); push.body.Data.Cursor != uid || len(push.body.Data.Events) != 1 {
+		t.Errorf("push %+v", push)
+	}
+}
+
 func TestRefusedPushComesAgainWithTheSameIDs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -200,6 +225,12 @@ func TestLoginIsOpenedInItsSlot(t *testing.T) {
 	}))
 	if err != nil {
 		t.Error(err)
+	}
+	answer, err := client.GetBaselines(t.Context(), connect.NewRequest(&workerv1.GetBaselinesRequest{
+		Store: w.registry.stores[0], Mailboxes: []*workerv1.BaselineMailbox{{User: user, CredentialSlot: 9}, {User: user}},
+	}))
+	if got := answer.Msg.GetBaselines(); err != nil || got[0].GetBaseline().GetCredentialVersion() == 0 || got[1].GetCode() != "unauthenticated" {
+		t.Errorf("of both slots: %v, %v", got, err)
 	}
 	w.registry.put(user, "main", subscription)
 	w.registry.inSlot(user, 9)

@@ -109,7 +109,7 @@ func writeProfile(t *testing.T, name string) {
 type idleHalls struct {
 	t       *testing.T
 	wants   chan *clusterv1.Want
-	changes chan uint32
+	changes chan hold.Changed
 	idle    atomic.Int64 // connections in IDLE
 	opened  atomic.Int64 // signing secrets
 
@@ -119,7 +119,7 @@ type idleHalls struct {
 
 func newIdleHalls(t *testing.T) *idleHalls {
 	t.Helper()
-	h := &idleHalls{t: t, wants: make(chan *clusterv1.Want, 1), changes: make(chan uint32)}
+	h := &idleHalls{t: t, wants: make(chan *clusterv1.Want, 1), changes: make(chan hold.Changed)}
 	found := &idleSink{}
 	listeners := listen.New(listen.Config{
 		Sources: map[string]listen.Source{"imapidle": h}, Tuning: machine.Settings{Settle: time.Millisecond},
@@ -153,7 +153,7 @@ func (h *idleHalls) list(upto int) {
 			h.t.Fatalf("%d of %d are in IDLE, %d secrets are open", h.idle.Load(), upto, h.opened.Load())
 		}
 		if number < shards {
-			h.changes <- number
+			h.changes <- hold.Changed{Shard: shard.ID{Backend: "imapidle", Number: number}}
 		}
 		<-tick.C
 	}
@@ -177,7 +177,7 @@ func (h *idleHalls) user(n int) *registryv1.Mailbox {
 
 func (h *idleHalls) Join(context.Context, bool) (owner.Member, error) { return h, nil }
 func (h *idleHalls) Relief(context.Context, string) (bool, error)     { return false, nil }
-func (h *idleHalls) Changes(ctx context.Context, _ string) <-chan uint32 {
+func (h *idleHalls) Changes(ctx context.Context, _ string) <-chan hold.Changed {
 	return until(ctx, h.changes)
 }
 func (h *idleHalls) ID() string                                                    { return "worker" }

@@ -17,6 +17,7 @@ import (
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/rpc"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
+	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	"mailpush.internal/services/listener-worker/internal/deliver"
 	"mailpush.internal/services/listener-worker/internal/dovecot"
@@ -138,13 +139,28 @@ func (s *Service) handler(w parts) http.Handler {
 		workerv1connect.WorkerServiceSendEndingsProcedure:   {identity.Admin},
 		workerv1connect.WorkerServiceNotifyProcedure:        {identity.Worker},
 		workerv1connect.WorkerServiceRetryProcedure:         {identity.Admin},
+		workerv1connect.WorkerServiceExplainUserProcedure:   {identity.Admin},
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(workerv1connect.NewWorkerServiceHandler(handler.New(handler.Worker{
 		ID: w.owner.ID, Status: w.listeners.Status, Credentials: w.credentials, Sources: w.sources,
 		SetDraining: w.owner.SetDraining, Deliveries: w.delivery, Hint: w.hints.Here, Retry: w.listeners.Retry,
+		Right: w.right, Explain: w.listeners.Explain,
 	}), options...))
 	return identity.Middleware(mux)
+}
+
+// right is whether the worker may act, in the words of WorkerService.
+func (w parts) right() workerv1.RightToAct {
+	right, member := w.owner.Right()
+	switch {
+	case !member:
+		return workerv1.RightToAct_RIGHT_TO_ACT_NONE
+	case right == hold.Current:
+		return workerv1.RightToAct_RIGHT_TO_ACT_CURRENT
+	default:
+		return workerv1.RightToAct_RIGHT_TO_ACT_IN_DOUBT
+	}
 }
 
 // member is this worker's way into the cluster.

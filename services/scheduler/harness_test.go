@@ -173,6 +173,18 @@ func (b *bench) list(t *testing.T, r *replica, caller string) (*schedulerv1.List
 	return response.Msg, nil
 }
 
+func (b *bench) placement(t *testing.T, r *replica, caller string) (*schedulerv1.GetPlacementResponse, error) {
+	t.Helper()
+	client := rpc.Client(b.identity(t, caller), identity.Scheduler, []string{r.addr})
+	defer client.CloseIdleConnections()
+	response, err := schedulerv1connect.NewSchedulerServiceClient(client, rpc.BaseURL).
+		GetPlacement(t.Context(), connect.NewRequest(&schedulerv1.GetPlacementRequest{Backend: "imapidle", Shard: 3}))
+	if err != nil {
+		return nil, err
+	}
+	return response.Msg, nil
+}
+
 // fakeWorker does what it is told, at once, and remembers it all.
 type fakeWorker struct {
 	*cluster.Member

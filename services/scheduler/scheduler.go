@@ -84,7 +84,8 @@ func (s *Service) Run(ctx context.Context) error {
 
 func (s *Service) serve(ctx context.Context) error {
 	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxInternalBytes, identity.Allow(map[string][]string{
-		schedulerv1connect.SchedulerServiceListWorkersProcedure: {identity.Admin},
+		schedulerv1connect.SchedulerServiceListWorkersProcedure:  {identity.Admin},
+		schedulerv1connect.SchedulerServiceGetPlacementProcedure: {identity.Admin},
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(schedulerv1connect.NewSchedulerServiceHandler(handler.New(source{s}), options...))

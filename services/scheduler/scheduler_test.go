@@ -198,6 +198,32 @@ func TestListWorkersCountsListenersAndIsForAdminOnly(t *testing.T) {
 	}
 }
 
+func TestGetPlacementIsForAdminOnly(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(t, "one")
+	w := b.join(t)
+	w.until(t, shards)
+	if _, err := b.placement(t, r, identity.Worker); connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("a worker's call: %v, want permission_denied", err)
+	}
+	late := time.After(patience)
+	for {
+		got, err := b.placement(t, r, identity.Admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.GetHolder() == w.ID() && got.GetGranted() == w.ID() && got.GetLeader() == "one" && got.GetCapable() {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-late:
+			t.Fatalf("placed: %v", got)
+		}
+	}
+}
+
 func count(sets []*mailv1.ShardSet) int {
 	n := 0
 	for _, set := range sets {

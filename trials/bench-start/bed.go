@@ -113,7 +113,7 @@ func (b *bed) subscribeOne(ctx context.Context) (err error) {
 	b.mailpush, err = rig.New(ctx, rig.Options{
 		Dir: b.data(), Programs: b.programs, Etcd: b.etcd.Endpoints(),
 		Store:    rig.Store{Address: store.Addr(), CAFile: ca},
-		Services: []string{identity.Admin, identity.Vault, identity.Scheduler},
+		Services: services(),
 		Set:      []string{fmt.Sprintf("worker.capacity=%d", b.users)},
 	})
 	if err != nil {
@@ -144,15 +144,22 @@ func (b *bed) startWorkers() error {
 	return nil
 }
 
+// took is how long a start took, and the processor time of all processes until then.
+type took struct{ wall, cpu time.Duration }
+
+func (t took) String() string {
+	return fmt.Sprintf("%.1f s, and %.1f s of processor time", t.wall.Seconds(), t.cpu.Seconds())
+}
+
 // start starts all processes of the cluster, takes the time until all listeners are known,
 // and stops them.
-func (b *bed) start(ctx context.Context) (time.Duration, error) {
+func (b *bed) start(ctx context.Context) (took, error) {
 	began := time.Now()
 	if err := b.mailpush.Start(); err != nil {
-		return 0, err
+		return took{}, err
 	}
 	if err := b.startWorkers(); err != nil {
-		return 0, err
+		return took{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -168,11 +175,26 @@ func (b *bed) start(ctx context.Context) (time.Duration, error) {
 		}
 		return fmt.Errorf("%d of %d are known", known, b.users)
 	}); err != nil {
-		return 0, err
+		return took{}, err
 	}
-	took := time.Since(began)
-	return took, b.stop()
+	t := took{wall: time.Since(began), cpu: b.cpu()}
+	return t, b.stop()
 }
+
+// cpu is the processor time that all processes have used.
+func (b *bed) cpu() time.Duration {
+	var sum time.Duration
+	for _, worker := range b.workers {
+		sum += worker.GroupCPU()
+	}
+	for _, service := range services() {
+		sum += b.mailpush.Process(service).GroupCPU()
+	}
+	return sum
+}
+
+// services are those of which there is one.
+func services() []string { return []string{identity.Admin, identity.Vault, identity.Scheduler} }
 
 // known counts the listeners of all workers, whatever they do. A worker that does not
 // answer yet has none.

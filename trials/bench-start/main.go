@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"mailpush.internal/trials/internal/rig"
 )
@@ -58,7 +57,7 @@ func bench(ctx context.Context, stdout io.Writer, users, workers int) (err error
 	if err != nil {
 		return fmt.Errorf("starting anew: %w", err)
 	}
-	fmt.Fprintf(stdout, "bench-start: all listeners known after %.1f s; etcd is emptied\n", again.Seconds())
+	fmt.Fprintf(stdout, "bench-start: all listeners known after %v; etcd is emptied\n", again)
 	if err := b.emptyEtcd(ctx); err != nil {
 		return fmt.Errorf("emptying etcd: %w", err)
 	}
@@ -66,12 +65,12 @@ func bench(ctx context.Context, stdout io.Writer, users, workers int) (err error
 	if err != nil {
 		return fmt.Errorf("starting with an empty etcd: %w", err)
 	}
-	fmt.Fprintf(stdout, "bench-start: all listeners known after %.1f s\n", fresh.Seconds())
+	fmt.Fprintf(stdout, "bench-start: all listeners known after %v\n", fresh)
 	report(stdout, users, again, fresh)
 	return nil
 }
 
-func report(w io.Writer, users int, again, fresh time.Duration) {
-	fmt.Fprintf(w, "result: start_%dk_s=%.1f\n", users/1000, again.Seconds())
-	fmt.Fprintf(w, "result: start_%dk_new_etcd_s=%.1f\n", users/1000, fresh.Seconds())
+func report(w io.Writer, users int, again, fresh took) {
+	fmt.Fprintf(w, "result: start_%dk_s=%.1f\n", users/1000, again.wall.Seconds())
+	fmt.Fprintf(w, "result: start_%dk_new_etcd_s=%.1f\n", users/1000, fresh.wall.Seconds())
 }

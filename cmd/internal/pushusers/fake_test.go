@@ -184,6 +184,14 @@ func (f *fakeAdmin) UnregisterClient(
 func (f *fakeAdmin) Explain(
 	_ context.Context, r *connect.Request[adminv1.ExplainRequest],
 ) (*connect.Response[adminv1.ExplainResponse], error) {
+	if id := r.Msg.GetSubscriptionId(); id != "" {
+		for _, s := range f.subscriptions.GetSubscriptions() {
+			if s.GetSubscriptionId() == id {
+				return connect.NewResponse(&f.explanation), nil
+			}
+		}
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such subscription"))
+	}
 	known := [][2]string{{"249", "1"}, {"anna@example.org", "1"}, {"a", "b@c"}}
 	if !slices.Contains(known, [2]string{r.Msg.GetUserId(), r.Msg.GetContextId()}) {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such user"))

@@ -47,7 +47,7 @@ const examples = `  List the running listeners, with the password from a file or
   password is deleted:
     pushusers -r -c 1 -u 249 -i open-xchange-mobile-api-facade
 
-  Say why a user has, or has no, permanent listener:
+  Say why a user gets no pushes, and what to do:
     pushusers explain 249@1
 
   Say what has happened to a user, and have nothing more pushed:

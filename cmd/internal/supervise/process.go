@@ -5,6 +5,7 @@ package supervise
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -117,7 +118,7 @@ func (p *process) listen() {
 			p.log.Error("the worker's registration was not understood; its lease will end by itself", "error", err)
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); err != nil && !errors.Is(err, net.ErrClosed) {
 		p.learn(Registration{}, false)
 		p.log.Error("the worker's registrations cannot be read; its lease will end by itself", "error", err)
 	}
@@ -138,7 +139,7 @@ func (p *process) registration() (Registration, bool) {
 	case <-p.said:
 	case <-late.C:
 	}
-	closeAll(p.socket)
+	defer closeAll(p.socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last, p.known

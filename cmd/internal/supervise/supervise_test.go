@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,25 @@ func TestLeaseOfADeadProcessIsRevokedAndAnotherOneStarts(t *testing.T) {
 	third.expect("asked to end")
 	third.order("exit 0")
 	w.ends(0, supervise.Registration{Worker: "w2", Lease: 0x7fffffffffffffff}, supervise.Registration{Worker: "w3", Lease: 0x3})
+}
+
+// The lease is the process's own: what a process of its own has inherited renews nothing.
+func TestProcessThatLeavesAnotherBehindIsDead(t *testing.T) {
+	t.Parallel()
+	w := begin(t, nil)
+	process := w.next()
+	process.tell("w1", 0x1)
+	process.order("spawn")
+	left, err := strconv.Atoi(<-process.said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(left, syscall.SIGKILL) })
+	process.kill(syscall.SIGKILL)
+	w.next()
+	w.signals <- syscall.SIGTERM
+	w.signals <- syscall.SIGTERM
+	w.ends(128+9, supervise.Registration{Worker: "w1", Lease: 1})
 }
 
 // A process that stands still may act again at any moment, until its own fence.

@@ -109,6 +109,14 @@ func obey(at string) error {
 			}
 			say("%s", listener.Addr())
 			continue
+		case "spawn": // a process of its own, which inherits the socket
+			pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", "exec tail -f /dev/null"},
+				&syscall.ProcAttr{Files: []uintptr{0, 1, 2, supervise.FirstSocket - 1}})
+			if err != nil {
+				return err
+			}
+			say("%d", pid)
+			continue
 		case "exit":
 			code, _ := strconv.Atoi(words[1])
 			os.Exit(code)
@@ -209,18 +217,26 @@ func newHome(t *testing.T) *home {
 	}
 	h := &home{t: t, listener: listener, workers: make(chan *worker, 100)}
 	var serving sync.WaitGroup
-	serving.Go(func() {
+	var conns []net.Conn
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
+			conns = append(conns, conn)
 			w := &worker{t: t, conn: conn, said: make(chan string, 100)}
 			serving.Go(func() { h.serve(w) })
 		}
-	})
+	}()
 	t.Cleanup(func() {
 		_ = listener.Close()
+		<-accepted
+		for _, conn := range conns { // a process without orders ends
+			_ = conn.Close()
+		}
 		serving.Wait()
 	})
 	return h

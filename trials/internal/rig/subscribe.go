@@ -4,6 +4,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -53,18 +54,43 @@ func (m *Mailpush) SubscribeAt(ctx context.Context, store, box, url string) erro
 
 // SubscribeTo says, too, how much of a mail the pushes are to carry.
 func (m *Mailpush) SubscribeTo(ctx context.Context, store, box, url string, content mailv1.Content) error {
-	request := connect.NewRequest(&pushv1.SubscribeRequest{
-		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"}, Content: content,
-		Account: &pushv1.Account{MailStore: store, Login: box, Password: Password},
-		Webhook: &pushv1.Webhook{Url: url + "/" + box},
-		Mode:    mailv1.Mode_MODE_EACH, // what is timed is one mail's way, without gathering more
-	})
-	answer, err := m.push.Subscribe(ctx, request)
+	answer, err := m.push.Subscribe(ctx, connect.NewRequest(subscription(store, box, url, content)))
 	if err != nil {
 		return fmt.Errorf("subscribing %s: %w", box, err)
 	}
 	if !answer.Msg.GetPermanent() {
 		return fmt.Errorf("subscribing %s: no permanent listener: %s", box, answer.Msg.GetReason())
+	}
+	return nil
+}
+
+func subscription(store, box, url string, content mailv1.Content) *pushv1.SubscribeRequest {
+	return &pushv1.SubscribeRequest{
+		ContextId: "1", UserId: box, ClientId: "bench", Topics: []string{"mail:new"}, Content: content,
+		Account: &pushv1.Account{MailStore: store, Login: box, Password: Password},
+		Webhook: &pushv1.Webhook{Url: url + "/" + box},
+		Mode:    mailv1.Mode_MODE_EACH, // what is timed is one mail's way, without gathering more
+	}
+}
+
+// SubscribeMany does what Subscribe does for many in one call. No mailbox is opened before it
+// answers: their listeners do that.
+func (m *Mailpush) SubscribeMany(ctx context.Context, boxes []string, url string) error {
+	request := &pushv1.SubscribeManyRequest{}
+	for _, box := range boxes {
+		request.Rows = append(request.Rows, &pushv1.SubscribeManyRow{
+			Subscription: subscription(StoreName, box, url, mailv1.Content_CONTENT_UNSPECIFIED),
+		})
+	}
+	answer, err := m.push.SubscribeMany(ctx, connect.NewRequest(request))
+	if err != nil {
+		return fmt.Errorf("subscribing %d: %w", len(boxes), err)
+	}
+	for i, result := range answer.Msg.GetResults() {
+		if !result.GetSubscription().GetPermanent() {
+			return fmt.Errorf("subscribing %s: no permanent listener: %s", boxes[i],
+				cmp.Or(result.GetMessage(), result.GetSubscription().GetReason()))
+		}
 	}
 	return nil
 }

@@ -26,8 +26,8 @@ const (
 	Capable
 	// Incapable means that no live worker is.
 	Incapable
-	// Unknown means that the scheduler could not be asked.
-	Unknown
+	// NoWorkers means that no worker is live at all.
+	NoWorkers
 )
 
 // The names of checks that callers look for.
@@ -42,6 +42,7 @@ type Step struct {
 	Check  string
 	OK     bool
 	Detail string
+	Cause  Cause // why it is not OK; empty when it is
 }
 
 // Decision is the checks in order, up to and including the first that says no.
@@ -64,18 +65,10 @@ func (d Decision) Reason() string {
 	return d.Steps[len(d.Steps)-1].Detail
 }
 
-// Verdict is the outcome in one sentence.
-func (d Decision) Verdict() string {
-	if d.OK() {
-		return "the user gets a permanent listener"
-	}
-	return "no permanent listener: " + d.Reason()
-}
-
 // check is one question; it answers in words that a person can act upon.
 type check struct {
 	name string
-	ask  func(Policy, registry.User, Capability) (ok bool, detail string)
+	ask  func(Policy, registry.User, Capability) (cause Cause, detail string)
 }
 
 // Listener decides whether the user gets a permanent listener.
@@ -85,9 +78,9 @@ func Listener(p Policy, u registry.User, workers Capability) Decision {
 		if c.name == checkWorker && workers == NotAsked {
 			continue
 		}
-		ok, detail := c.ask(p, u, workers)
-		d.Steps = append(d.Steps, Step{Check: c.name, OK: ok, Detail: detail})
-		if !ok {
+		cause, detail := c.ask(p, u, workers)
+		d.Steps = append(d.Steps, Step{Check: c.name, OK: cause == "", Detail: detail, Cause: cause})
+		if cause != "" {
 			break
 		}
 	}
@@ -108,38 +101,38 @@ func checks() []check {
 	}
 }
 
-func registered(_ Policy, u registry.User, _ Capability) (bool, string) {
+func registered(_ Policy, u registry.User, _ Capability) (Cause, string) {
 	if len(u.Clients) == 0 {
-		return false, "no client is registered"
+		return NotRegistered, "no client is registered"
 	}
-	return true, "registered: " + strings.Join(u.Clients, ", ")
+	return "", "registered: " + strings.Join(u.Clients, ", ")
 }
 
-func clientAllowed(p Policy, u registry.User, _ Capability) (bool, string) {
+func clientAllowed(p Policy, u registry.User, _ Capability) (Cause, string) {
 	if i := slices.IndexFunc(u.Clients, p.AllowedClients.Allow); i >= 0 {
-		return true, u.Clients[i] + " is allowed"
+		return "", u.Clients[i] + " is allowed"
 	}
-	return false, "push.allowedClients names none of: " + strings.Join(u.Clients, ", ")
+	return ClientNotAllowed, "push.allowedClients names none of: " + strings.Join(u.Clients, ", ")
 }
 
-func enabled(_ Policy, u registry.User, _ Capability) (bool, string) {
+func enabled(_ Policy, u registry.User, _ Capability) (Cause, string) {
 	if !u.Enabled {
 		if u.Disabling.Reason != "" {
-			return false, "the user is disabled: " + u.Disabling.Reason
+			return UserDisabled, "the user is disabled: " + u.Disabling.Reason
 		}
-		return false, "the user is disabled"
+		return UserDisabled, "the user is disabled"
 	}
-	return true, "the user is enabled"
+	return "", "the user is enabled"
 }
 
-func storeKnown(p Policy, u registry.User, _ Capability) (bool, string) {
+func storeKnown(p Policy, u registry.User, _ Capability) (Cause, string) {
 	if u.Store == "" {
-		return false, "no mail store is known: no subscription has brought an account yet"
+		return NoMailStore, "no mail store is known: no subscription has brought an account yet"
 	}
 	if _, ok := p.Stores[u.Store]; !ok {
-		return false, UnknownStore(p, u.Store)
+		return UnknownMailStore, UnknownStore(p, u.Store)
 	}
-	return true, fmt.Sprintf("mail store %q", u.Store)
+	return "", fmt.Sprintf("mail store %q", u.Store)
 }
 
 // UnknownStore says that there is no such mail store, and which there are.
@@ -151,66 +144,66 @@ func UnknownStore(p Policy, name string) string {
 	return fmt.Sprintf("no such mail store %q; known: %s", name, known)
 }
 
-func permanentAllowed(p Policy, _ registry.User, _ Capability) (bool, string) {
+func permanentAllowed(p Policy, _ registry.User, _ Capability) (Cause, string) {
 	if !p.AllowPermanentPush {
-		return false, "push.allowPermanentPush is off"
+		return PermanentPushOff, "push.allowPermanentPush is off"
 	}
-	return true, "push.allowPermanentPush is on"
+	return "", "push.allowPermanentPush is on"
 }
 
-func backendSupports(p Policy, u registry.User, _ Capability) (bool, string) {
+func backendSupports(p Policy, u registry.User, _ Capability) (Cause, string) {
 	backend := p.Stores[u.Store]
 	switch permanent, known := p.PermanentBackends[backend]; {
 	case !known:
 		have := strings.Join(slices.Sorted(maps.Keys(p.PermanentBackends)), ", ")
-		return false, fmt.Sprintf("this version has no backend %q; it has: %s", backend, have)
+		return UnknownBackend, fmt.Sprintf("this version has no backend %q; it has: %s", backend, have)
 	case !permanent:
-		return false, backend + ".supportsPermanentListeners is off"
+		return BackendNotPermanent, backend + ".supportsPermanentListeners is off"
 	}
-	return true, "backend " + backend + " supports permanent listeners"
+	return "", "backend " + backend + " supports permanent listeners"
 }
 
-func loginAvailable(p Policy, u registry.User, _ Capability) (bool, string) {
+func loginAvailable(p Policy, u registry.User, _ Capability) (Cause, string) {
 	_, byDoveadm := p.ByDoveadm(u)
 	switch {
 	case byDoveadm:
-		return true, "doveadm opens the mailbox"
+		return "", "doveadm opens the mailbox"
 	case p.leftToDoveadm(u):
-		return false, "contextId: " + Ambiguous(u.Store)
+		return LoginAmbiguous, "contextId: " + Ambiguous(u.Store)
 	case u.Credential.Kind == registry.KindDoveadm && p.Doveadm[u.Store] == "":
-		return false, fmt.Sprintf("no login is stored, and mail store %q has no doveadm any more", u.Store)
+		return LoginUnusable, fmt.Sprintf("no login is stored, and mail store %q has no doveadm any more", u.Store)
 	case u.Credential.Kind == registry.KindDoveadm:
-		return true, "doveadm is to open the mailbox"
+		return "", "doveadm is to open the mailbox"
 	case u.Credential.State == registry.CredentialNone && !p.MasterUser && !p.CredStorage:
-		return false, "no login: push.credstorage.enabled is off and mail.passwordSource is not global"
+		return LoginUnusable, "no login: push.credstorage.enabled is off and mail.passwordSource is not global"
 	case u.Credential.State == registry.CredentialNone:
-		return false, "no login is stored: no subscription has brought an account yet"
+		return NoCredential, "no login is stored: no subscription has brought an account yet"
 	case u.Credential.Kind == registry.KindMaster && p.MasterUser:
-		return true, "the master user opens the mailbox"
+		return "", "the master user opens the mailbox"
 	case u.Credential.Kind == registry.KindMaster:
-		return false, "the stored login needs a master user, but mail.passwordSource is not global"
+		return LoginUnusable, "the stored login needs a master user, but mail.passwordSource is not global"
 	case !p.CredStorage:
-		return false, "the stored login needs push.credstorage.enabled, which is off"
+		return LoginUnusable, "the stored login needs push.credstorage.enabled, which is off"
 	default:
-		return true, "a password is stored"
+		return "", "a password is stored"
 	}
 }
 
-func credentialGood(_ Policy, u registry.User, _ Capability) (bool, string) {
+func credentialGood(_ Policy, u registry.User, _ Capability) (Cause, string) {
 	if u.Credential.State == registry.CredentialSuspended {
-		return false, "credential suspended: " + u.Credential.Reason
+		return LoginRefused, "credential suspended: " + u.Credential.Reason
 	}
-	return true, "the login is not suspended"
+	return "", "the login is not suspended"
 }
 
-func workerCapable(p Policy, u registry.User, workers Capability) (bool, string) {
+func workerCapable(p Policy, u registry.User, workers Capability) (Cause, string) {
 	backend := p.Stores[u.Store]
 	switch workers {
 	case Capable:
-		return true, "a live worker is capable of " + backend
-	case Incapable:
-		return false, "no live worker is capable of " + backend
+		return "", "a live worker is capable of " + backend
+	case NoWorkers:
+		return NoWorker, "no worker is live"
 	default:
-		return false, "the scheduler could not be asked for workers"
+		return NoCapableWorker, "no live worker is capable of " + backend
 	}
 }

@@ -72,8 +72,8 @@ func TestListenerNamesTheFirstNo(t *testing.T) {
 		{"suspended", func(_ *Policy, u *registry.User) {
 			u.Credential.State, u.Credential.Reason = registry.CredentialSuspended, "wrong password"
 		}, Capable, "credential", "credential suspended: wrong password"},
-		{"no worker", func(*Policy, *registry.User) {}, Incapable, "worker", "no live worker is capable of imapidle"},
-		{"no scheduler", func(*Policy, *registry.User) {}, Unknown, "worker", "the scheduler could not be asked for workers"},
+		{"no capable worker", func(*Policy, *registry.User) {}, Incapable, "worker", "no live worker is capable of imapidle"},
+		{"no worker", func(*Policy, *registry.User) {}, NoWorkers, "worker", "no worker is live"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestListenerNamesTheFirstNo(t *testing.T) {
 			tt.change(&p, &u)
 			d := Listener(p, u, tt.workers)
 			last := d.Steps[len(d.Steps)-1]
-			if last.Check != tt.check || d.Reason() != tt.reason || d.OK() != (tt.reason == "") {
+			if last.Check != tt.check || d.Reason() != tt.reason || d.OK() != (tt.reason == "") || (last.Cause == "") != d.OK() {
 				t.Errorf("got %+v, want the last check %q with reason %q", d, tt.check, tt.reason)
 			}
 			for _, s := range d.Steps[:len(d.Steps)-1] {

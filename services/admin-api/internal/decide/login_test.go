@@ -93,7 +93,7 @@ func TestEveryCombination(t *testing.T) {
 			t.Errorf("%+v: doveadm is asked for %q, want %q", c, got, login)
 		}
 		if d.OK() != (check == "") || !d.OK() && d.Last() != check {
-			t.Errorf("%+v: %s %q, want no at %q", c, d.Last(), d.Verdict(), check)
+			t.Errorf("%+v: %s %q, want no at %q", c, d.Last(), d.Reason(), check)
 		}
 		if !d.OK() && d.Reason() == "" {
 			t.Errorf("%+v: no without a reason", c)
@@ -129,7 +129,7 @@ func TestNoLoginThatAnotherUserCouldHave(t *testing.T) {
 		u.UserID, u.Credential = id, registry.Credential{State: registry.CredentialNone}
 		d := Listener(p, u, NotAsked)
 		if login, ok := p.ByDoveadm(u); ok != want || ok && login != "a@b@c" || d.OK() != want || !want && (d.Last() != "login" || !strings.HasPrefix(d.Reason(), "contextId: has a character")) {
-			t.Errorf("%v: %q, %v, %s", id, login, ok, d.Verdict())
+			t.Errorf("%v: %q, %v, %s", id, login, ok, d.Reason())
 		}
 		u.Doveadm = "anna"
 		if login, ok := p.ByDoveadm(u); !ok || login != "anna" {

@@ -24,6 +24,7 @@ import (
 	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/explain"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -115,14 +116,20 @@ type Vault interface {
 	Delete(ctx context.Context, user registry.UserID, account string) error
 }
 
-// Cluster tells the owner of a shard which of its registry rows have changed.
+// Cluster is etcd.
 type Cluster interface {
+	// Touch tells the owner of a shard which of its registry rows have changed.
 	Touch(ctx context.Context, at registry.Shard, change shard.Change) error
+	// Leader is the scheduler that leads, empty when none does. An error tells that etcd
+	// does not answer.
+	Leader(ctx context.Context) (string, error)
 }
 
 // Scheduler knows the live workers.
 type Scheduler interface {
 	Members(ctx context.Context) (Members, error)
+	// Placement is where a shard is; ErrTooOld when the scheduler does not know the question.
+	Placement(ctx context.Context, of registry.Shard) (explain.Placement, error)
 }
 
 // Members is the cluster at one moment.
@@ -158,6 +165,7 @@ type Workers interface {
 	// store or of a user, or all where neither is named.
 	Retry(ctx context.Context, address, store string, user registry.UserID) (Retried, error)
 	Deliverers
+	Explainer
 }
 
 // Deliverers asks one worker, by its address, about pushes.
@@ -195,13 +203,16 @@ type Edge struct {
 	Config
 	locks   *locks[registry.UserID]
 	devices *locks[device]
+	members *rememberingScheduler
 	untold  untold
 	tests   paces
 }
 
 // New makes an Edge.
 func New(c Config) *Edge {
-	return &Edge{Config: c, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
+	members := &rememberingScheduler{Scheduler: c.Scheduler}
+	c.Scheduler = members
+	return &Edge{Config: c, members: members, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
 }
 
 // cleanupTime bounds what is done after the caller has gone away.

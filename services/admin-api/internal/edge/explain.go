@@ -4,92 +4,204 @@
 package edge
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"mailpush.internal/pkg/fault"
-	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/explain"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Explanation is a decision and, where it is yes, how the listener fares.
-type Explanation struct {
-	decide.Decision
-
-	Listener []decide.Step
+// Explained says why there is no push for a user.
+type Explained struct {
+	registry.UserID
+	explain.Explanation
 }
 
-// Explain walks the decision for one user. A user that nobody has registered is
-// explained, too: by its first check.
-func (e *Edge) Explain(ctx context.Context, user registry.UserID) (Explanation, error) {
-	u, err := e.Store.User(ctx, user)
-	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return Explanation{}, err
-	}
-	d := decide.Listener(e.Policy, u, e.capability(ctx, e.Policy.Stores[u.Store]))
-	if !d.OK() {
-		return Explanation{Decision: d}, nil
-	}
-	return Explanation{d, e.explainListener(ctx, u)}, nil
+// ErrTooOld marks the error of a call that a service of an earlier release does not know.
+var ErrTooOld = errors.New("not known to this release")
+
+// Explain says why there is no push for a user. A user that nobody has registered is
+// explained, too: by its first check. What cannot be asked is a part of the answer.
+func (e *Edge) Explain(ctx context.Context, user registry.UserID) (Explained, error) {
+	f := e.facts(user)
+	f.Registry = e.stored(ctx, user)
+	return e.explained(ctx, f)
 }
 
-// explainListener tells how a listener fares that has to be told of new mail.
-func (e *Edge) explainListener(ctx context.Context, u registry.User) []decide.Step {
-	members, err := e.Scheduler.Members(ctx)
-	if err != nil {
-		return nil // the check for workers has told
-	}
-	said, _ := ask(ctx, e.Log, e.byOwner([]registry.User{u}, members.Workers), e.listeners)
-	if len(said) != 1 || said[0].Registration == mailv1.Registration_REGISTRATION_UNSPECIFIED {
-		return nil
-	}
-	return []decide.Step{registrationStep(said[0]), notificationStep(said[0]), proofStep(said[0])}
-}
-
-func registrationStep(l Listener) decide.Step {
-	step := decide.Step{Check: "announcing", Detail: l.LastError}
-	switch l.Registration {
-	case mailv1.Registration_REGISTRATION_REGISTERED:
-		step.OK, step.Detail = true, "the mail store is told to announce the mailbox's new mail"
-	case mailv1.Registration_REGISTRATION_FOREIGN:
-		step.Detail = cmp.Or(step.Detail, "another system is registered for the mailbox; it is asked at intervals")
-	case mailv1.Registration_REGISTRATION_UNSUPPORTED:
-		step.Detail = cmp.Or(step.Detail, "the mail store keeps no METADATA; the mailbox is asked at intervals")
-	case mailv1.Registration_REGISTRATION_UNSPECIFIED, mailv1.Registration_REGISTRATION_FAILED:
-		step.Detail = cmp.Or(step.Detail, "it is not known whether the mailbox is registered")
-	}
-	return step
-}
-
-func notificationStep(l Listener) decide.Step {
+// ExplainSubscription says why there is no push for one subscription. NotFound when there
+// is none.
+func (e *Edge) ExplainSubscription(ctx context.Context, id string) (Explained, error) {
+	reading, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	sub, err := e.Store.Subscription(reading, id)
 	switch {
-	case !l.LastHint.IsZero():
-		return decide.Step{Check: "notifications", OK: true, Detail: "the last one came at " + l.LastHint.UTC().Format(time.RFC3339)}
-	case l.LastEvent.IsZero():
-		return decide.Step{Check: "notifications", OK: true, Detail: "none has come yet, nor has mail"}
-	default:
-		return decide.Step{Check: "notifications", Detail: "none has ever come, although mail has: does the mail store reach worker.notify.listen?"}
+	case fault.KindOf(err) == fault.NotFound:
+		return Explained{}, err
+	case err != nil:
+		e.Log.WarnContext(ctx, "the registry could not be read", "error", err)
+		f := e.facts(registry.UserID{})
+		f.Registry.Down = true
+		return e.explained(ctx, f)
+	}
+	f := e.facts(sub.UserID)
+	f.Registry = e.stored(ctx, sub.UserID)
+	f.Registry.Subscriptions = []registry.Subscription{sub}
+	return e.explained(ctx, f)
+}
+
+func (e *Edge) facts(user registry.UserID) explain.Facts {
+	return explain.Facts{
+		Now: time.Now(), Policy: e.Policy,
+		Registry: explain.Registry{User: registry.User{UserID: user}},
 	}
 }
 
-func proofStep(l Listener) decide.Step {
-	if l.LastProof.IsZero() || l.State == mailv1.ListenerState_LISTENER_STATE_BACKOFF {
-		return decide.Step{Check: "answering", Detail: cmp.Or(l.LastError, "it has not told yet where the mailbox ends")}
+// stored is what the registry has of a user.
+func (e *Edge) stored(ctx context.Context, user registry.UserID) explain.Registry {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	u, err := e.Store.User(ctx, user)
+	var subs []registry.Subscription
+	if err == nil {
+		subs, err = e.Store.Subscriptions(ctx, user)
 	}
-	return decide.Step{Check: "answering", OK: true, Detail: "it told where the mailbox ends at " + l.LastProof.UTC().Format(time.RFC3339)}
+	u.UserID = user
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		e.Log.WarnContext(ctx, "the registry could not be read", "error", err)
+		return explain.Registry{Down: true, User: u}
+	}
+	return explain.Registry{User: u, Subscriptions: subs}
 }
 
-func (e *Edge) capability(ctx context.Context, backend string) decide.Capability {
-	members, err := e.Scheduler.Members(ctx)
+// explained asks whoever else can say something, as far as it matters.
+func (e *Edge) explained(ctx context.Context, f explain.Facts) (Explained, error) {
+	user := f.Registry.User
+	if !f.Registry.Down {
+		f.Shard = registry.Shard{Backend: e.Policy.Stores[user.Store], Number: registry.ShardOf(user.UserID, e.Shards)}
+		e.ask(ctx, &f)
+	}
+	if err := ctx.Err(); err != nil {
+		return Explained{}, err
+	}
+	return Explained{user.UserID, explain.Explain(f)}, nil
+}
+
+// ask asks the vault and, where there is to be a listener, scheduler and workers.
+func (e *Edge) ask(ctx context.Context, f *explain.Facts) {
+	var group errgroup.Group // without a context: one that does not answer is no reason not to ask another
+	group.Go(func() error {
+		f.Vault = e.askVault(ctx, f.Registry.User)
+		return nil
+	})
+	if decide.Listener(f.Policy, f.Registry.User, decide.NotAsked).OK() {
+		group.Go(func() error {
+			var candidates []Worker
+			f.Cluster, candidates = e.askCluster(ctx, f.Shard)
+			f.Owner = e.askOwner(ctx, f.Registry.User.UserID, candidates)
+			return nil
+		})
+	}
+	_ = group.Wait() // they return no error: who is silent is a part of the answer
+}
+
+// askVault asks whether the login is there that the registry names.
+func (e *Edge) askVault(ctx context.Context, u registry.User) (said explain.Vault) {
+	if u.Credential.State == registry.CredentialNone || u.Credential.State == "" || u.Credential.Kind == registry.KindDoveadm {
+		return said
+	}
+	said.Asked = true
+	has, err := e.Vault.Has(ctx, u.UserID, registry.MailAccount(u.Credential.Slot))
 	if err != nil {
-		e.Log.WarnContext(ctx, "scheduler did not answer", "error", err)
-		return decide.Unknown
+		e.Log.WarnContext(ctx, "the vault could not be asked for a login", "error", err)
 	}
-	if slices.ContainsFunc(members.Workers, func(w Worker) bool { return slices.Contains(w.Backends, backend) }) {
+	said.Has, said.Down = has, err != nil
+	return said
+}
+
+// askCluster asks the scheduler where a shard is, and returns who may run it: its holder, or
+// where nobody can say, everybody who could when somebody could last.
+func (e *Edge) askCluster(ctx context.Context, of registry.Shard) (said explain.Cluster, candidates []Worker) {
+	etcd := make(chan error, 1)
+	go func() {
+		_, err := e.Cluster.Leader(ctx)
+		etcd <- err
+	}()
+	members, err := e.Scheduler.Members(ctx)
+	reached := <-etcd
+	if err != nil {
+		e.Log.WarnContext(ctx, "the scheduler could not be asked for workers", "error", err, "etcd", reached)
+		return explain.Cluster{Down: true, EtcdDown: reached != nil}, capable(e.members.last(), of.Backend)
+	}
+	said.Workers = capability(members, of.Backend)
+	said.Placement, err = e.Scheduler.Placement(ctx, of)
+	switch {
+	case errors.Is(err, ErrTooOld):
+		said.NoPlacement, said.Leader = true, members.Leader
+		if holder := holderOf(of, members.Workers); holder != nil {
+			said.Holder = holder.ID
+		}
+	case err != nil:
+		e.Log.WarnContext(ctx, "the scheduler could not be asked for a shard", "error", err)
+		return explain.Cluster{Down: true, EtcdDown: reached != nil}, capable(members, of.Backend)
+	}
+	return said, slices.DeleteFunc(slices.Clone(members.Workers), func(w Worker) bool { return w.ID != said.Holder })
+}
+
+// askOwner asks those of whom one may run the user's listener, and takes the word of the one
+// that does.
+func (e *Edge) askOwner(ctx context.Context, user registry.UserID, candidates []Worker) (said explain.Owner) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	answers := make(chan explain.Owner, len(candidates))
+	var group errgroup.Group
+	group.SetLimit(askAtOnce)
+	for _, w := range candidates {
+		group.Go(func() error {
+			answer := explain.Owner{ID: w.ID}
+			var err error
+			if answer.Said, err = e.Workers.Explain(ctx, w.Address, user); err != nil {
+				answer.TooOld = errors.Is(err, ErrTooOld)
+				e.Log.WarnContext(ctx, "worker did not answer", "worker", w.ID, "error", err)
+			}
+			answers <- answer
+			return nil
+		})
+	}
+	_ = group.Wait() // the questions return no error
+	close(answers)
+	for answer := range answers {
+		if said.ID == "" || answer.Said.GetListener() != nil {
+			said = answer
+		}
+	}
+	return said
+}
+
+// capability is whether workers are capable of a backend.
+func capability(members Members, backend string) decide.Capability {
+	switch {
+	case len(members.Workers) == 0:
+		return decide.NoWorkers
+	case len(capable(members, backend)) == 0:
+		return decide.Incapable
+	default:
 		return decide.Capable
 	}
-	return decide.Incapable
+}
+
+func capable(members Members, backend string) []Worker {
+	return slices.DeleteFunc(slices.Clone(members.Workers), func(w Worker) bool { return !slices.Contains(w.Backends, backend) })
+}
+
+// Explainer asks one worker, by its address, all it knows of a user.
+type Explainer interface {
+	// Explain is ErrTooOld from a worker that does not know the question.
+	Explain(ctx context.Context, address string, user registry.UserID) (*workerv1.ExplainUserResponse, error)
 }

@@ -17,7 +17,9 @@ import (
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
+	"mailpush.internal/services/admin-api/internal/explain"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
@@ -37,6 +39,7 @@ type fakeStore struct {
 	subs     []registry.Subscription
 	erasures map[registry.Erasure]time.Time // until when they are kept, zero for no longer
 	failing  error
+	reading  error  // what reading users and subscriptions comes to
 	lost     bool   // what is stored is not answered
 	faster   func() // what another call does before the next one is stored, which is overtaken
 	commits  int    // calls of Subscribe
@@ -49,6 +52,9 @@ func (f *fakeStore) User(_ context.Context, id registry.UserID) (registry.User, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	u, ok := f.users[id]
+	if f.reading != nil {
+		return u, f.reading
+	}
 	if !ok {
 		return u, fault.New(fault.NotFound, "nothing is registered")
 	}
@@ -76,6 +82,9 @@ func (f *fakeStore) Subscription(_ context.Context, id string) (registry.Subscri
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := slices.IndexFunc(f.subs, func(s registry.Subscription) bool { return s.ID == id })
+	if f.reading != nil {
+		return registry.Subscription{}, f.reading
+	}
 	if i < 0 {
 		return registry.Subscription{}, fault.New(fault.NotFound, "no such subscription")
 	}
@@ -382,6 +391,9 @@ func (f *fakeCluster) Touch(_ context.Context, at registry.Shard, change shard.C
 	return f.err
 }
 
+// Leader implements [Cluster].
+func (f *fakeCluster) Leader(context.Context) (string, error) { return "s1", f.err }
+
 // idle is a shard of the backend that most users of the tests are of.
 func idle(number uint32) registry.Shard {
 	return registry.Shard{Backend: "imapidle", Number: number}
@@ -390,9 +402,18 @@ func idle(number uint32) registry.Shard {
 type fakeScheduler struct {
 	members Members
 	err     error
+	places  map[registry.Shard]explain.Placement
+	old     bool // it cannot tell where a shard is
 }
 
 func (f *fakeScheduler) Members(context.Context) (Members, error) { return f.members, f.err }
+
+func (f *fakeScheduler) Placement(_ context.Context, of registry.Shard) (explain.Placement, error) {
+	if f.old {
+		return explain.Placement{}, ErrTooOld
+	}
+	return f.places[of], f.err
+}
 
 // fakeWorkers answers by the worker's address.
 // OpenedShards implements [Listings].
@@ -415,6 +436,14 @@ type fakeWorkers struct {
 	retried   map[string]Retried
 	endings   []string // subscription: reason, of SendEndings
 	ending    func()   // what happens when one is asked for
+	explained map[string]*workerv1.ExplainUserResponse
+}
+
+func (f *fakeWorkers) Explain(_ context.Context, address string, _ registry.UserID) (*workerv1.ExplainUserResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, address)
+	return f.explained[address], f.silent[address]
 }
 
 func (f *fakeWorkers) SendEndings(

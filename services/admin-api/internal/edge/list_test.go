@@ -120,36 +120,6 @@ func TestNoPageIsEmptyWhileMoreFollow(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	explain := func(u registry.UserID) string {
-		d, err := w.Explain(t.Context(), u)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d.Last() + ": " + d.Verdict()
-	}
-	put(w, registry.CredentialStored, anna.User)
-	steps := []struct {
-		change func()
-		want   string
-	}{
-		{func() {}, "worker: the user gets a permanent listener"},
-		{func() { w.scheduler.members.Workers = nil }, "worker: no permanent listener: no live worker is capable of imapidle"},
-		{func() { w.scheduler.err = errors.New("down") }, "worker: no permanent listener: the scheduler could not be asked for workers"},
-	}
-	for _, s := range steps {
-		s.change()
-		if got := explain(anna); got != s.want {
-			t.Errorf("got %q, want %q", got, s.want)
-		}
-	}
-	if got := explain(bob); got != "registration: no permanent listener: no client is registered" {
-		t.Errorf("an unknown user: %q", got)
-	}
-}
-
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -25,18 +25,7 @@ const (
 // byOwner sorts users by the worker that reports to run their shard; of two that
 // do, the one with the higher epoch is the owner.
 func (e *Edge) byOwner(users []registry.User, workers []Worker) map[string]*question {
-	type owner struct {
-		worker *Worker
-		epoch  uint64
-	}
-	owners := make(map[registry.Shard]owner)
-	for i, w := range workers {
-		for _, c := range w.Held {
-			if o, ok := owners[c.Shard]; !ok || o.epoch < c.Epoch {
-				owners[c.Shard] = owner{&workers[i], c.Epoch}
-			}
-		}
-	}
+	owners := ownersOf(workers)
 	out := make(map[string]*question)
 	for _, u := range users {
 		o, ok := owners[registry.Shard{Backend: e.Policy.Stores[u.Store], Number: registry.ShardOf(u.UserID, e.Shards)}]
@@ -52,6 +41,28 @@ func (e *Edge) byOwner(users []registry.User, workers []Worker) map[string]*ques
 	}
 	return out
 }
+
+// owner is who reports to run a shard, and under which epoch.
+type owner struct {
+	worker *Worker
+	epoch  uint64
+}
+
+// ownersOf are the owners of all shards that workers report to run.
+func ownersOf(workers []Worker) map[registry.Shard]owner {
+	owners := make(map[registry.Shard]owner)
+	for i, w := range workers {
+		for _, c := range w.Held {
+			if o, ok := owners[c.Shard]; !ok || o.epoch < c.Epoch {
+				owners[c.Shard] = owner{&workers[i], c.Epoch}
+			}
+		}
+	}
+	return owners
+}
+
+// holderOf is the owner of one shard, nil when nobody reports to run it.
+func holderOf(of registry.Shard, workers []Worker) *Worker { return ownersOf(workers)[of].worker }
 
 // question is what one worker is asked for.
 type question struct {

@@ -5,7 +5,6 @@ package rpc
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -115,21 +114,6 @@ func (a admin) UnregisterClient(
 		return nil, err
 	}
 	return connect.NewResponse(&adminv1.UnregisterClientResponse{}), nil
-}
-
-// Explain implements AdminServiceHandler.
-func (a admin) Explain(
-	ctx context.Context, req *connect.Request[adminv1.ExplainRequest],
-) (*connect.Response[adminv1.ExplainResponse], error) {
-	d, err := a.edge.Explain(ctx, registry.UserID{Context: req.Msg.GetContextId(), User: req.Msg.GetUserId()})
-	if err != nil {
-		return nil, err
-	}
-	res := &adminv1.ExplainResponse{Verdict: d.Verdict()}
-	for _, s := range slices.Concat(d.Steps, d.Listener) {
-		res.Steps = append(res.Steps, &adminv1.ExplainStep{Check: s.Check, Ok: s.OK, Detail: s.Detail})
-	}
-	return connect.NewResponse(res), nil
 }
 
 // ListWorkers implements AdminServiceHandler. The scheduler is asked, so that people see

@@ -29,12 +29,21 @@ func (s *Store) Reserve(ctx context.Context, accounts []registry.Erasure, until 
 	for i, a := range accounts {
 		rows[i] = newErasureRow(a, until.UnixMicro())
 	}
-	done := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&rows)
-	if done.Error != nil {
-		return fmt.Errorf("reserving places in the vault: %w", done.Error)
+	reserve := func(db *gorm.DB) error {
+		done := db.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, rowsAtOnce)
+		if done.Error == nil && done.RowsAffected < int64(len(rows)) {
+			return fault.New(fault.Unavailable, "another call uses the same place in the vault; try again")
+		}
+		return done.Error
 	}
-	if done.RowsAffected < int64(len(rows)) {
-		return fault.New(fault.Unavailable, "another call uses the same place in the vault; try again")
+	var err error
+	if len(rows) > rowsAtOnce {
+		err = s.write(ctx, reserve)
+	} else {
+		err = reserve(s.db.WithContext(ctx)) // one statement is a transaction by itself
+	}
+	if err != nil {
+		return fmt.Errorf("reserving places in the vault: %w", err)
 	}
 	return nil
 }
@@ -90,8 +99,8 @@ func waitedTooLong() error {
 }
 
 // accountsAtOnce bounds the accounts of one statement: SQLite nests conditions no deeper
-// than a thousand.
-const accountsAtOnce = 200
+// than a thousand; see rowsAtOnce, too.
+const accountsAtOnce = 100
 
 // notesOf locks and reads what is reserved for the entries' users.
 func notesOf(tx *gorm.DB, all []*entry) (map[registry.Erasure]bool, error) {
@@ -155,7 +164,7 @@ func putErasures(tx *gorm.DB, erasures []registry.Erasure, due int64) error {
 	err := tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "user_key"}, {Name: "account"}},
 		DoUpdates: clause.Set{assign(tx, "erasures", "due", "CASE WHEN @new < @old THEN @new ELSE @old END")},
-	}).CreateInBatches(rows, chunk).Error
+	}).CreateInBatches(rows, rowsAtOnce).Error
 	if err != nil {
 		return fmt.Errorf("noting credentials to erase: %w", err)
 	}

@@ -32,15 +32,14 @@ func (s *Store) Groups(ctx context.Context, shards uint32, allow func(client str
 			allowed = append(allowed, c)
 		}
 	}
-	users, isAllowed := db.Table("users u"), "1" // all users have a client: where all are allowed nobody is looked up
+	isAllowed, args := "1", []any{cellBits(shards)} // all users have a client: where all are allowed nobody is looked up
 	if len(allowed) < len(clients) {
-		users = users.Joins("LEFT JOIN (?) a ON a.user_key = u.user_key",
-			db.Model(&registrationRow{}).Distinct("user_key").Where("client_id IN ?", allowed))
-		isAllowed = "CASE WHEN a.user_key IS NULL THEN 0 ELSE 1 END"
+		isAllowed = "CASE WHEN EXISTS (SELECT 1 FROM registrations r WHERE r.user_key = u.user_key AND r.client_id IN ?) THEN 1 ELSE 0 END"
+		args = append(args, allowed)
 	}
 	var rows []groupRow
-	err := users.Select("(u.cell >> ?) AS shard, u.store, CASE WHEN "+inSlot+" THEN 'stored' ELSE credential_state END AS credential_state, "+
-		"u.credential_kind, u.enabled, "+isAllowed+" AS allowed, COUNT(*) AS users", cellBits(shards)).
+	err := db.Table("users u").Select("(u.cell >> ?) AS shard, u.store, CASE WHEN "+inSlot+" THEN 'stored' ELSE credential_state END AS credential_state, "+
+		"u.credential_kind, u.enabled, "+isAllowed+" AS allowed, COUNT(*) AS users", args...).
 		Group("1, 2, 3, 4, 5, 6").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("counting users per shard: %w", err)

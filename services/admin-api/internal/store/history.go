@@ -67,7 +67,7 @@ func (s *Store) record(ctx context.Context, fn func(tx *gorm.DB) ([]registry.His
 		if entries, err = fn(tx); err != nil {
 			return err
 		}
-		entries = signedBy(registry.ActorOf(ctx), entries, time.Now())
+		entries = stamped(registry.ActorOf(ctx), entries, time.Now())
 		return putHistory(tx, entries)
 	})
 	if err != nil {
@@ -81,9 +81,9 @@ func (s *Store) record(ctx context.Context, fn func(tx *gorm.DB) ([]registry.His
 	return nil
 }
 
-// signedBy completes entries: by whom they are, and when they happened, one after the
+// stamped completes entries: by whom they are, and when they happened, one after the
 // other.
-func signedBy(actor registry.Actor, entries []registry.HistoryEntry, now time.Time) []registry.HistoryEntry {
+func stamped(actor registry.Actor, entries []registry.HistoryEntry, now time.Time) []registry.HistoryEntry {
 	for i := range entries {
 		entries[i].Actor = actor
 		if entries[i].At.IsZero() {
@@ -106,7 +106,9 @@ func level(e registry.HistoryEntry) slog.Level {
 	}
 }
 
-// putHistory stores entries and removes what their users have above their share.
+// putHistory stores entries and removes what their users have above their share. A new
+// subscription is a row and no more: a user has MaxSubscriptions of them, and each end of
+// one makes room.
 func putHistory(tx *gorm.DB, entries []registry.HistoryEntry) error {
 	if len(entries) == 0 {
 		return nil
@@ -116,7 +118,9 @@ func putHistory(tx *gorm.DB, entries []registry.HistoryEntry) error {
 	for _, e := range entries {
 		row := newHistoryRow(e)
 		rows[row.ID] = row
-		keys = append(keys, row.UserKey)
+		if e.Kind != registry.Subscribed {
+			keys = append(keys, row.UserKey)
+		}
 	}
 	list := make([]historyRow, 0, len(rows))
 	for _, row := range rows {

@@ -6,7 +6,10 @@ package store
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
+
+	"github.com/go-gormigrate/gormigrate/v2"
 
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/sqldb"
@@ -160,6 +163,37 @@ func TestTransportIsStored(t *testing.T) {
 		got := must(s.Subscription(t.Context(), "sub_a"))(t)
 		if got.Target != sub.Target || got.Endpoint.Confirmed || got.Revision != 1 {
 			t.Errorf("after a change of transport alone: %+v", got)
+		}
+	})
+}
+
+// TestRollingUpgradeOfHistory has a replica of the release before, which knows nothing of
+// disabled users, make and change users beside the one that does.
+func TestRollingUpgradeOfHistory(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+		old := must(sqldb.Open(ctx, dsn, log))(t)
+		defer func() { _ = sqldb.Close(old) }()
+		step := slices.IndexFunc(migrations(), func(m *gormigrate.Migration) bool { return m.ID == "202612-history" })
+		check(t, sqldb.Migrate(old, "registry_migrations", migrations()[:step]))
+		insert := func(user registry.UserID) {
+			t.Helper()
+			row := userRow{UserKey: user.Key(), ContextID: user.Context, UserID: user.User, Store: "demo", CredentialState: "stored", Enabled: true}
+			check(t, old.Omit("DisabledAt", "DisabledReason", "DisabledBy").Create(&row).Error)
+		}
+		insert(anna)
+		s := must(Open(ctx, dsn, log))(t)
+		defer s.Close()
+		insert(bob)
+		for _, user := range []registry.UserID{anna, bob} {
+			if u := must(s.User(ctx, user))(t); !u.Enabled || u.Disabling != (registry.Disabling{}) {
+				t.Errorf("of the release before: %+v", u)
+			}
+			must(s.DisableUser(ctx, user, "abuse", noon()))(t)
+			check(t, old.Exec("UPDATE users SET store = 'other', credential_version = 2 WHERE user_key = ?", user.Key()).Error)
+			same(t, "changed by it", registry.Disabling{Reason: "abuse", At: noon()}, must(s.User(ctx, user))(t).Disabling)
+			same(t, "history", []string{"user_disabled by system: abuse"}, told(t, s, user))
 		}
 	})
 }

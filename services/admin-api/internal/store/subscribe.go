@@ -114,8 +114,9 @@ func storeAll(tx *gorm.DB, all []*entry) error {
 	return putAll(tx, stored)
 }
 
-// rowsAtOnce bounds the rows of one statement that writes: databases take some 32,000 values.
-const rowsAtOnce = 250
+// rowsAtOnce bounds the rows of one statement that writes: what SQLite's driver takes for it
+// grows with the square of the values, which becomes most of all at some hundreds of rows.
+const rowsAtOnce = 32
 
 // putAll writes entries that have been judged.
 func putAll(tx *gorm.DB, list []*entry) error {

@@ -76,8 +76,9 @@ func (s *SQL) AddKey(ctx context.Context, key seal.WrappedKey) error {
 	return nil
 }
 
-// chunk bounds the rows of one statement: SQLite nests conditions no deeper than a thousand.
-const chunk = 200
+// chunk bounds the rows of one statement: SQLite nests conditions no deeper than a thousand,
+// and what its driver takes for a statement grows with the square of the values.
+const chunk = 100
 
 // Put implements [credential.Records]. The rows are locked by the write, so that the
 // versions read after it are those written. Versions are reckoned by the database: two

@@ -6,7 +6,7 @@ package mailbox
 import "errors"
 
 // Class says what a failure means for the next attempt.
-type Class int
+type Class uint8
 
 // The classes. Only the first three can suspend a listener; all others are
 // tried again after a back-off, however often they come.

@@ -167,6 +167,15 @@ func (o *Owner) Current() bool {
 	return member != nil && (*member).Right() == hold.Current
 }
 
+// Right is the right to act, by the clock at this moment; member is false while this worker
+// is no member of the cluster and has none.
+func (o *Owner) Right() (right hold.Right, member bool) {
+	if now := o.now.Load(); now != nil {
+		return (*now).Right(), true
+	}
+	return hold.InDoubt, false
+}
+
 var errNoMember = errors.New("not a member of the cluster")
 
 // Ready tells whether this worker is a member of the cluster.

@@ -10,7 +10,9 @@ import (
 	"mailpush.internal/pkg/hold"
 )
 
-const readTimeout = 30 * time.Second
+// readTimeout bounds a read of many pages. Each call of it has a bound of its own: a registry
+// that answers them one by one, if slowly, must not be asked for all of them again.
+const readTimeout = 5 * time.Minute
 
 // loaded is the answer to a read, with what was read.
 type loaded struct {

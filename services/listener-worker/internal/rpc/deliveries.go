@@ -22,6 +22,7 @@ import (
 // Deliveries are what a worker delivers; see [deliver.Loop].
 type Deliveries interface {
 	Status(ctx context.Context, users []mailbox.User) ([]deliver.Status, error)
+	Explain(ctx context.Context, user mailbox.User) (deliver.Explanation, error)
 	Test(ctx context.Context, user mailbox.User, subscription *transport.Subscription) transport.Result
 	End(ctx context.Context, user mailbox.User, subscription *transport.Subscription, reason string) error
 }

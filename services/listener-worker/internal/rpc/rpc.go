@@ -38,6 +38,10 @@ type Worker struct {
 	Deliveries Deliveries
 	// Hint gives a hint to a listener here.
 	Hint func(hint hints.Routed) hints.Verdict
+	// Right is whether the worker may act.
+	Right func() workerv1.RightToAct
+	// Explain tells all there is to know of a user's listener, if there is one.
+	Explain func(ctx context.Context, user mailbox.User) (listen.Explanation, bool, error)
 	// Retry has listeners try again that are in back-off.
 	Retry func(ctx context.Context, which listen.Which) (listen.Retried, error)
 }
@@ -59,19 +63,23 @@ func (h *Handler) GetListeners(
 ) (*connect.Response[workerv1.GetListenersResponse], error) {
 	response := &workerv1.GetListenersResponse{Worker: h.worker.ID()}
 	for _, status := range h.worker.Status(usersOf(request.Msg.GetUsers())) {
-		response.Listeners = append(response.Listeners, &workerv1.Listener{
-			User:      &mailv1.User{ContextId: status.User.Context, UserId: status.User.ID},
-			Permanent: status.Permanent,
-			Backend:   status.Backend,
-			State:     status.State,
-			Since:     timestamp(status.Since),
-			LastEvent: timestamp(status.LastEvent),
-			LastError: status.LastError,
-			LastHint:  timestamp(status.LastHint), LastProof: timestamp(status.LastProof),
-			Registration: status.Registration,
-		})
+		response.Listeners = append(response.Listeners, listenerOf(status))
 	}
 	return connect.NewResponse(response), nil
+}
+
+func listenerOf(status listen.Status) *workerv1.Listener {
+	return &workerv1.Listener{
+		User:      &mailv1.User{ContextId: status.User.Context, UserId: status.User.ID},
+		Permanent: status.Permanent,
+		Backend:   status.Backend,
+		State:     status.State,
+		Since:     timestamp(status.Since),
+		LastEvent: timestamp(status.LastEvent),
+		LastError: status.LastError,
+		LastHint:  timestamp(status.LastHint), LastProof: timestamp(status.LastProof),
+		Registration: status.Registration,
+	}
 }
 
 func userOf(user *mailv1.User) mailbox.User {

@@ -30,6 +30,68 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ExplainOutcome is what came of a check.
+type ExplainOutcome int32
+
+const (
+	// Not said.
+	ExplainOutcome_EXPLAIN_OUTCOME_UNSPECIFIED ExplainOutcome = 0
+	// It is not in the way.
+	ExplainOutcome_EXPLAIN_OUTCOME_YES ExplainOutcome = 1
+	// It stands in the way: there is no push until that is over.
+	ExplainOutcome_EXPLAIN_OUTCOME_NO ExplainOutcome = 2
+	// It does not stand in the way for good, and says why a push is late, or why there was
+	// none for a mail.
+	ExplainOutcome_EXPLAIN_OUTCOME_NOTE ExplainOutcome = 3
+	// It could not be found out.
+	ExplainOutcome_EXPLAIN_OUTCOME_UNKNOWN ExplainOutcome = 4
+)
+
+// Enum value maps for ExplainOutcome.
+var (
+	ExplainOutcome_name = map[int32]string{
+		0: "EXPLAIN_OUTCOME_UNSPECIFIED",
+		1: "EXPLAIN_OUTCOME_YES",
+		2: "EXPLAIN_OUTCOME_NO",
+		3: "EXPLAIN_OUTCOME_NOTE",
+		4: "EXPLAIN_OUTCOME_UNKNOWN",
+	}
+	ExplainOutcome_value = map[string]int32{
+		"EXPLAIN_OUTCOME_UNSPECIFIED": 0,
+		"EXPLAIN_OUTCOME_YES":         1,
+		"EXPLAIN_OUTCOME_NO":          2,
+		"EXPLAIN_OUTCOME_NOTE":        3,
+		"EXPLAIN_OUTCOME_UNKNOWN":     4,
+	}
+)
+
+func (x ExplainOutcome) Enum() *ExplainOutcome {
+	p := new(ExplainOutcome)
+	*p = x
+	return p
+}
+
+func (x ExplainOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExplainOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_admin_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (ExplainOutcome) Type() protoreflect.EnumType {
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[0]
+}
+
+func (x ExplainOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExplainOutcome.Descriptor instead.
+func (ExplainOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
 // SubscriptionState is how pushes to one place fare.
 type SubscriptionState int32
 
@@ -80,11 +142,11 @@ func (x SubscriptionState) String() string {
 }
 
 func (SubscriptionState) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailpush_admin_v1_admin_proto_enumTypes[0].Descriptor()
+	return file_mailpush_admin_v1_admin_proto_enumTypes[1].Descriptor()
 }
 
 func (SubscriptionState) Type() protoreflect.EnumType {
-	return &file_mailpush_admin_v1_admin_proto_enumTypes[0]
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[1]
 }
 
 func (x SubscriptionState) Number() protoreflect.EnumNumber {
@@ -93,7 +155,7 @@ func (x SubscriptionState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SubscriptionState.Descriptor instead.
 func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
 // CredentialState is what is known of a user's login.
@@ -137,11 +199,11 @@ func (x CredentialState) String() string {
 }
 
 func (CredentialState) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailpush_admin_v1_admin_proto_enumTypes[1].Descriptor()
+	return file_mailpush_admin_v1_admin_proto_enumTypes[2].Descriptor()
 }
 
 func (CredentialState) Type() protoreflect.EnumType {
-	return &file_mailpush_admin_v1_admin_proto_enumTypes[1]
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[2]
 }
 
 func (x CredentialState) Number() protoreflect.EnumNumber {
@@ -150,7 +212,7 @@ func (x CredentialState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CredentialState.Descriptor instead.
 func (CredentialState) EnumDescriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{2}
 }
 
 // ActorKind is a kind of actors.
@@ -194,11 +256,11 @@ func (x ActorKind) String() string {
 }
 
 func (ActorKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailpush_admin_v1_admin_proto_enumTypes[2].Descriptor()
+	return file_mailpush_admin_v1_admin_proto_enumTypes[3].Descriptor()
 }
 
 func (ActorKind) Type() protoreflect.EnumType {
-	return &file_mailpush_admin_v1_admin_proto_enumTypes[2]
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[3]
 }
 
 func (x ActorKind) Number() protoreflect.EnumNumber {
@@ -207,7 +269,7 @@ func (x ActorKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ActorKind.Descriptor instead.
 func (ActorKind) EnumDescriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{3}
 }
 
 // HistoryKind is what can happen to a user.
@@ -308,11 +370,11 @@ func (x HistoryKind) String() string {
 }
 
 func (HistoryKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailpush_admin_v1_admin_proto_enumTypes[3].Descriptor()
+	return file_mailpush_admin_v1_admin_proto_enumTypes[4].Descriptor()
 }
 
 func (HistoryKind) Type() protoreflect.EnumType {
-	return &file_mailpush_admin_v1_admin_proto_enumTypes[3]
+	return &file_mailpush_admin_v1_admin_proto_enumTypes[4]
 }
 
 func (x HistoryKind) Number() protoreflect.EnumNumber {
@@ -321,7 +383,7 @@ func (x HistoryKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use HistoryKind.Descriptor instead.
 func (HistoryKind) EnumDescriptor() ([]byte, []int) {
-	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 // ListPushUsersRequest asks for one page of push users.
@@ -882,15 +944,18 @@ func (*UnregisterClientResponse) Descriptor() ([]byte, []int) {
 	return file_mailpush_admin_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
-// ExplainRequest names the user to explain.
+// ExplainRequest names the user to explain, or one subscription.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant the user belongs to.
 	ContextId string `protobuf:"bytes,1,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
 	// The user inside the tenant.
-	UserId        string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The subscription, in place of its user: of the user's subscriptions only this one is
+	// explained.
+	SubscriptionId string `protobuf:"bytes,20,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExplainRequest) Reset() {
@@ -937,15 +1002,30 @@ func (x *ExplainRequest) GetUserId() string {
 	return ""
 }
 
-// ExplainResponse is the decision, step by step.
+func (x *ExplainRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+// ExplainResponse is the way of a mail, step by step.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The checks in order, up to and including the first that says no. When none does and the
-	// listener has to be told of new mail, how it fares follows: announcing, notifications,
-	// answering; what is not well there makes it late.
+	// The checks in order. Nothing follows one that makes what comes after it pointless.
 	Steps []*ExplainStep `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
 	// The outcome in one sentence.
-	Verdict       string `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	Verdict string `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// The code of what stands in the way: the cause of the first step that says no or is
+	// unknown, or else of the first note; empty when there is none. The codes are a fixed
+	// list, see docs/explain.md; later releases may add to it.
+	Cause string `protobuf:"bytes,20,opt,name=cause,proto3" json:"cause,omitempty"`
+	// What to do about it; empty when there is nothing to do.
+	Advice string `protobuf:"bytes,21,opt,name=advice,proto3" json:"advice,omitempty"`
+	// The tenant the user belongs to, for a caller that has named a subscription.
+	ContextId string `protobuf:"bytes,22,opt,name=context_id,json=contextId,proto3" json:"context_id,omitempty"`
+	// The user inside the tenant.
+	UserId        string `protobuf:"bytes,23,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -994,17 +1074,51 @@ func (x *ExplainResponse) GetVerdict() string {
 	return ""
 }
 
-// ExplainStep is one check of the decision.
+func (x *ExplainResponse) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetAdvice() string {
+	if x != nil {
+		return x.Advice
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetContextId() string {
+	if x != nil {
+		return x.ContextId
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// ExplainStep is one check.
 type ExplainStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was checked.
 	Check string `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
-	// True when it did not stand in the way.
+	// True when it is not in the way; the outcome says more.
 	Ok bool `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"`
 	// What was found.
-	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What came of it.
+	Outcome ExplainOutcome `protobuf:"varint,20,opt,name=outcome,proto3,enum=mailpush.admin.v1.ExplainOutcome" json:"outcome,omitempty"`
+	// The code of what was found; empty when the outcome is yes.
+	Cause string `protobuf:"bytes,21,opt,name=cause,proto3" json:"cause,omitempty"`
+	// The subscription that it is about; empty when it is about the user.
+	SubscriptionId string `protobuf:"bytes,22,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExplainStep) Reset() {
@@ -1054,6 +1168,27 @@ func (x *ExplainStep) GetOk() bool {
 func (x *ExplainStep) GetDetail() string {
 	if x != nil {
 		return x.Detail
+	}
+	return ""
+}
+
+func (x *ExplainStep) GetOutcome() ExplainOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ExplainOutcome_EXPLAIN_OUTCOME_UNSPECIFIED
+}
+
+func (x *ExplainStep) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *ExplainStep) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
 	}
 	return ""
 }
@@ -3471,18 +3606,29 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
 	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\x12<\n" +
 	"\tclient_id\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9._:-]{1,128}$R\bclientId\"\x1a\n" +
-	"\x18UnregisterClientResponse\"\xa6\x01\n" +
+	"\x18UnregisterClientResponse\"\xab\x04\n" +
 	"\x0eExplainRequest\x12L\n" +
 	"\n" +
-	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\tcontextId\x12F\n" +
-	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{1,254}$R\x06userId\"a\n" +
+	"context_id\x18\x01 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\tcontextId\x12F\n" +
+	"\auser_id\x18\x02 \x01(\tB-\xbaH*r(2&^[A-Za-z0-9.!#$%&'+=^_`{|}~@-]{0,254}$R\x06userId\x12E\n" +
+	"\x0fsubscription_id\x18\x14 \x01(\tB\x1c\xbaH\x19r\x172\x15^(sub_[a-z2-7]{26})?$R\x0esubscriptionId:\xbb\x02\xbaH\xb7\x02\x1ax\n" +
+	"\x14explain_request.user\x12/contextId: contextId and userId belong together\x1a/(this.context_id == '') == (this.user_id == '')\x1a\xba\x01\n" +
+	"\x15explain_request.which\x12>contextId: name either contextId and userId, or subscriptionId\x1aa(this.context_id != '' || this.user_id != '' ? 1 : 0) + (this.subscription_id != '' ? 1 : 0) == 1\"\xc7\x01\n" +
 	"\x0fExplainResponse\x124\n" +
 	"\x05steps\x18\x01 \x03(\v2\x1e.mailpush.admin.v1.ExplainStepR\x05steps\x12\x18\n" +
-	"\averdict\x18\x02 \x01(\tR\averdict\"K\n" +
+	"\averdict\x18\x02 \x01(\tR\averdict\x12\x14\n" +
+	"\x05cause\x18\x14 \x01(\tR\x05cause\x12\x16\n" +
+	"\x06advice\x18\x15 \x01(\tR\x06advice\x12\x1d\n" +
+	"\n" +
+	"context_id\x18\x16 \x01(\tR\tcontextId\x12\x17\n" +
+	"\auser_id\x18\x17 \x01(\tR\x06userId\"\xc7\x01\n" +
 	"\vExplainStep\x12\x14\n" +
 	"\x05check\x18\x01 \x01(\tR\x05check\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\x14\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12;\n" +
+	"\aoutcome\x18\x14 \x01(\x0e2!.mailpush.admin.v1.ExplainOutcomeR\aoutcome\x12\x14\n" +
+	"\x05cause\x18\x15 \x01(\tR\x05cause\x12'\n" +
+	"\x0fsubscription_id\x18\x16 \x01(\tR\x0esubscriptionId\"\x14\n" +
 	"\x12ListWorkersRequest\"b\n" +
 	"\x13ListWorkersResponse\x123\n" +
 	"\aworkers\x18\x01 \x03(\v2\x19.mailpush.admin.v1.WorkerR\aworkers\x12\x16\n" +
@@ -3662,7 +3808,13 @@ const file_mailpush_admin_v1_admin_proto_rawDesc = "" +
 	"\x05actor\x18\x05 \x01(\v2\x18.mailpush.admin.v1.ActorR\x05actor\x12'\n" +
 	"\x0fsubscription_id\x18\x06 \x01(\tR\x0esubscriptionId\x12\x1b\n" +
 	"\tclient_id\x18\a \x01(\tR\bclientId\x12\x16\n" +
-	"\x06reason\x18\b \x01(\tR\x06reason*\xea\x01\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason*\x99\x01\n" +
+	"\x0eExplainOutcome\x12\x1f\n" +
+	"\x1bEXPLAIN_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13EXPLAIN_OUTCOME_YES\x10\x01\x12\x16\n" +
+	"\x12EXPLAIN_OUTCOME_NO\x10\x02\x12\x18\n" +
+	"\x14EXPLAIN_OUTCOME_NOTE\x10\x03\x12\x1b\n" +
+	"\x17EXPLAIN_OUTCOME_UNKNOWN\x10\x04*\xea\x01\n" +
 	"\x11SubscriptionState\x12\"\n" +
 	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SUBSCRIPTION_STATE_ACTIVE\x10\x01\x12\"\n" +
@@ -3736,146 +3888,148 @@ func file_mailpush_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_mailpush_admin_v1_admin_proto_rawDescData
 }
 
-var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_mailpush_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_mailpush_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_mailpush_admin_v1_admin_proto_goTypes = []any{
-	(SubscriptionState)(0),                  // 0: mailpush.admin.v1.SubscriptionState
-	(CredentialState)(0),                    // 1: mailpush.admin.v1.CredentialState
-	(ActorKind)(0),                          // 2: mailpush.admin.v1.ActorKind
-	(HistoryKind)(0),                        // 3: mailpush.admin.v1.HistoryKind
-	(*ListPushUsersRequest)(nil),            // 4: mailpush.admin.v1.ListPushUsersRequest
-	(*ListPushUsersResponse)(nil),           // 5: mailpush.admin.v1.ListPushUsersResponse
-	(*PushUser)(nil),                        // 6: mailpush.admin.v1.PushUser
-	(*ListClientRegistrationsRequest)(nil),  // 7: mailpush.admin.v1.ListClientRegistrationsRequest
-	(*ListClientRegistrationsResponse)(nil), // 8: mailpush.admin.v1.ListClientRegistrationsResponse
-	(*Registration)(nil),                    // 9: mailpush.admin.v1.Registration
-	(*UnregisterClientRequest)(nil),         // 10: mailpush.admin.v1.UnregisterClientRequest
-	(*UnregisterClientResponse)(nil),        // 11: mailpush.admin.v1.UnregisterClientResponse
-	(*ExplainRequest)(nil),                  // 12: mailpush.admin.v1.ExplainRequest
-	(*ExplainResponse)(nil),                 // 13: mailpush.admin.v1.ExplainResponse
-	(*ExplainStep)(nil),                     // 14: mailpush.admin.v1.ExplainStep
-	(*ListWorkersRequest)(nil),              // 15: mailpush.admin.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),             // 16: mailpush.admin.v1.ListWorkersResponse
-	(*Worker)(nil),                          // 17: mailpush.admin.v1.Worker
-	(*DrainWorkerRequest)(nil),              // 18: mailpush.admin.v1.DrainWorkerRequest
-	(*DrainWorkerResponse)(nil),             // 19: mailpush.admin.v1.DrainWorkerResponse
-	(*UndrainWorkerRequest)(nil),            // 20: mailpush.admin.v1.UndrainWorkerRequest
-	(*UndrainWorkerResponse)(nil),           // 21: mailpush.admin.v1.UndrainWorkerResponse
-	(*ListSubscriptionsRequest)(nil),        // 22: mailpush.admin.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),       // 23: mailpush.admin.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                    // 24: mailpush.admin.v1.Subscription
-	(*EnableSubscriptionRequest)(nil),       // 25: mailpush.admin.v1.EnableSubscriptionRequest
-	(*EnableSubscriptionResponse)(nil),      // 26: mailpush.admin.v1.EnableSubscriptionResponse
-	(*DisableSubscriptionRequest)(nil),      // 27: mailpush.admin.v1.DisableSubscriptionRequest
-	(*DisableSubscriptionResponse)(nil),     // 28: mailpush.admin.v1.DisableSubscriptionResponse
-	(*RestoreSubscriptionRequest)(nil),      // 29: mailpush.admin.v1.RestoreSubscriptionRequest
-	(*RestoreSubscriptionResponse)(nil),     // 30: mailpush.admin.v1.RestoreSubscriptionResponse
-	(*ReplaySubscriptionRequest)(nil),       // 31: mailpush.admin.v1.ReplaySubscriptionRequest
-	(*ReplaySubscriptionResponse)(nil),      // 32: mailpush.admin.v1.ReplaySubscriptionResponse
-	(*TestSubscriptionRequest)(nil),         // 33: mailpush.admin.v1.TestSubscriptionRequest
-	(*TestSubscriptionResponse)(nil),        // 34: mailpush.admin.v1.TestSubscriptionResponse
-	(*ListDeadLettersRequest)(nil),          // 35: mailpush.admin.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),         // 36: mailpush.admin.v1.ListDeadLettersResponse
-	(*DeadLetter)(nil),                      // 37: mailpush.admin.v1.DeadLetter
-	(*RetryRequest)(nil),                    // 38: mailpush.admin.v1.RetryRequest
-	(*RetryResponse)(nil),                   // 39: mailpush.admin.v1.RetryResponse
-	(*GetUserRequest)(nil),                  // 40: mailpush.admin.v1.GetUserRequest
-	(*GetUserResponse)(nil),                 // 41: mailpush.admin.v1.GetUserResponse
-	(*User)(nil),                            // 42: mailpush.admin.v1.User
-	(*Actor)(nil),                           // 43: mailpush.admin.v1.Actor
-	(*DisableUserRequest)(nil),              // 44: mailpush.admin.v1.DisableUserRequest
-	(*DisableUserResponse)(nil),             // 45: mailpush.admin.v1.DisableUserResponse
-	(*EnableUserRequest)(nil),               // 46: mailpush.admin.v1.EnableUserRequest
-	(*EnableUserResponse)(nil),              // 47: mailpush.admin.v1.EnableUserResponse
-	(*ListHistoryRequest)(nil),              // 48: mailpush.admin.v1.ListHistoryRequest
-	(*ListHistoryResponse)(nil),             // 49: mailpush.admin.v1.ListHistoryResponse
-	(*HistoryEntry)(nil),                    // 50: mailpush.admin.v1.HistoryEntry
-	(v1.ListenerState)(0),                   // 51: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil),           // 52: google.protobuf.Timestamp
-	(v1.Registration)(0),                    // 53: mailpush.mail.v1.Registration
-	(v1.Mode)(0),                            // 54: mailpush.mail.v1.Mode
-	(*v1.Cursor)(nil),                       // 55: mailpush.mail.v1.Cursor
-	(*durationpb.Duration)(nil),             // 56: google.protobuf.Duration
+	(ExplainOutcome)(0),                     // 0: mailpush.admin.v1.ExplainOutcome
+	(SubscriptionState)(0),                  // 1: mailpush.admin.v1.SubscriptionState
+	(CredentialState)(0),                    // 2: mailpush.admin.v1.CredentialState
+	(ActorKind)(0),                          // 3: mailpush.admin.v1.ActorKind
+	(HistoryKind)(0),                        // 4: mailpush.admin.v1.HistoryKind
+	(*ListPushUsersRequest)(nil),            // 5: mailpush.admin.v1.ListPushUsersRequest
+	(*ListPushUsersResponse)(nil),           // 6: mailpush.admin.v1.ListPushUsersResponse
+	(*PushUser)(nil),                        // 7: mailpush.admin.v1.PushUser
+	(*ListClientRegistrationsRequest)(nil),  // 8: mailpush.admin.v1.ListClientRegistrationsRequest
+	(*ListClientRegistrationsResponse)(nil), // 9: mailpush.admin.v1.ListClientRegistrationsResponse
+	(*Registration)(nil),                    // 10: mailpush.admin.v1.Registration
+	(*UnregisterClientRequest)(nil),         // 11: mailpush.admin.v1.UnregisterClientRequest
+	(*UnregisterClientResponse)(nil),        // 12: mailpush.admin.v1.UnregisterClientResponse
+	(*ExplainRequest)(nil),                  // 13: mailpush.admin.v1.ExplainRequest
+	(*ExplainResponse)(nil),                 // 14: mailpush.admin.v1.ExplainResponse
+	(*ExplainStep)(nil),                     // 15: mailpush.admin.v1.ExplainStep
+	(*ListWorkersRequest)(nil),              // 16: mailpush.admin.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),             // 17: mailpush.admin.v1.ListWorkersResponse
+	(*Worker)(nil),                          // 18: mailpush.admin.v1.Worker
+	(*DrainWorkerRequest)(nil),              // 19: mailpush.admin.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),             // 20: mailpush.admin.v1.DrainWorkerResponse
+	(*UndrainWorkerRequest)(nil),            // 21: mailpush.admin.v1.UndrainWorkerRequest
+	(*UndrainWorkerResponse)(nil),           // 22: mailpush.admin.v1.UndrainWorkerResponse
+	(*ListSubscriptionsRequest)(nil),        // 23: mailpush.admin.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),       // 24: mailpush.admin.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                    // 25: mailpush.admin.v1.Subscription
+	(*EnableSubscriptionRequest)(nil),       // 26: mailpush.admin.v1.EnableSubscriptionRequest
+	(*EnableSubscriptionResponse)(nil),      // 27: mailpush.admin.v1.EnableSubscriptionResponse
+	(*DisableSubscriptionRequest)(nil),      // 28: mailpush.admin.v1.DisableSubscriptionRequest
+	(*DisableSubscriptionResponse)(nil),     // 29: mailpush.admin.v1.DisableSubscriptionResponse
+	(*RestoreSubscriptionRequest)(nil),      // 30: mailpush.admin.v1.RestoreSubscriptionRequest
+	(*RestoreSubscriptionResponse)(nil),     // 31: mailpush.admin.v1.RestoreSubscriptionResponse
+	(*ReplaySubscriptionRequest)(nil),       // 32: mailpush.admin.v1.ReplaySubscriptionRequest
+	(*ReplaySubscriptionResponse)(nil),      // 33: mailpush.admin.v1.ReplaySubscriptionResponse
+	(*TestSubscriptionRequest)(nil),         // 34: mailpush.admin.v1.TestSubscriptionRequest
+	(*TestSubscriptionResponse)(nil),        // 35: mailpush.admin.v1.TestSubscriptionResponse
+	(*ListDeadLettersRequest)(nil),          // 36: mailpush.admin.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),         // 37: mailpush.admin.v1.ListDeadLettersResponse
+	(*DeadLetter)(nil),                      // 38: mailpush.admin.v1.DeadLetter
+	(*RetryRequest)(nil),                    // 39: mailpush.admin.v1.RetryRequest
+	(*RetryResponse)(nil),                   // 40: mailpush.admin.v1.RetryResponse
+	(*GetUserRequest)(nil),                  // 41: mailpush.admin.v1.GetUserRequest
+	(*GetUserResponse)(nil),                 // 42: mailpush.admin.v1.GetUserResponse
+	(*User)(nil),                            // 43: mailpush.admin.v1.User
+	(*Actor)(nil),                           // 44: mailpush.admin.v1.Actor
+	(*DisableUserRequest)(nil),              // 45: mailpush.admin.v1.DisableUserRequest
+	(*DisableUserResponse)(nil),             // 46: mailpush.admin.v1.DisableUserResponse
+	(*EnableUserRequest)(nil),               // 47: mailpush.admin.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),              // 48: mailpush.admin.v1.EnableUserResponse
+	(*ListHistoryRequest)(nil),              // 49: mailpush.admin.v1.ListHistoryRequest
+	(*ListHistoryResponse)(nil),             // 50: mailpush.admin.v1.ListHistoryResponse
+	(*HistoryEntry)(nil),                    // 51: mailpush.admin.v1.HistoryEntry
+	(v1.ListenerState)(0),                   // 52: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil),           // 53: google.protobuf.Timestamp
+	(v1.Registration)(0),                    // 54: mailpush.mail.v1.Registration
+	(v1.Mode)(0),                            // 55: mailpush.mail.v1.Mode
+	(*v1.Cursor)(nil),                       // 56: mailpush.mail.v1.Cursor
+	(*durationpb.Duration)(nil),             // 57: google.protobuf.Duration
 }
 var file_mailpush_admin_v1_admin_proto_depIdxs = []int32{
-	6,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
-	51, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
-	52, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
-	52, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
-	52, // 4: mailpush.admin.v1.PushUser.last_hint:type_name -> google.protobuf.Timestamp
-	52, // 5: mailpush.admin.v1.PushUser.last_proof:type_name -> google.protobuf.Timestamp
-	53, // 6: mailpush.admin.v1.PushUser.registration:type_name -> mailpush.mail.v1.Registration
-	9,  // 7: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
-	52, // 8: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
-	14, // 9: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
-	17, // 10: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
-	52, // 11: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	24, // 12: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
-	54, // 13: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
-	0,  // 14: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
-	52, // 15: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
-	52, // 16: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	52, // 17: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
-	55, // 18: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
-	52, // 19: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
-	52, // 20: mailpush.admin.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
-	55, // 21: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
-	56, // 22: mailpush.admin.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
-	37, // 23: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
-	52, // 24: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	42, // 25: mailpush.admin.v1.GetUserResponse.user:type_name -> mailpush.admin.v1.User
-	52, // 26: mailpush.admin.v1.User.disabled_at:type_name -> google.protobuf.Timestamp
-	43, // 27: mailpush.admin.v1.User.disabled_by:type_name -> mailpush.admin.v1.Actor
-	1,  // 28: mailpush.admin.v1.User.credential_state:type_name -> mailpush.admin.v1.CredentialState
-	2,  // 29: mailpush.admin.v1.Actor.kind:type_name -> mailpush.admin.v1.ActorKind
-	52, // 30: mailpush.admin.v1.ListHistoryRequest.since:type_name -> google.protobuf.Timestamp
-	50, // 31: mailpush.admin.v1.ListHistoryResponse.entries:type_name -> mailpush.admin.v1.HistoryEntry
-	52, // 32: mailpush.admin.v1.HistoryEntry.at:type_name -> google.protobuf.Timestamp
-	3,  // 33: mailpush.admin.v1.HistoryEntry.kind:type_name -> mailpush.admin.v1.HistoryKind
-	43, // 34: mailpush.admin.v1.HistoryEntry.actor:type_name -> mailpush.admin.v1.Actor
-	4,  // 35: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
-	7,  // 36: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
-	10, // 37: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
-	12, // 38: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
-	15, // 39: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
-	18, // 40: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
-	20, // 41: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
-	22, // 42: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
-	25, // 43: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
-	27, // 44: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
-	29, // 45: mailpush.admin.v1.AdminService.RestoreSubscription:input_type -> mailpush.admin.v1.RestoreSubscriptionRequest
-	31, // 46: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
-	33, // 47: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
-	35, // 48: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
-	38, // 49: mailpush.admin.v1.AdminService.Retry:input_type -> mailpush.admin.v1.RetryRequest
-	40, // 50: mailpush.admin.v1.AdminService.GetUser:input_type -> mailpush.admin.v1.GetUserRequest
-	44, // 51: mailpush.admin.v1.AdminService.DisableUser:input_type -> mailpush.admin.v1.DisableUserRequest
-	46, // 52: mailpush.admin.v1.AdminService.EnableUser:input_type -> mailpush.admin.v1.EnableUserRequest
-	48, // 53: mailpush.admin.v1.AdminService.ListHistory:input_type -> mailpush.admin.v1.ListHistoryRequest
-	5,  // 54: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
-	8,  // 55: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
-	11, // 56: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
-	13, // 57: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
-	16, // 58: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
-	19, // 59: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
-	21, // 60: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
-	23, // 61: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
-	26, // 62: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
-	28, // 63: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
-	30, // 64: mailpush.admin.v1.AdminService.RestoreSubscription:output_type -> mailpush.admin.v1.RestoreSubscriptionResponse
-	32, // 65: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
-	34, // 66: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
-	36, // 67: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
-	39, // 68: mailpush.admin.v1.AdminService.Retry:output_type -> mailpush.admin.v1.RetryResponse
-	41, // 69: mailpush.admin.v1.AdminService.GetUser:output_type -> mailpush.admin.v1.GetUserResponse
-	45, // 70: mailpush.admin.v1.AdminService.DisableUser:output_type -> mailpush.admin.v1.DisableUserResponse
-	47, // 71: mailpush.admin.v1.AdminService.EnableUser:output_type -> mailpush.admin.v1.EnableUserResponse
-	49, // 72: mailpush.admin.v1.AdminService.ListHistory:output_type -> mailpush.admin.v1.ListHistoryResponse
-	54, // [54:73] is the sub-list for method output_type
-	35, // [35:54] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	7,  // 0: mailpush.admin.v1.ListPushUsersResponse.push_users:type_name -> mailpush.admin.v1.PushUser
+	52, // 1: mailpush.admin.v1.PushUser.state:type_name -> mailpush.mail.v1.ListenerState
+	53, // 2: mailpush.admin.v1.PushUser.since:type_name -> google.protobuf.Timestamp
+	53, // 3: mailpush.admin.v1.PushUser.last_event:type_name -> google.protobuf.Timestamp
+	53, // 4: mailpush.admin.v1.PushUser.last_hint:type_name -> google.protobuf.Timestamp
+	53, // 5: mailpush.admin.v1.PushUser.last_proof:type_name -> google.protobuf.Timestamp
+	54, // 6: mailpush.admin.v1.PushUser.registration:type_name -> mailpush.mail.v1.Registration
+	10, // 7: mailpush.admin.v1.ListClientRegistrationsResponse.registrations:type_name -> mailpush.admin.v1.Registration
+	53, // 8: mailpush.admin.v1.Registration.created_at:type_name -> google.protobuf.Timestamp
+	15, // 9: mailpush.admin.v1.ExplainResponse.steps:type_name -> mailpush.admin.v1.ExplainStep
+	0,  // 10: mailpush.admin.v1.ExplainStep.outcome:type_name -> mailpush.admin.v1.ExplainOutcome
+	18, // 11: mailpush.admin.v1.ListWorkersResponse.workers:type_name -> mailpush.admin.v1.Worker
+	53, // 12: mailpush.admin.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	25, // 13: mailpush.admin.v1.ListSubscriptionsResponse.subscriptions:type_name -> mailpush.admin.v1.Subscription
+	55, // 14: mailpush.admin.v1.Subscription.mode:type_name -> mailpush.mail.v1.Mode
+	1,  // 15: mailpush.admin.v1.Subscription.state:type_name -> mailpush.admin.v1.SubscriptionState
+	53, // 16: mailpush.admin.v1.Subscription.oldest_pending:type_name -> google.protobuf.Timestamp
+	53, // 17: mailpush.admin.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	53, // 18: mailpush.admin.v1.Subscription.next_try:type_name -> google.protobuf.Timestamp
+	56, // 19: mailpush.admin.v1.Subscription.cursors:type_name -> mailpush.mail.v1.Cursor
+	53, // 20: mailpush.admin.v1.Subscription.created_at:type_name -> google.protobuf.Timestamp
+	53, // 21: mailpush.admin.v1.Subscription.kept_until:type_name -> google.protobuf.Timestamp
+	56, // 22: mailpush.admin.v1.ReplaySubscriptionResponse.cursor:type_name -> mailpush.mail.v1.Cursor
+	57, // 23: mailpush.admin.v1.TestSubscriptionResponse.took:type_name -> google.protobuf.Duration
+	38, // 24: mailpush.admin.v1.ListDeadLettersResponse.dead_letters:type_name -> mailpush.admin.v1.DeadLetter
+	53, // 25: mailpush.admin.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	43, // 26: mailpush.admin.v1.GetUserResponse.user:type_name -> mailpush.admin.v1.User
+	53, // 27: mailpush.admin.v1.User.disabled_at:type_name -> google.protobuf.Timestamp
+	44, // 28: mailpush.admin.v1.User.disabled_by:type_name -> mailpush.admin.v1.Actor
+	2,  // 29: mailpush.admin.v1.User.credential_state:type_name -> mailpush.admin.v1.CredentialState
+	3,  // 30: mailpush.admin.v1.Actor.kind:type_name -> mailpush.admin.v1.ActorKind
+	53, // 31: mailpush.admin.v1.ListHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	51, // 32: mailpush.admin.v1.ListHistoryResponse.entries:type_name -> mailpush.admin.v1.HistoryEntry
+	53, // 33: mailpush.admin.v1.HistoryEntry.at:type_name -> google.protobuf.Timestamp
+	4,  // 34: mailpush.admin.v1.HistoryEntry.kind:type_name -> mailpush.admin.v1.HistoryKind
+	44, // 35: mailpush.admin.v1.HistoryEntry.actor:type_name -> mailpush.admin.v1.Actor
+	5,  // 36: mailpush.admin.v1.AdminService.ListPushUsers:input_type -> mailpush.admin.v1.ListPushUsersRequest
+	8,  // 37: mailpush.admin.v1.AdminService.ListClientRegistrations:input_type -> mailpush.admin.v1.ListClientRegistrationsRequest
+	11, // 38: mailpush.admin.v1.AdminService.UnregisterClient:input_type -> mailpush.admin.v1.UnregisterClientRequest
+	13, // 39: mailpush.admin.v1.AdminService.Explain:input_type -> mailpush.admin.v1.ExplainRequest
+	16, // 40: mailpush.admin.v1.AdminService.ListWorkers:input_type -> mailpush.admin.v1.ListWorkersRequest
+	19, // 41: mailpush.admin.v1.AdminService.DrainWorker:input_type -> mailpush.admin.v1.DrainWorkerRequest
+	21, // 42: mailpush.admin.v1.AdminService.UndrainWorker:input_type -> mailpush.admin.v1.UndrainWorkerRequest
+	23, // 43: mailpush.admin.v1.AdminService.ListSubscriptions:input_type -> mailpush.admin.v1.ListSubscriptionsRequest
+	26, // 44: mailpush.admin.v1.AdminService.EnableSubscription:input_type -> mailpush.admin.v1.EnableSubscriptionRequest
+	28, // 45: mailpush.admin.v1.AdminService.DisableSubscription:input_type -> mailpush.admin.v1.DisableSubscriptionRequest
+	30, // 46: mailpush.admin.v1.AdminService.RestoreSubscription:input_type -> mailpush.admin.v1.RestoreSubscriptionRequest
+	32, // 47: mailpush.admin.v1.AdminService.ReplaySubscription:input_type -> mailpush.admin.v1.ReplaySubscriptionRequest
+	34, // 48: mailpush.admin.v1.AdminService.TestSubscription:input_type -> mailpush.admin.v1.TestSubscriptionRequest
+	36, // 49: mailpush.admin.v1.AdminService.ListDeadLetters:input_type -> mailpush.admin.v1.ListDeadLettersRequest
+	39, // 50: mailpush.admin.v1.AdminService.Retry:input_type -> mailpush.admin.v1.RetryRequest
+	41, // 51: mailpush.admin.v1.AdminService.GetUser:input_type -> mailpush.admin.v1.GetUserRequest
+	45, // 52: mailpush.admin.v1.AdminService.DisableUser:input_type -> mailpush.admin.v1.DisableUserRequest
+	47, // 53: mailpush.admin.v1.AdminService.EnableUser:input_type -> mailpush.admin.v1.EnableUserRequest
+	49, // 54: mailpush.admin.v1.AdminService.ListHistory:input_type -> mailpush.admin.v1.ListHistoryRequest
+	6,  // 55: mailpush.admin.v1.AdminService.ListPushUsers:output_type -> mailpush.admin.v1.ListPushUsersResponse
+	9,  // 56: mailpush.admin.v1.AdminService.ListClientRegistrations:output_type -> mailpush.admin.v1.ListClientRegistrationsResponse
+	12, // 57: mailpush.admin.v1.AdminService.UnregisterClient:output_type -> mailpush.admin.v1.UnregisterClientResponse
+	14, // 58: mailpush.admin.v1.AdminService.Explain:output_type -> mailpush.admin.v1.ExplainResponse
+	17, // 59: mailpush.admin.v1.AdminService.ListWorkers:output_type -> mailpush.admin.v1.ListWorkersResponse
+	20, // 60: mailpush.admin.v1.AdminService.DrainWorker:output_type -> mailpush.admin.v1.DrainWorkerResponse
+	22, // 61: mailpush.admin.v1.AdminService.UndrainWorker:output_type -> mailpush.admin.v1.UndrainWorkerResponse
+	24, // 62: mailpush.admin.v1.AdminService.ListSubscriptions:output_type -> mailpush.admin.v1.ListSubscriptionsResponse
+	27, // 63: mailpush.admin.v1.AdminService.EnableSubscription:output_type -> mailpush.admin.v1.EnableSubscriptionResponse
+	29, // 64: mailpush.admin.v1.AdminService.DisableSubscription:output_type -> mailpush.admin.v1.DisableSubscriptionResponse
+	31, // 65: mailpush.admin.v1.AdminService.RestoreSubscription:output_type -> mailpush.admin.v1.RestoreSubscriptionResponse
+	33, // 66: mailpush.admin.v1.AdminService.ReplaySubscription:output_type -> mailpush.admin.v1.ReplaySubscriptionResponse
+	35, // 67: mailpush.admin.v1.AdminService.TestSubscription:output_type -> mailpush.admin.v1.TestSubscriptionResponse
+	37, // 68: mailpush.admin.v1.AdminService.ListDeadLetters:output_type -> mailpush.admin.v1.ListDeadLettersResponse
+	40, // 69: mailpush.admin.v1.AdminService.Retry:output_type -> mailpush.admin.v1.RetryResponse
+	42, // 70: mailpush.admin.v1.AdminService.GetUser:output_type -> mailpush.admin.v1.GetUserResponse
+	46, // 71: mailpush.admin.v1.AdminService.DisableUser:output_type -> mailpush.admin.v1.DisableUserResponse
+	48, // 72: mailpush.admin.v1.AdminService.EnableUser:output_type -> mailpush.admin.v1.EnableUserResponse
+	50, // 73: mailpush.admin.v1.AdminService.ListHistory:output_type -> mailpush.admin.v1.ListHistoryResponse
+	55, // [55:74] is the sub-list for method output_type
+	36, // [36:55] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_admin_v1_admin_proto_init() }
@@ -3889,7 +4043,7 @@ func file_mailpush_admin_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_admin_v1_admin_proto_rawDesc), len(file_mailpush_admin_v1_admin_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,

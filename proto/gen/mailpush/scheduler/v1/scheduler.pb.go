@@ -12,6 +12,7 @@
 package schedulerv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -267,11 +268,158 @@ func (x *Worker) GetUnread() bool {
 	return false
 }
 
+// GetPlacementRequest names a shard.
+type GetPlacementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The backend the shard belongs to.
+	Backend string `protobuf:"bytes,1,opt,name=backend,proto3" json:"backend,omitempty"`
+	// The shard's number.
+	Shard         uint32 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlacementRequest) Reset() {
+	*x = GetPlacementRequest{}
+	mi := &file_mailpush_scheduler_v1_scheduler_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlacementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlacementRequest) ProtoMessage() {}
+
+func (x *GetPlacementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_scheduler_v1_scheduler_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlacementRequest.ProtoReflect.Descriptor instead.
+func (*GetPlacementRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetPlacementRequest) GetBackend() string {
+	if x != nil {
+		return x.Backend
+	}
+	return ""
+}
+
+func (x *GetPlacementRequest) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+// GetPlacementResponse is where a shard stands, at one etcd revision.
+type GetPlacementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The live worker that reports to run it, under the newest epoch of those that do; empty
+	// when none does.
+	Holder string `protobuf:"bytes,1,opt,name=holder,proto3" json:"holder,omitempty"`
+	// The live worker that it is granted to; empty when it is to nobody.
+	Granted string `protobuf:"bytes,2,opt,name=granted,proto3" json:"granted,omitempty"`
+	// The live workers that have yet to let go of it before it can be granted to another.
+	Releasing []string `protobuf:"bytes,3,rep,name=releasing,proto3" json:"releasing,omitempty"`
+	// True when a live worker that takes shards is capable of its backend.
+	Capable bool `protobuf:"varint,4,opt,name=capable,proto3" json:"capable,omitempty"`
+	// True when no such worker has room for it.
+	NoRoom bool `protobuf:"varint,5,opt,name=no_room,json=noRoom,proto3" json:"no_room,omitempty"`
+	// The name of the scheduler that leads; empty when none does.
+	Leader        string `protobuf:"bytes,6,opt,name=leader,proto3" json:"leader,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlacementResponse) Reset() {
+	*x = GetPlacementResponse{}
+	mi := &file_mailpush_scheduler_v1_scheduler_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlacementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlacementResponse) ProtoMessage() {}
+
+func (x *GetPlacementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_scheduler_v1_scheduler_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlacementResponse.ProtoReflect.Descriptor instead.
+func (*GetPlacementResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GetPlacementResponse) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *GetPlacementResponse) GetGranted() string {
+	if x != nil {
+		return x.Granted
+	}
+	return ""
+}
+
+func (x *GetPlacementResponse) GetReleasing() []string {
+	if x != nil {
+		return x.Releasing
+	}
+	return nil
+}
+
+func (x *GetPlacementResponse) GetCapable() bool {
+	if x != nil {
+		return x.Capable
+	}
+	return false
+}
+
+func (x *GetPlacementResponse) GetNoRoom() bool {
+	if x != nil {
+		return x.NoRoom
+	}
+	return false
+}
+
+func (x *GetPlacementResponse) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
 var File_mailpush_scheduler_v1_scheduler_proto protoreflect.FileDescriptor
 
 const file_mailpush_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\n" +
-	"%mailpush/scheduler/v1/scheduler.proto\x12\x15mailpush.scheduler.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x14\n" +
+	"%mailpush/scheduler/v1/scheduler.proto\x12\x15mailpush.scheduler.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x14\n" +
 	"\x12ListWorkersRequest\"~\n" +
 	"\x13ListWorkersResponse\x127\n" +
 	"\aworkers\x18\x01 \x03(\v2\x1d.mailpush.scheduler.v1.WorkerR\aworkers\x12\x16\n" +
@@ -290,9 +438,20 @@ const file_mailpush_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x04held\x18\t \x03(\v2\x1a.mailpush.mail.v1.ShardSetR\x04held\x12\x1c\n" +
 	"\tlisteners\x18\n" +
 	" \x01(\rR\tlisteners\x12\x16\n" +
-	"\x06unread\x18\v \x01(\bR\x06unread2x\n" +
+	"\x06unread\x18\v \x01(\bR\x06unread\"P\n" +
+	"\x13GetPlacementRequest\x12#\n" +
+	"\abackend\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\abackend\x12\x14\n" +
+	"\x05shard\x18\x02 \x01(\rR\x05shard\"\xb1\x01\n" +
+	"\x14GetPlacementResponse\x12\x16\n" +
+	"\x06holder\x18\x01 \x01(\tR\x06holder\x12\x18\n" +
+	"\agranted\x18\x02 \x01(\tR\agranted\x12\x1c\n" +
+	"\treleasing\x18\x03 \x03(\tR\treleasing\x12\x18\n" +
+	"\acapable\x18\x04 \x01(\bR\acapable\x12\x17\n" +
+	"\ano_room\x18\x05 \x01(\bR\x06noRoom\x12\x16\n" +
+	"\x06leader\x18\x06 \x01(\tR\x06leader2\xe1\x01\n" +
 	"\x10SchedulerService\x12d\n" +
-	"\vListWorkers\x12).mailpush.scheduler.v1.ListWorkersRequest\x1a*.mailpush.scheduler.v1.ListWorkersResponseB\xe0\x01\n" +
+	"\vListWorkers\x12).mailpush.scheduler.v1.ListWorkersRequest\x1a*.mailpush.scheduler.v1.ListWorkersResponse\x12g\n" +
+	"\fGetPlacement\x12*.mailpush.scheduler.v1.GetPlacementRequest\x1a+.mailpush.scheduler.v1.GetPlacementResponseB\xe0\x01\n" +
 	"\x19com.mailpush.scheduler.v1B\x0eSchedulerProtoP\x01Z=mailpush.internal/proto/gen/mailpush/scheduler/v1;schedulerv1\xa2\x02\x03MSX\xaa\x02\x15Mailpush.Scheduler.V1\xca\x02\x15Mailpush\\Scheduler\\V1\xe2\x02!Mailpush\\Scheduler\\V1\\GPBMetadata\xea\x02\x17Mailpush::Scheduler::V1b\x06proto3"
 
 var (
@@ -307,22 +466,26 @@ func file_mailpush_scheduler_v1_scheduler_proto_rawDescGZIP() []byte {
 	return file_mailpush_scheduler_v1_scheduler_proto_rawDescData
 }
 
-var file_mailpush_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_mailpush_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_mailpush_scheduler_v1_scheduler_proto_goTypes = []any{
 	(*ListWorkersRequest)(nil),    // 0: mailpush.scheduler.v1.ListWorkersRequest
 	(*ListWorkersResponse)(nil),   // 1: mailpush.scheduler.v1.ListWorkersResponse
 	(*Worker)(nil),                // 2: mailpush.scheduler.v1.Worker
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	(*v1.ShardSet)(nil),           // 4: mailpush.mail.v1.ShardSet
+	(*GetPlacementRequest)(nil),   // 3: mailpush.scheduler.v1.GetPlacementRequest
+	(*GetPlacementResponse)(nil),  // 4: mailpush.scheduler.v1.GetPlacementResponse
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*v1.ShardSet)(nil),           // 6: mailpush.mail.v1.ShardSet
 }
 var file_mailpush_scheduler_v1_scheduler_proto_depIdxs = []int32{
 	2, // 0: mailpush.scheduler.v1.ListWorkersResponse.workers:type_name -> mailpush.scheduler.v1.Worker
-	3, // 1: mailpush.scheduler.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	4, // 2: mailpush.scheduler.v1.Worker.held:type_name -> mailpush.mail.v1.ShardSet
+	5, // 1: mailpush.scheduler.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	6, // 2: mailpush.scheduler.v1.Worker.held:type_name -> mailpush.mail.v1.ShardSet
 	0, // 3: mailpush.scheduler.v1.SchedulerService.ListWorkers:input_type -> mailpush.scheduler.v1.ListWorkersRequest
-	1, // 4: mailpush.scheduler.v1.SchedulerService.ListWorkers:output_type -> mailpush.scheduler.v1.ListWorkersResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
+	3, // 4: mailpush.scheduler.v1.SchedulerService.GetPlacement:input_type -> mailpush.scheduler.v1.GetPlacementRequest
+	1, // 5: mailpush.scheduler.v1.SchedulerService.ListWorkers:output_type -> mailpush.scheduler.v1.ListWorkersResponse
+	4, // 6: mailpush.scheduler.v1.SchedulerService.GetPlacement:output_type -> mailpush.scheduler.v1.GetPlacementResponse
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
 	3, // [3:3] is the sub-list for extension type_name
 	3, // [3:3] is the sub-list for extension extendee
 	0, // [0:3] is the sub-list for field type_name
@@ -339,7 +502,7 @@ func file_mailpush_scheduler_v1_scheduler_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_scheduler_v1_scheduler_proto_rawDesc), len(file_mailpush_scheduler_v1_scheduler_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

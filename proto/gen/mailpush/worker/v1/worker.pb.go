@@ -153,6 +153,263 @@ func (NotifyVerdict) EnumDescriptor() ([]byte, []int) {
 	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{1}
 }
 
+// RightToAct is whether a worker may act for the shards it was granted.
+type RightToAct int32
+
+const (
+	// Not said.
+	RightToAct_RIGHT_TO_ACT_UNSPECIFIED RightToAct = 0
+	// It may.
+	RightToAct_RIGHT_TO_ACT_CURRENT RightToAct = 1
+	// In doubt, for etcd is silent: before each push the registry is asked.
+	RightToAct_RIGHT_TO_ACT_IN_DOUBT RightToAct = 2
+	// It is no member of the cluster, and runs nothing.
+	RightToAct_RIGHT_TO_ACT_NONE RightToAct = 3
+)
+
+// Enum value maps for RightToAct.
+var (
+	RightToAct_name = map[int32]string{
+		0: "RIGHT_TO_ACT_UNSPECIFIED",
+		1: "RIGHT_TO_ACT_CURRENT",
+		2: "RIGHT_TO_ACT_IN_DOUBT",
+		3: "RIGHT_TO_ACT_NONE",
+	}
+	RightToAct_value = map[string]int32{
+		"RIGHT_TO_ACT_UNSPECIFIED": 0,
+		"RIGHT_TO_ACT_CURRENT":     1,
+		"RIGHT_TO_ACT_IN_DOUBT":    2,
+		"RIGHT_TO_ACT_NONE":        3,
+	}
+)
+
+func (x RightToAct) Enum() *RightToAct {
+	p := new(RightToAct)
+	*p = x
+	return p
+}
+
+func (x RightToAct) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RightToAct) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_worker_v1_worker_proto_enumTypes[2].Descriptor()
+}
+
+func (RightToAct) Type() protoreflect.EnumType {
+	return &file_mailpush_worker_v1_worker_proto_enumTypes[2]
+}
+
+func (x RightToAct) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RightToAct.Descriptor instead.
+func (RightToAct) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{2}
+}
+
+// MailFailure is what a failure to listen to a mailbox means.
+type MailFailure int32
+
+const (
+	// None, or not known.
+	MailFailure_MAIL_FAILURE_UNSPECIFIED MailFailure = 0
+	// The mail store refused the credential.
+	MailFailure_MAIL_FAILURE_REFUSED MailFailure = 1
+	// The mail store refused the login without saying why.
+	MailFailure_MAIL_FAILURE_UNEXPLAINED MailFailure = 2
+	// The vault has no credential.
+	MailFailure_MAIL_FAILURE_NO_CREDENTIAL MailFailure = 3
+	// The mail store refused the operator's master user.
+	MailFailure_MAIL_FAILURE_MASTER_REFUSED MailFailure = 4
+	// The mail store says that there are too many connections or logins.
+	MailFailure_MAIL_FAILURE_LIMIT MailFailure = 5
+	// The mail store cannot serve, or cannot be reached.
+	MailFailure_MAIL_FAILURE_UNAVAILABLE MailFailure = 6
+	// The connection could not be protected; no login was attempted.
+	MailFailure_MAIL_FAILURE_TLS MailFailure = 7
+	// The mail store sent something that is not its protocol.
+	MailFailure_MAIL_FAILURE_GARBAGE MailFailure = 8
+	// The mail store closed the connection before its greeting.
+	MailFailure_MAIL_FAILURE_CLOSED MailFailure = 9
+	// An answer did not come in time.
+	MailFailure_MAIL_FAILURE_TIMEOUT MailFailure = 10
+	// A connection that worked went away.
+	MailFailure_MAIL_FAILURE_LOST MailFailure = 11
+	// The vault could not be asked for the credential.
+	MailFailure_MAIL_FAILURE_CREDENTIALS MailFailure = 12
+)
+
+// Enum value maps for MailFailure.
+var (
+	MailFailure_name = map[int32]string{
+		0:  "MAIL_FAILURE_UNSPECIFIED",
+		1:  "MAIL_FAILURE_REFUSED",
+		2:  "MAIL_FAILURE_UNEXPLAINED",
+		3:  "MAIL_FAILURE_NO_CREDENTIAL",
+		4:  "MAIL_FAILURE_MASTER_REFUSED",
+		5:  "MAIL_FAILURE_LIMIT",
+		6:  "MAIL_FAILURE_UNAVAILABLE",
+		7:  "MAIL_FAILURE_TLS",
+		8:  "MAIL_FAILURE_GARBAGE",
+		9:  "MAIL_FAILURE_CLOSED",
+		10: "MAIL_FAILURE_TIMEOUT",
+		11: "MAIL_FAILURE_LOST",
+		12: "MAIL_FAILURE_CREDENTIALS",
+	}
+	MailFailure_value = map[string]int32{
+		"MAIL_FAILURE_UNSPECIFIED":    0,
+		"MAIL_FAILURE_REFUSED":        1,
+		"MAIL_FAILURE_UNEXPLAINED":    2,
+		"MAIL_FAILURE_NO_CREDENTIAL":  3,
+		"MAIL_FAILURE_MASTER_REFUSED": 4,
+		"MAIL_FAILURE_LIMIT":          5,
+		"MAIL_FAILURE_UNAVAILABLE":    6,
+		"MAIL_FAILURE_TLS":            7,
+		"MAIL_FAILURE_GARBAGE":        8,
+		"MAIL_FAILURE_CLOSED":         9,
+		"MAIL_FAILURE_TIMEOUT":        10,
+		"MAIL_FAILURE_LOST":           11,
+		"MAIL_FAILURE_CREDENTIALS":    12,
+	}
+)
+
+func (x MailFailure) Enum() *MailFailure {
+	p := new(MailFailure)
+	*p = x
+	return p
+}
+
+func (x MailFailure) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MailFailure) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_worker_v1_worker_proto_enumTypes[3].Descriptor()
+}
+
+func (MailFailure) Type() protoreflect.EnumType {
+	return &file_mailpush_worker_v1_worker_proto_enumTypes[3]
+}
+
+func (x MailFailure) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MailFailure.Descriptor instead.
+func (MailFailure) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{3}
+}
+
+// Blame is whose fault a failure is.
+type Blame int32
+
+const (
+	// It may be the mailbox's or the mail store's.
+	Blame_BLAME_UNSPECIFIED Blame = 0
+	// The mailbox's or its credential's, whatever others meet.
+	Blame_BLAME_MAILBOX Blame = 1
+	// The mail store's: any other mailbox would have met it.
+	Blame_BLAME_STORE Blame = 2
+)
+
+// Enum value maps for Blame.
+var (
+	Blame_name = map[int32]string{
+		0: "BLAME_UNSPECIFIED",
+		1: "BLAME_MAILBOX",
+		2: "BLAME_STORE",
+	}
+	Blame_value = map[string]int32{
+		"BLAME_UNSPECIFIED": 0,
+		"BLAME_MAILBOX":     1,
+		"BLAME_STORE":       2,
+	}
+)
+
+func (x Blame) Enum() *Blame {
+	p := new(Blame)
+	*p = x
+	return p
+}
+
+func (x Blame) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Blame) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_worker_v1_worker_proto_enumTypes[4].Descriptor()
+}
+
+func (Blame) Type() protoreflect.EnumType {
+	return &file_mailpush_worker_v1_worker_proto_enumTypes[4]
+}
+
+func (x Blame) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Blame.Descriptor instead.
+func (Blame) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{4}
+}
+
+// UnannouncedReason is why there is no push for a mail.
+type UnannouncedReason int32
+
+const (
+	// Not said.
+	UnannouncedReason_UNANNOUNCED_REASON_UNSPECIFIED UnannouncedReason = 0
+	// The mails were gone from the folder before they were read for their push.
+	UnannouncedReason_UNANNOUNCED_REASON_GONE UnannouncedReason = 1
+	// The folder's end went back below the cursor: first_uid is above the end, last_uid is the
+	// cursor. A reset tells so; nothing old is announced.
+	UnannouncedReason_UNANNOUNCED_REASON_CURSOR_AHEAD UnannouncedReason = 2
+)
+
+// Enum value maps for UnannouncedReason.
+var (
+	UnannouncedReason_name = map[int32]string{
+		0: "UNANNOUNCED_REASON_UNSPECIFIED",
+		1: "UNANNOUNCED_REASON_GONE",
+		2: "UNANNOUNCED_REASON_CURSOR_AHEAD",
+	}
+	UnannouncedReason_value = map[string]int32{
+		"UNANNOUNCED_REASON_UNSPECIFIED":  0,
+		"UNANNOUNCED_REASON_GONE":         1,
+		"UNANNOUNCED_REASON_CURSOR_AHEAD": 2,
+	}
+)
+
+func (x UnannouncedReason) Enum() *UnannouncedReason {
+	p := new(UnannouncedReason)
+	*p = x
+	return p
+}
+
+func (x UnannouncedReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UnannouncedReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailpush_worker_v1_worker_proto_enumTypes[5].Descriptor()
+}
+
+func (UnannouncedReason) Type() protoreflect.EnumType {
+	return &file_mailpush_worker_v1_worker_proto_enumTypes[5]
+}
+
+func (x UnannouncedReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UnannouncedReason.Descriptor instead.
+func (UnannouncedReason) EnumDescriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+}
+
 // GetListenersRequest names the users to report on.
 type GetListenersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1797,6 +2054,438 @@ func (x *RetryResponse) GetSuspended() uint32 {
 	return 0
 }
 
+// ExplainUserRequest names the user.
+type ExplainUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose listener and deliveries.
+	User          *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainUserRequest) Reset() {
+	*x = ExplainUserRequest{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainUserRequest) ProtoMessage() {}
+
+func (x *ExplainUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainUserRequest.ProtoReflect.Descriptor instead.
+func (*ExplainUserRequest) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ExplainUserRequest) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// ExplainUserResponse is what the worker knows at one moment.
+type ExplainUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id under which the worker is registered; empty while it is not.
+	Worker string `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	// Whether the worker may act for the shards it was granted.
+	Right RightToAct `protobuf:"varint,2,opt,name=right,proto3,enum=mailpush.worker.v1.RightToAct" json:"right,omitempty"`
+	// The user's listener; unset when the worker runs none.
+	Listener *ExplainedListener `protobuf:"bytes,3,opt,name=listener,proto3" json:"listener,omitempty"`
+	// The deliveries of the user, in no order.
+	Deliveries []*ExplainedDelivery `protobuf:"bytes,4,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// Since when the registry has not taken the worker's cursors; unset while it does. After
+	// 30 seconds nothing new is sent.
+	UncommittedSince *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=uncommitted_since,json=uncommittedSince,proto3" json:"uncommitted_since,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ExplainUserResponse) Reset() {
+	*x = ExplainUserResponse{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainUserResponse) ProtoMessage() {}
+
+func (x *ExplainUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainUserResponse.ProtoReflect.Descriptor instead.
+func (*ExplainUserResponse) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ExplainUserResponse) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *ExplainUserResponse) GetRight() RightToAct {
+	if x != nil {
+		return x.Right
+	}
+	return RightToAct_RIGHT_TO_ACT_UNSPECIFIED
+}
+
+func (x *ExplainUserResponse) GetListener() *ExplainedListener {
+	if x != nil {
+		return x.Listener
+	}
+	return nil
+}
+
+func (x *ExplainUserResponse) GetDeliveries() []*ExplainedDelivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
+func (x *ExplainUserResponse) GetUncommittedSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UncommittedSince
+	}
+	return nil
+}
+
+// ExplainedListener is a listener with what it waits for.
+type ExplainedListener struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What lists show of it.
+	Listener *Listener `protobuf:"bytes,1,opt,name=listener,proto3" json:"listener,omitempty"`
+	// How it failed last; unset when it is well.
+	Failure MailFailure `protobuf:"varint,2,opt,name=failure,proto3,enum=mailpush.worker.v1.MailFailure" json:"failure,omitempty"`
+	// Whose fault that is.
+	Blame Blame `protobuf:"varint,3,opt,name=blame,proto3,enum=mailpush.worker.v1.Blame" json:"blame,omitempty"`
+	// When it tries again; unset when it does not wait, or waits for another to be served.
+	NextTry *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=next_try,json=nextTry,proto3" json:"next_try,omitempty"`
+	// The name of its mail store.
+	MailStore string `protobuf:"bytes,5,opt,name=mail_store,json=mailStore,proto3" json:"mail_store,omitempty"`
+	// Since when that serves nobody, as far as this worker knows; unset while it serves
+	// somebody, or nobody has tried for long enough to tell.
+	StoreDownSince *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=store_down_since,json=storeDownSince,proto3" json:"store_down_since,omitempty"`
+	// How many listeners this worker has there.
+	StoreListeners uint32 `protobuf:"varint,7,opt,name=store_listeners,json=storeListeners,proto3" json:"store_listeners,omitempty"`
+	// How many of them are served.
+	StoreServed   uint32 `protobuf:"varint,8,opt,name=store_served,json=storeServed,proto3" json:"store_served,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainedListener) Reset() {
+	*x = ExplainedListener{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainedListener) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainedListener) ProtoMessage() {}
+
+func (x *ExplainedListener) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainedListener.ProtoReflect.Descriptor instead.
+func (*ExplainedListener) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ExplainedListener) GetListener() *Listener {
+	if x != nil {
+		return x.Listener
+	}
+	return nil
+}
+
+func (x *ExplainedListener) GetFailure() MailFailure {
+	if x != nil {
+		return x.Failure
+	}
+	return MailFailure_MAIL_FAILURE_UNSPECIFIED
+}
+
+func (x *ExplainedListener) GetBlame() Blame {
+	if x != nil {
+		return x.Blame
+	}
+	return Blame_BLAME_UNSPECIFIED
+}
+
+func (x *ExplainedListener) GetNextTry() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextTry
+	}
+	return nil
+}
+
+func (x *ExplainedListener) GetMailStore() string {
+	if x != nil {
+		return x.MailStore
+	}
+	return ""
+}
+
+func (x *ExplainedListener) GetStoreDownSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StoreDownSince
+	}
+	return nil
+}
+
+func (x *ExplainedListener) GetStoreListeners() uint32 {
+	if x != nil {
+		return x.StoreListeners
+	}
+	return 0
+}
+
+func (x *ExplainedListener) GetStoreServed() uint32 {
+	if x != nil {
+		return x.StoreServed
+	}
+	return 0
+}
+
+// ExplainedDelivery is a delivery with what it waits for.
+type ExplainedDelivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What lists show of it.
+	Delivery *Delivery `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// What the endpoint's last answer means that was no acceptance: retry, permanent_item,
+	// gone, auth or misconfigured; empty when it has accepted since, or was not asked yet.
+	LastResult string `protobuf:"bytes,2,opt,name=last_result,json=lastResult,proto3" json:"last_result,omitempty"`
+	// True when there is no endpoint to blame: requests cannot be made, for the vault does
+	// not open what signs them.
+	Unmade bool `protobuf:"varint,3,opt,name=unmade,proto3" json:"unmade,omitempty"`
+	// True when the mailbox could not be read for it.
+	Unreadable bool `protobuf:"varint,4,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// The last UID of the folder, as far as the delivery knows.
+	FolderEnd uint32 `protobuf:"varint,5,opt,name=folder_end,json=folderEnd,proto3" json:"folder_end,omitempty"`
+	// Since when the endpoint's origin is out of order; unset when it is not.
+	OriginDownSince *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=origin_down_since,json=originDownSince,proto3" json:"origin_down_since,omitempty"`
+	// What was met there last.
+	OriginReason string `protobuf:"bytes,7,opt,name=origin_reason,json=originReason,proto3" json:"origin_reason,omitempty"`
+	// When something was accepted last; unset when nothing was since the worker has it.
+	LastPush *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_push,json=lastPush,proto3" json:"last_push,omitempty"`
+	// What there was to announce and was not, if that came after the last push that was.
+	Unannounced   *Unannounced `protobuf:"bytes,9,opt,name=unannounced,proto3" json:"unannounced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainedDelivery) Reset() {
+	*x = ExplainedDelivery{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainedDelivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainedDelivery) ProtoMessage() {}
+
+func (x *ExplainedDelivery) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainedDelivery.ProtoReflect.Descriptor instead.
+func (*ExplainedDelivery) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ExplainedDelivery) GetDelivery() *Delivery {
+	if x != nil {
+		return x.Delivery
+	}
+	return nil
+}
+
+func (x *ExplainedDelivery) GetLastResult() string {
+	if x != nil {
+		return x.LastResult
+	}
+	return ""
+}
+
+func (x *ExplainedDelivery) GetUnmade() bool {
+	if x != nil {
+		return x.Unmade
+	}
+	return false
+}
+
+func (x *ExplainedDelivery) GetUnreadable() bool {
+	if x != nil {
+		return x.Unreadable
+	}
+	return false
+}
+
+func (x *ExplainedDelivery) GetFolderEnd() uint32 {
+	if x != nil {
+		return x.FolderEnd
+	}
+	return 0
+}
+
+func (x *ExplainedDelivery) GetOriginDownSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OriginDownSince
+	}
+	return nil
+}
+
+func (x *ExplainedDelivery) GetOriginReason() string {
+	if x != nil {
+		return x.OriginReason
+	}
+	return ""
+}
+
+func (x *ExplainedDelivery) GetLastPush() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastPush
+	}
+	return nil
+}
+
+func (x *ExplainedDelivery) GetUnannounced() *Unannounced {
+	if x != nil {
+		return x.Unannounced
+	}
+	return nil
+}
+
+// Unannounced is mail that there will be no push for.
+type Unannounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When that was found.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Why.
+	Reason UnannouncedReason `protobuf:"varint,2,opt,name=reason,proto3,enum=mailpush.worker.v1.UnannouncedReason" json:"reason,omitempty"`
+	// The first UID that it is about.
+	FirstUid uint32 `protobuf:"varint,3,opt,name=first_uid,json=firstUid,proto3" json:"first_uid,omitempty"`
+	// The last UID that it is about.
+	LastUid       uint32 `protobuf:"varint,4,opt,name=last_uid,json=lastUid,proto3" json:"last_uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unannounced) Reset() {
+	*x = Unannounced{}
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unannounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unannounced) ProtoMessage() {}
+
+func (x *Unannounced) ProtoReflect() protoreflect.Message {
+	mi := &file_mailpush_worker_v1_worker_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unannounced.ProtoReflect.Descriptor instead.
+func (*Unannounced) Descriptor() ([]byte, []int) {
+	return file_mailpush_worker_v1_worker_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Unannounced) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Unannounced) GetReason() UnannouncedReason {
+	if x != nil {
+		return x.Reason
+	}
+	return UnannouncedReason_UNANNOUNCED_REASON_UNSPECIFIED
+}
+
+func (x *Unannounced) GetFirstUid() uint32 {
+	if x != nil {
+		return x.FirstUid
+	}
+	return 0
+}
+
+func (x *Unannounced) GetLastUid() uint32 {
+	if x != nil {
+		return x.LastUid
+	}
+	return 0
+}
+
 var File_mailpush_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
@@ -1922,7 +2611,46 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\rRetryResponse\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x1c\n" +
 	"\tlisteners\x18\x02 \x01(\rR\tlisteners\x12\x1c\n" +
-	"\tsuspended\x18\x03 \x01(\rR\tsuspended*\xe2\x01\n" +
+	"\tsuspended\x18\x03 \x01(\rR\tsuspended\"H\n" +
+	"\x12ExplainUserRequest\x122\n" +
+	"\x04user\x18\x01 \x01(\v2\x16.mailpush.mail.v1.UserB\x06\xbaH\x03\xc8\x01\x01R\x04user\"\xb6\x02\n" +
+	"\x13ExplainUserResponse\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x124\n" +
+	"\x05right\x18\x02 \x01(\x0e2\x1e.mailpush.worker.v1.RightToActR\x05right\x12A\n" +
+	"\blistener\x18\x03 \x01(\v2%.mailpush.worker.v1.ExplainedListenerR\blistener\x12E\n" +
+	"\n" +
+	"deliveries\x18\x04 \x03(\v2%.mailpush.worker.v1.ExplainedDeliveryR\n" +
+	"deliveries\x12G\n" +
+	"\x11uncommitted_since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x10uncommittedSince\"\xa1\x03\n" +
+	"\x11ExplainedListener\x128\n" +
+	"\blistener\x18\x01 \x01(\v2\x1c.mailpush.worker.v1.ListenerR\blistener\x129\n" +
+	"\afailure\x18\x02 \x01(\x0e2\x1f.mailpush.worker.v1.MailFailureR\afailure\x12/\n" +
+	"\x05blame\x18\x03 \x01(\x0e2\x19.mailpush.worker.v1.BlameR\x05blame\x125\n" +
+	"\bnext_try\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\anextTry\x12\x1d\n" +
+	"\n" +
+	"mail_store\x18\x05 \x01(\tR\tmailStore\x12D\n" +
+	"\x10store_down_since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0estoreDownSince\x12'\n" +
+	"\x0fstore_listeners\x18\a \x01(\rR\x0estoreListeners\x12!\n" +
+	"\fstore_served\x18\b \x01(\rR\vstoreServed\"\xae\x03\n" +
+	"\x11ExplainedDelivery\x128\n" +
+	"\bdelivery\x18\x01 \x01(\v2\x1c.mailpush.worker.v1.DeliveryR\bdelivery\x12\x1f\n" +
+	"\vlast_result\x18\x02 \x01(\tR\n" +
+	"lastResult\x12\x16\n" +
+	"\x06unmade\x18\x03 \x01(\bR\x06unmade\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\x04 \x01(\bR\n" +
+	"unreadable\x12\x1d\n" +
+	"\n" +
+	"folder_end\x18\x05 \x01(\rR\tfolderEnd\x12F\n" +
+	"\x11origin_down_since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0foriginDownSince\x12#\n" +
+	"\rorigin_reason\x18\a \x01(\tR\foriginReason\x127\n" +
+	"\tlast_push\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastPush\x12A\n" +
+	"\vunannounced\x18\t \x01(\v2\x1f.mailpush.worker.v1.UnannouncedR\vunannounced\"\xb0\x01\n" +
+	"\vUnannounced\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12=\n" +
+	"\x06reason\x18\x02 \x01(\x0e2%.mailpush.worker.v1.UnannouncedReasonR\x06reason\x12\x1b\n" +
+	"\tfirst_uid\x18\x03 \x01(\rR\bfirstUid\x12\x19\n" +
+	"\blast_uid\x18\x04 \x01(\rR\alastUid*\xe2\x01\n" +
 	"\rDeliveryState\x12\x1e\n" +
 	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DELIVERY_STATE_IDLE\x10\x01\x12\x17\n" +
@@ -1934,7 +2662,36 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\rNotifyVerdict\x12\x1e\n" +
 	"\x1aNOTIFY_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NOTIFY_VERDICT_TAKEN\x10\x01\x12\x1a\n" +
-	"\x16NOTIFY_VERDICT_UNKNOWN\x10\x022\xd1\x06\n" +
+	"\x16NOTIFY_VERDICT_UNKNOWN\x10\x02*v\n" +
+	"\n" +
+	"RightToAct\x12\x1c\n" +
+	"\x18RIGHT_TO_ACT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14RIGHT_TO_ACT_CURRENT\x10\x01\x12\x19\n" +
+	"\x15RIGHT_TO_ACT_IN_DOUBT\x10\x02\x12\x15\n" +
+	"\x11RIGHT_TO_ACT_NONE\x10\x03*\xf2\x02\n" +
+	"\vMailFailure\x12\x1c\n" +
+	"\x18MAIL_FAILURE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14MAIL_FAILURE_REFUSED\x10\x01\x12\x1c\n" +
+	"\x18MAIL_FAILURE_UNEXPLAINED\x10\x02\x12\x1e\n" +
+	"\x1aMAIL_FAILURE_NO_CREDENTIAL\x10\x03\x12\x1f\n" +
+	"\x1bMAIL_FAILURE_MASTER_REFUSED\x10\x04\x12\x16\n" +
+	"\x12MAIL_FAILURE_LIMIT\x10\x05\x12\x1c\n" +
+	"\x18MAIL_FAILURE_UNAVAILABLE\x10\x06\x12\x14\n" +
+	"\x10MAIL_FAILURE_TLS\x10\a\x12\x18\n" +
+	"\x14MAIL_FAILURE_GARBAGE\x10\b\x12\x17\n" +
+	"\x13MAIL_FAILURE_CLOSED\x10\t\x12\x18\n" +
+	"\x14MAIL_FAILURE_TIMEOUT\x10\n" +
+	"\x12\x15\n" +
+	"\x11MAIL_FAILURE_LOST\x10\v\x12\x1c\n" +
+	"\x18MAIL_FAILURE_CREDENTIALS\x10\f*B\n" +
+	"\x05Blame\x12\x15\n" +
+	"\x11BLAME_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rBLAME_MAILBOX\x10\x01\x12\x0f\n" +
+	"\vBLAME_STORE\x10\x02*y\n" +
+	"\x11UnannouncedReason\x12\"\n" +
+	"\x1eUNANNOUNCED_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17UNANNOUNCED_REASON_GONE\x10\x01\x12#\n" +
+	"\x1fUNANNOUNCED_REASON_CURSOR_AHEAD\x10\x022\xb1\a\n" +
 	"\rWorkerService\x12a\n" +
 	"\fGetListeners\x12'.mailpush.worker.v1.GetListenersRequest\x1a(.mailpush.worker.v1.GetListenersResponse\x12^\n" +
 	"\vGetBaseline\x12&.mailpush.worker.v1.GetBaselineRequest\x1a'.mailpush.worker.v1.GetBaselineResponse\x12a\n" +
@@ -1944,7 +2701,8 @@ const file_mailpush_worker_v1_worker_proto_rawDesc = "" +
 	"\bSendTest\x12#.mailpush.worker.v1.SendTestRequest\x1a$.mailpush.worker.v1.SendTestResponse\x12^\n" +
 	"\vSendEndings\x12&.mailpush.worker.v1.SendEndingsRequest\x1a'.mailpush.worker.v1.SendEndingsResponse\x12O\n" +
 	"\x06Notify\x12!.mailpush.worker.v1.NotifyRequest\x1a\".mailpush.worker.v1.NotifyResponse\x12L\n" +
-	"\x05Retry\x12 .mailpush.worker.v1.RetryRequest\x1a!.mailpush.worker.v1.RetryResponseB\xc8\x01\n" +
+	"\x05Retry\x12 .mailpush.worker.v1.RetryRequest\x1a!.mailpush.worker.v1.RetryResponse\x12^\n" +
+	"\vExplainUser\x12&.mailpush.worker.v1.ExplainUserRequest\x1a'.mailpush.worker.v1.ExplainUserResponseB\xc8\x01\n" +
 	"\x16com.mailpush.worker.v1B\vWorkerProtoP\x01Z7mailpush.internal/proto/gen/mailpush/worker/v1;workerv1\xa2\x02\x03MWX\xaa\x02\x12Mailpush.Worker.V1\xca\x02\x12Mailpush\\Worker\\V1\xe2\x02\x1eMailpush\\Worker\\V1\\GPBMetadata\xea\x02\x14Mailpush::Worker::V1b\x06proto3"
 
 var (
@@ -1959,104 +2717,131 @@ func file_mailpush_worker_v1_worker_proto_rawDescGZIP() []byte {
 	return file_mailpush_worker_v1_worker_proto_rawDescData
 }
 
-var file_mailpush_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_mailpush_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_mailpush_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_mailpush_worker_v1_worker_proto_goTypes = []any{
 	(DeliveryState)(0),            // 0: mailpush.worker.v1.DeliveryState
 	(NotifyVerdict)(0),            // 1: mailpush.worker.v1.NotifyVerdict
-	(*GetListenersRequest)(nil),   // 2: mailpush.worker.v1.GetListenersRequest
-	(*GetListenersResponse)(nil),  // 3: mailpush.worker.v1.GetListenersResponse
-	(*Listener)(nil),              // 4: mailpush.worker.v1.Listener
-	(*GetBaselineRequest)(nil),    // 5: mailpush.worker.v1.GetBaselineRequest
-	(*GetBaselineResponse)(nil),   // 6: mailpush.worker.v1.GetBaselineResponse
-	(*GetBaselinesRequest)(nil),   // 7: mailpush.worker.v1.GetBaselinesRequest
-	(*BaselineMailbox)(nil),       // 8: mailpush.worker.v1.BaselineMailbox
-	(*GetBaselinesResponse)(nil),  // 9: mailpush.worker.v1.GetBaselinesResponse
-	(*MailboxBaseline)(nil),       // 10: mailpush.worker.v1.MailboxBaseline
-	(*SetDrainingRequest)(nil),    // 11: mailpush.worker.v1.SetDrainingRequest
-	(*SetDrainingResponse)(nil),   // 12: mailpush.worker.v1.SetDrainingResponse
-	(*GetDeliveriesRequest)(nil),  // 13: mailpush.worker.v1.GetDeliveriesRequest
-	(*GetDeliveriesResponse)(nil), // 14: mailpush.worker.v1.GetDeliveriesResponse
-	(*Delivery)(nil),              // 15: mailpush.worker.v1.Delivery
-	(*SendTestRequest)(nil),       // 16: mailpush.worker.v1.SendTestRequest
-	(*SendTestResponse)(nil),      // 17: mailpush.worker.v1.SendTestResponse
-	(*SendEndingsRequest)(nil),    // 18: mailpush.worker.v1.SendEndingsRequest
-	(*EndedSubscription)(nil),     // 19: mailpush.worker.v1.EndedSubscription
-	(*SendEndingsResponse)(nil),   // 20: mailpush.worker.v1.SendEndingsResponse
-	(*NotifyRequest)(nil),         // 21: mailpush.worker.v1.NotifyRequest
-	(*Hint)(nil),                  // 22: mailpush.worker.v1.Hint
-	(*ToldMail)(nil),              // 23: mailpush.worker.v1.ToldMail
-	(*NotifyResponse)(nil),        // 24: mailpush.worker.v1.NotifyResponse
-	(*RetryRequest)(nil),          // 25: mailpush.worker.v1.RetryRequest
-	(*RetryResponse)(nil),         // 26: mailpush.worker.v1.RetryResponse
-	(*v1.User)(nil),               // 27: mailpush.mail.v1.User
-	(v1.ListenerState)(0),         // 28: mailpush.mail.v1.ListenerState
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(v1.Registration)(0),          // 30: mailpush.mail.v1.Registration
-	(*v1.MailStore)(nil),          // 31: mailpush.mail.v1.MailStore
-	(*v1.Cursor)(nil),             // 32: mailpush.mail.v1.Cursor
-	(*v1.Target)(nil),             // 33: mailpush.mail.v1.Target
+	(RightToAct)(0),               // 2: mailpush.worker.v1.RightToAct
+	(MailFailure)(0),              // 3: mailpush.worker.v1.MailFailure
+	(Blame)(0),                    // 4: mailpush.worker.v1.Blame
+	(UnannouncedReason)(0),        // 5: mailpush.worker.v1.UnannouncedReason
+	(*GetListenersRequest)(nil),   // 6: mailpush.worker.v1.GetListenersRequest
+	(*GetListenersResponse)(nil),  // 7: mailpush.worker.v1.GetListenersResponse
+	(*Listener)(nil),              // 8: mailpush.worker.v1.Listener
+	(*GetBaselineRequest)(nil),    // 9: mailpush.worker.v1.GetBaselineRequest
+	(*GetBaselineResponse)(nil),   // 10: mailpush.worker.v1.GetBaselineResponse
+	(*GetBaselinesRequest)(nil),   // 11: mailpush.worker.v1.GetBaselinesRequest
+	(*BaselineMailbox)(nil),       // 12: mailpush.worker.v1.BaselineMailbox
+	(*GetBaselinesResponse)(nil),  // 13: mailpush.worker.v1.GetBaselinesResponse
+	(*MailboxBaseline)(nil),       // 14: mailpush.worker.v1.MailboxBaseline
+	(*SetDrainingRequest)(nil),    // 15: mailpush.worker.v1.SetDrainingRequest
+	(*SetDrainingResponse)(nil),   // 16: mailpush.worker.v1.SetDrainingResponse
+	(*GetDeliveriesRequest)(nil),  // 17: mailpush.worker.v1.GetDeliveriesRequest
+	(*GetDeliveriesResponse)(nil), // 18: mailpush.worker.v1.GetDeliveriesResponse
+	(*Delivery)(nil),              // 19: mailpush.worker.v1.Delivery
+	(*SendTestRequest)(nil),       // 20: mailpush.worker.v1.SendTestRequest
+	(*SendTestResponse)(nil),      // 21: mailpush.worker.v1.SendTestResponse
+	(*SendEndingsRequest)(nil),    // 22: mailpush.worker.v1.SendEndingsRequest
+	(*EndedSubscription)(nil),     // 23: mailpush.worker.v1.EndedSubscription
+	(*SendEndingsResponse)(nil),   // 24: mailpush.worker.v1.SendEndingsResponse
+	(*NotifyRequest)(nil),         // 25: mailpush.worker.v1.NotifyRequest
+	(*Hint)(nil),                  // 26: mailpush.worker.v1.Hint
+	(*ToldMail)(nil),              // 27: mailpush.worker.v1.ToldMail
+	(*NotifyResponse)(nil),        // 28: mailpush.worker.v1.NotifyResponse
+	(*RetryRequest)(nil),          // 29: mailpush.worker.v1.RetryRequest
+	(*RetryResponse)(nil),         // 30: mailpush.worker.v1.RetryResponse
+	(*ExplainUserRequest)(nil),    // 31: mailpush.worker.v1.ExplainUserRequest
+	(*ExplainUserResponse)(nil),   // 32: mailpush.worker.v1.ExplainUserResponse
+	(*ExplainedListener)(nil),     // 33: mailpush.worker.v1.ExplainedListener
+	(*ExplainedDelivery)(nil),     // 34: mailpush.worker.v1.ExplainedDelivery
+	(*Unannounced)(nil),           // 35: mailpush.worker.v1.Unannounced
+	(*v1.User)(nil),               // 36: mailpush.mail.v1.User
+	(v1.ListenerState)(0),         // 37: mailpush.mail.v1.ListenerState
+	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
+	(v1.Registration)(0),          // 39: mailpush.mail.v1.Registration
+	(*v1.MailStore)(nil),          // 40: mailpush.mail.v1.MailStore
+	(*v1.Cursor)(nil),             // 41: mailpush.mail.v1.Cursor
+	(*v1.Target)(nil),             // 42: mailpush.mail.v1.Target
 }
 var file_mailpush_worker_v1_worker_proto_depIdxs = []int32{
-	27, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
-	4,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
-	27, // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
-	28, // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
-	29, // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
-	29, // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
-	29, // 6: mailpush.worker.v1.Listener.last_hint:type_name -> google.protobuf.Timestamp
-	29, // 7: mailpush.worker.v1.Listener.last_proof:type_name -> google.protobuf.Timestamp
-	30, // 8: mailpush.worker.v1.Listener.registration:type_name -> mailpush.mail.v1.Registration
-	27, // 9: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
-	31, // 10: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
-	32, // 11: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
-	31, // 12: mailpush.worker.v1.GetBaselinesRequest.store:type_name -> mailpush.mail.v1.MailStore
-	8,  // 13: mailpush.worker.v1.GetBaselinesRequest.mailboxes:type_name -> mailpush.worker.v1.BaselineMailbox
-	27, // 14: mailpush.worker.v1.BaselineMailbox.user:type_name -> mailpush.mail.v1.User
-	10, // 15: mailpush.worker.v1.GetBaselinesResponse.baselines:type_name -> mailpush.worker.v1.MailboxBaseline
-	6,  // 16: mailpush.worker.v1.MailboxBaseline.baseline:type_name -> mailpush.worker.v1.GetBaselineResponse
-	27, // 17: mailpush.worker.v1.GetDeliveriesRequest.users:type_name -> mailpush.mail.v1.User
-	15, // 18: mailpush.worker.v1.GetDeliveriesResponse.deliveries:type_name -> mailpush.worker.v1.Delivery
-	32, // 19: mailpush.worker.v1.Delivery.cursor:type_name -> mailpush.mail.v1.Cursor
-	29, // 20: mailpush.worker.v1.Delivery.oldest_pending:type_name -> google.protobuf.Timestamp
+	36, // 0: mailpush.worker.v1.GetListenersRequest.users:type_name -> mailpush.mail.v1.User
+	8,  // 1: mailpush.worker.v1.GetListenersResponse.listeners:type_name -> mailpush.worker.v1.Listener
+	36, // 2: mailpush.worker.v1.Listener.user:type_name -> mailpush.mail.v1.User
+	37, // 3: mailpush.worker.v1.Listener.state:type_name -> mailpush.mail.v1.ListenerState
+	38, // 4: mailpush.worker.v1.Listener.since:type_name -> google.protobuf.Timestamp
+	38, // 5: mailpush.worker.v1.Listener.last_event:type_name -> google.protobuf.Timestamp
+	38, // 6: mailpush.worker.v1.Listener.last_hint:type_name -> google.protobuf.Timestamp
+	38, // 7: mailpush.worker.v1.Listener.last_proof:type_name -> google.protobuf.Timestamp
+	39, // 8: mailpush.worker.v1.Listener.registration:type_name -> mailpush.mail.v1.Registration
+	36, // 9: mailpush.worker.v1.GetBaselineRequest.user:type_name -> mailpush.mail.v1.User
+	40, // 10: mailpush.worker.v1.GetBaselineRequest.store:type_name -> mailpush.mail.v1.MailStore
+	41, // 11: mailpush.worker.v1.GetBaselineResponse.cursors:type_name -> mailpush.mail.v1.Cursor
+	40, // 12: mailpush.worker.v1.GetBaselinesRequest.store:type_name -> mailpush.mail.v1.MailStore
+	12, // 13: mailpush.worker.v1.GetBaselinesRequest.mailboxes:type_name -> mailpush.worker.v1.BaselineMailbox
+	36, // 14: mailpush.worker.v1.BaselineMailbox.user:type_name -> mailpush.mail.v1.User
+	14, // 15: mailpush.worker.v1.GetBaselinesResponse.baselines:type_name -> mailpush.worker.v1.MailboxBaseline
+	10, // 16: mailpush.worker.v1.MailboxBaseline.baseline:type_name -> mailpush.worker.v1.GetBaselineResponse
+	36, // 17: mailpush.worker.v1.GetDeliveriesRequest.users:type_name -> mailpush.mail.v1.User
+	19, // 18: mailpush.worker.v1.GetDeliveriesResponse.deliveries:type_name -> mailpush.worker.v1.Delivery
+	41, // 19: mailpush.worker.v1.Delivery.cursor:type_name -> mailpush.mail.v1.Cursor
+	38, // 20: mailpush.worker.v1.Delivery.oldest_pending:type_name -> google.protobuf.Timestamp
 	0,  // 21: mailpush.worker.v1.Delivery.state:type_name -> mailpush.worker.v1.DeliveryState
-	29, // 22: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
-	27, // 23: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
-	29, // 24: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
-	33, // 25: mailpush.worker.v1.SendTestRequest.target:type_name -> mailpush.mail.v1.Target
-	27, // 26: mailpush.worker.v1.SendEndingsRequest.user:type_name -> mailpush.mail.v1.User
-	19, // 27: mailpush.worker.v1.SendEndingsRequest.subscriptions:type_name -> mailpush.worker.v1.EndedSubscription
-	33, // 28: mailpush.worker.v1.EndedSubscription.target:type_name -> mailpush.mail.v1.Target
-	29, // 29: mailpush.worker.v1.EndedSubscription.previous_secret_until:type_name -> google.protobuf.Timestamp
-	22, // 30: mailpush.worker.v1.NotifyRequest.hints:type_name -> mailpush.worker.v1.Hint
-	27, // 31: mailpush.worker.v1.Hint.user:type_name -> mailpush.mail.v1.User
-	29, // 32: mailpush.worker.v1.Hint.at:type_name -> google.protobuf.Timestamp
-	23, // 33: mailpush.worker.v1.Hint.mail:type_name -> mailpush.worker.v1.ToldMail
+	38, // 22: mailpush.worker.v1.Delivery.next_try:type_name -> google.protobuf.Timestamp
+	36, // 23: mailpush.worker.v1.SendTestRequest.user:type_name -> mailpush.mail.v1.User
+	38, // 24: mailpush.worker.v1.SendTestRequest.previous_secret_until:type_name -> google.protobuf.Timestamp
+	42, // 25: mailpush.worker.v1.SendTestRequest.target:type_name -> mailpush.mail.v1.Target
+	36, // 26: mailpush.worker.v1.SendEndingsRequest.user:type_name -> mailpush.mail.v1.User
+	23, // 27: mailpush.worker.v1.SendEndingsRequest.subscriptions:type_name -> mailpush.worker.v1.EndedSubscription
+	42, // 28: mailpush.worker.v1.EndedSubscription.target:type_name -> mailpush.mail.v1.Target
+	38, // 29: mailpush.worker.v1.EndedSubscription.previous_secret_until:type_name -> google.protobuf.Timestamp
+	26, // 30: mailpush.worker.v1.NotifyRequest.hints:type_name -> mailpush.worker.v1.Hint
+	36, // 31: mailpush.worker.v1.Hint.user:type_name -> mailpush.mail.v1.User
+	38, // 32: mailpush.worker.v1.Hint.at:type_name -> google.protobuf.Timestamp
+	27, // 33: mailpush.worker.v1.Hint.mail:type_name -> mailpush.worker.v1.ToldMail
 	1,  // 34: mailpush.worker.v1.NotifyResponse.verdicts:type_name -> mailpush.worker.v1.NotifyVerdict
-	27, // 35: mailpush.worker.v1.RetryRequest.user:type_name -> mailpush.mail.v1.User
-	2,  // 36: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
-	5,  // 37: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
-	7,  // 38: mailpush.worker.v1.WorkerService.GetBaselines:input_type -> mailpush.worker.v1.GetBaselinesRequest
-	11, // 39: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
-	13, // 40: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
-	16, // 41: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
-	18, // 42: mailpush.worker.v1.WorkerService.SendEndings:input_type -> mailpush.worker.v1.SendEndingsRequest
-	21, // 43: mailpush.worker.v1.WorkerService.Notify:input_type -> mailpush.worker.v1.NotifyRequest
-	25, // 44: mailpush.worker.v1.WorkerService.Retry:input_type -> mailpush.worker.v1.RetryRequest
-	3,  // 45: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
-	6,  // 46: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
-	9,  // 47: mailpush.worker.v1.WorkerService.GetBaselines:output_type -> mailpush.worker.v1.GetBaselinesResponse
-	12, // 48: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
-	14, // 49: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
-	17, // 50: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
-	20, // 51: mailpush.worker.v1.WorkerService.SendEndings:output_type -> mailpush.worker.v1.SendEndingsResponse
-	24, // 52: mailpush.worker.v1.WorkerService.Notify:output_type -> mailpush.worker.v1.NotifyResponse
-	26, // 53: mailpush.worker.v1.WorkerService.Retry:output_type -> mailpush.worker.v1.RetryResponse
-	45, // [45:54] is the sub-list for method output_type
-	36, // [36:45] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	36, // 35: mailpush.worker.v1.RetryRequest.user:type_name -> mailpush.mail.v1.User
+	36, // 36: mailpush.worker.v1.ExplainUserRequest.user:type_name -> mailpush.mail.v1.User
+	2,  // 37: mailpush.worker.v1.ExplainUserResponse.right:type_name -> mailpush.worker.v1.RightToAct
+	33, // 38: mailpush.worker.v1.ExplainUserResponse.listener:type_name -> mailpush.worker.v1.ExplainedListener
+	34, // 39: mailpush.worker.v1.ExplainUserResponse.deliveries:type_name -> mailpush.worker.v1.ExplainedDelivery
+	38, // 40: mailpush.worker.v1.ExplainUserResponse.uncommitted_since:type_name -> google.protobuf.Timestamp
+	8,  // 41: mailpush.worker.v1.ExplainedListener.listener:type_name -> mailpush.worker.v1.Listener
+	3,  // 42: mailpush.worker.v1.ExplainedListener.failure:type_name -> mailpush.worker.v1.MailFailure
+	4,  // 43: mailpush.worker.v1.ExplainedListener.blame:type_name -> mailpush.worker.v1.Blame
+	38, // 44: mailpush.worker.v1.ExplainedListener.next_try:type_name -> google.protobuf.Timestamp
+	38, // 45: mailpush.worker.v1.ExplainedListener.store_down_since:type_name -> google.protobuf.Timestamp
+	19, // 46: mailpush.worker.v1.ExplainedDelivery.delivery:type_name -> mailpush.worker.v1.Delivery
+	38, // 47: mailpush.worker.v1.ExplainedDelivery.origin_down_since:type_name -> google.protobuf.Timestamp
+	38, // 48: mailpush.worker.v1.ExplainedDelivery.last_push:type_name -> google.protobuf.Timestamp
+	35, // 49: mailpush.worker.v1.ExplainedDelivery.unannounced:type_name -> mailpush.worker.v1.Unannounced
+	38, // 50: mailpush.worker.v1.Unannounced.at:type_name -> google.protobuf.Timestamp
+	5,  // 51: mailpush.worker.v1.Unannounced.reason:type_name -> mailpush.worker.v1.UnannouncedReason
+	6,  // 52: mailpush.worker.v1.WorkerService.GetListeners:input_type -> mailpush.worker.v1.GetListenersRequest
+	9,  // 53: mailpush.worker.v1.WorkerService.GetBaseline:input_type -> mailpush.worker.v1.GetBaselineRequest
+	11, // 54: mailpush.worker.v1.WorkerService.GetBaselines:input_type -> mailpush.worker.v1.GetBaselinesRequest
+	15, // 55: mailpush.worker.v1.WorkerService.SetDraining:input_type -> mailpush.worker.v1.SetDrainingRequest
+	17, // 56: mailpush.worker.v1.WorkerService.GetDeliveries:input_type -> mailpush.worker.v1.GetDeliveriesRequest
+	20, // 57: mailpush.worker.v1.WorkerService.SendTest:input_type -> mailpush.worker.v1.SendTestRequest
+	22, // 58: mailpush.worker.v1.WorkerService.SendEndings:input_type -> mailpush.worker.v1.SendEndingsRequest
+	25, // 59: mailpush.worker.v1.WorkerService.Notify:input_type -> mailpush.worker.v1.NotifyRequest
+	29, // 60: mailpush.worker.v1.WorkerService.Retry:input_type -> mailpush.worker.v1.RetryRequest
+	31, // 61: mailpush.worker.v1.WorkerService.ExplainUser:input_type -> mailpush.worker.v1.ExplainUserRequest
+	7,  // 62: mailpush.worker.v1.WorkerService.GetListeners:output_type -> mailpush.worker.v1.GetListenersResponse
+	10, // 63: mailpush.worker.v1.WorkerService.GetBaseline:output_type -> mailpush.worker.v1.GetBaselineResponse
+	13, // 64: mailpush.worker.v1.WorkerService.GetBaselines:output_type -> mailpush.worker.v1.GetBaselinesResponse
+	16, // 65: mailpush.worker.v1.WorkerService.SetDraining:output_type -> mailpush.worker.v1.SetDrainingResponse
+	18, // 66: mailpush.worker.v1.WorkerService.GetDeliveries:output_type -> mailpush.worker.v1.GetDeliveriesResponse
+	21, // 67: mailpush.worker.v1.WorkerService.SendTest:output_type -> mailpush.worker.v1.SendTestResponse
+	24, // 68: mailpush.worker.v1.WorkerService.SendEndings:output_type -> mailpush.worker.v1.SendEndingsResponse
+	28, // 69: mailpush.worker.v1.WorkerService.Notify:output_type -> mailpush.worker.v1.NotifyResponse
+	30, // 70: mailpush.worker.v1.WorkerService.Retry:output_type -> mailpush.worker.v1.RetryResponse
+	32, // 71: mailpush.worker.v1.WorkerService.ExplainUser:output_type -> mailpush.worker.v1.ExplainUserResponse
+	62, // [62:72] is the sub-list for method output_type
+	52, // [52:62] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_mailpush_worker_v1_worker_proto_init() }
@@ -2070,8 +2855,8 @@ func file_mailpush_worker_v1_worker_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailpush_worker_v1_worker_proto_rawDesc), len(file_mailpush_worker_v1_worker_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   25,
+			NumEnums:      6,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -63,6 +63,7 @@ func (p *Pump) sent(result transport.Result, now time.Time) []Effect {
 	p.hindered = nil
 	replaced := p.replaced
 	p.replaced = false
+	p.told(result, now)
 	switch {
 	case result.Class == transport.OK && replaced: // it says nothing about the endpoint there is now
 		return p.accepted(false, now)
@@ -166,6 +167,9 @@ func (p *Pump) pass() Effect {
 	}
 	before := p.cursor
 	rewind := p.target.UIDValidity == p.cursor.UIDValidity
+	if ahead, owed := p.aheadOfFolder(); owed {
+		p.unannounced = &ahead
+	}
 	if rewind {
 		p.high = max(p.high, p.cursor.UID)
 	} else {

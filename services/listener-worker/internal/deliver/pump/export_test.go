@@ -27,6 +27,9 @@ func SizeOf(p *Pump) uintptr {
 	if p.noticed != nil {
 		size += unsafe.Sizeof(*p.noticed)
 	}
+	if p.unannounced != nil {
+		size += unsafe.Sizeof(*p.unannounced)
+	}
 	if p.page != nil {
 		size += unsafe.Sizeof(*p.page) + uintptr(cap(p.page.mails))*unsafe.Sizeof(mailbox.Mail{})
 	}

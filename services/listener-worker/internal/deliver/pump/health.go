@@ -23,8 +23,9 @@ type health struct {
 	told     time.Time // when Failing was told last
 	known    bool      // somebody takes it for failing
 	reason   string    // of the last failure
-	barred   bool      // the turn that is waited for does not come, for that reason
-	absence  *absence  // nil unless it said last that it is not there
+	class    transport.Class
+	barred   bool     // the turn that is waited for does not come, for that reason
+	absence  *absence // nil unless it said last that it is not there
 }
 
 // ill is how the endpoint has fared, for more to be noted.
@@ -41,6 +42,7 @@ func (h *health) note(reason string) { h.reason = strings.Clone(clip(reason, max
 // failed counts a failure and tells of it when it is time to.
 func (h *health) failed(policy *Policy, result transport.Result, now time.Time) []Effect {
 	h.failures++
+	h.class = result.Class
 	h.note(result.Detail)
 	if h.since.IsZero() {
 		h.since = now
@@ -54,7 +56,7 @@ func (h *health) failed(policy *Policy, result transport.Result, now time.Time) 
 
 // bar takes in that nobody can be asked where the endpoint is.
 func (h *health) bar(reason string, now time.Time) []Effect {
-	h.barred = true
+	h.barred, h.class = true, transport.Retry
 	h.note(reason)
 	if h.since.IsZero() {
 		h.since = now

@@ -189,6 +189,7 @@ func (p *Pump) vanished(upto uint32, now time.Time) []Effect {
 	if p.ahead() {
 		return p.nothing(upto, now)
 	}
+	p.unannounced = &Unannounced{Reason: MailGone, First: p.cursor.UID + 1, Last: upto}
 	commit := p.move(upto, gaps(p.cursor.UID+1, upto, 0))
 	return p.passed([]Effect{commit})
 }

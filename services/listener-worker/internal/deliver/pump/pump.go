@@ -65,8 +65,10 @@ type Pump struct {
 
 	deadline  moment.Moment // end of the wait, or of the patience with a fetch
 	notBefore moment.Moment // until when the endpoint has asked to be left alone
+	pushed    moment.Moment // when something was accepted last; zero: nothing yet
 
-	noticed *noticed // nil while nothing is pending
+	noticed     *noticed     // nil while nothing is pending
+	unannounced *Unannounced // what there is no push for; nil when one was accepted since
 }
 
 // noticed is when pending mails were noticed. Pushes tell it, the same on every try: it is
@@ -157,6 +159,9 @@ func (p *Pump) Step(event Event, now time.Time) []Effect {
 	out = append(out, p.advance(now)...)
 	if !p.pending() {
 		p.noticed = nil
+	}
+	if p.unannounced != nil && p.unannounced.At.IsZero() {
+		p.unannounced.At = now
 	}
 	return out
 }

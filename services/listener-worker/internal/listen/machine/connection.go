@@ -31,6 +31,7 @@ func (m *Machine) opened(e Opened, now time.Time) {
 	m.openedAt = moment.Of(now)
 	m.folderAt = m.openedAt
 	m.refusals = 0
+	m.failure, m.blame = 0, 0
 	m.waits = e.Waits
 	m.credential = max(m.credential, e.Version)
 	if !e.Unproven {
@@ -94,6 +95,7 @@ func (m *Machine) failed(e Failed, now time.Time) {
 	m.dropConnection()
 	m.refuseFetch(fetching, e.Failure)
 	m.lastError = e.Failure.Reason
+	m.failure, m.blame = e.Failure.Class, e.Failure.Whose()
 	m.credential = max(m.credential, e.Version)
 	if stable {
 		m.failures = 0

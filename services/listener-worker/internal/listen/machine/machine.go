@@ -41,6 +41,9 @@ type Machine struct {
 	stopped     bool
 	fetchDetail mailbox.Detail // the most that is wanted
 
+	failure mailbox.Class // of what failed last; zero when it is open
+	blame   mailbox.Blame // whose fault that was
+
 	fetchFrom   uint32 // lowest UID wanted
 	fetchingNow uint32 // first UID of the fetch in flight
 
@@ -81,6 +84,10 @@ type Status struct {
 	LastError string
 	// CredentialVersion is the newest credential version it knows.
 	CredentialVersion uint64
+	// Failure is how it has failed last, and Blame whose fault that was; zero while it is
+	// open, or has not failed.
+	Failure mailbox.Class
+	Blame   mailbox.Blame
 }
 
 // New makes a listener that waits for Start. Settings are those of [NewSettings]; many
@@ -93,7 +100,7 @@ func New(settings *Settings, credentialVersion uint64) Machine {
 func (m *Machine) Status(now time.Time) Status {
 	status := Status{
 		State: m.state, Since: wallTime(m.since), LastEvent: wallTime(m.lastEvent), LastProof: m.provenAt.Time(now),
-		LastError: m.lastError, CredentialVersion: m.credential,
+		LastError: m.lastError, CredentialVersion: m.credential, Failure: m.failure, Blame: m.blame,
 	}
 	if m.hints != nil {
 		status.LastHint = wallTime(m.hints.last)

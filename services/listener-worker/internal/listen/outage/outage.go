@@ -62,6 +62,9 @@ func New[T any](pauses *Pauses) *Store[T] { return &Store[T]{pauses: pauses} }
 // Well counts listeners that have come to be served, or have ceased to be.
 func (s *Store[T]) Well(change int) { s.well += change }
 
+// Listening is how many listeners are served.
+func (s *Store[T]) Listening() int { return s.well }
+
 // Down tells whether the mail store serves nobody. Then only those try that are let go.
 func (s *Store[T]) Down() bool {
 	return s.broken >= certain || s.failed >= certain && s.well == 0

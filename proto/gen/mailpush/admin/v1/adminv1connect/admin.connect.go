@@ -103,7 +103,9 @@ type AdminServiceClient interface {
 	// with the user's last one the listener stops and the credential is deleted.
 	// not_found when there is no such registration.
 	UnregisterClient(context.Context, *connect.Request[v1.UnregisterClientRequest]) (*connect.Response[v1.UnregisterClientResponse], error)
-	// Explain walks the decision whether a user gets a permanent listener.
+	// Explain says why there is no push for a user, or for one subscription: it walks the way
+	// of a mail, from the registration to the endpoint, and names what stands in the way. A
+	// user that never was is explained, too. not_found when there is no such subscription.
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
 	// ListWorkers shows the live workers and the scheduler's leader.
 	ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error)
@@ -414,7 +416,9 @@ type AdminServiceHandler interface {
 	// with the user's last one the listener stops and the credential is deleted.
 	// not_found when there is no such registration.
 	UnregisterClient(context.Context, *connect.Request[v1.UnregisterClientRequest]) (*connect.Response[v1.UnregisterClientResponse], error)
-	// Explain walks the decision whether a user gets a permanent listener.
+	// Explain says why there is no push for a user, or for one subscription: it walks the way
+	// of a mail, from the registration to the endpoint, and names what stands in the way. A
+	// user that never was is explained, too. not_found when there is no such subscription.
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
 	// ListWorkers shows the live workers and the scheduler's leader.
 	ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error)

@@ -40,12 +40,17 @@ const (
 	// SchedulerServiceListWorkersProcedure is the fully-qualified name of the SchedulerService's
 	// ListWorkers RPC.
 	SchedulerServiceListWorkersProcedure = "/mailpush.scheduler.v1.SchedulerService/ListWorkers"
+	// SchedulerServiceGetPlacementProcedure is the fully-qualified name of the SchedulerService's
+	// GetPlacement RPC.
+	SchedulerServiceGetPlacementProcedure = "/mailpush.scheduler.v1.SchedulerService/GetPlacement"
 )
 
 // SchedulerServiceClient is a client for the mailpush.scheduler.v1.SchedulerService service.
 type SchedulerServiceClient interface {
 	// ListWorkers shows the live workers and the shards each reports to run.
 	ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error)
+	// GetPlacement shows where one shard stands between workers.
+	GetPlacement(context.Context, *connect.Request[v1.GetPlacementRequest]) (*connect.Response[v1.GetPlacementResponse], error)
 }
 
 // NewSchedulerServiceClient constructs a client for the mailpush.scheduler.v1.SchedulerService
@@ -65,12 +70,19 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(schedulerServiceMethods.ByName("ListWorkers")),
 			connect.WithClientOptions(opts...),
 		),
+		getPlacement: connect.NewClient[v1.GetPlacementRequest, v1.GetPlacementResponse](
+			httpClient,
+			baseURL+SchedulerServiceGetPlacementProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("GetPlacement")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // schedulerServiceClient implements SchedulerServiceClient.
 type schedulerServiceClient struct {
-	listWorkers *connect.Client[v1.ListWorkersRequest, v1.ListWorkersResponse]
+	listWorkers  *connect.Client[v1.ListWorkersRequest, v1.ListWorkersResponse]
+	getPlacement *connect.Client[v1.GetPlacementRequest, v1.GetPlacementResponse]
 }
 
 // ListWorkers calls mailpush.scheduler.v1.SchedulerService.ListWorkers.
@@ -78,11 +90,18 @@ func (c *schedulerServiceClient) ListWorkers(ctx context.Context, req *connect.R
 	return c.listWorkers.CallUnary(ctx, req)
 }
 
+// GetPlacement calls mailpush.scheduler.v1.SchedulerService.GetPlacement.
+func (c *schedulerServiceClient) GetPlacement(ctx context.Context, req *connect.Request[v1.GetPlacementRequest]) (*connect.Response[v1.GetPlacementResponse], error) {
+	return c.getPlacement.CallUnary(ctx, req)
+}
+
 // SchedulerServiceHandler is an implementation of the mailpush.scheduler.v1.SchedulerService
 // service.
 type SchedulerServiceHandler interface {
 	// ListWorkers shows the live workers and the shards each reports to run.
 	ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error)
+	// GetPlacement shows where one shard stands between workers.
+	GetPlacement(context.Context, *connect.Request[v1.GetPlacementRequest]) (*connect.Response[v1.GetPlacementResponse], error)
 }
 
 // NewSchedulerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -98,10 +117,18 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithSchema(schedulerServiceMethods.ByName("ListWorkers")),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceGetPlacementHandler := connect.NewUnaryHandler(
+		SchedulerServiceGetPlacementProcedure,
+		svc.GetPlacement,
+		connect.WithSchema(schedulerServiceMethods.ByName("GetPlacement")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.scheduler.v1.SchedulerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SchedulerServiceListWorkersProcedure:
 			schedulerServiceListWorkersHandler.ServeHTTP(w, r)
+		case SchedulerServiceGetPlacementProcedure:
+			schedulerServiceGetPlacementHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -113,4 +140,8 @@ type UnimplementedSchedulerServiceHandler struct{}
 
 func (UnimplementedSchedulerServiceHandler) ListWorkers(context.Context, *connect.Request[v1.ListWorkersRequest]) (*connect.Response[v1.ListWorkersResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.scheduler.v1.SchedulerService.ListWorkers is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) GetPlacement(context.Context, *connect.Request[v1.GetPlacementRequest]) (*connect.Response[v1.GetPlacementResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.scheduler.v1.SchedulerService.GetPlacement is not implemented"))
 }

@@ -62,6 +62,9 @@ const (
 	WorkerServiceNotifyProcedure = "/mailpush.worker.v1.WorkerService/Notify"
 	// WorkerServiceRetryProcedure is the fully-qualified name of the WorkerService's Retry RPC.
 	WorkerServiceRetryProcedure = "/mailpush.worker.v1.WorkerService/Retry"
+	// WorkerServiceExplainUserProcedure is the fully-qualified name of the WorkerService's ExplainUser
+	// RPC.
+	WorkerServiceExplainUserProcedure = "/mailpush.worker.v1.WorkerService/ExplainUser"
 )
 
 // WorkerServiceClient is a client for the mailpush.worker.v1.WorkerService service.
@@ -99,6 +102,9 @@ type WorkerServiceClient interface {
 	// Retry has listeners try again that are in back-off, for whatever reason, in turn and at
 	// the pace of their mail stores. Others go on as they do.
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
+	// ExplainUser tells all that the worker knows of one user's listener and deliveries, for
+	// whoever wants to know why there is no push: more than a list of many could hold.
+	ExplainUser(context.Context, *connect.Request[v1.ExplainUserRequest]) (*connect.Response[v1.ExplainUserResponse], error)
 }
 
 // NewWorkerServiceClient constructs a client for the mailpush.worker.v1.WorkerService service. By
@@ -166,6 +172,12 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(workerServiceMethods.ByName("Retry")),
 			connect.WithClientOptions(opts...),
 		),
+		explainUser: connect.NewClient[v1.ExplainUserRequest, v1.ExplainUserResponse](
+			httpClient,
+			baseURL+WorkerServiceExplainUserProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("ExplainUser")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -180,6 +192,7 @@ type workerServiceClient struct {
 	sendEndings   *connect.Client[v1.SendEndingsRequest, v1.SendEndingsResponse]
 	notify        *connect.Client[v1.NotifyRequest, v1.NotifyResponse]
 	retry         *connect.Client[v1.RetryRequest, v1.RetryResponse]
+	explainUser   *connect.Client[v1.ExplainUserRequest, v1.ExplainUserResponse]
 }
 
 // GetListeners calls mailpush.worker.v1.WorkerService.GetListeners.
@@ -227,6 +240,11 @@ func (c *workerServiceClient) Retry(ctx context.Context, req *connect.Request[v1
 	return c.retry.CallUnary(ctx, req)
 }
 
+// ExplainUser calls mailpush.worker.v1.WorkerService.ExplainUser.
+func (c *workerServiceClient) ExplainUser(ctx context.Context, req *connect.Request[v1.ExplainUserRequest]) (*connect.Response[v1.ExplainUserResponse], error) {
+	return c.explainUser.CallUnary(ctx, req)
+}
+
 // WorkerServiceHandler is an implementation of the mailpush.worker.v1.WorkerService service.
 type WorkerServiceHandler interface {
 	// GetListeners reports the worker's listeners of the given users. Users it has
@@ -262,6 +280,9 @@ type WorkerServiceHandler interface {
 	// Retry has listeners try again that are in back-off, for whatever reason, in turn and at
 	// the pace of their mail stores. Others go on as they do.
 	Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error)
+	// ExplainUser tells all that the worker knows of one user's listener and deliveries, for
+	// whoever wants to know why there is no push: more than a list of many could hold.
+	ExplainUser(context.Context, *connect.Request[v1.ExplainUserRequest]) (*connect.Response[v1.ExplainUserResponse], error)
 }
 
 // NewWorkerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -325,6 +346,12 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(workerServiceMethods.ByName("Retry")),
 		connect.WithHandlerOptions(opts...),
 	)
+	workerServiceExplainUserHandler := connect.NewUnaryHandler(
+		WorkerServiceExplainUserProcedure,
+		svc.ExplainUser,
+		connect.WithSchema(workerServiceMethods.ByName("ExplainUser")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/mailpush.worker.v1.WorkerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case WorkerServiceGetListenersProcedure:
@@ -345,6 +372,8 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 			workerServiceNotifyHandler.ServeHTTP(w, r)
 		case WorkerServiceRetryProcedure:
 			workerServiceRetryHandler.ServeHTTP(w, r)
+		case WorkerServiceExplainUserProcedure:
+			workerServiceExplainUserHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -388,4 +417,8 @@ func (UnimplementedWorkerServiceHandler) Notify(context.Context, *connect.Reques
 
 func (UnimplementedWorkerServiceHandler) Retry(context.Context, *connect.Request[v1.RetryRequest]) (*connect.Response[v1.RetryResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.Retry is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) ExplainUser(context.Context, *connect.Request[v1.ExplainUserRequest]) (*connect.Response[v1.ExplainUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("mailpush.worker.v1.WorkerService.ExplainUser is not implemented"))
 }
