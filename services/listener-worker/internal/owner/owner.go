@@ -165,6 +165,13 @@ func (o *Owner) Current() bool {
 	return member != nil && (*member).Right() == hold.Current
 }
 
+// InDoubt tells whether the right to act is in doubt at this moment. Whoever is no member
+// has none.
+func (o *Owner) InDoubt() bool {
+	member := o.now.Load()
+	return member != nil && (*member).Right() == hold.InDoubt
+}
+
 var errNoMember = errors.New("not a member of the cluster")
 
 // Ready tells whether this worker is a member of the cluster.
