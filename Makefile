@@ -17,7 +17,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 RESULTS_LAST := awk '/^result: / { results = results $$0 "\n"; next } { print; fflush() } END { printf "%s", results }'
 
 # The lanes of `make lint`, quickest first; each is a target of its own.
-LINT_LANES := lint-format lint-layout lint-shell lint-proto lint-generated lint-modules lint-deadcode lint-chart lint-go
+LINT_LANES := lint-format lint-layout lint-shell lint-alerts lint-proto lint-generated lint-modules lint-deadcode lint-chart lint-go
 
 .PHONY: help
 help: ## list the targets
@@ -116,6 +116,10 @@ lint-layout: ## import rules, go.mod in step, licence headers, deployment files,
 .PHONY: lint-shell
 lint-shell: ## shellcheck
 	scripts/check-shell
+
+.PHONY: lint-alerts
+lint-alerts: ## promtool: each alert fires and does not fire, the dashboard's expressions are some
+	scripts/check-alerts
 
 .PHONY: lint-proto
 lint-proto: ## buf lint, and buf breaking against the contract as last generated

@@ -22,6 +22,7 @@ import (
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
+	pkgrpc "mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -186,9 +187,10 @@ func (s *Service) Run(ctx context.Context) (err error) {
 
 func (s *Service) serve(ctx context.Context, registry *store.Store, installation string, members *cluster.Client) error {
 	shards := members.Settings().GetShards()
-	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs)
+	calls := pkgrpc.NewCalls(s.rt.Metrics)
+	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs, calls)
 	defer vault.Close()
-	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs)
+	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs, calls)
 	defer scheduler.Close()
 	workers := peers.NewWorkers(s.rt.Identity)
 	defer workers.Close()
@@ -200,9 +202,10 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 	public := rpc.Public{
 		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
 	}.Handler()
+	mailboxes := edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry}
 	internal := rpc.Internal{
 		Edge:   e,
-		Shards: edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry},
+		Shards: mailboxes,
 		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log, Installation: installation,
 	}.Handler()
 	former, err := registry.Place(ctx, s.policy.Stores, time.Now())
@@ -210,6 +213,10 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 		return fmt.Errorf("admin-api: %w", err)
 	}
 	return service.Group(ctx, e.Run,
+		func(ctx context.Context) error {
+			mailboxes.KeepCensus(ctx, s.rt.Log, s.metrics.Census)
+			return nil
+		},
 		func(ctx context.Context) error {
 			e.Move(ctx, former)
 			return nil

@@ -22,6 +22,7 @@ import (
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/shard"
+	"mailpush.internal/pkg/userid"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	registryv1 "mailpush.internal/proto/gen/mailpush/registry/v1"
@@ -209,7 +210,7 @@ func until[T any](ctx context.Context, from <-chan T) <-chan T {
 }
 
 // ListShards implements [owner.Registry]. What it lists has come over the wire.
-func (h *idleHalls) ListShards(_ context.Context, claims []hold.Claim) (owner.Listing, error) {
+func (h *idleHalls) ListShards(_ context.Context, claims []hold.Claim, _ []userid.User) (owner.Listing, error) {
 	h.mu.Lock()
 	users := h.users
 	h.mu.Unlock()

@@ -83,8 +83,9 @@ func closeSources(sources map[string]listen.Source) {
 
 func (s *Service) assemble(etcd *cluster.Client, hub *hints.Hub) parts {
 	settings := etcd.Settings()
-	toRegistry := rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs)
-	toVault := rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)
+	calls := rpc.NewCalls(s.rt.Metrics)
+	toRegistry := calls.Count(rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs), identity.Admin)
+	toVault := calls.Count(rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs), identity.Vault)
 	registry := peers.NewRegistry(toRegistry)
 	found := &sink{}
 	w := parts{
@@ -113,6 +114,7 @@ func (s *Service) assemble(etcd *cluster.Client, hub *hints.Hub) parts {
 		Log: s.rt.Log, Backends: s.cfg.Backends, Shards: settings.GetShards(),
 	}, s.member(etcd, registry), registry, w.listeners, w.delivery)
 	found.delivery, found.owner = w.delivery, w.owner
+	s.showGauges(w.owner)
 	others := peers.NewWorkers(s.rt.Identity)
 	w.hints.Join(hints.Worker{
 		Shards: settings.GetShards(), Self: w.owner.ID, Listeners: w.listeners, Workers: others, Unknown: w.unknown,

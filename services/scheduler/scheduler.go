@@ -68,7 +68,8 @@ func New(config Config, rt service.Runtime) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the scheduler: %w", err)
 	}
-	loads, err := registry.New(rpc.Client(rt.Identity, identity.Admin, config.RegistryAddrs), rt.Log, rt.Metrics)
+	toRegistry := rpc.NewCalls(rt.Metrics).Count(rpc.Client(rt.Identity, identity.Admin, config.RegistryAddrs), identity.Admin)
+	loads, err := registry.New(toRegistry, rt.Log, rt.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("making the scheduler: %w", err)
 	}

@@ -5,14 +5,9 @@ package deployments
 
 import (
 	"encoding/json"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -35,36 +30,50 @@ type alert struct {
 	For         string
 	Labels      map[string]string
 	Annotations map[string]string
+
+	group string
+}
+
+// alertsOf are the alerts of the file, each with its group's name without mailpush-.
+func alertsOf(t *testing.T) (all []alert) {
+	t.Helper()
+	for _, group := range decodeYAML[alertFile](t, filepath.Join(directory, "monitoring", "alerts.yaml"))[0].Groups {
+		for _, a := range group.Rules {
+			a.group = strings.TrimPrefix(group.Name, "mailpush-")
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	exported := exportedMetrics(t)
 	used, names := map[string]bool{}, map[string]bool{}
-	for _, group := range decodeYAML[alertFile](t, filepath.Join(directory, "monitoring", "alerts.yaml"))[0].Groups {
-		for _, a := range group.Rules {
-			if names[a.Alert] || !strings.HasPrefix(a.Alert, "Mailpush") || !strings.HasPrefix(group.Name, "mailpush-") {
-				t.Errorf("alert %q of group %q", a.Alert, group.Name)
-			}
-			names[a.Alert] = true
-			for _, annotation := range []string{"summary", "description"} {
-				if a.Annotations[annotation] == "" {
-					t.Errorf("%s has no %s", a.Alert, annotation)
-				}
-			}
-			if severity := a.Labels["severity"]; severity != "critical" && severity != "warning" && severity != "info" {
-				t.Errorf("%s is of severity %q", a.Alert, severity)
-			}
-			checkMetrics(t, a.Alert, a.Expr, exported, used)
-			if a.Alert == "MailpushDatabaseFails" {
-				checkProcedures(t, a)
-			}
+	for _, a := range alertsOf(t) {
+		if names[a.Alert] || !strings.HasPrefix(a.Alert, "Mailpush") {
+			t.Errorf("alert %q of group %q", a.Alert, a.group)
+		}
+		names[a.Alert] = true
+		if a.Annotations["summary"] == "" {
+			t.Errorf("%s has no summary", a.Alert)
+		}
+		if severity := a.Labels["severity"]; severity != "critical" && severity != "warning" && severity != "info" {
+			t.Errorf("%s is of severity %q", a.Alert, severity)
+		}
+		checkMetrics(t, a.Alert, a.Expr, exported, used)
+		if a.Alert == "MailpushDatabaseFails" {
+			checkProcedures(t, a)
 		}
 	}
 	for _, metric := range []string{
 		"mailpush_worker_oldest_undelivered_seconds", "mailpush_worker_origin_breakers", "mailpush_worker_gone_held_total",
 		"mailpush_scheduler_leading", "mailpush_scheduler_unassigned_shards", "mailpush_scheduler_settling_shards",
-		"mailpush_scheduler_unread_keys", "mailpush_worker_doubts_total",
+		"mailpush_scheduler_unread_keys", "mailpush_scheduler_alarms", "mailpush_scheduler_loads_age_seconds", "mailpush_worker_in_doubt",
+		"mailpush_worker_listeners", "mailpush_worker_subscriptions_late", "mailpush_worker_found_by_reconcile_total",
+		"mailpush_worker_mail_stores_down", "mailpush_worker_mail_store_seconds", "mailpush_worker_capacity_listeners",
+		"mailpush_admin_users", "mailpush_admin_suspensions_total", "mailpush_admin_rpc_seconds", "mailpush_admin_subscribe_total",
+		"mailpush_service_ready", "mailpush_calls_total", "mailpush_certificate_expires_timestamp_seconds", "mailpush_config_last_reload_successful",
 		"mailpush_admin_cursor_commits_total", "mailpush_vault_calls_total", "mailpush_worker_imap_connects_total",
 	} {
 		if !used[metric] {
@@ -116,7 +125,7 @@ func TestDashboard(t *testing.T) {
 	if err := json.Unmarshal(content, &board); err != nil {
 		t.Fatal(err)
 	}
-	exported, used, places := exportedMetrics(t), map[string]bool{}, map[[2]int]string{}
+	exported, used, places, firing := exportedMetrics(t), map[string]bool{}, map[[2]int]string{}, false
 	for _, panel := range board.Panels {
 		if panel.Title == "" || panel.Description == "" || len(panel.Targets) == 0 {
 			t.Errorf("panel %d (%q) lacks a title, a description or something to show", panel.ID, panel.Title)
@@ -131,7 +140,21 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 		for _, target := range panel.Targets {
+			if strings.Contains(target.Expr, `ALERTS{alertname=~"Mailpush.+"`) {
+				firing = true
+				continue
+			}
 			checkMetrics(t, panel.Title, target.Expr, exported, used)
+		}
+	}
+	if !firing {
+		t.Error("no panel shows which alerts fire")
+	}
+	for _, a := range alertsOf(t) {
+		for _, name := range metricsIn(a.Expr, exported) {
+			if !used[name] {
+				t.Errorf("%s fires, and no panel shows %s", a.Alert, name)
+			}
 		}
 	}
 	for name := range exported {
@@ -145,145 +168,31 @@ func TestDashboard(t *testing.T) {
 // notes that it is used.
 func checkMetrics(t *testing.T, where, expr string, exported, used map[string]bool) {
 	t.Helper()
-	names := regexp.MustCompile(`mailpush_[a-z0-9_]+`).FindAllString(expr, -1)
-	if len(names) == 0 {
-		t.Errorf("%s looks at no metric: %s", where, expr)
-	}
-	if strings.Count(expr, "(") != strings.Count(expr, ")") {
-		t.Errorf("%s: %s", where, expr)
-	}
-	for _, name := range names {
-		for _, suffix := range []string{"_bucket", "_sum", "_count"} { // of a histogram
-			if short := strings.TrimSuffix(name, suffix); exported[short] {
-				name = short
-			}
+	ours := false
+	for _, name := range metricsIn(expr, exported) {
+		used[name] = true
+		if !strings.HasPrefix(name, "mailpush_") {
+			continue
 		}
-		if !exported[name] {
+		if ours = true; !exported[name] {
 			t.Errorf("%s: no service exports %s", where, name)
 		}
-		used[name] = true
+	}
+	if !ours {
+		t.Errorf("%s looks at no metric of ours: %s", where, expr)
 	}
 }
 
-// Whoever is woken by an alert finds it under its name.
-func TestAlertsAreDocumented(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile(repository + "/docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	alerts := map[string]bool{}
-	for _, group := range decodeYAML[alertFile](t, filepath.Join(directory, "monitoring", "alerts.yaml"))[0].Groups {
-		for _, a := range group.Rules {
-			alerts[a.Alert] = false
-		}
-	}
-	for _, name := range regexp.MustCompile(`\bMailpush[A-Za-z]+`).FindAllString(string(page), -1) {
-		if _, known := alerts[name]; !known {
-			t.Errorf("docs/operations.md speaks of %s, and there is no such alert", name)
-		}
-		alerts[name] = true
-	}
-	for name, documented := range alerts {
-		if !documented {
-			t.Errorf("docs/operations.md does not have %s", name)
-		}
-	}
-}
-
-// The page of metrics has all of them, and no document has others.
-func TestMetricsAreDocumented(t *testing.T) {
-	t.Parallel()
-	const page = repository + "/docs/metrics.md"
-	exported, documented := exportedMetrics(t), map[string]bool{}
-	for _, pattern := range []string{"docs/*.md", "services/*/README.md", "deployments/README.md"} {
-		files, err := filepath.Glob(filepath.Join(repository, pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no file matches %s: %v", pattern, err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, name := range regexp.MustCompile(`mailpush_[a-z0-9_]+`).FindAllString(string(text), -1) {
-				documented[name] = documented[name] || file == filepath.Clean(page)
-				if !exported[name] {
-					t.Errorf("%s: no service exports %s", file, name)
-				}
+// metricsIn are the metrics that an expression looks at: ours, those of every process, and
+// whether a target answers. Histograms are without a suffix.
+func metricsIn(expr string, exported map[string]bool) []string {
+	names := regexp.MustCompile(`\b(mailpush_[a-z0-9_]+|process_[a-z_]+|up)\b`).FindAllString(expr, -1)
+	for i, name := range names {
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			if short := strings.TrimSuffix(name, suffix); exported[short] {
+				names[i] = short
 			}
 		}
 	}
-	for name := range exported {
-		if !documented[name] {
-			t.Errorf("docs/metrics.md does not have %s", name)
-		}
-	}
-}
-
-// exportedMetrics are the names of metrics in the sources of the services, histograms
-// without a suffix.
-func exportedMetrics(t *testing.T) map[string]bool {
-	t.Helper()
-	out := map[string]bool{}
-	err := filepath.WalkDir(repository+"/services", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		collectMetrics(file, out)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// collectMetrics finds the metrics of a file: those named in full, and what stands where
-// a name does, as Name or as the first argument of a function of the file, when the file
-// puts mailpush and a subsystem before its names.
-func collectMetrics(file *ast.File, out map[string]bool) {
-	subsystem := ""
-	var names []string
-	ast.Inspect(file, func(node ast.Node) bool {
-		switch node := node.(type) {
-		case *ast.KeyValueExpr:
-			switch key, _ := node.Key.(*ast.Ident); {
-			case key == nil:
-			case key.Name == "Subsystem":
-				subsystem = literal(node.Value)
-			case key.Name == "Name":
-				names = append(names, literal(node.Value))
-			}
-		case *ast.CallExpr:
-			if _, local := node.Fun.(*ast.Ident); local && len(node.Args) > 0 {
-				names = append(names, literal(node.Args[0]))
-			}
-		}
-		return true
-	})
-	word := regexp.MustCompile(`^[a-z][a-z_]+$`)
-	for _, name := range names {
-		switch {
-		case !word.MatchString(name):
-		case strings.HasPrefix(name, "mailpush_"):
-			out[name] = true
-		case subsystem != "":
-			out["mailpush_"+subsystem+"_"+name] = true
-		}
-	}
-}
-
-// literal is the text of a string literal, empty for anything else.
-func literal(node ast.Expr) string {
-	if basic, ok := node.(*ast.BasicLit); ok && basic.Kind == token.STRING {
-		if text, err := strconv.Unquote(basic.Value); err == nil {
-			return text
-		}
-	}
-	return ""
+	return names
 }

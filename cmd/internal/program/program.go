@@ -162,6 +162,7 @@ func Metrics() *prometheus.Registry {
 func Run(ctx context.Context, rt service.Runtime, built wire.Built) error {
 	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOps()
+	service.ExportReadiness(rt, built.Service.Ready)
 	ops := service.OpsHandler(rt, built.Service.Ready, built.RPC...)
 	return service.Group(ctx,
 		func(ctx context.Context) error {

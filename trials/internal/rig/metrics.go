@@ -15,7 +15,8 @@ import (
 // maxMetrics bounds what is read of a process's metrics.
 const maxMetrics = 4 << 20
 
-// Metric asks a process for a metric without labels, where it serves health and metrics.
+// Metric asks a process for a metric, where it serves health and metrics. A name may come
+// with labels, as in listeners{state="idle"}; all series that have them are summed up.
 func Metric(ctx context.Context, address, name string) (float64, error) {
 	text, err := metrics(ctx, address)
 	if err != nil {
@@ -50,18 +51,47 @@ func metrics(ctx context.Context, address string) (string, error) {
 	return string(text), nil
 }
 
-// metricIn finds a metric without labels in Prometheus' text format.
-func metricIn(text, name string) (float64, error) {
+// metricIn finds a metric in Prometheus' text format.
+func metricIn(text, name string) (sum float64, err error) {
+	family, labels, _ := strings.Cut(strings.TrimSuffix(name, "}"), "{")
+	found := false
 	for line := range strings.Lines(text) {
-		if words := strings.Fields(line); len(words) >= 2 && words[0] == name {
-			value, err := strconv.ParseFloat(words[1], 64)
-			if err != nil {
-				return 0, fmt.Errorf("reading the metric %s: %w", name, err)
-			}
-			return value, nil
+		value, is := seriesOf(line, family, labels)
+		if !is {
+			continue
+		}
+		one, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading the metric %s: %w", name, err)
+		}
+		sum, found = sum+one, true
+	}
+	if !found {
+		return 0, fmt.Errorf("reading metrics: there is no %s", name)
+	}
+	return sum, nil
+}
+
+// seriesOf is the value of a line that is about a series of a metric which has the labels.
+func seriesOf(line, family, labels string) (value string, is bool) {
+	rest, is := strings.CutPrefix(line, family)
+	if !is {
+		return "", false
+	}
+	has := ""
+	if end := strings.LastIndex(rest, "}"); strings.HasPrefix(rest, "{") && end > 0 {
+		has, rest = rest[1:end], rest[end+1:]
+	}
+	words := strings.Fields(rest)
+	if len(words) == 0 || !strings.HasPrefix(rest, " ") {
+		return "", false
+	}
+	for want := range strings.SplitSeq(labels, ",") {
+		if want != "" && !strings.Contains(","+has+",", ","+want+",") {
+			return "", false
 		}
 	}
-	return 0, fmt.Errorf("reading metrics: there is no %s", name)
+	return words[0], true
 }
 
 // sumIn adds up a metric with labels in Prometheus' text format.

@@ -20,7 +20,8 @@ dentry             99999 100002    192   21    1 : tunables    0    0    0 : sla
 ext4_inode_cache   99999 100002   1192   27    8 : tunables    0    0    0 : slabdata   4762   4762      0
 `
 
-const someMetrics = "# HELP go_goroutines Number of goroutines.\n# TYPE go_goroutines gauge\ngo_goroutines 36\ngo_goroutines_x 2\nbig 1.5e+06 1796031426000\n"
+const someMetrics = "# HELP go_goroutines Number of goroutines.\n# TYPE go_goroutines gauge\ngo_goroutines 36\ngo_goroutines_x 2\nbig 1.5e+06 1796031426000\n" +
+	"listeners{at=\"a {b} c\",state=\"idle\"} 3\nlisteners{at=\"d\",state=\"idle\"} 4\nlisteners{at=\"d\",state=\"lost\"} 8\n"
 
 func TestKilobytes(t *testing.T) {
 	t.Parallel()
@@ -105,6 +106,10 @@ func TestMetricIn(t *testing.T) {
 		"with its time": {someMetrics, "big", 1.5e6, true},
 		"absent":        {someMetrics, "go_threads", 0, false},
 		"no number":     {"x y\n", "x", 0, false},
+		"some series":   {someMetrics, `listeners{state="idle"}`, 7, true},
+		"one series":    {someMetrics, `listeners{at="d",state="lost"}`, 8, true},
+		"all series":    {someMetrics, "listeners", 15, true},
+		"no series":     {someMetrics, `listeners{state="new"}`, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -101,6 +101,18 @@ func checks() []check {
 	}
 }
 
+// Checks are the names of the checks that are made where workers are not asked, in their
+// order.
+func Checks() []string {
+	var names []string
+	for _, c := range checks() {
+		if c.name != checkWorker {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
 func registered(_ Policy, u registry.User, _ Capability) (Cause, string) {
 	if len(u.Clients) == 0 {
 		return NotRegistered, "no client is registered"

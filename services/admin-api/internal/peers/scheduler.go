@@ -23,8 +23,8 @@ type Scheduler struct {
 }
 
 // NewScheduler makes a client of the scheduler's replicas.
-func NewScheduler(id *identity.Identity, addresses []string) *Scheduler {
-	c := rpc.Client(id, identity.Scheduler, addresses)
+func NewScheduler(id *identity.Identity, addresses []string, calls *rpc.Calls) *Scheduler {
+	c := calls.Count(rpc.Client(id, identity.Scheduler, addresses), identity.Scheduler)
 	return &Scheduler{schedulerv1connect.NewSchedulerServiceClient(c, rpc.BaseURL), c}
 }
 

@@ -5,6 +5,7 @@ package rpc
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -27,6 +28,7 @@ type Metrics struct {
 	reports     *prometheus.CounterVec
 	held        prometheus.Counter
 	gone        *prometheus.CounterVec
+	users       *prometheus.GaugeVec
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -41,17 +43,26 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		reports:     counters("endpoint_reports_total", "Reports about endpoints, by verdict: none, kept, deleted, disabled or held.", "verdict"),
 		held:        counter("held_gone_total", "Reports that an endpoint is gone after which its subscription goes on, for too many of its origin are."),
 		gone:        counters("gone_total", "Steps of subscriptions whose endpoints are gone: disabled and kept, restored, deleted a week later.", "step"),
+		users: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "mailpush", Subsystem: "admin", Name: "users",
+			Help: "Users by what the decision comes to: permanent, or the check that says no. Each replica counts them all.",
+		}, []string{"outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "mailpush", Subsystem: "admin", Name: "rpc_seconds",
 			Help: "How long calls took, by procedure.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 		}, []string{"procedure"}),
 	}
 	for _, c := range []prometheus.Collector{
-		m.calls, m.refusals, m.subscribes, m.commits, m.cursors, m.suspensions, m.reports, m.held, m.gone, m.seconds,
+		m.calls, m.refusals, m.subscribes, m.commits, m.cursors, m.suspensions, m.reports, m.held, m.gone, m.users, m.seconds,
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
+	}
+	for _, v := range []registry.Verdict{
+		registry.VerdictNone, registry.VerdictKept, registry.VerdictDeleted, registry.VerdictDisabled, registry.VerdictHeld,
+	} {
+		m.reports.WithLabelValues(string(v))
 	}
 	for _, step := range []string{edge.GoneDisabled, edge.GoneRestored, edge.GoneDeleted} {
 		m.gone.WithLabelValues(step)
@@ -61,6 +72,14 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 
 // Gone counts a step of a subscription whose endpoint is gone.
 func (m *Metrics) Gone(step string) { m.gone.WithLabelValues(step).Inc() }
+
+// Census shows how many users there are.
+func (m *Metrics) Census(c edge.Census) {
+	m.users.WithLabelValues("permanent").Set(float64(c.Permanent))
+	for check, n := range c.Refused {
+		m.users.WithLabelValues(strings.ReplaceAll(check, " ", "_")).Set(float64(n))
+	}
+}
 
 func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "mailpush", Subsystem: "admin", Name: name, Help: help}, labels)

@@ -24,6 +24,8 @@ func (l *Loop) showGauges(registerer prometheus.Registerer) {
 		nil, func() float64 { return float64(l.backlog.sum.Load()) })
 	gauge("mailpush_worker_cursor_lag_max_uids", "UIDs between a cursor and the end of its folder, of the subscription that is furthest behind.",
 		nil, func() float64 { return float64(l.backlog.most.Load()) })
+	gauge("mailpush_worker_subscriptions_late", "Subscriptions with consent that a mail has waited for since more than 5 minutes.",
+		nil, func() float64 { return float64(l.backlog.late.Load()) })
 	for state := origins.Closed; state <= origins.HalfOpen; state++ {
 		gauge("mailpush_worker_origin_breakers", "Origins of endpoints, by what their breaker lets through.",
 			prometheus.Labels{"state": state.String()}, func() float64 { return float64(l.origins.States(state)) })

@@ -31,9 +31,10 @@ type lane struct {
 	turns.Ticket
 	origins.Endpoint
 
-	behind *fifo.Element[*lane] // in the backlog, nil when nothing is pending
-	since  moment.Moment        // when the oldest of what is was noticed
-	lag    uint32               // how many UIDs are
+	behind   *fifo.Element[*lane] // in the backlog, nil when nothing is pending
+	since    moment.Moment        // when the oldest of what is was noticed
+	lag      uint32               // how many UIDs are
+	consents bool                 // the endpoint has said that it wants them
 
 	gone    bool               // removed; what is in flight may still come back
 	awake   bool               // the timer is to tell that the origin works

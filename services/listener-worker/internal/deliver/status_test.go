@@ -156,9 +156,10 @@ func TestGaugesShowTheBacklog(t *testing.T) {
 	inWorld(t, deliver.Config{Metrics: metrics}, func(w *fakeWorld) {
 		show := func() map[string]float64 {
 			return map[string]float64{
-				"age": value(w.t, metrics, "mailpush_worker_oldest_undelivered_seconds"),
-				"lag": value(w.t, metrics, "mailpush_worker_cursor_lag_uids"),
-				"max": value(w.t, metrics, "mailpush_worker_cursor_lag_max_uids"),
+				"age":  value(w.t, metrics, "mailpush_worker_oldest_undelivered_seconds"),
+				"lag":  value(w.t, metrics, "mailpush_worker_cursor_lag_uids"),
+				"max":  value(w.t, metrics, "mailpush_worker_cursor_lag_max_uids"),
+				"late": value(w.t, metrics, "mailpush_worker_subscriptions_late"),
 			}
 		}
 		w.answer = func(context.Context, transport.Push) transport.Result { return transport.Result{Class: transport.Auth} }
@@ -168,14 +169,46 @@ func TestGaugesShowTheBacklog(t *testing.T) {
 		pass(time.Minute)
 		w.deliverMail(user(2), 3)
 		pass(time.Minute)
-		if diff := cmp.Diff(map[string]float64{"age": 120, "lag": 5, "max": 3}, show()); diff != "" {
+		if diff := cmp.Diff(map[string]float64{"age": 120, "lag": 5, "max": 3, "late": 0}, show()); diff != "" {
 			w.t.Errorf("gauges (-want +got):\n%s", diff)
 		}
 		w.set(func(w *fakeWorld) { w.answer = nil })
 		pass(time.Hour)
-		if diff := cmp.Diff(map[string]float64{"age": 0, "lag": 0, "max": 0}, show()); diff != "" {
+		if diff := cmp.Diff(map[string]float64{"age": 0, "lag": 0, "max": 0, "late": 0}, show()); diff != "" {
 			w.t.Errorf("gauges at the end (-want +got):\n%s", diff)
 		}
+	})
+}
+
+// A subscription is late when a mail has waited for five minutes, also while nothing else
+// happens, and unless its endpoint has never said that it wants pushes.
+func TestLateSubscriptionsAreCounted(t *testing.T) {
+	t.Parallel()
+	metrics := prometheus.NewRegistry()
+	inWorld(t, deliver.Config{Metrics: metrics}, func(w *fakeWorld) {
+		expect := func(when string, want float64) {
+			w.t.Helper()
+			if got := value(w.t, metrics, "mailpush_worker_subscriptions_late"); got != want {
+				w.t.Errorf("%s: %v are late, want %v", when, got, want)
+			}
+		}
+		w.answer = func(context.Context, transport.Push) transport.Result {
+			return transport.Result{Class: transport.Retry}
+		}
+		w.consent = func() transport.Result { return transport.Result{Class: transport.Retry} }
+		never := subscribed("never asked for pushes", "https://b.example/")
+		never.Confirmed = false
+		w.put(user(1), subscribed("a", "https://a.example/"))
+		w.put(user(2), never)
+		w.deliverMail(user(1), 2)
+		w.deliverMail(user(2), 2)
+		pass(4 * time.Minute)
+		expect("after four minutes", 0)
+		pass(2 * time.Minute)
+		expect("after six", 1)
+		w.set(func(w *fakeWorld) { w.answer, w.consent = nil, nil })
+		pass(time.Hour)
+		expect("when all is delivered", 0)
 	})
 }
 

@@ -23,11 +23,11 @@ func (l *Loop) do(r *running, effect machine.Effect) {
 	case machine.Open:
 		l.open(r, e.Conn, e.Known)
 	case machine.Idle:
-		l.operate(r, func(c Reader) machine.Event { return idle(c, e) })
+		l.operate(r, toIdle, func(c Reader) machine.Event { return idle(c, e) })
 	case machine.Check:
-		l.operate(r, func(c Reader) machine.Event { return check(c, e) })
+		l.operate(r, toLook, func(c Reader) machine.Event { return check(c, e) })
 	case machine.Fetch:
-		l.operate(r, func(c Reader) machine.Event { return fetch(c, e) })
+		l.operate(r, toRead, func(c Reader) machine.Event { return fetch(c, e) })
 	case machine.Close:
 		r.close()
 	case machine.SetTimer:
@@ -95,6 +95,7 @@ func (l *Loop) open(r *running, conn uint64, known mailbox.End) {
 		}
 		began := time.Now()
 		link, opening, err := source.Open(ctx, of, login, notify)
+		l.metrics.timed(of.Store.GetName(), toOpen, began, err)
 		l.loop.Post(func() { l.opened(r, attempt{conn, began}, link, opening, err) })
 	}, back: func() { l.loop.Post(func() { l.hold(r, conn, known) }) }})
 }
@@ -177,10 +178,12 @@ func (l *Loop) masterRefused(r *running, failure *mailbox.Failure) {
 }
 
 // operate runs one operation on the open connection in a task.
-func (l *Loop) operate(r *running, operation func(Reader) machine.Event) {
-	link := r.link
+func (l *Loop) operate(r *running, what string, operation func(Reader) machine.Event) {
+	link, store := r.link, r.site.name
 	l.operations.run(job{store: r.site.key, since: moment.Of(time.Now()), do: func() {
+		began := time.Now()
 		ev := operation(link)
+		l.metrics.timed(store, what, began, failureOf(ev))
 		l.loop.Post(func() { l.happened(r, ev) })
 	}})
 }
@@ -205,6 +208,14 @@ func answered(ev machine.Event) bool {
 	default:
 		return false
 	}
+}
+
+// failureOf is why an operation failed; nil when it did not.
+func failureOf(ev machine.Event) error {
+	if failed, ok := ev.(machine.Failed); ok {
+		return failed.Failure
+	}
+	return nil
 }
 
 func idle(c Reader, e machine.Idle) machine.Event {

@@ -5,21 +5,32 @@ package listen
 
 import (
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
+	"mailpush.internal/services/listener-worker/internal/mailbox"
+)
+
+// What mail stores are asked, as a label of how long they took.
+const (
+	toOpen = "open"
+	toIdle = "idle"
+	toLook = "look"
+	toRead = "read"
 )
 
 type metrics struct {
 	listeners *prometheus.GaugeVec
+	took      *prometheus.HistogramVec
 	connects  *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	mails     prometheus.Counter
 	waiting   prometheus.Gauge
 
-	down     prometheus.Gauge
+	down     *prometheus.GaugeVec
 	awaiting prometheus.Gauge
 	retries  *prometheus.CounterVec
 
@@ -33,8 +44,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		listeners: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "mailpush_worker_listeners",
-			Help: "Listeners by what they are doing.",
-		}, []string{"state"}),
+			Help: "Listeners by their mail store and what they are doing.",
+		}, []string{"mail_store", "state"}),
+		took: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "mailpush_worker_mail_store_seconds",
+			Help:    "How long mail stores took to open a mailbox, to begin IDLE, to tell where a folder ends and to show mails; also when the time for it was over.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // 1 ms to 66 s
+		}, []string{"mail_store", "operation"}),
 		connects: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailpush_worker_imap_connects_total",
 			Help: "Attempts to open a mailbox, by result: ok or why not.",
@@ -51,10 +67,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "mailpush_worker_imap_connects_waiting",
 			Help: "Mailboxes that wait for their turn to be opened.",
 		}),
-		down: f.NewGauge(prometheus.GaugeOpts{
+		down: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "mailpush_worker_mail_stores_down",
-			Help: "Addresses of mail stores that serve none of this worker's listeners.",
-		}),
+			Help: "Addresses of a mail store that serve none of this worker's listeners.",
+		}, []string{"mail_store"}),
 		awaiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "mailpush_worker_listeners_awaiting_store",
 			Help: "Listeners in back-off that try again when their mail store has served another.",
@@ -79,24 +95,42 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for _, by := range []string{byProbe, bySuccess, byHint, byHand} {
 		m.retries.WithLabelValues(by)
 	}
-	for state := range mailv1.ListenerState_name {
-		if state != 0 {
-			m.listeners.WithLabelValues(stateLabel(mailv1.ListenerState(state)))
-		}
+	m.connects.WithLabelValues("ok")
+	for class := mailbox.ClassRefused; class <= mailbox.ClassCredentials; class++ {
+		m.connects.WithLabelValues(class.String()) // a first failure is seen as a rise from 0
 	}
 	return m
 }
 
-// entered counts a listener that changed from one state to another; 0 is none.
-func (m *metrics) entered(from, to mailv1.ListenerState) {
+// knows has a mail store be shown, with nothing yet.
+func (m *metrics) knows(store string) {
+	m.down.WithLabelValues(store)
+	for state := range mailv1.ListenerState_name {
+		if state != 0 {
+			m.listeners.WithLabelValues(store, stateLabel(mailv1.ListenerState(state)))
+		}
+	}
+}
+
+// entered counts a listener at a mail store that changed from one state to another; 0 is
+// none.
+func (m *metrics) entered(store string, from, to mailv1.ListenerState) {
 	if from == to {
 		return
 	}
 	if from != 0 {
-		m.listeners.WithLabelValues(stateLabel(from)).Dec()
+		m.listeners.WithLabelValues(store, stateLabel(from)).Dec()
 	}
 	if to != 0 {
-		m.listeners.WithLabelValues(stateLabel(to)).Inc()
+		m.listeners.WithLabelValues(store, stateLabel(to)).Inc()
+	}
+}
+
+// timed takes in how long a mail store took. A failure tells nothing of how fast it serves,
+// unless its answer was waited for in vain.
+func (m *metrics) timed(store, operation string, began time.Time, err error) {
+	if err == nil || mailbox.AsFailure(err).Class == mailbox.ClassTimeout {
+		m.took.WithLabelValues(store, operation).Observe(time.Since(began).Seconds())
 	}
 }
 

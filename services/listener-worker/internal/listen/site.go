@@ -41,6 +41,7 @@ func (l *Loop) join(r *running) {
 	key := r.storeKey()
 	if l.sites[key] == nil {
 		l.sites[key] = &site{Store: outage.New[*running](l.pauses), key: key, name: r.mailbox.Store.GetName()}
+		l.metrics.knows(l.sites[key].name)
 	}
 	r.site = l.sites[key]
 	r.site.listeners++
@@ -140,7 +141,7 @@ func (l *Loop) isDown(s *site) {
 		return
 	}
 	s.down = time.Now()
-	l.metrics.down.Inc()
+	l.metrics.down.WithLabelValues(s.name).Inc()
 	l.connects.withdraw(s.key)
 	l.cfg.Log.WarnContext(l.ctx, "the mail store serves nobody, its listeners wait until it does",
 		"mail_store", s.name, "reason", s.Said().Reason, "listeners", s.listeners)
@@ -150,7 +151,7 @@ func (l *Loop) isDown(s *site) {
 func (l *Loop) isUp(s *site) {
 	if !s.down.IsZero() {
 		s.down = time.Time{}
-		l.metrics.down.Dec()
+		l.metrics.down.WithLabelValues(s.name).Dec()
 	}
 }
 

@@ -176,6 +176,13 @@ func (o *Owner) Right() (right hold.Right, member bool) {
 	return hold.InDoubt, false
 }
 
+// InDoubt tells whether the right to act is in doubt at this moment. Whoever is no member
+// has none.
+func (o *Owner) InDoubt() bool {
+	right, member := o.Right()
+	return member && right == hold.InDoubt
+}
+
 var errNoMember = errors.New("not a member of the cluster")
 
 // Ready tells whether this worker is a member of the cluster.

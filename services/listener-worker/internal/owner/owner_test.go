@@ -290,8 +290,8 @@ func TestDoubtKeepsWhatRunsAndIsOnRecord(t *testing.T) {
 		w.member().setRight(hold.InDoubt)
 		pass(time.Second)
 		w.expect("in doubt", 1)
-		if w.owner.Current() || w.owner.ID() != "worker-1" {
-			w.t.Errorf("current %v, id %q", w.owner.Current(), w.owner.ID())
+		if w.owner.Current() || !w.owner.InDoubt() || w.owner.ID() != "worker-1" {
+			w.t.Errorf("current %v, in doubt %v, id %q", w.owner.Current(), w.owner.InDoubt(), w.owner.ID())
 		}
 		w.want(2, 10, number, late)
 		pass(time.Minute)
@@ -300,7 +300,7 @@ func TestDoubtKeepsWhatRunsAndIsOnRecord(t *testing.T) {
 		w.member().setRight(hold.Current)
 		pass(time.Second)
 		w.expect("current again", 2)
-		if w.dropped != 0 || w.drained != 0 || !w.owner.Current() {
+		if w.dropped != 0 || w.drained != 0 || !w.owner.Current() || w.owner.InDoubt() {
 			w.t.Errorf("%d claims dropped, %d drained, current %v", w.dropped, w.drained, w.owner.Current())
 		}
 		record := w.log.String()

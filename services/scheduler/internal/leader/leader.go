@@ -63,7 +63,7 @@ func (l *Leader) Run(ctx context.Context) error {
 		l.config.Log.InfoContext(ctx, "leading")
 		l.config.Metrics.leading.Set(1)
 		err = l.lead(ctx, lease)
-		l.config.Metrics.leading.Set(0)
+		l.config.Metrics.follow()
 		l.config.Log.InfoContext(ctx, "leading no more", "reason", err)
 		l.resign(ctx, lease)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,6 +20,7 @@ type Metrics struct {
 	leading    prometheus.Gauge
 	workers    prometheus.Gauge
 	unassigned prometheus.Gauge
+	alarms     *prometheus.GaugeVec
 	settling   prometheus.Gauge
 	unread     prometheus.Gauge
 	granted    prometheus.Counter
@@ -38,22 +40,45 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		leading:    gauge("leading", "1 while this process leads."),
 		workers:    gauge("workers", "Live workers, as the leader sees them."),
 		unassigned: gauge("unassigned_shards", "Shards that no live worker is capable of running, or has room for."),
-		settling:   gauge("settling_shards", "Shards that wait for their former worker to let go."),
-		unread:     gauge("unread_keys", "Keys in etcd whose values cannot be read or are not mailpush's."),
-		granted:    counter("granted_shards_total", "Shards given to workers."),
-		revoked:    counter("revoked_shards_total", "Shards taken from live workers."),
+		alarms: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "mailpush", Subsystem: "scheduler", Name: "alarms",
+			Help: "1 for each reason why shards or workers are missing.",
+		}, []string{"reason"}),
+		settling: gauge("settling_shards", "Shards that wait for their former worker to let go."),
+		unread:   gauge("unread_keys", "Keys in etcd whose values cannot be read or are not mailpush's."),
+		granted:  counter("granted_shards_total", "Shards given to workers."),
+		revoked:  counter("revoked_shards_total", "Shards taken from live workers."),
 		passes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "mailpush", Subsystem: "scheduler", Name: "pass_duration_seconds",
 			Help:    "Time of one pass from reading the plan to the last write.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 13),
 		}, []string{"result"}),
 	}
-	for _, c := range []prometheus.Collector{m.leading, m.workers, m.unassigned, m.settling, m.unread, m.granted, m.revoked, m.passes} {
+	for _, c := range []prometheus.Collector{m.leading, m.workers, m.unassigned, m.alarms, m.settling, m.unread, m.granted, m.revoked, m.passes} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
 	return m, nil
+}
+
+// follow shows that another one leads, or nobody: what was known of the cluster grows old.
+func (m *Metrics) follow() {
+	for _, gauge := range []prometheus.Gauge{m.leading, m.workers, m.unassigned, m.settling, m.unread} {
+		gauge.Set(0)
+	}
+	for _, reason := range reasons() {
+		m.alarms.WithLabelValues(reason).Set(0)
+	}
+}
+
+// reasons are the labels of alarms.
+func reasons() map[assign.Alarm]string {
+	return map[assign.Alarm]string{
+		assign.NoCapableWorker: "no_capable_worker",
+		assign.NoRoom:          "workers_full",
+		assign.MassLoss:        "workers_vanished",
+	}
 }
 
 // show tells operators what a pass found and did.
@@ -67,6 +92,13 @@ func (t *leadership) show(ctx context.Context, snapshot *cluster.Snapshot, plan 
 	m := t.config.Metrics
 	m.workers.Set(float64(workers))
 	m.unassigned.Set(float64(plan.Unassigned))
+	for alarm, reason := range reasons() {
+		sounds := 0.0
+		if slices.Contains(plan.Alarms, alarm) {
+			sounds = 1
+		}
+		m.alarms.WithLabelValues(reason).Set(sounds)
+	}
 	m.settling.Set(float64(plan.Settling))
 	m.granted.Add(float64(plan.Granted))
 	m.revoked.Add(float64(plan.Revoked))
