@@ -196,6 +196,13 @@ func (s *Server) Logins() int {
 	return s.logins
 }
 
+// Connections counts those that are open.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // Drop closes all connections without a word, as a crash does.
 func (s *Server) Drop() {
 	s.mu.Lock()
