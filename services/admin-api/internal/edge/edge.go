@@ -179,13 +179,31 @@ type Edge struct {
 	Config
 	locks   *locks[registry.UserID]
 	devices *locks[device]
-	untold  untold
-	tests   paces
+	untold  *untold
+	tests   *paces
 }
 
 // New makes an Edge.
 func New(c Config) *Edge {
-	return &Edge{Config: c, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
+	return &Edge{
+		Config: c, locks: newLocks[registry.UserID](), devices: newLocks[device](), untold: new(untold), tests: new(paces),
+	}
+}
+
+// Rules are what the operator's configuration says, which may be read again.
+type Rules struct {
+	Policy            decide.Policy
+	Stores            map[string]*mailv1.MailStore
+	MasterLogins      map[string]string // by mail store
+	AllowHTTPWebhooks bool
+}
+
+// Under is the same Edge under other rules. A call ends under those that it began under,
+// and keeps out of the way of those that go by others.
+func (e *Edge) Under(r Rules) *Edge {
+	under := *e
+	under.Policy, under.Stores, under.MasterLogins, under.AllowHTTPWebhooks = r.Policy, r.Stores, r.MasterLogins, r.AllowHTTPWebhooks
+	return &under
 }
 
 // cleanupTime bounds what is done after the caller has gone away.
