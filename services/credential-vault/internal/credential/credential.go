@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -57,18 +58,23 @@ type Vault struct {
 	records Records
 	audit   Audit
 	journal *journal // in front of audit
-	rules   Rules
+	rules   atomic.Pointer[Rules]
 	log     *slog.Logger
 	now     func() time.Time
 }
 
 // New makes a vault of an unlocked keyring. It opens nothing until Run.
 func New(ring *seal.Keyring, records Records, audit Audit, rules Rules, log *slog.Logger) *Vault {
-	return &Vault{
+	v := &Vault{
 		ring: ring, records: records, audit: audit, journal: newJournal(audit),
-		rules: rules, log: log, now: time.Now,
+		log: log, now: time.Now,
 	}
+	v.GoBy(rules)
+	return v
 }
+
+// GoBy has other rules hold from now on, also for what was sealed under those before.
+func (v *Vault) GoBy(rules Rules) { v.rules.Store(&rules) }
 
 // Seal stores a credential, replacing the owner's last one, and returns its version,
 // which is greater than above: that of the one it follows, maybe in another account.
@@ -77,7 +83,7 @@ func (v *Vault) Seal(ctx context.Context, owner seal.Owner, c *vaultv1.Credentia
 	if err := checkOwner(owner); err != nil {
 		return 0, err
 	}
-	if err := v.rules.check(c); err != nil {
+	if err := v.rules.Load().check(c); err != nil {
 		return 0, err
 	}
 	plain, err := proto.Marshal(c)
@@ -148,7 +154,7 @@ func (v *Vault) open(owner seal.Owner, record Record) (*vaultv1.OpenResponse, er
 		return nil, fault.New(fault.DataLoss, "the credential %q of %s has an unknown form: seal it again",
 			owner.Account, userid.Join(owner.User, owner.Context))
 	}
-	return v.rules.reveal(c, record.Version)
+	return v.rules.Load().reveal(c, record.Version)
 }
 
 // Delete removes the owner's credential, all of the user's when Account is empty, and
