@@ -111,6 +111,7 @@ type fakeWorld struct {
 	lists     int
 	suspended []string
 	suspendUp bool
+	policy    string
 
 	listening  map[mailbox.User]mailbox.Listening
 	delivering map[mailbox.User]hold.Claim
@@ -184,6 +185,12 @@ func (w *fakeWorld) ListShards(_ context.Context, claims []hold.Claim) (owner.Li
 		}
 	}
 	return listing, nil
+}
+
+func (w *fakeWorld) Policy(context.Context) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.policy, nil
 }
 
 func (w *fakeWorld) SuspendCredential(_ context.Context, claim hold.Claim, user mailbox.User, version uint64, reason string) error {
