@@ -24,6 +24,8 @@ type (
 		Backend string
 		Shard   uint32
 	}
+	// Reread tells that the registry may hold something else of the claims' shards.
+	Reread struct{ Claims []Claim }
 	// Stale tells that everything is to be read again, for changes are hints that may get lost.
 	Stale struct{}
 	// Loaded answers a Read.
@@ -58,6 +60,12 @@ func (e Wanted) apply(m *Machine, _ time.Time) {
 func (e Changed) apply(m *Machine, _ time.Time) {
 	if s := m.shards[shard.ID{Backend: e.Backend, Number: e.Shard}]; s != nil {
 		s.changed = true
+	}
+}
+
+func (e Reread) apply(m *Machine, now time.Time) {
+	for _, claim := range e.Claims {
+		Changed{Backend: claim.Backend, Shard: claim.Shard}.apply(m, now)
 	}
 }
 

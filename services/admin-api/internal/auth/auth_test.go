@@ -330,7 +330,7 @@ func TestCallersAreReplaced(t *testing.T) {
 	if _, err := next.Basic(t.Context(), "10.0.0.1", "root", secret.New("other")); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
-	if _, err := next.Basic(t.Context(), "10.0.0.2", "root", secret.New("other")); fault.KindOf(err) != fault.Exhausted {
+	if _, err := next.Basic(t.Context(), "10.0.0.2", "root", secret.New("again")); fault.KindOf(err) != fault.Exhausted {
 		t.Errorf("who was wrong too often: %v", err)
 	}
 	if _, err := next.Bearer("10.0.0.1", "token"); err == nil {

@@ -6,6 +6,7 @@ package owner
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"mailpush.internal/pkg/hold"
@@ -99,11 +100,10 @@ func (m *membership) reread(policy string) {
 
 // readSlice has the next part of the shards read again.
 func (m *membership) readSlice(now time.Time) {
-	for _, claim := range m.machine.Acting() {
-		if int(claim.Shard)%policySlices == m.rereading.slice {
-			m.step(hold.Changed{Backend: claim.Backend, Shard: claim.Shard})
-		}
-	}
+	claims := slices.DeleteFunc(m.machine.Acting(), func(claim hold.Claim) bool {
+		return int(claim.Shard)%policySlices != m.rereading.slice
+	})
+	m.step(hold.Reread{Claims: claims})
 	m.rereading.slice++
 	m.rereading.at = now.Add(policySpread / policySlices)
 }
