@@ -18,7 +18,7 @@ import (
 
 // reloads read the settings of a mailpush run again. SIGHUP waits until everything runs.
 type reloads struct {
-	cfg     reload.Config
+	loop    *reload.Loop
 	hangups chan os.Signal
 	running sync.WaitGroup
 }
@@ -30,7 +30,7 @@ func newReloads(path string, load func() (*settings.Settings, error), o *stageOp
 	demo := isDemo(&started)
 	var level slog.LevelVar
 	o.log = started.Log.Logger(&level)
-	return &reloads{hangups: reload.Signals(), cfg: reload.Config{
+	return &reloads{hangups: reload.Signals(), loop: reload.New(reload.Config{
 		Log: o.log, Level: &level, Services: allinone.Services(), Path: path, Started: &started,
 		Load: func() (*settings.Settings, error) {
 			s, err := load()
@@ -42,27 +42,28 @@ func newReloads(path string, load func() (*settings.Settings, error), o *stageOp
 			}
 			return s, checkRun(stageOptions{settings: s})
 		},
-	}}
+	})}
 }
 
 // begin reads again what has changed, until ctx ends.
 func (r *reloads) begin(ctx context.Context, node *allinone.Node) error {
-	stores := node.Settings().Mail.Stores
-	r.cfg.Asks = []reload.Ask{func(s *settings.Settings) (func(), error) {
-		if isDemo(s) {
-			own := *s
-			own.Mail.Stores, s = stores, &own
-		}
-		return node.Reload(s)
-	}}
-	r.cfg.Ends = func() map[string]time.Time { return reload.IdentityEnds(node.Identities()...) }
-	loop := reload.New(r.cfg)
 	for _, registry := range node.Registries() {
-		if err := loop.Register(registry); err != nil {
+		if err := r.loop.Register(registry); err != nil {
 			return err
 		}
 	}
-	r.running.Go(func() { _ = loop.Run(ctx, r.hangups) }) // it ends with ctx, and in no other way
+	stores := node.Settings().Mail.Stores
+	of := reload.Process{
+		Asks: []reload.Ask{func(s *settings.Settings) (func(), error) {
+			if isDemo(s) {
+				own := *s
+				own.Mail.Stores, s = stores, &own
+			}
+			return node.Reload(s)
+		}},
+		Ends: func() map[string]time.Time { return reload.IdentityEnds(node.Identities()...) },
+	}
+	r.running.Go(func() { _ = r.loop.Run(ctx, r.hangups, of) }) // it ends with ctx, and in no other way
 	return nil
 }
 

@@ -6,6 +6,7 @@ package adminapi
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,8 +58,15 @@ func (s *serving) begin(r *rules) {
 // until ctx ends. It begins with the rules that are served, and the backends that mail stores
 // had before.
 func (s *serving) follow(ctx context.Context, now *rules, former map[string]string) error {
+	var moves sync.WaitGroup // each goes on under the rules after those that it came with
+	defer moves.Wait()
 	for ctx.Err() == nil {
-		if err := s.under(ctx, now, former); err != nil {
+		on := s.edge
+		moves.Go(func() {
+			s.tellOfStores(ctx, now)
+			on.Move(ctx, former)
+		})
+		if err := s.under(ctx); err != nil {
 			return err
 		}
 		if ctx.Err() == nil {
@@ -69,23 +77,17 @@ func (s *serving) follow(ctx context.Context, now *rules, former map[string]stri
 }
 
 // under does what goes on beside calls until the rules change or ctx ends.
-func (s *serving) under(ctx context.Context, now *rules, former map[string]string) error {
+func (s *serving) under(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	return service.Group(ctx, s.edge.Run,
-		func(ctx context.Context) error {
-			s.tellOfStores(ctx, now)
-			s.edge.Move(ctx, former)
-			return nil
-		},
-		func(ctx context.Context) error {
-			select {
-			case <-s.changed:
-			case <-ctx.Done():
-			}
-			end()
-			return nil
-		})
+	return service.Group(ctx, s.edge.Run, func(ctx context.Context) error {
+		select {
+		case <-s.changed:
+		case <-ctx.Done():
+		}
+		end()
+		return nil
+	})
 }
 
 // change goes over to the newest rules, once the registry knows which backends mail stores
@@ -108,6 +110,9 @@ func (s *serving) change(ctx context.Context, before *rules) (now *rules, former
 		}
 	}
 	s.begin(now)
+	if now.print == before.print {
+		return now, former
+	}
 	s.rt.Log.InfoContext(ctx, "policy in force", "policy", now.print, "before", before.print,
 		"allow_permanent_push", now.Policy.AllowPermanentPush, "mail_stores", now.Policy.StoreNames())
 	return now, former

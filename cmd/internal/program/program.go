@@ -134,19 +134,24 @@ func run(name string, build wire.Builder, version string, r reload.Config) error
 		return err
 	}
 	r.Level = new(slog.LevelVar)
-	rt := service.Runtime{Log: s.Log.Logger(r.Level).With("service", name), Metrics: Metrics(), Identity: id, Version: version}
+	r.Log = s.Log.Logger(r.Level).With("service", name)
+	loop := reload.New(r)
+	rt := service.Runtime{Log: r.Log, Metrics: Metrics(), Identity: id, Version: version}
+	if err := loop.Register(rt.Metrics); err != nil {
+		return err
+	}
 	built, err := wire.Build(ctx, build, s, rt)
 	if err != nil {
 		return err
 	}
 	rt.Log.InfoContext(ctx, "starting", "version", version, "cluster", s.Cluster.Name)
-	r.Log, r.Ends = rt.Log, func() map[string]time.Time { return reload.IdentityEnds(id) }
-	r.Asks = []reload.Ask{adopt(id), built.Reload}
-	loop := reload.New(r)
-	if err := loop.Register(rt.Metrics); err != nil {
-		return errors.Join(err, built.Close())
+	again := func(ctx context.Context) error {
+		return loop.Run(ctx, hangups, reload.Process{
+			Asks: []reload.Ask{adopt(id), built.Reload},
+			Ends: func() map[string]time.Time { return reload.IdentityEnds(id) },
+		})
 	}
-	if err := Run(ctx, rt, built, func(ctx context.Context) error { return loop.Run(ctx, hangups) }); err != nil {
+	if err := Run(ctx, rt, built, again); err != nil {
 		return errors.Join(err, wire.CloseAll(built.Kept))
 	}
 	rt.Log.InfoContext(ctx, "stopped")

@@ -50,20 +50,25 @@ type Config struct {
 	// Load reads the settings and judges them, as before a start. With an error it returns
 	// those that could be read and are no good, if any.
 	Load func() (*settings.Settings, error)
-	// Started are what the process was started with, as Load returned it.
+	// Started are what the process is started with, as Load returned it.
 	Started *settings.Settings
+	// Every is how often files are looked at; 2 s when zero.
+	Every time.Duration
+}
+
+// Process is what goes by the settings.
+type Process struct {
 	// Asks are asked in order, and take the settings when none of them has refused. Nil
 	// ones take nothing.
 	Asks []Ask
 	// Ends tells when certificates end that the settings do not name; may be nil.
 	Ends func() map[string]time.Time
-	// Every is how often files are looked at; 2 s when zero.
-	Every time.Duration
 }
 
 // Loop reads a configuration again.
 type Loop struct {
 	cfg     Config
+	of      Process
 	metrics *metrics
 	hadText bool            // the file with the settings was not empty
 	started settings.Values // of those the process was started with
@@ -75,7 +80,8 @@ type Loop struct {
 	waiting []string          // settings that take a restart
 }
 
-// New notes what the process was started with. Run follows from there.
+// New notes what the process is started with. What changes from then on is read again by
+// Run, also if it changes while the process starts.
 func New(cfg Config) *Loop {
 	if cfg.Every == 0 {
 		cfg.Every = lookEvery
@@ -87,7 +93,6 @@ func New(cfg Config) *Loop {
 	l.hadText = len(text) > 0
 	l.read = l.look()
 	l.seen = l.read
-	l.metrics.took(l.ends(cfg.Started))
 	return l
 }
 
@@ -103,7 +108,9 @@ func Signals() chan os.Signal {
 
 // Run reads the configuration again, when it is asked to and when files have changed, until
 // ctx ends.
-func (l *Loop) Run(ctx context.Context, asked <-chan os.Signal) error {
+func (l *Loop) Run(ctx context.Context, asked <-chan os.Signal, of Process) error {
+	l.of = of
+	l.metrics.took(l.ends(l.inForce))
 	tick := time.NewTicker(l.cfg.Every)
 	defer tick.Stop()
 	for {
@@ -219,7 +226,7 @@ func (l *Loop) judge() (next *settings.Settings, takes []func(), err error) {
 	if next, err = l.cfg.Load(); err != nil {
 		return next, nil, err
 	}
-	for _, ask := range l.cfg.Asks {
+	for _, ask := range l.of.Asks {
 		if ask == nil {
 			continue
 		}
@@ -246,8 +253,8 @@ func (l *Loop) tellOfRestarts(ctx context.Context, waiting []string) {
 // ends tells when all certificates end.
 func (l *Loop) ends(s *settings.Settings) map[string]time.Time {
 	ends := s.CertificateEnds(l.cfg.Services...)
-	if l.cfg.Ends != nil {
-		for name, end := range l.cfg.Ends() {
+	if l.of.Ends != nil {
+		for name, end := range l.of.Ends() {
 			ends[name] = end
 		}
 	}

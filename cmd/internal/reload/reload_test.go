@@ -103,14 +103,14 @@ func start(t *testing.T, path, text string) *world {
 	}
 	loop := reload.New(reload.Config{
 		Log: slog.New(slog.NewTextHandler(w, nil)), Level: &w.level, Services: []string{identity.Worker}, Path: path, Load: load,
-		Started: started, Asks: []reload.Ask{nil, w.ask}, Every: 5 * time.Millisecond,
+		Started: started, Every: 5 * time.Millisecond,
 	})
 	if err := loop.Register(w.metrics); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- loop.Run(ctx, w.hangups) }()
+	go func() { ended <- loop.Run(ctx, w.hangups, reload.Process{Asks: []reload.Ask{nil, w.ask}}) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

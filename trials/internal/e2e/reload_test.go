@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +30,7 @@ const switchedWithin = 30*time.Second + time.Minute
 // switchTrial is a whole mailpush with one user, whose policy is switched off and on.
 type switchTrial struct {
 	t        *testing.T
+	dir      string
 	mail     *imaptest.Server
 	mailpush *rig.Mailpush
 	sink     *pushtest.Receiver
@@ -35,7 +38,7 @@ type switchTrial struct {
 
 func newSwitchTrial(t *testing.T) *switchTrial {
 	t.Helper()
-	s := &switchTrial{t: t, sink: pushtest.Start(t)}
+	s := &switchTrial{t: t, dir: t.TempDir(), sink: pushtest.Start(t)}
 	var err error
 	if s.mail, err = imaptest.NewServer(imaptest.Options{Protection: imaptest.Plain}); err != nil {
 		t.Fatal(err)
@@ -44,7 +47,7 @@ func newSwitchTrial(t *testing.T) *switchTrial {
 	if err := s.mail.AddUser(rig.Box(0), rig.Password); err != nil {
 		t.Fatal(err)
 	}
-	s.mailpush, err = rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Programs: build(t), Store: rig.Store{Address: s.mail.Addr()}})
+	s.mailpush, err = rig.New(t.Context(), rig.Options{Dir: s.dir, Programs: build(t), Store: rig.Store{Address: s.mail.Addr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,4 +189,57 @@ func TestSIGHUPEndsNoProcess(t *testing.T) {
 	}
 	s.deliver("after all")
 	s.expect("after all")
+}
+
+// awaitMetric waits until the worker tells a value.
+func (s *switchTrial) awaitMetric(name string, want float64) {
+	s.t.Helper()
+	await(s.t, name, startTimeout, func(ctx context.Context) error {
+		got, err := rig.Metric(ctx, s.mailpush.WorkerOps(), name)
+		if err == nil && got != want {
+			err = fmt.Errorf("it is %v, want %v", got, want)
+		}
+		return err
+	})
+}
+
+// A certificate that does not fit its key leaves the one before in force; one that does is
+// taken without a restart.
+func TestCertificatesAreRenewedInPlace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs real processes")
+	}
+	t.Parallel()
+	s := newSwitchTrial(t)
+	s.awaitMetric("mailpush_config_generation", 1)
+	s.awaitMetric("mailpush_config_last_reload_successful", 1)
+	tls := filepath.Join(s.dir, "tls")
+	others, err := os.ReadFile(filepath.Join(tls, identity.Vault+".crt"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(tls, identity.Worker+".crt"), others, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.awaitMetric("mailpush_config_last_reload_successful", 0)
+	if log := s.mailpush.Process(identity.Worker).Log(); !strings.Contains(log, "private key does not match") {
+		t.Errorf("the log does not say why:\n%s", log)
+	}
+	s.deliver("under the former certificate")
+	s.expect("under the former certificate")
+
+	authority, err := identity.OpenAuthority(filepath.Join(s.dir, "authority"), "rig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range identity.Services() {
+		if _, err := authority.Write(service, tls); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.awaitMetric("mailpush_config_last_reload_successful", 1)
+	s.awaitMetric("mailpush_config_generation", 2)
+	s.awaitMetric("mailpush_config_restart_needed", 0)
+	s.deliver("under the new certificate")
+	s.expect("under the new certificate")
 }
