@@ -25,9 +25,10 @@ const (
 	policySlices = 24
 	// policyChanges is how many changes of the policy are followed at once within
 	// policyCalm. Replicas of the registry that disagree, as in the midst of a rolling
-	// change, could have everything read again each time that another one answers.
-	policyChanges = 4
-	policyCalm    = 4 * time.Minute
+	// change, could have everything read again each time that another one answers; an operator
+	// who tries switches is to see them all.
+	policyChanges = 10
+	policyCalm    = 10 * time.Minute
 )
 
 // Policies tells which policy the registry goes by.
