@@ -57,7 +57,8 @@ and the passphrase that opens them are both in it, unless push.credstorage.passc
 puts the passphrase elsewhere.
 
 Ctrl-C or SIGTERM stops it in order. SIGUSR2 does, too, and starts it again in its place:
-the address that mail stores notify stays open meanwhile.`
+the address that mail stores notify stays open meanwhile. SIGHUP has the settings read
+again, as does a change of the file or of one that it names.`
 
 const runExamples = `  mailpush run
   mailpush run --config mailpush.yaml --check
@@ -77,8 +78,9 @@ func runCommand() *cobra.Command {
 		Example: runExamples,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			load := func() (*settings.Settings, error) { return runSettings(file, os.Environ(), set) }
 			var err error
-			if o.settings, err = runSettings(file, os.Environ(), set); err != nil {
+			if o.settings, err = load(); err != nil {
 				return err
 			}
 			for _, flag := range []string{demoMailFlag, demoWebhookFlag} {
@@ -94,9 +96,8 @@ func runCommand() *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "mailpush run: the configuration is valid")
 				return nil
 			}
-			o.log = o.settings.Log.Logger()
 			ctx, restart := wire.NewRestart(cmd.Context())
-			kept, err := run(ctx, cmd.OutOrStdout(), o)
+			kept, err := run(ctx, cmd.OutOrStdout(), o, newReloads(file, load, &o))
 			if err != nil {
 				return errors.Join(err, wire.CloseAll(kept))
 			}
@@ -144,7 +145,7 @@ func checkRun(o stageOptions) error {
 }
 
 // run runs everything until ctx ends, and returns the sockets that were kept.
-func run(ctx context.Context, stdout io.Writer, o stageOptions) (kept []*os.File, err error) {
+func run(ctx context.Context, stdout io.Writer, o stageOptions, again *reloads) (kept []*os.File, err error) {
 	var webhookSecret string
 	demo := isDemo(o.settings)
 	if demo {
@@ -166,10 +167,14 @@ func run(ctx context.Context, stdout io.Writer, o stageOptions) (kept []*os.File
 		_, err = on.subscribe(ctx, webhookSecret)
 	}
 	if err == nil {
+		err = again.begin(staged, on.node)
+	}
+	if err == nil {
 		on.greet(stdout, o.dir)
 		err = on.showPushes(ctx, stdout, webhookSecret)
 	}
 	stop()
+	again.wait()
 	return on.node.Kept(), errors.Join(err, on.close())
 }
 

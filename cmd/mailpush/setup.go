@@ -93,10 +93,19 @@ func newTokenCommand() *cobra.Command {
 }
 
 func settingsCommand() *cobra.Command {
-	return &cobra.Command{
+	var reloads bool
+	command := &cobra.Command{
 		Use:   "settings",
 		Short: "Print every setting with its default and meaning, as a Markdown table",
 		Args:  cobra.NoArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { settings.Table(cmd.OutOrStdout()) },
+		Run: func(cmd *cobra.Command, _ []string) {
+			if reloads {
+				settings.UptakeTable(cmd.OutOrStdout())
+				return
+			}
+			settings.Table(cmd.OutOrStdout())
+		},
 	}
+	command.Flags().BoolVar(&reloads, "reload", false, "print which settings are taken while services run, and which need a restart")
+	return command
 }

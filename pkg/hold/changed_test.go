@@ -5,6 +5,7 @@ package hold_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -152,10 +153,7 @@ func (w *world) step(event hold.Event, seen map[userid.User]int) {
 // read reads the registry at some moment between the question and the answer.
 func (w *world) read(read hold.Read) {
 	w.waiting = append(w.waiting, func() {
-		seen := make(map[userid.User]int, len(w.users))
-		for u, version := range w.users {
-			seen[u] = version
-		}
+		seen := maps.Clone(w.users)
 		answer := hold.Loaded{Read: read, Failed: w.random.IntN(5) == 0}
 		w.waiting = append(w.waiting, func() { w.step(answer, seen) })
 	})

@@ -25,6 +25,8 @@ type (
 		Shard  shard.ID
 		Change shard.Change
 	}
+	// Reread tells that the registry may hold something else of the claims' shards.
+	Reread struct{ Claims []Claim }
 	// Stale tells that everything is to be read again, for changes are hints that may get lost.
 	Stale struct{}
 	// Loaded answers a Read.
@@ -67,6 +69,12 @@ func (e Changed) apply(m *Machine, _ time.Time) {
 	if s := m.shards[e.Shard]; s != nil {
 		s.change(e.Change)
 		m.touch(e.Shard)
+	}
+}
+
+func (e Reread) apply(m *Machine, now time.Time) {
+	for _, claim := range e.Claims {
+		Changed{Shard: claim.ID()}.apply(m, now)
 	}
 }
 

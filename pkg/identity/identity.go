@@ -5,6 +5,9 @@
 // the cluster's own authority with its name in the URI SAN, spiffe://<cluster>/<service>.
 // Invariant: no internal call is served before both sides have shown a certificate
 // of that authority, and each procedure is open only to the services listed for it.
+//
+// Certificates end, so an identity can take on what was read anew while connections are
+// made with it. Those that are open stay as they are.
 package identity
 
 import (
@@ -15,6 +18,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
+	"time"
 )
 
 // The services of a mailpush cluster.
@@ -33,13 +38,27 @@ type Files struct {
 	CA, Cert, Key string
 }
 
-// Identity is one service's certificate and the authority it trusts. It is
-// immutable and safe for concurrent use.
+// Identity is one service's certificate and the authority it trusts. It is safe for
+// concurrent use.
 type Identity struct {
 	cluster string
 	service string
+	current atomic.Pointer[material]
+}
+
+// material is what was read of an identity at one time.
+type material struct {
 	cert    tls.Certificate
 	roots   *x509.CertPool
+	server  *tls.Config // one for all connections, so that sessions are resumed
+	expires Expiry
+}
+
+// Expiry is when an identity ends.
+type Expiry struct {
+	// Certificate is the end of the service's own certificate, and Authority that of the
+	// authority's that vouches for it.
+	Certificate, Authority time.Time
 }
 
 // Load reads an identity and checks that its certificate is service's in cluster.
@@ -56,11 +75,13 @@ func Load(cluster, service string, files Files) (*Identity, error) {
 }
 
 func newIdentity(cluster, service string, ca []byte, cert tls.Certificate) (*Identity, error) {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(ca) {
+	id := &Identity{cluster: cluster, service: service}
+	read := material{cert: cert, roots: x509.NewCertPool()}
+	if !read.roots.AppendCertsFromPEM(ca) {
 		return nil, errors.New("the authority's file holds no PEM certificate")
 	}
-	id := &Identity{cluster: cluster, service: service, cert: cert, roots: roots}
+	read.expires = read.expiry()
+	id.take(read)
 	name, err := id.verify([]*x509.Certificate{cert.Leaf}, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return nil, fmt.Errorf("checking the certificate of %s: %w", service, err)
@@ -71,20 +92,57 @@ func newIdentity(cluster, service string, ca []byte, cert tls.Certificate) (*Ide
 	return id, nil
 }
 
+// take has connections made of what was read from now on.
+func (i *Identity) take(read material) {
+	read.server = &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{read.cert},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    read.roots,
+		NextProtos:   protocols(),
+		VerifyConnection: func(state tls.ConnectionState) error {
+			_, err := i.verify(state.PeerCertificates, x509.ExtKeyUsageClientAuth)
+			return err
+		},
+	}
+	i.current.Store(&read)
+}
+
+func protocols() []string { return []string{"h2", "http/1.1"} }
+
+// expiry is when the certificate ends, and the last of the authority's that vouch for it.
+func (m material) expiry() Expiry {
+	ends := Expiry{Certificate: m.cert.Leaf.NotAfter}
+	// Who cannot be verified is refused by the caller; nobody's end is told.
+	chains, _ := m.cert.Leaf.Verify(x509.VerifyOptions{Roots: m.roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	for _, chain := range chains {
+		if end := chain[len(chain)-1].NotAfter; end.After(ends.Authority) {
+			ends.Authority = end
+		}
+	}
+	return ends
+}
+
 // Service returns the name of the service this identity is for.
 func (i *Identity) Service() string { return i.service }
+
+// Cluster returns the name of the cluster that the service is one of.
+func (i *Identity) Cluster() string { return i.cluster }
+
+// Expires tells when what was read last ends.
+func (i *Identity) Expires() Expiry { return i.current.Load().expires }
+
+// Adopt takes on what another identity of the same service in the same cluster has read.
+// Connections that are made from now on show it, and are held against its authority.
+func (i *Identity) Adopt(read *Identity) { i.take(*read.current.Load()) }
 
 // ServerTLS makes a server ask for, and insist on, a certificate of the cluster.
 func (i *Identity) ServerTLS() *tls.Config {
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{i.cert},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    i.roots,
-		NextProtos:   []string{"h2", "http/1.1"},
-		VerifyConnection: func(state tls.ConnectionState) error {
-			_, err := i.verify(state.PeerCertificates, x509.ExtKeyUsageClientAuth)
-			return err
+		MinVersion: tls.VersionTLS13,
+		NextProtos: protocols(),
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return i.current.Load().server, nil
 		},
 	}
 }
@@ -93,9 +151,11 @@ func (i *Identity) ServerTLS() *tls.Config {
 // play no part: a service may move, its name does not.
 func (i *Identity) ClientTLS(service string) *tls.Config {
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{i.cert},
-		NextProtos:   []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS13,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &i.current.Load().cert, nil
+		},
+		NextProtos: protocols(),
 		// The host name is not what is checked: VerifyConnection below checks the
 		// chain and the service's name, on resumed connections too.
 		InsecureSkipVerify: true, //nolint:gosec // see above
@@ -122,7 +182,7 @@ func (i *Identity) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage) (st
 		intermediates.AddCert(cert)
 	}
 	if _, err := chain[0].Verify(x509.VerifyOptions{
-		Roots:         i.roots,
+		Roots:         i.current.Load().roots,
 		Intermediates: intermediates,
 		KeyUsages:     []x509.ExtKeyUsage{usage},
 	}); err != nil {

@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +26,6 @@ import (
 	"mailpush.internal/pkg/service"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/auth"
-	"mailpush.internal/services/admin-api/internal/decide"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/peers"
 	"mailpush.internal/services/admin-api/internal/rpc"
@@ -95,50 +93,45 @@ func CheckTokenHash(text string) error {
 type Service struct {
 	config  Config
 	rt      service.Runtime
-	policy  decide.Policy
-	stores  map[string]*mailv1.MailStore
-	auth    *auth.Authenticator
+	rules   atomic.Pointer[rules]
+	changed chan struct{} // holds one when the rules are others than those served
+	tls     *service.TLS
 	metrics *rpc.Metrics
 	store   atomic.Pointer[store.Store] // nil until Run has opened it
 }
 
 // New checks the configuration. It connects to nothing: Run does.
 func New(c Config, rt service.Runtime) (*Service, error) {
-	s := &Service{config: c, rt: rt, stores: make(map[string]*mailv1.MailStore, len(c.Stores))}
-	if c.PublicTLS == nil && !loopback(c.Public.Addr()) {
-		return nil, fmt.Errorf("admin-api: the public address %s is not loopback: it needs TLS, for callers show passwords",
-			c.Public.Addr())
+	s := &Service{config: c, rt: rt, changed: make(chan struct{}, 1), tls: service.NewTLS(c.PublicTLS)}
+	first, err := newRules(c, nil)
+	if err != nil {
+		return nil, err
 	}
-	s.policy = decide.Policy{
-		AllowPermanentPush: c.AllowPermanentPush, AllowedClients: c.AllowedClients,
-		CredStorage: c.CredStorage, MasterUser: c.PasswordSourceGlobal,
-		PermanentBackends: c.PermanentBackends, Stores: make(map[string]string, len(c.Stores)),
-		Doveadm: make(map[string]string),
-	}
-	for _, m := range c.Stores {
-		if _, twice := s.stores[m.GetName()]; twice || m.GetName() == "" {
-			return nil, fmt.Errorf("admin-api: the name of mail store %q is empty or given twice", m.GetName())
-		}
-		if m.GetBackend() == "" {
-			return nil, fmt.Errorf("admin-api: mail store %q names no backend", m.GetName())
-		}
-		if m.GetDoveadm() != nil {
-			s.policy.Doveadm[m.GetName()] = c.MasterLogins[m.GetName()]
-		}
-		if (c.PasswordSourceGlobal || m.GetDoveadm() != nil) && !strings.Contains(c.MasterLogins[m.GetName()], "{user}") {
-			return nil, fmt.Errorf("admin-api: mail store %q needs the login of a user for the master user or doveadm", m.GetName())
-		}
-		s.stores[m.GetName()] = m
-		s.policy.Stores[m.GetName()] = m.GetBackend()
-	}
-	var err error
-	if s.auth, err = auth.New(c.Admins, c.Applications); err != nil {
-		return nil, fmt.Errorf("admin-api: %w", err)
-	}
+	s.rules.Store(first)
 	if s.metrics, err = rpc.NewMetrics(rt.Metrics); err != nil {
 		return nil, fmt.Errorf("admin-api: registering metrics: %w", err)
 	}
 	return s, nil
+}
+
+// Reconfigure judges a configuration that was read again, and returns what has it taken:
+// who may have a permanent listener, mail stores, callers, origins, certificate. Listeners,
+// database, cluster and the addresses of others stay what New was told. Calls that have
+// begun end under the configuration that they began under.
+func (s *Service) Reconfigure(c Config) (take func(), err error) {
+	c.Public = s.config.Public
+	next, err := newRules(c, s.rules.Load())
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		s.tls.Replace(c.PublicTLS)
+		s.rules.Store(next)
+		select {
+		case s.changed <- struct{}{}:
+		default: // it has yet to see the last one
+		}
+	}, nil
 }
 
 func loopback(a net.Addr) bool {
@@ -194,33 +187,21 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 	defer scheduler.Close()
 	workers := peers.NewWorkers(s.rt.Identity)
 	defer workers.Close()
-	e := edge.New(edge.Config{
-		Policy: s.policy, Stores: s.stores, MasterLogins: s.config.MasterLogins, Shards: shards,
-		AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
-		Store:             registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers, Log: s.rt.Log, Count: s.metrics.Gone,
-	})
-	public := rpc.Public{
-		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
-	}.Handler()
-	mailboxes := edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry}
-	internal := rpc.Internal{
-		Edge:   e,
-		Shards: mailboxes,
-		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log, Installation: installation,
-	}.Handler()
-	former, err := registry.Place(ctx, s.policy.Stores, time.Now())
+	now := s.rules.Load()
+	on := &serving{
+		Service: s, registry: registry, shards: shards, installation: installation,
+		edge: edge.New(edge.Config{
+			Shards: shards, Store: registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers,
+			Log: s.rt.Log, Count: s.metrics.Gone,
+		}),
+	}
+	former, err := registry.Place(ctx, now.Policy.Stores, time.Now())
 	if err != nil {
 		return fmt.Errorf("admin-api: %w", err)
 	}
-	return service.Group(ctx, e.Run,
-		func(ctx context.Context) error {
-			mailboxes.KeepCensus(ctx, s.rt.Log, s.metrics.Census)
-			return nil
-		},
-		func(ctx context.Context) error {
-			e.Move(ctx, former)
-			return nil
-		},
+	on.begin(now)
+	return service.Group(ctx,
+		func(ctx context.Context) error { return on.follow(ctx, now, former) },
 		func(ctx context.Context) error {
 			// Workers and schedulers must hear whose this registry is, in a foreign cluster,
 			// too. Nobody else is to rely on it there.
@@ -228,9 +209,9 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 				return err
 			}
 			s.store.Store(registry)
-			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.config.PublicTLS, public)
+			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.tls.Config(), &on.public)
 		},
 		func(ctx context.Context) error {
-			return service.Serve(ctx, s.rt.Log, "registry", s.config.Internal, s.rt.Identity.ServerTLS(), internal)
+			return service.Serve(ctx, s.rt.Log, "registry", s.config.Internal, s.rt.Identity.ServerTLS(), &on.internal)
 		})
 }

@@ -282,6 +282,8 @@ type world struct {
 	database  string
 	log       *syncBuffer
 	metrics   *prometheus.Registry
+	config    Config
+	service   *Service
 }
 
 func newWorld(t *testing.T, change func(*Config)) *world {
@@ -324,6 +326,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		Log: slog.New(rpc.LogRequestIDs(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))), Metrics: w.metrics, Identity: w.identity(identity.Admin), Version: "test",
 	})
 	check(t, err)
+	w.config, w.service = c, s
 	w.run(s.Run)
 	return w
 }

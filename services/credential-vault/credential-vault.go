@@ -81,13 +81,26 @@ func New(config Config, rt service.Runtime) (*Service, error) {
 	if err != nil {
 		return nil, errors.Join(err, kept.Close())
 	}
-	rules := credential.Rules{
-		StorePasswords: config.StorePasswords,
-		MasterUser:     config.MasterUser,
-		MasterPassword: config.MasterPassword,
-	}
-	vault := credential.New(ring, kept, kept, rules, rt.Log)
+	vault := credential.New(ring, kept, kept, config.rules(), rt.Log)
 	return &Service{config: config, rt: rt, store: kept, vault: vault, meter: meter}, nil
+}
+
+// Reconfigure judges a configuration that was read again, and returns what has it taken:
+// whether passwords are stored, and the master user. The passphrase, the store and the
+// listener stay what New was told.
+func (s *Service) Reconfigure(config Config) (take func(), err error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	return func() { s.vault.GoBy(config.rules()) }, nil
+}
+
+func (c Config) rules() credential.Rules {
+	return credential.Rules{
+		StorePasswords: c.StorePasswords,
+		MasterUser:     c.MasterUser,
+		MasterPassword: c.MasterPassword,
+	}
 }
 
 func (c Config) check() error {

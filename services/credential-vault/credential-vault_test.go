@@ -246,6 +246,15 @@ func TestStolenRowDoesNotOpen(t *testing.T) {
 	}
 }
 
+func sealKey(account string) *vaultv1.SealRequest {
+	return &vaultv1.SealRequest{
+		User: user(), Account: account,
+		Credential: &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
+			SigningSecret: &vaultv1.SigningSecret{Secret: "whsec_c2VjcmV0"},
+		}},
+	}
+}
+
 func TestCallsAreOpenToThoseWhoNeedThem(t *testing.T) {
 	t.Parallel()
 	r := start(t, Config{InMemory: true, StorePasswords: true}) // no passphrase: a random one
@@ -259,12 +268,15 @@ func TestCallsAreOpenToThoseWhoNeedThem(t *testing.T) {
 			return err
 		}},
 		"Seal": {identity.Admin, func(c vaultv1connect.VaultServiceClient) error {
-			_, err := c.Seal(t.Context(), connect.NewRequest(&vaultv1.SealRequest{
-				User: user(), Account: "webhook/1",
-				Credential: &vaultv1.Credential{Kind: &vaultv1.Credential_SigningSecret{
-					SigningSecret: &vaultv1.SigningSecret{Secret: "whsec_c2VjcmV0"},
-				}},
-			}))
+			_, err := c.Seal(t.Context(), connect.NewRequest(sealKey("webhook/1")))
+			return err
+		}},
+		"SealMany": {identity.Admin, func(c vaultv1connect.VaultServiceClient) error {
+			seals := []*vaultv1.SealRequest{sealKey("webhook/2"), sealKey("webhook/3")}
+			answer, err := c.SealMany(t.Context(), connect.NewRequest(&vaultv1.SealManyRequest{Seals: seals}))
+			if err == nil && len(answer.Msg.GetVersions()) != len(seals) {
+				err = errors.New("a version is missing")
+			}
 			return err
 		}},
 		"GetVersion": {identity.Admin, func(c vaultv1connect.VaultServiceClient) error {

@@ -71,10 +71,11 @@ type Config struct {
 
 // Service is a worker.
 type Service struct {
-	cfg   Config
-	rules []*webhook.Rule
-	rt    service.Runtime
-	ready chan *owner.Owner // holds the owner once there is one
+	cfg       Config
+	live      live
+	notifyTLS *service.TLS
+	rt        service.Runtime
+	ready     chan *owner.Owner // holds the owner once there is one
 }
 
 // New checks the configuration and makes a worker that does nothing until Run.
@@ -104,7 +105,10 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 		return nil, err
 	}
 	cfg.Advertise = cmp.Or(cfg.Advertise, cfg.Listener.Addr().String())
-	return &Service{cfg: cfg, rules: rules, rt: rt, ready: make(chan *owner.Owner, 1)}, nil
+	s := &Service{cfg: cfg, notifyTLS: service.NewTLS(cfg.Notify.TLS), rt: rt, ready: make(chan *owner.Owner, 1)}
+	s.live.cfg.Store(&cfg)
+	s.live.webhooks.limit(limitsOf(cfg), rules)
+	return s, nil
 }
 
 // Ready tells whether the worker is a member of the cluster.

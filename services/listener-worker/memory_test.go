@@ -235,6 +235,8 @@ func (h *idleHalls) ListShards(_ context.Context, claims []hold.Claim, _ []useri
 	return owner.Listing{Mailboxes: page.GetMailboxes(), Stores: map[string]*mailv1.MailStore{"main": page.GetStores()[0]}}, nil
 }
 
+func (*idleHalls) Policy(context.Context) (string, error) { return "", nil }
+
 func (h *idleHalls) SuspendCredential(context.Context, hold.Claim, mailbox.User, uint64, string) error {
 	return nil
 }

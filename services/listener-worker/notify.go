@@ -87,16 +87,15 @@ func (s *Service) bring(ctx context.Context, hub *hints.Hub) error {
 	if n := s.cfg.Notify; n.Listener != nil {
 		endpoint := notify.New(notify.Config{
 			Log: s.rt.Log, Metrics: s.rt.Metrics, Backend: dovecot.Name,
-			Login: notify.Login{Name: n.Name, Password: n.Password}, Take: hub.Take,
+			Login: s.live.notifyLogin, Take: hub.Take,
 		})
 		serve = append(serve, func(ctx context.Context) error {
-			return service.Serve(ctx, s.rt.Log, "notifications", n.Listener, n.TLS, endpoint.Handler())
+			return service.Serve(ctx, s.rt.Log, "notifications", n.Listener, s.notifyTLS.Config(), endpoint.Handler())
 		})
 	}
 	if m := s.cfg.MailNotify; len(m.Sockets) > 0 {
 		receiver := mailnotify.New(mailnotify.Config{
-			Log: s.rt.Log, Metrics: s.rt.Metrics, Allow: m.Allow, Secret: m.Secret,
-			LoginDelimiter: m.LoginDelimiter, Window: m.Window, Put: hub.Put,
+			Log: s.rt.Log, Metrics: s.rt.Metrics, Senders: s.live.senders, Window: m.Window, Put: hub.Put,
 		})
 		for _, socket := range m.Sockets {
 			serve = append(serve, func(ctx context.Context) error { return receiver.Run(ctx, socket) })

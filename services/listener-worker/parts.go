@@ -37,7 +37,7 @@ import (
 type parts struct {
 	sources     map[string]listen.Source
 	credentials *peers.Vault
-	webhooks    *webhook.Client
+	webhooks    *webhooks
 	listeners   *listen.Loop
 	delivery    *deliver.Loop
 	owner       *owner.Owner
@@ -53,7 +53,7 @@ func backends() map[string]func(s *Service, byIMAP listen.Source, current func()
 		imap.Name: func(_ *Service, byIMAP listen.Source, _ func() bool) listen.Source { return byIMAP },
 		dovecot.Name: func(s *Service, byIMAP listen.Source, current func() bool) listen.Source {
 			return dovecot.New(dovecot.Config{
-				IMAP: byIMAP, Keys: s.cfg.DoveadmKeys, Current: current, Log: s.rt.Log, Metrics: s.rt.Metrics,
+				IMAP: byIMAP, Key: s.live.doveadmKey, Current: current, Log: s.rt.Log, Metrics: s.rt.Metrics,
 			})
 		},
 		mailnotify.Name: func(_ *Service, byIMAP listen.Source, _ func() bool) listen.Source {
@@ -92,16 +92,11 @@ func (s *Service) assemble(etcd *cluster.Client, hub *hints.Hub) parts {
 		sources:     s.sources(func() bool { return found.owner.Current() }),
 		hints:       hub,
 		credentials: peers.NewVault(toVault),
-		webhooks: webhook.New(webhook.Config{
-			Instance:     cmp.Or(s.cfg.Instance, settings.GetClusterId()),
-			Version:      s.rt.Version,
-			AllowHTTP:    s.cfg.AllowHTTPWebhooks,
-			AllowPrivate: s.cfg.AllowPrivateWebhooks,
-			RequireEcho:  s.cfg.RequireWebhookEcho,
-			Rules:        s.rules,
-			Log:          s.rt.Log,
-		}),
+		webhooks:    &s.live.webhooks,
 	}
+	w.webhooks.start(webhook.Config{
+		Instance: cmp.Or(s.cfg.Instance, settings.GetClusterId()), Version: s.rt.Version, Log: s.rt.Log,
+	})
 	w.listeners = listen.New(listen.Config{
 		Sources: w.sources, Log: s.rt.Log, Metrics: s.rt.Metrics, Workers: etcd.Workers,
 	}, w.credentials, found)

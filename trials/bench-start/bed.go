@@ -23,6 +23,10 @@ import (
 const (
 	// patience is when listeners count as never known.
 	patience = 5 * time.Minute
+	// look is how often workers are asked, the resolution of what is measured; and tellEvery is
+	// how many looks lie between two lines that tell of it.
+	look      = 250 * time.Millisecond
+	tellEvery = 20
 	// history is how many writes the first etcd has seen before the cluster comes, so that its
 	// epochs are above all that an empty etcd would begin with.
 	history = 2000
@@ -161,24 +165,34 @@ func (b *bed) start(ctx context.Context) (took, error) {
 	if err := b.startWorkers(); err != nil {
 		return took{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	told := time.Now()
-	if err := b.workers[0].Await(ctx, "listeners", func(ctx context.Context) error {
-		known := b.known(ctx)
-		if known == b.users {
-			return nil
-		}
-		if time.Since(told) > time.Second {
-			told = time.Now()
-			fmt.Fprintf(b.out, "  %4.1f s: %d\n", time.Since(began).Seconds(), known)
-		}
-		return fmt.Errorf("%d of %d are known", known, b.users)
-	}); err != nil {
+	if err := b.awaitKnown(ctx, began); err != nil {
 		return took{}, err
 	}
 	t := took{wall: time.Since(began), cpu: b.cpu()}
 	return t, b.stop()
+}
+
+// awaitKnown waits until the workers know all listeners. To be asked costs a worker something,
+// too, so that they are not asked often.
+func (b *bed) awaitKnown(ctx context.Context, began time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for rounds := 1; ; rounds++ {
+		known := b.known(ctx)
+		if known == b.users {
+			return nil
+		}
+		if rounds%tellEvery == 0 {
+			fmt.Fprintf(b.out, "  %4.1f s: %d\n", time.Since(began).Seconds(), known)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d listeners are known after %v: %w", known, b.users, time.Since(began), ctx.Err())
+		}
+	}
 }
 
 // cpu is the processor time that all processes have used.
@@ -201,7 +215,7 @@ func services() []string { return []string{identity.Admin, identity.Vault, ident
 func (b *bed) known(ctx context.Context) int {
 	sum := 0.0
 	for _, ops := range b.ops {
-		if n, err := rig.MetricSum(ctx, ops, "mailpush_worker_listeners"); err == nil {
+		if n, err := rig.Metric(ctx, ops, "mailpush_worker_listeners"); err == nil {
 			sum += n
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
@@ -212,6 +214,67 @@ func closeAll(listeners []net.Listener) {
 
 // Settings returns the settings in force, with the addresses really bound.
 func (n *Node) Settings() *settings.Settings { return n.settings }
+
+// Services names those that run in the process.
+func Services() []string { return order() }
+
+// Reload judges settings that were read again, and returns what has all services take them.
+// What New has made or bound stays.
+func (n *Node) Reload(read *settings.Settings) (take func(), err error) {
+	s := n.completed(read)
+	var takes []func()
+	for i, built := range n.built {
+		if built.Reload == nil {
+			continue
+		}
+		one, err := built.Reload(s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", order()[i], err)
+		}
+		takes = append(takes, one)
+	}
+	return func() {
+		for _, one := range takes {
+			one()
+		}
+	}, nil
+}
+
+// completed are settings that were read again with all that New has decided.
+func (n *Node) completed(read *settings.Settings) *settings.Settings {
+	s, now := *read, n.settings
+	s.Cluster.Etcd, s.Identity = now.Cluster.Etcd, now.Identity
+	s.Admin.Database, s.Vault.Database = now.Admin.Database, now.Vault.Database
+	s.Admin.Listen, s.Admin.InternalListen, s.Admin.OpsListen = now.Admin.Listen, now.Admin.InternalListen, now.Admin.OpsListen
+	s.Vault.Listen, s.Vault.OpsListen = now.Vault.Listen, now.Vault.OpsListen
+	s.Scheduler.Listen, s.Scheduler.OpsListen = now.Scheduler.Listen, now.Scheduler.OpsListen
+	s.Worker.Listen, s.Worker.OpsListen, s.Worker.Notify.Listen = now.Worker.Listen, now.Worker.OpsListen, now.Worker.Notify.Listen
+	if s.Push.CredStorage.Passcrypt.IsZero() && s.Push.CredStorage.PasscryptFile == "" {
+		s.Push.CredStorage.Passcrypt = now.Push.CredStorage.Passcrypt
+	}
+	if len(s.Admin.Administrators) == 0 && !n.AdminPassword.IsZero() {
+		s.Admin.Administrators = administrator(n.AdminPassword)
+	}
+	return &s
+}
+
+// Identities are the certificates of the services, which live as long as the process.
+func (n *Node) Identities() []*identity.Identity {
+	var ids []*identity.Identity
+	for _, rt := range n.runtimes {
+		ids = append(ids, rt.Identity)
+	}
+	return ids
+}
+
+// Registries are where the metrics of the services are.
+func (n *Node) Registries() []*prometheus.Registry {
+	var registries []*prometheus.Registry
+	for _, rt := range n.runtimes {
+		registries = append(registries, rt.Metrics)
+	}
+	return registries
+}
 
 // Run runs everything until ctx ends, and puts it away. Services that others lean
 // on stop last, so that the worker can still commit what it has delivered.

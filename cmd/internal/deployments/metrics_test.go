@@ -67,22 +67,7 @@ func exportedMetrics(t *testing.T) map[string]bool {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range announced() {
-		if out[name] {
-			t.Errorf("%s is exported, and need not be announced any more", name)
-		}
-		out[name] = true
-	}
 	return out
-}
-
-// announced are metrics that services are about to export, and that alerts look at already.
-func announced() []string {
-	return []string{
-		"mailpush_certificate_expires_timestamp_seconds",
-		"mailpush_config_generation", "mailpush_config_last_reload_successful",
-		"mailpush_config_last_reload_success_timestamp_seconds", "mailpush_config_restart_needed",
-	}
 }
 
 // collectMetrics finds the metrics of a file: those named in full, and what stands where

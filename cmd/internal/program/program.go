@@ -4,8 +4,9 @@
 // Package program is the thin main of one service: flags, settings, listeners,
 // signals, exit code. Invariant: a service either starts with settings that passed
 // validation, or its process says why on one line and exits 1; SIGTERM stops it in
-// order, a second one at once; SIGUSR2 stops it in order and starts it again in its place.
-// A supervised service ends in order with its parent, too.
+// order, a second one at once; SIGUSR2 stops it in order and starts it again in its place;
+// SIGHUP has it read its settings again, and never ends it. A supervised service ends in
+// order with its parent, too.
 package program
 
 import (
@@ -14,14 +15,17 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"mailpush.internal/cmd/internal/reload"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/supervise"
 	"mailpush.internal/cmd/internal/wire"
@@ -71,13 +75,8 @@ func Main(name string, build wire.Builder, version string, args []string, stdout
 		fmt.Fprintf(stdout, "%s %s\n", name, version)
 		return exitOK
 	}
-	s, err := settings.Load(o.config, os.Environ(), o.set)
-	if err == nil {
-		err = s.Validate(name)
-		for _, check := range checks {
-			err = errors.Join(err, check(s))
-		}
-	}
+	load := loader(name, o, checks)
+	s, err := load()
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitError
@@ -90,7 +89,7 @@ func Main(name string, build wire.Builder, version string, args []string, stdout
 	if o.supervise && !supervise.Supervised() {
 		return supervised(name, s, o, args, stderr)
 	}
-	if err := run(name, build, version, s); err != nil {
+	if err := run(name, build, version, reload.Config{Services: []string{name}, Path: o.config, Load: load, Started: s}); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitError
 	}
@@ -115,7 +114,22 @@ func flagSet(name string, o *options, stderr io.Writer) *flag.FlagSet {
 	return flags
 }
 
-func run(name string, build wire.Builder, version string, s *settings.Settings) error {
+// loader reads the settings of a service, and tells all that is wrong with them.
+func loader(name string, o options, checks []Check) func() (*settings.Settings, error) {
+	return func() (*settings.Settings, error) {
+		s, err := settings.Load(o.config, os.Environ(), o.set)
+		if err != nil {
+			return nil, err
+		}
+		err = s.Validate(name)
+		for _, check := range checks {
+			err = errors.Join(err, check(s))
+		}
+		return s, err
+	}
+}
+
+func run(name string, build wire.Builder, version string, r reload.Config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	// After the first signal the default action is back, so that a second one ends
@@ -128,26 +142,56 @@ func run(name string, build wire.Builder, version string, s *settings.Settings) 
 	defer func() { _ = parent.Close() }() // nothing more is told
 	ctx = parent.Watch(ctx)
 	ctx, restart := wire.NewRestart(ctx)
+	hangups := reload.Signals()
 
-	id, err := identity.Load(s.Cluster.Name, name, identity.Files{
-		CA:   filepath.Join(s.Identity.Dir, "ca.crt"),
-		Cert: filepath.Join(s.Identity.Dir, name+".crt"),
-		Key:  filepath.Join(s.Identity.Dir, name+".key"),
-	})
+	s := r.Started
+	id, err := loadIdentity(s.Cluster.Name, name, s)
 	if err != nil {
 		return err
 	}
-	rt := service.Runtime{Log: s.Log.Logger().With("service", name), Metrics: Metrics(), Identity: id, Version: version}
+	r.Level = new(slog.LevelVar)
+	r.Log = s.Log.Logger(r.Level).With("service", name)
+	loop := reload.New(r)
+	rt := service.Runtime{Log: r.Log, Metrics: Metrics(), Identity: id, Version: version}
+	if err := loop.Register(rt.Metrics); err != nil {
+		return err
+	}
 	built, err := wire.Build(ctx, build, s, rt)
 	if err != nil {
 		return err
 	}
 	rt.Log.InfoContext(ctx, "starting", "version", version, "cluster", s.Cluster.Name)
-	if err := Run(ctx, rt, built); err != nil {
+	again := func(ctx context.Context) error {
+		return loop.Run(ctx, hangups, reload.Process{
+			Asks: []reload.Ask{adopt(id), built.Reload},
+			Ends: func() map[string]time.Time { return reload.IdentityEnds(id) },
+		})
+	}
+	if err := Run(ctx, rt, built, again); err != nil {
 		return errors.Join(err, wire.CloseAll(built.Kept))
 	}
 	rt.Log.InfoContext(ctx, "stopped")
 	return restart.Follow(built.Kept)
+}
+
+// loadIdentity reads the certificate of a service, which names the cluster.
+func loadIdentity(cluster, name string, s *settings.Settings) (*identity.Identity, error) {
+	return identity.Load(cluster, name, identity.Files{
+		CA:   filepath.Join(s.Identity.Dir, "ca.crt"),
+		Cert: filepath.Join(s.Identity.Dir, name+".crt"),
+		Key:  filepath.Join(s.Identity.Dir, name+".key"),
+	})
+}
+
+// adopt has an identity take on the certificates that are there.
+func adopt(id *identity.Identity) reload.Ask {
+	return func(s *settings.Settings) (func(), error) {
+		read, err := loadIdentity(id.Cluster(), id.Service(), s)
+		if err != nil {
+			return nil, err
+		}
+		return func() { id.Adopt(read) }, nil
+	}
 }
 
 // Metrics makes a registry that also tells about the process.
@@ -157,20 +201,25 @@ func Metrics() *prometheus.Registry {
 	return registry
 }
 
-// Run runs a built service and its health and metrics endpoint until ctx ends.
-// The endpoint outlives the service, so that a stop can be watched.
-func Run(ctx context.Context, rt service.Runtime, built wire.Built) error {
+// Run runs a built service and its health and metrics endpoint until ctx ends, and what
+// goes on beside it for as long as it runs. The endpoint outlives the service, so that a
+// stop can be watched.
+func Run(ctx context.Context, rt service.Runtime, built wire.Built, beside ...func(context.Context) error) error {
 	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOps()
 	service.ExportReadiness(rt, built.Service.Ready)
 	ops := service.OpsHandler(rt, built.Service.Ready, built.RPC...)
-	return service.Group(ctx,
+	life, end := context.WithCancel(ctx)
+	defer end()
+	all := []func(context.Context) error{
 		func(ctx context.Context) error {
 			defer stopOps()
+			defer end()
 			return built.Service.Run(ctx)
 		},
 		func(context.Context) error {
 			return service.Serve(opsCtx, rt.Log, "health and metrics", built.Ops, nil, ops)
 		},
-	)
+	}
+	return service.Group(life, append(all, beside...)...)
 }

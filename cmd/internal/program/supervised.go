@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -38,7 +39,7 @@ func supervised(name string, s *settings.Settings, o options, args []string, std
 	}
 	supervisor := supervise.New(supervise.Config{
 		Path: path, Args: args, Env: wire.HandOn(os.Environ(), fds), Sockets: sockets,
-		Log:    s.Log.Logger().With("service", name, "process", "supervisor"),
+		Log:    s.Log.Logger(new(slog.LevelVar)).With("service", name, "process", "supervisor"),
 		Revoke: o.revoke,
 	})
 	debug.FreeOSMemory() // from now on it waits, for weeks

@@ -4,6 +4,7 @@
 package settings_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func TestDurationsAreLoggedAsText(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
 		var out strings.Builder
-		log := settings.Log{Level: "info", Format: format}.LoggerOn(&out)
+		log := settings.Log{Level: "info", Format: format}.LoggerOn(&out, new(slog.LevelVar))
 		log.With("after", time.Minute).WithGroup("pace").InfoContext(t.Context(), "waits",
 			"retry_in", 1500*time.Millisecond, "every", 2*time.Hour, "count", 7)
 		for _, want := range []string{"1m0s", "1.5s", "2h0m0s", "7"} {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strconv"
 	"sync"
@@ -168,11 +167,4 @@ func (p *process) signal(signal os.Signal) {
 	if err := p.command.Process.Signal(signal); err != nil {
 		p.log.Warn("a signal was not passed on", "signal", signal.String(), "error", err) // it has just ended
 	}
-}
-
-// notify brings signals until stop is called.
-func notify(all ...os.Signal) (signals <-chan os.Signal, stop func()) {
-	ch := make(chan os.Signal, 16)
-	signal.Notify(ch, all...)
-	return ch, func() { signal.Stop(ch) }
 }

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"sync"
 	"syscall"
 	"time"
@@ -205,7 +206,9 @@ func stopped(signals <-chan os.Signal, wait time.Duration) bool {
 
 // Signals brings those that a supervisor handles, until stop is called.
 func Signals() (signals <-chan os.Signal, stop func()) {
-	return notify(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	ch := make(chan os.Signal, 16)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	return ch, func() { signal.Stop(ch) }
 }
 
 // closeAll closes what nothing can be lost of.

@@ -119,7 +119,7 @@ func obey(at string) error {
 			continue
 		case "exit":
 			code, _ := strconv.Atoi(words[1])
-			os.Exit(code)
+			os.Exit(code) //nolint:revive // this is the main function of a process
 		}
 		say("done")
 	}

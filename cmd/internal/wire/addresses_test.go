@@ -65,7 +65,9 @@ func TestAMulticastGroupIsJoined(t *testing.T) {
 	defer socket.Close()
 	sender := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		at := &syscall.IPMreqn{Ifindex: int32(loopback.Index)}
-		controlled := c.Control(func(fd uintptr) { err = syscall.SetsockoptIPMreqn(int(fd), syscall.IPPROTO_IP, syscall.IP_MULTICAST_IF, at) })
+		controlled := c.Control(func(fd uintptr) {
+			err = syscall.SetsockoptIPMreqn(int(fd), syscall.IPPROTO_IP, syscall.IP_MULTICAST_IF, at)
+		})
 		return errors.Join(controlled, err)
 	}}
 	conn, err := sender.DialContext(t.Context(), "udp", socket.LocalAddr().String())

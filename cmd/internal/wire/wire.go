@@ -36,6 +36,10 @@ type Built struct {
 	Ops     net.Listener // health and metrics
 	RPC     []string     // the RPC services it serves, for health and reflection
 
+	// Reload judges settings that were read again, and returns what has the service take
+	// them, which cannot fail. Nil where it takes none while it runs.
+	Reload func(s *settings.Settings) (take func(), err error)
+
 	// Kept are the sockets that stay open for a process that follows in this one's place;
 	// see [Restart].
 	Kept []*os.File

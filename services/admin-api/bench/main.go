@@ -93,8 +93,8 @@ func fill(ctx context.Context, s *store.Store, users int) error {
 			list = append(list, enrolment(user(n), n, name))
 		}
 		errs, err := s.Subscribe(ctx, list)
-		if err = errors.Join(append(errs, err)...); err != nil {
-			return err
+		if failed := errors.Join(append(errs, err)...); failed != nil {
+			return failed
 		}
 	}
 	return nil
@@ -123,20 +123,16 @@ func measure(ctx context.Context, s *store.Store, allowed decide.Clients, users,
 		},
 		Shards: shards, Epochs: s, Mailboxes: s,
 	}
-	counted := make(chan error, 1)
+	counted, failed := make(chan []time.Duration, 1), make(chan error, 1)
 	go func() {
-		var err error
-		for n := 0; n < counts && err == nil; n++ {
-			begun := time.Now()
-			_, _, err = all.Loads(ctx)
-			loads = append(loads, time.Since(begun))
-		}
-		counted <- err
+		took, err := count(ctx, all, counts)
+		failed <- err
+		counted <- took
 	}()
 	for n := 0; ; n++ {
 		select {
-		case err := <-counted:
-			return loads, reads, err
+		case err := <-failed:
+			return <-counted, reads, err
 		default:
 		}
 		u := user(n * 7919 % users)
@@ -144,9 +140,21 @@ func measure(ctx context.Context, s *store.Store, allowed decide.Clients, users,
 		found, err := s.Registered(ctx, []registry.UserID{u})
 		reads = append(reads, time.Since(begun))
 		if err != nil || len(found) != 1 {
-			return nil, nil, errors.Join(fmt.Errorf("reading %s: found %d", u, len(found)), err, <-counted)
+			return nil, nil, errors.Join(fmt.Errorf("reading %s: found %d", u, len(found)), err, <-failed)
 		}
 	}
+}
+
+// count counts all listeners so many times, and returns how long each took.
+func count(ctx context.Context, all edge.Shards, times int) (took []time.Duration, err error) {
+	for range times {
+		begun := time.Now()
+		if _, _, err = all.Loads(ctx); err != nil {
+			break
+		}
+		took = append(took, time.Since(begun))
+	}
+	return took, err
 }
 
 func quantile(times []time.Duration, q float64) time.Duration {

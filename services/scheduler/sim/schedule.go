@@ -118,11 +118,7 @@ func (w *world) fault() {
 	case 0, 17:
 		n.die(long())
 	case 1, 2:
-		n.paused = long()
-		w.note(fmt.Sprintf("%s is paused until %v", n.name, n.paused))
-		if w.mutation == revokeStopped && n.parent != nil {
-			n.parent.childEnded(n)
-		}
+		n.pause(long())
 	case 3:
 		n.cutTo = long()
 		w.note(fmt.Sprintf("%s is not heard until %v", n.name, n.cutTo))
@@ -166,10 +162,7 @@ func (w *world) fault() {
 	case 16:
 		w.restart(slices.Clone(w.workers))
 	case 18:
-		if n.parent != nil {
-			n.parent.paused = long()
-			w.note(fmt.Sprintf("%s is paused until %v", n.parent.name, n.parent.paused))
-		}
+		n.parent.pause(long())
 	case 19:
 		w.parentDies(n)
 	}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -50,6 +51,23 @@ func (n *worker) die(replaced time.Duration) {
 		replaced = n.now + n.between(0, time.Second)
 	}
 	n.at(min(replaced, faultsFor), n.world.addWorker)
+}
+
+// pause has a worker stand still, which is no death.
+func (n *worker) pause(until time.Duration) {
+	n.paused = until
+	n.note(fmt.Sprintf("%s is paused until %v", n.name, until))
+	if n.world.mutation == revokeStopped && n.parent != nil {
+		n.parent.childEnded(n)
+	}
+}
+
+// pause has a supervisor stand still, if there is one.
+func (s *supervisor) pause(until time.Duration) {
+	if s != nil {
+		s.paused = until
+		s.note(fmt.Sprintf("%s is paused until %v", s.name, until))
+	}
 }
 
 // childEnded takes in the system's word that the process is dead.

@@ -121,7 +121,7 @@ func TestMetricIn(t *testing.T) {
 	}
 }
 
-func TestSumIn(t *testing.T) {
+func TestSeriesAreSummedUp(t *testing.T) {
 	t.Parallel()
 	const text = "# TYPE of gauge\nof{a=\"x\"} 3\nof{a=\"}y {\",b=\"z\"} 4.5 1796031426000\nof_more{a=\"x\"} 9\nbad{a=\"x\"} y\nnone{a=\"x\"}\n"
 	for name, test := range map[string]struct {
@@ -136,7 +136,7 @@ func TestSumIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := sumIn(text, test.name)
+			got, err := metricIn(text, test.name)
 			if got != test.want || (err == nil) != test.ok {
 				t.Errorf("got %v, %v", got, err)
 			}
@@ -161,9 +161,6 @@ func FuzzReadings(f *testing.F) {
 		}
 		if value, err := metricIn(text, "x"); err != nil && value != 0 {
 			t.Errorf("metric: %v, %v", value, err)
-		}
-		if sum, err := sumIn(text, "x"); err != nil && sum != 0 {
-			t.Errorf("sum: %v, %v", sum, err)
 		}
 	})
 }

@@ -57,8 +57,19 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	if built.Ops, err = addresses.Bind(ctx, "admin.opsListen", s.Admin.OpsListen); err != nil {
 		return built, err
 	}
-	built.Service, err = adminapi.New(config, rt)
-	return built, err
+	made, err := adminapi.New(config, rt)
+	if err != nil {
+		return built, err
+	}
+	built.Service = made
+	built.Reload = func(s *settings.Settings) (func(), error) {
+		config, err := adminConfig(s)
+		if err != nil {
+			return nil, err
+		}
+		return made.Reconfigure(config)
+	}
+	return built, nil
 }
 
 // Check tells which callers in the settings admin-api would refuse to start with, by

@@ -18,17 +18,44 @@ import (
 // Build implements [wire.Builder] for credential-vault.
 func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {
 	built := wire.Built{RPC: []string{vaultv1connect.VaultServiceName}}
+	config, err := vaultConfig(s)
+	if err != nil {
+		return built, err
+	}
+	if config.Listener, err = addresses.Bind(ctx, "vault.listen", s.Vault.Listen); err != nil {
+		return built, err
+	}
+	if built.Ops, err = addresses.Bind(ctx, "vault.opsListen", s.Vault.OpsListen); err != nil {
+		return built, err
+	}
+	made, err := vault.New(config, rt)
+	if err != nil {
+		return built, err
+	}
+	built.Service = made
+	built.Reload = func(s *settings.Settings) (func(), error) {
+		config, err := vaultConfig(s)
+		if err != nil {
+			return nil, err
+		}
+		return made.Reconfigure(config)
+	}
+	return built, nil
+}
+
+// vaultConfig is all but the addresses.
+func vaultConfig(s *settings.Settings) (vault.Config, error) {
 	passphrase, err := settings.Secret(s.Push.CredStorage.Passcrypt, s.Push.CredStorage.PasscryptFile)
 	if err != nil {
-		return built, fmt.Errorf("push.credstorage.passcryptFile: %w", err)
+		return vault.Config{}, fmt.Errorf("push.credstorage.passcryptFile: %w", err)
 	}
 	master, err := settings.Secret(s.Mail.MasterPassword, s.Mail.MasterPasswordFile)
 	if err != nil {
-		return built, fmt.Errorf("mail.masterPasswordFile: %w", err)
+		return vault.Config{}, fmt.Errorf("mail.masterPasswordFile: %w", err)
 	}
 	database, err := settings.Secret(s.Vault.Database, s.Vault.DatabaseFile)
 	if err != nil {
-		return built, fmt.Errorf("vault.databaseFile: %w", err)
+		return vault.Config{}, fmt.Errorf("vault.databaseFile: %w", err)
 	}
 	config := vault.Config{
 		Passphrase:     passphrase,
@@ -39,12 +66,5 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	if s.Mail.PasswordSource == settings.PasswordGlobal {
 		config.MasterUser, config.MasterPassword = s.Mail.MasterUser, master
 	}
-	if config.Listener, err = addresses.Bind(ctx, "vault.listen", s.Vault.Listen); err != nil {
-		return built, err
-	}
-	if built.Ops, err = addresses.Bind(ctx, "vault.opsListen", s.Vault.OpsListen); err != nil {
-		return built, err
-	}
-	built.Service, err = vault.New(config, rt)
-	return built, err
+	return config, nil
 }

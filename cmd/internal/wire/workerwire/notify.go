@@ -16,8 +16,8 @@ import (
 	worker "mailpush.internal/services/listener-worker"
 )
 
-// notify is where notifications over HTTP come in.
-func notify(ctx context.Context, s settings.Notify, addresses *wire.Addresses) (worker.Notify, error) {
+// notify is how notifications over HTTP are taken.
+func notify(s settings.Notify) (worker.Notify, error) {
 	if s.Listen == "" {
 		return worker.Notify{}, nil
 	}
@@ -26,13 +26,34 @@ func notify(ctx context.Context, s settings.Notify, addresses *wire.Addresses) (
 		return worker.Notify{}, fmt.Errorf("worker.notify.passwordFile: %w", err)
 	}
 	out := worker.Notify{Name: s.Username, Password: password}
-	if out.TLS, err = notifyTLS(s); err != nil {
-		return worker.Notify{}, err
+	out.TLS, err = notifyTLS(s)
+	return out, err
+}
+
+// bindNotify binds where notifications come in, over HTTP and as datagrams.
+func bindNotify(ctx context.Context, s settings.Worker, addresses *wire.Addresses, config *worker.Config) (err error) {
+	if s.Notify.Listen != "" {
+		config.Notify.Listener, err = addresses.Bind(ctx, "worker.notify.listen", s.Notify.Listen)
+		if err == nil {
+			err = addresses.Keep(config.Notify.Listener)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if out.Listener, err = addresses.Bind(ctx, "worker.notify.listen", s.Listen); err != nil {
-		return worker.Notify{}, err
+	for _, at := range []struct{ network, key, address string }{
+		{"udp", "worker.mailnotify.listen", s.MailNotify.Listen}, {"unixgram", "worker.mailnotify.socket", s.MailNotify.Socket},
+	} {
+		if at.address == "" {
+			continue
+		}
+		socket, err := addresses.BindPackets(ctx, at.key, at.network, at.address, s.MailNotify.Interface)
+		if err != nil {
+			return err
+		}
+		config.MailNotify.Sockets = append(config.MailNotify.Sockets, socket)
 	}
-	return out, addresses.Keep(out.Listener)
+	return nil
 }
 
 func notifyTLS(s settings.Notify) (*tls.Config, error) {
@@ -62,26 +83,13 @@ func notifyTLS(s settings.Notify) (*tls.Config, error) {
 	return config, nil
 }
 
-// mailNotify is where datagrams come in.
-func mailNotify(ctx context.Context, s settings.MailNotify, addresses *wire.Addresses) (worker.MailNotify, error) {
+// mailNotify is how datagrams are taken.
+func mailNotify(s settings.MailNotify) (worker.MailNotify, error) {
 	secret, err := settings.Secret(s.Secret, s.SecretFile)
 	if err != nil {
 		return worker.MailNotify{}, fmt.Errorf("worker.mailnotify.secretFile: %w", err)
 	}
-	out := worker.MailNotify{
+	return worker.MailNotify{
 		Allow: s.Allow, Secret: secret, LoginDelimiter: s.LoginDelimiter, FullAddress: s.FullAddress, Window: s.Window,
-	}
-	for _, at := range []struct{ network, key, address string }{
-		{"udp", "worker.mailnotify.listen", s.Listen}, {"unixgram", "worker.mailnotify.socket", s.Socket},
-	} {
-		if at.address == "" {
-			continue
-		}
-		socket, err := addresses.BindPackets(ctx, at.key, at.network, at.address, s.Interface)
-		if err != nil {
-			return worker.MailNotify{}, err
-		}
-		out.Sockets = append(out.Sockets, socket)
-	}
-	return out, nil
+	}, nil
 }

@@ -27,31 +27,10 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 
 func build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses, alone bool) (wire.Built, error) {
 	built := wire.Built{RPC: []string{workerv1connect.WorkerServiceName}}
-	etcd, err := wire.ClusterConfig(s)
-	if err != nil {
-		return built, err
-	}
-	keys, err := s.DoveadmKeys()
-	if err != nil {
-		return built, err
-	}
 	carries := s.Carries()
-	config := worker.Config{
-		DoveadmKeys:          keys,
-		Advertise:            s.WorkerAdvertise(),
-		Cluster:              etcd,
-		RegistryAddrs:        s.AdminAddresses(),
-		VaultAddrs:           s.VaultAddresses(),
-		Backends:             s.Worker.Backends,
-		Capacity:             carries.Listeners,
-		Zone:                 s.Worker.Zone,
-		ReleaseTLSBuffers:    s.Worker.ReleaseTLSBuffers,
-		Instance:             s.Cluster.Name,
-		AllowHTTPWebhooks:    s.Push.Webhook.AllowHTTP,
-		AllowPrivateWebhooks: s.Push.Webhook.AllowPrivate,
-		RequireWebhookEcho:   s.Push.Webhook.RequireEcho,
-		WebhookRules:         webhookRules(s),
-		Alone:                alone,
+	config, err := workerConfig(s, alone)
+	if err != nil {
+		return built, err
 	}
 	if alone {
 		if config.Registered, err = tellParent(ctx, rt.Log); err != nil {
@@ -64,10 +43,7 @@ func build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	if built.Ops, err = addresses.Bind(ctx, "worker.opsListen", s.Worker.OpsListen); err != nil {
 		return built, err
 	}
-	if config.Notify, err = notify(ctx, s.Worker.Notify, addresses); err != nil {
-		return built, err
-	}
-	if config.MailNotify, err = mailNotify(ctx, s.Worker.MailNotify, addresses); err != nil {
+	if err := bindNotify(ctx, s.Worker, addresses, &config); err != nil {
 		return built, err
 	}
 	if strings.HasSuffix(config.Advertise, ":0") { // any free port: the one that was found
@@ -77,6 +53,51 @@ func build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	if carries.Warning != "" {
 		rt.Log.WarnContext(ctx, "the worker cannot carry its capacity", "reason", carries.Warning)
 	}
-	built.Service, err = worker.New(config, rt)
-	return built, err
+	made, err := worker.New(config, rt)
+	if err != nil {
+		return built, err
+	}
+	built.Service = made
+	built.Reload = func(s *settings.Settings) (func(), error) {
+		config, err := workerConfig(s, alone)
+		if err != nil {
+			return nil, err
+		}
+		return made.Reconfigure(config)
+	}
+	return built, nil
+}
+
+// workerConfig is all but the addresses.
+func workerConfig(s *settings.Settings, alone bool) (worker.Config, error) {
+	etcd, err := wire.ClusterConfig(s)
+	if err != nil {
+		return worker.Config{}, err
+	}
+	keys, err := s.DoveadmKeys()
+	if err != nil {
+		return worker.Config{}, err
+	}
+	config := worker.Config{
+		DoveadmKeys:          keys,
+		Advertise:            s.WorkerAdvertise(),
+		Cluster:              etcd,
+		RegistryAddrs:        s.AdminAddresses(),
+		VaultAddrs:           s.VaultAddresses(),
+		Backends:             s.Worker.Backends,
+		Capacity:             s.Carries().Listeners,
+		Zone:                 s.Worker.Zone,
+		ReleaseTLSBuffers:    s.Worker.ReleaseTLSBuffers,
+		Instance:             s.Cluster.Name,
+		AllowHTTPWebhooks:    s.Push.Webhook.AllowHTTP,
+		AllowPrivateWebhooks: s.Push.Webhook.AllowPrivate,
+		RequireWebhookEcho:   s.Push.Webhook.RequireEcho,
+		WebhookRules:         webhookRules(s),
+		Alone:                alone,
+	}
+	if config.Notify, err = notify(s.Worker.Notify); err != nil {
+		return worker.Config{}, err
+	}
+	config.MailNotify, err = mailNotify(s.Worker.MailNotify)
+	return config, err
 }

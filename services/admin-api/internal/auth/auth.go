@@ -73,24 +73,29 @@ type application struct {
 
 // New makes an Authenticator. Its errors name the entry at fault, never a hash.
 func New(admins []Admin, apps []Application) (*Authenticator, error) {
-	a := &Authenticator{
-		admins:    make(map[string]PasswordHash, len(admins)),
-		failures:  newFailures(failuresAllowed, failureEvery),
-		networks:  newFailures(networkAllowed, networkEvery),
-		successes: newSuccesses(),
-		logins:    make(chan struct{}, loginsAtOnce),
-		hashing:   make(chan struct{}, hashesAtOnce),
-		now:       time.Now,
-	}
+	return (&Authenticator{
+		failures: newFailures(failuresAllowed, failureEvery),
+		networks: newFailures(networkAllowed, networkEvery),
+		logins:   make(chan struct{}, loginsAtOnce),
+		hashing:  make(chan struct{}, hashesAtOnce),
+		now:      time.Now,
+	}).With(admins, apps)
+}
+
+// With makes an Authenticator that knows other callers. What was wrong counts on, and what
+// is computed at once is bounded for both together; who was right has to show it again.
+func (a *Authenticator) With(admins []Admin, apps []Application) (*Authenticator, error) {
+	next := *a
+	next.admins, next.apps, next.successes = make(map[string]PasswordHash, len(admins)), nil, newSuccesses()
 	var err error
 	for _, admin := range admins {
-		if _, twice := a.admins[admin.Name]; twice || admin.Name == "" {
+		if _, twice := next.admins[admin.Name]; twice || admin.Name == "" {
 			return nil, fmt.Errorf("admin %q: the name is empty or given twice", admin.Name)
 		}
-		if a.admins[admin.Name], err = ParsePasswordHash(admin.PasswordHash); err != nil {
+		if next.admins[admin.Name], err = ParsePasswordHash(admin.PasswordHash); err != nil {
 			return nil, fmt.Errorf("admin %q: %w", admin.Name, err)
 		}
-		a.nobody = a.admins[admin.Name] // costs what an administrator costs
+		next.nobody = next.admins[admin.Name] // costs what an administrator costs
 	}
 	for _, app := range apps {
 		hash, err := ParseTokenHash(app.TokenHash)
@@ -100,9 +105,9 @@ func New(admins []Admin, apps []Application) (*Authenticator, error) {
 		if app.Name == "" || len(app.Contexts) == 0 {
 			return nil, fmt.Errorf("application %q: needs a name and at least one context", app.Name)
 		}
-		a.apps = append(a.apps, application{hash, Caller{Name: app.Name, contexts: app.Contexts}})
+		next.apps = append(next.apps, application{hash, Caller{Name: app.Name, contexts: app.Contexts}})
 	}
-	return a, nil
+	return &next, nil
 }
 
 var (

@@ -308,3 +308,35 @@ func TestMiddleware(t *testing.T) {
 		t.Error("a context without a caller has one")
 	}
 }
+
+// Other callers come into the place of those there were: who was right has to show it again,
+// and who was wrong too often is not forgiven.
+func TestCallersAreReplaced(t *testing.T) {
+	t.Parallel()
+	a := newAuth(t)
+	if _, err := a.Basic(t.Context(), "10.0.0.1", "root", secret.New("right")); err != nil {
+		t.Fatal(err)
+	}
+	for range failuresAllowed + 1 {
+		_, _ = a.Basic(t.Context(), "10.0.0.2", "root", secret.New("wrong"))
+	}
+	next, err := a.With([]Admin{{Name: "root", PasswordHash: cheap(secret.New("other"))}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Basic(t.Context(), "10.0.0.1", "root", secret.New("right")); fault.KindOf(err) != fault.Unauthenticated {
+		t.Errorf("the former password: %v", err)
+	}
+	if _, err := next.Basic(t.Context(), "10.0.0.1", "root", secret.New("other")); err != nil {
+		t.Errorf("the new password: %v", err)
+	}
+	if _, err := next.Basic(t.Context(), "10.0.0.2", "root", secret.New("again")); fault.KindOf(err) != fault.Exhausted {
+		t.Errorf("who was wrong too often: %v", err)
+	}
+	if _, err := next.Bearer("10.0.0.1", "token"); err == nil {
+		t.Error("an application that is gone was let in")
+	}
+	if _, err := a.Bearer("10.0.0.1", "token"); err != nil {
+		t.Errorf("calls that have begun go by the former callers: %v", err)
+	}
+}

@@ -20,7 +20,7 @@ const (
 	BackendNotPermanent Cause = "backend-not-permanent"
 	LoginAmbiguous      Cause = "login-ambiguous"
 	LoginUnusable       Cause = "login-unusable"
-	NoCredential        Cause = "no-credential"
+	NoCredential        Cause = "no-credential" //nolint:gosec // the code for one that is missing
 	LoginRefused        Cause = "login-refused"
 	NoWorker            Cause = "no-worker"
 	NoCapableWorker     Cause = "no-capable-worker"

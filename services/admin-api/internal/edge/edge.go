@@ -28,7 +28,7 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Users reads and writes who is subscribed.
+// Users reads and writes who is subscribed, and who is disabled.
 type Users interface {
 	User(ctx context.Context, id registry.UserID) (registry.User, error)
 	Subscriptions(ctx context.Context, user registry.UserID) ([]registry.Subscription, error)
@@ -38,14 +38,17 @@ type Users interface {
 	// Subscribe stores enrolments, no two of one user, all in one transaction. The errors are
 	// of one each, in their order; err is of all.
 	Subscribe(ctx context.Context, list []registry.Enrolment) (errs []error, err error)
+	DisableUser(ctx context.Context, user registry.UserID, reason string, now time.Time) (already bool, err error)
+	EnableUser(ctx context.Context, user registry.UserID) (already bool, err error)
 }
 
-// Removals takes subscriptions away.
+// Removals takes subscriptions away, and history that is too old.
 type Removals interface {
 	Unsubscribe(ctx context.Context, id string) (registry.Removed, error)
 	Unregister(ctx context.Context, user registry.UserID, client string) (registry.Removed, error)
 	Expired(ctx context.Context, now time.Time, limit int) (ids []string, err error)
 	Expire(ctx context.Context, id string, now time.Time) (registry.Removed, error)
+	ForgetHistory(ctx context.Context, now time.Time, limit int) error
 }
 
 // Erasures remembers which accounts must leave the vault: those that nothing names any
@@ -63,6 +66,7 @@ type Listings interface {
 	ListRegistrations(ctx context.Context, contextID, afterKey, afterClient string, limit int) ([]registry.Registration, error)
 	ListSubscriptions(ctx context.Context, of registry.UserID, afterKey, afterID string, limit int) ([]registry.Owned, error)
 	ListDeadLetters(ctx context.Context, subscription string, before registry.Place, limit int) ([]registry.DeadLetter, registry.Place, error)
+	ListHistory(ctx context.Context, user registry.UserID, since time.Time, before registry.Place, limit int) ([]registry.HistoryEntry, registry.Place, error)
 	OpenedShards(ctx context.Context, backend string) ([]uint32, error)
 }
 
@@ -82,24 +86,9 @@ type Endpoints interface {
 	ForgetDepartures(ctx context.Context, now time.Time) error
 }
 
-// States has nothing done for users, and something again. What a user is disabled for, and
-// by whom, is remembered: the actor is the context's.
-type States interface {
-	DisableUser(ctx context.Context, user registry.UserID, reason string, now time.Time) (already bool, err error)
-	EnableUser(ctx context.Context, user registry.UserID) (already bool, err error)
-}
-
-// History is what has happened to users.
-type History interface {
-	ListHistory(ctx context.Context, user registry.UserID, since time.Time, before registry.Place, limit int) ([]registry.HistoryEntry, registry.Place, error)
-	ForgetHistory(ctx context.Context, now time.Time, limit int) error
-}
-
-// Store is the registry. What it changes it also remembers and logs.
+// Store is the registry. What it changes it also remembers and logs, as the context's actor's.
 type Store interface {
 	Users
-	States
-	History
 	Removals
 	Erasures
 	Listings
@@ -204,15 +193,33 @@ type Edge struct {
 	locks   *locks[registry.UserID]
 	devices *locks[device]
 	members *rememberingScheduler
-	untold  untold
-	tests   paces
+	untold  *untold
+	tests   *paces
 }
 
 // New makes an Edge.
 func New(c Config) *Edge {
 	members := &rememberingScheduler{Scheduler: c.Scheduler}
 	c.Scheduler = members
-	return &Edge{Config: c, members: members, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
+	return &Edge{
+		Config: c, members: members, locks: newLocks[registry.UserID](), devices: newLocks[device](), untold: new(untold), tests: new(paces),
+	}
+}
+
+// Rules are what the operator's configuration says, which may be read again.
+type Rules struct {
+	Policy            decide.Policy
+	Stores            map[string]*mailv1.MailStore
+	MasterLogins      map[string]string // by mail store
+	AllowHTTPWebhooks bool
+}
+
+// Under is the same Edge under other rules. A call ends under those that it began under,
+// and keeps out of the way of those that go by others.
+func (e *Edge) Under(r Rules) *Edge {
+	under := *e
+	under.Policy, under.Stores, under.MasterLogins, under.AllowHTTPWebhooks = r.Policy, r.Stores, r.MasterLogins, r.AllowHTTPWebhooks
+	return &under
 }
 
 // cleanupTime bounds what is done after the caller has gone away.

@@ -4,6 +4,7 @@
 package edge
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -98,5 +99,16 @@ func TestHistoryOfAUserWhoNeverWas(t *testing.T) {
 		if len(list) != c.want || (err == nil) != (c.kind == 0) || err != nil && fault.KindOf(err) != c.kind {
 			t.Errorf("%s: %d entries, error %v", name, len(list), err)
 		}
+	}
+}
+
+// What is kept for a time is forgotten by whoever makes up for things.
+func TestOldHistoryIsForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // one round
+	if err := w.Run(ctx); err != nil || w.store.forgotten != 1 {
+		t.Errorf("forgotten %d times, error %v", w.store.forgotten, err)
 	}
 }

@@ -3,12 +3,7 @@
 
 package explain
 
-import (
-	"maps"
-	"slices"
-
-	"mailpush.internal/services/admin-api/internal/decide"
-)
+import "mailpush.internal/services/admin-api/internal/decide"
 
 // The causes beside those of the decision. A code that was given out keeps its meaning.
 const (
@@ -53,9 +48,6 @@ const (
 
 // Advice is what to do about a cause.
 func Advice(cause decide.Cause) string { return advice()[cause] }
-
-// Causes are all causes, ascending.
-func Causes() []decide.Cause { return slices.Sorted(maps.Keys(advice())) }
 
 func advice() map[decide.Cause]string {
 	return map[decide.Cause]string{

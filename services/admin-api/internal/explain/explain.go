@@ -11,6 +11,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	workerv1 "mailpush.internal/proto/gen/mailpush/worker/v1"
@@ -186,10 +187,8 @@ func (w *walk) conclude() Explanation {
 
 func (w *walk) first(outcomes ...Outcome) *Step {
 	for i, s := range w.steps {
-		for _, o := range outcomes {
-			if s.Outcome == o {
-				return &w.steps[i]
-			}
+		if slices.Contains(outcomes, s.Outcome) {
+			return &w.steps[i]
 		}
 	}
 	return nil

@@ -283,6 +283,12 @@ type Placement struct {
 	Since   time.Time // 1970 for as long as is known
 }
 
+// StoreUsers is how many users a mail store has.
+type StoreUsers struct {
+	Store string // empty where none was said
+	Users int
+}
+
 // Erasure is an account that must leave the vault because nobody needs it, or must if
 // nobody comes to name it.
 type Erasure struct {

@@ -29,7 +29,7 @@ type shards struct {
 	metrics *Metrics
 	log     *slog.Logger
 
-	installation string
+	installation, policy string
 }
 
 var _ registryv1connect.RegistryServiceHandler = shards{}
@@ -67,12 +67,13 @@ func wireClaims(list []registry.Claim) []*registryv1.Claim {
 	return out
 }
 
-// GetInstallation implements RegistryServiceHandler. It is read once, at the start: a worker
-// asks before it joins a cluster, which may be another installation's.
+// GetInstallation implements RegistryServiceHandler. A worker asks before it joins a cluster,
+// which may be another installation's, and then every few seconds for the policy: so it
+// takes no question to the database.
 func (s shards) GetInstallation(
 	context.Context, *connect.Request[registryv1.GetInstallationRequest],
 ) (*connect.Response[registryv1.GetInstallationResponse], error) {
-	return connect.NewResponse(&registryv1.GetInstallationResponse{InstallationId: s.installation}), nil
+	return connect.NewResponse(&registryv1.GetInstallationResponse{InstallationId: s.installation, Policy: s.policy}), nil
 }
 
 // ShardLoads implements RegistryServiceHandler. Shards without a load are left out: there are

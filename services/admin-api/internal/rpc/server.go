@@ -109,8 +109,9 @@ type Internal struct {
 	Stores  map[string]*mailv1.MailStore
 	Metrics *Metrics
 	Log     *slog.Logger
-	// Installation is which one the registry is of.
-	Installation string
+	// Installation is which one the registry is of, and Policy tells one policy from the
+	// next.
+	Installation, Policy string
 }
 
 // Handler serves RegistryService to the services that may call it. The list is by procedure
@@ -129,7 +130,7 @@ func (i Internal) Handler() http.Handler {
 	})
 	options := rpc.HandlerOptions(i.Log, rpc.MaxInternalBytes, i.Metrics.interceptor(), allow)
 	mux := http.NewServeMux()
-	handler := shards{edge: i.Edge, shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log, installation: i.Installation}
+	handler := shards{edge: i.Edge, shards: i.Shards, stores: i.Stores, metrics: i.Metrics, log: i.Log, installation: i.Installation, policy: i.Policy}
 	mux.Handle(registryv1connect.NewRegistryServiceHandler(handler, options...))
 	return identity.Middleware(mux)
 }

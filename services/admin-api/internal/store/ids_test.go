@@ -133,7 +133,7 @@ func TestUpgradeMakesRoomForIDs(t *testing.T) {
 		if err := sqldb.Migrate(old, "registry_migrations", without("202612-ids")); err != nil {
 			t.Fatal(err)
 		}
-		before := &Store{db: old}
+		before := &Store{db: old, log: log}
 		subscribe(t, before, subscription("sub_a", anna, "mobile", "d1"), login(4))
 		subscribe(t, before, subscription("sub_b", bob, "mobile", "d1"), login(4))
 		was := must(before.ListUsers(ctx, "1", "", 9))(t)

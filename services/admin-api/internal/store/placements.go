@@ -79,6 +79,17 @@ func (s *Store) Placements(ctx context.Context) (map[string]registry.Placement, 
 	return out, nil
 }
 
+// UsersByStore counts the users of each mail store, also of those that no configuration
+// names. It looks at every user.
+func (s *Store) UsersByStore(ctx context.Context) ([]registry.StoreUsers, error) {
+	var counts []registry.StoreUsers
+	err := s.db.WithContext(ctx).Model(&userRow{}).Select("store, COUNT(*) AS users").Group("store").Order("store").Find(&counts).Error
+	if err != nil {
+		return nil, fmt.Errorf("counting the users of mail stores: %w", err)
+	}
+	return counts, nil
+}
+
 // OpenedShards returns the shards of a backend that somebody has held, ascending.
 func (s *Store) OpenedShards(ctx context.Context, backend string) ([]uint32, error) {
 	var shards []uint32

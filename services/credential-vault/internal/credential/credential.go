@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -65,18 +66,23 @@ type Vault struct {
 	records Records
 	audit   Audit
 	journal *journal // in front of audit
-	rules   Rules
+	rules   atomic.Pointer[Rules]
 	log     *slog.Logger
 	now     func() time.Time
 }
 
 // New makes a vault of an unlocked keyring. It opens nothing until Run.
 func New(ring *seal.Keyring, records Records, audit Audit, rules Rules, log *slog.Logger) *Vault {
-	return &Vault{
+	v := &Vault{
 		ring: ring, records: records, audit: audit, journal: newJournal(audit),
-		rules: rules, log: log, now: time.Now,
+		log: log, now: time.Now,
 	}
+	v.GoBy(rules)
+	return v
 }
+
+// GoBy has other rules hold from now on, also for what was sealed under those before.
+func (v *Vault) GoBy(rules Rules) { v.rules.Store(&rules) }
 
 // Sealing is a credential that is to be sealed for its owner. Its version is to be greater
 // than Above: that of the one it follows, maybe in another account.
@@ -115,7 +121,7 @@ func (v *Vault) put(s Sealing) (Put, error) {
 	if err := checkOwner(s.Owner); err != nil {
 		return Put{}, err
 	}
-	if err := v.rules.check(s.Credential); err != nil {
+	if err := v.rules.Load().check(s.Credential); err != nil {
 		return Put{}, err
 	}
 	plain, err := proto.Marshal(s.Credential)
@@ -180,7 +186,7 @@ func (v *Vault) open(owner seal.Owner, record Record) (*vaultv1.OpenResponse, er
 		return nil, fault.New(fault.DataLoss, "the credential %q of %s has an unknown form: seal it again",
 			owner.Account, userid.Join(owner.User, owner.Context))
 	}
-	return v.rules.reveal(c, record.Version)
+	return v.rules.Load().reveal(c, record.Version)
 }
 
 // Delete removes the owner's credential, all of the user's when Account is empty, and

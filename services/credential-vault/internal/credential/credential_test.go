@@ -438,3 +438,21 @@ func TestManyAreSealedAllOrNone(t *testing.T) {
 		}
 	}
 }
+
+// The operator may change the rules while the vault runs.
+func TestRulesChangeWhileItRuns(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.vault(t, everything())
+	if _, err := v.Seal(t.Context(), []credential.Sealing{{Owner: owner(), Credential: password()}}); err != nil {
+		t.Fatal(err)
+	}
+	v.GoBy(credential.Rules{})
+	if _, err := v.Open(t.Context(), owner(), purpose()); fault.KindOf(err) != fault.Precondition {
+		t.Errorf("opened although passwords are not stored any more: %v", err)
+	}
+	v.GoBy(everything())
+	if got, err := v.Open(t.Context(), owner(), purpose()); err != nil || got.GetLogin().GetPassword() != "hunter22" {
+		t.Errorf("allowed again: %v", err)
+	}
+}

@@ -18,8 +18,8 @@ import (
 type Config struct {
 	// IMAP opens mailboxes where doveadm does not.
 	IMAP listen.Source
-	// Keys are the doveadm API keys, by the name of the mail store.
-	Keys map[string]secret.String
+	// Key is the doveadm API key of a mail store at this moment, if there is one.
+	Key func(store string) (secret.String, bool)
 	// Current tells whether the right to act for the users it is asked for is beyond doubt
 	// at this moment; nothing is changed at a mail store otherwise.
 	Current func() bool

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/listener-worker/internal/dovecot/internal/doveadm"
 	"mailpush.internal/services/listener-worker/internal/listen"
@@ -81,8 +82,8 @@ func (s *Source) client(store *mailv1.MailStore) (*doveadm.Client, *mailbox.Fail
 	if d == nil {
 		return nil, nil //nolint:nilnil // no doveadm is an answer
 	}
-	apiKey, have := s.cfg.Keys[store.GetName()]
-	if !have {
+	name := store.GetName()
+	if _, have := s.cfg.Key(name); !have {
 		return nil, unavailable("this worker's configuration has no doveadm key for mail store %q", store.GetName()).OfStore()
 	}
 	key := clientKey{store.GetName(), d.GetUrl(), string(d.GetCaPem()), d.GetConcurrency(), d.GetTimeout().AsDuration()}
@@ -103,7 +104,11 @@ func (s *Source) client(store *mailv1.MailStore) (*doveadm.Client, *mailbox.Fail
 		}
 	}
 	client := doveadm.New(doveadm.Config{
-		URL: d.GetUrl(), Key: apiKey, TLS: config,
+		URL: d.GetUrl(), TLS: config,
+		Key: func() secret.String {
+			apiKey, _ := s.cfg.Key(name) // without one it is refused
+			return apiKey
+		},
 		Concurrency: int(d.GetConcurrency()), Timeout: d.GetTimeout().AsDuration(),
 		Posted: func(result string) { s.metrics.posts.WithLabelValues(result).Inc() },
 	})

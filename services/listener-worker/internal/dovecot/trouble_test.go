@@ -76,7 +76,7 @@ func withFake(t *testing.T) (*fakeDoveadm, *dovecot.Source, mailbox.Listening) {
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
 	source := dovecot.New(dovecot.Config{
-		Keys: map[string]secret.String{"main": secret.New("key")}, Current: func() bool { return true },
+		Key: func(store string) (secret.String, bool) { return secret.New("key"), store == "main" }, Current: func() bool { return true },
 	})
 	t.Cleanup(source.Close)
 	return fake, source, mailbox.Listening{

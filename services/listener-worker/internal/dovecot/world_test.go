@@ -49,7 +49,7 @@ func newWorld(t *testing.T, options dovecottest.Options, change func(*world, *do
 		Doveadm:         &mailv1.Doveadm{Url: w.server.DoveadmURL()},
 	}
 	cfg := dovecot.Config{
-		IMAP: imap.New(imap.Config{}), Keys: map[string]secret.String{"main": w.server.DoveadmKey()},
+		IMAP: imap.New(imap.Config{}), Key: func(store string) (secret.String, bool) { return w.server.DoveadmKey(), store == "main" },
 		Current: func() bool {
 			w.mu.Lock()
 			defer w.mu.Unlock()

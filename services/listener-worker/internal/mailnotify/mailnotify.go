@@ -39,6 +39,16 @@ const maxDatagram = 64 << 10
 type Config struct {
 	Log     *slog.Logger          // nil: no log
 	Metrics prometheus.Registerer // nil: no metrics
+	// Senders are who is listened to at this moment; nil: who writes to a unix socket.
+	Senders func() Senders
+	// Window is for how long the hints of one user are gathered to one; zero: none are.
+	Window time.Duration
+	// Put takes a hint and does not block; see [hints.Hub].
+	Put func(hint hints.Hint) hints.Result
+}
+
+// Senders are who is listened to, and how they speak.
+type Senders struct {
 	// Allow are the addresses datagrams are taken from. What comes by a unix socket is
 	// taken: who may write there is the file system's business.
 	Allow []netip.Prefix
@@ -46,10 +56,6 @@ type Config struct {
 	Secret secret.String
 	// LoginDelimiter is where a user's name in a datagram ends; empty: nowhere.
 	LoginDelimiter string
-	// Window is for how long the hints of one user are gathered to one; zero: none are.
-	Window time.Duration
-	// Put takes a hint and does not block; see [hints.Hub].
-	Put func(hint hints.Hint) hints.Result
 }
 
 // result is what became of a datagram, the label in metrics.
@@ -67,7 +73,6 @@ const (
 // Receiver receives datagrams. It is safe for concurrent use.
 type Receiver struct {
 	cfg       Config
-	secret    [sha256.Size]byte
 	gathering gathering
 	datagrams *prometheus.CounterVec
 }
@@ -77,8 +82,11 @@ func New(cfg Config) *Receiver {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Senders == nil {
+		cfg.Senders = func() Senders { return Senders{} }
+	}
 	r := &Receiver{
-		cfg: cfg, secret: sha256.Sum256([]byte(cfg.Secret.Reveal())),
+		cfg: cfg,
 		datagrams: promauto.With(cfg.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "mailpush_worker_mailnotify_datagrams_total",
 			Help: "Datagrams of mail stores, by what became of them.",
@@ -125,7 +133,8 @@ func pause(ctx context.Context) {
 
 // take takes in one datagram.
 func (r *Receiver) take(data []byte, from net.Addr, at time.Time) result {
-	if !r.allowed(from) {
+	senders := r.cfg.Senders()
+	if !senders.allowed(from) {
 		return stranger
 	}
 	said, err := parse(data)
@@ -134,7 +143,7 @@ func (r *Receiver) take(data []byte, from net.Addr, at time.Time) result {
 		return malformed
 	}
 	switch {
-	case !r.knowsSecret(said):
+	case !senders.knowSecret(said):
 		return noSecret
 	case !said.newMail:
 		return otherEvent
@@ -142,19 +151,19 @@ func (r *Receiver) take(data []byte, from net.Addr, at time.Time) result {
 		return otherFolder
 	}
 	r.gathering.add(hints.Hint{
-		Backend: Name, Name: r.login(said.user),
+		Backend: Name, Name: senders.login(said.user),
 		Hint: mailbox.Hint{Folder: mailbox.Inbox, UIDValidity: said.uidValidity, UID: said.uid, At: at},
 	})
 	return taken
 }
 
-func (r *Receiver) allowed(from net.Addr) bool {
+func (s Senders) allowed(from net.Addr) bool {
 	udp, ok := from.(*net.UDPAddr)
 	if !ok {
 		return true
 	}
 	ip := udp.AddrPort().Addr().Unmap()
-	for _, prefix := range r.cfg.Allow {
+	for _, prefix := range s.Allow {
 		if prefix.Contains(ip.WithZone("")) {
 			return true
 		}
@@ -162,19 +171,19 @@ func (r *Receiver) allowed(from net.Addr) bool {
 	return false
 }
 
-func (r *Receiver) knowsSecret(said datagram) bool {
-	if r.cfg.Secret.IsZero() {
+func (s Senders) knowSecret(said datagram) bool {
+	if s.Secret.IsZero() {
 		return true
 	}
-	got := sha256.Sum256([]byte(said.option))
-	return subtle.ConstantTimeCompare(got[:], r.secret[:]) == 1
+	got, want := sha256.Sum256([]byte(said.option)), sha256.Sum256([]byte(s.Secret.Reveal()))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
 // login is the part of a user's name that is its login.
-func (r *Receiver) login(user string) string {
-	if r.cfg.LoginDelimiter == "" {
+func (s Senders) login(user string) string {
+	if s.LoginDelimiter == "" {
 		return user
 	}
-	login, _, _ := strings.Cut(user, r.cfg.LoginDelimiter)
+	login, _, _ := strings.Cut(user, s.LoginDelimiter)
 	return login
 }

@@ -33,10 +33,10 @@ const (
 func datagram(form, user string) string { return strings.Replace(form, "USER", user, 1) }
 
 // receiving starts a receiver at sockets, and returns what it puts.
-func receiving(t *testing.T, cfg mailnotify.Config, sockets ...net.PacketConn) (<-chan hints.Hint, *prometheus.Registry) {
+func receiving(t *testing.T, senders mailnotify.Senders, sockets ...net.PacketConn) (<-chan hints.Hint, *prometheus.Registry) {
 	t.Helper()
 	put, registry := make(chan hints.Hint, 1000), prometheus.NewRegistry()
-	cfg.Metrics = registry
+	cfg := mailnotify.Config{Metrics: registry, Senders: func() mailnotify.Senders { return senders }}
 	cfg.Put = func(hint hints.Hint) hints.Result {
 		put <- hint
 		return hints.Local
@@ -120,7 +120,7 @@ func TestDatagramsComeInByUDPAndByASocket(t *testing.T) {
 	t.Parallel()
 	udp := socket(t, "udp", "127.0.0.1:0")
 	unix := socket(t, "unixgram", filepath.Join(t.TempDir(), "notify"))
-	put, registry := receiving(t, mailnotify.Config{Allow: loopback()}, udp, unix)
+	put, registry := receiving(t, mailnotify.Senders{Allow: loopback()}, udp, unix)
 	send(t, udp.LocalAddr(), "", "x", "\x00\x00\x00", strings.Repeat("\x00", 60_000), datagram(mailOf, ""),
 		strings.Replace(datagram(mailOf, "zoe"), "INBOX", "Trash", 1), strings.Replace(datagram(mailOf, "zoe"), "MAIL", "SIEVE", 1),
 		datagram(mailOf, "anna"))
@@ -141,11 +141,11 @@ func TestDatagramsComeInByUDPAndByASocket(t *testing.T) {
 func TestStrangersAreNotListenedTo(t *testing.T) {
 	t.Parallel()
 	udp := socket(t, "udp", "127.0.0.1:0")
-	put, registry := receiving(t, mailnotify.Config{
+	put, registry := receiving(t, mailnotify.Senders{
 		Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 	}, udp)
 	own := socket(t, "unixgram", filepath.Join(t.TempDir(), "own"))
-	withSecret, secretRegistry := receiving(t, mailnotify.Config{Secret: secret.New("s3cret")}, own)
+	withSecret, secretRegistry := receiving(t, mailnotify.Senders{Secret: secret.New("s3cret")}, own)
 	send(t, udp.LocalAddr(), datagram(mailOf, "anna"))
 	send(t, own.LocalAddr(), datagram(mailOf, "eve"), strings.Replace(datagram(secretly, "eve"), "s3cret", "guess", 1), datagram(secretly, "anna"))
 	if got := names(t, withSecret, 1); got != "anna" || count(t, secretRegistry, "wrong_secret") != 2 {
@@ -162,7 +162,7 @@ func TestStrangersAreNotListenedTo(t *testing.T) {
 func TestALoginEndsAtTheDelimiter(t *testing.T) {
 	t.Parallel()
 	unix := socket(t, "unixgram", filepath.Join(t.TempDir(), "notify"))
-	put, _ := receiving(t, mailnotify.Config{LoginDelimiter: "@"}, unix)
+	put, _ := receiving(t, mailnotify.Senders{LoginDelimiter: "@"}, unix)
 	send(t, unix.LocalAddr(), datagram(mailOf, "anna@example.org"), datagram(mailOf, "bob"))
 	if got := names(t, put, 2); got != "anna bob" {
 		t.Errorf("got %s", got)

@@ -38,7 +38,7 @@ func (e *Endpoint) authenticate(w http.ResponseWriter, r *http.Request, now time
 	if e.strikes.out(from, now) {
 		return answer(w, http.StatusTooManyRequests, limited, "too many wrong logins from this address")
 	}
-	if e.cfg.Login.matches(r) {
+	if e.cfg.Login().matches(r) {
 		return ""
 	}
 	e.strikes.note(from, now)

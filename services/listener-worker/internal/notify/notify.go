@@ -42,8 +42,9 @@ type Config struct {
 	Metrics prometheus.Registerer // nil: no metrics
 	// Backend is that of the listeners notifications are for.
 	Backend string
-	// Login is what a mail store authenticates with, if it does not by a certificate.
-	Login Login
+	// Login is what a mail store authenticates with at this moment, if it does not by a
+	// certificate; nil: nothing.
+	Login func() Login
 	// Take takes what a notification says; see [hints.Hub].
 	Take func(ctx context.Context, hint hints.Hint) hints.Result
 }
@@ -78,6 +79,9 @@ type Endpoint struct {
 func New(cfg Config) *Endpoint {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Login == nil {
+		cfg.Login = func() Login { return Login{} }
 	}
 	f := promauto.With(cfg.Metrics)
 	e := &Endpoint{

@@ -38,7 +38,7 @@ func serve(t *testing.T) *world {
 	w := &world{metrics: prometheus.NewRegistry(), hints: make(chan hints.Hint, 100)}
 	endpoint := notify.New(notify.Config{
 		Metrics: w.metrics, Backend: "dovecot",
-		Login: notify.Login{Name: "dove", Password: secret.New("s3cret")},
+		Login: func() notify.Login { return notify.Login{Name: "dove", Password: secret.New("s3cret")} },
 		Take: func(_ context.Context, hint hints.Hint) hints.Result {
 			w.hints <- hint
 			return hints.Kept

@@ -29,6 +29,8 @@ type membership struct {
 	stores   map[string]store
 	prints   prints
 	suspensions
+
+	rereading rereading // of everything, after the policy has changed
 }
 
 func newMembership(o *Owner, member Member) *membership {
@@ -39,6 +41,8 @@ func newMembership(o *Owner, member Member) *membership {
 		shards:  make(map[shard.ID]*running),
 		stores:  make(map[string]store),
 		prints:  newPrints(),
+
+		rereading: rereading{slice: policySlices},
 	}
 }
 
@@ -53,6 +57,7 @@ func (m *membership) run(ctx context.Context) {
 	for _, backend := range m.cfg.Backends {
 		m.watch(backend) //nolint:contextcheck // likewise
 	}
+	m.followPolicy() //nolint:contextcheck // likewise
 	m.reloadAt = time.Now().Add(m.untilReload())
 	m.serve(ctx, m.round)
 	if m.lost() || !m.end() { //nolint:contextcheck // likewise
@@ -80,10 +85,13 @@ func (m *membership) round(now time.Time) time.Time {
 		m.reloadAt = now.Add(m.untilReload())
 		m.step(hold.Stale{})
 	}
+	if due := m.rereading.due(); !due.IsZero() && !now.Before(due) {
+		m.readSlice(now)
+	}
 	if next := m.machine.Next(); !next.IsZero() && !now.Before(next) {
 		m.step(hold.Tick{})
 	}
-	return loop.Sooner(m.reloadAt, m.machine.Next())
+	return loop.Sooner(m.reloadAt, loop.Sooner(m.rereading.due(), m.machine.Next()))
 }
 
 func (m *membership) untilReload() time.Duration {

@@ -69,6 +69,7 @@ type Member interface {
 
 // Registry knows the mailboxes.
 type Registry interface {
+	Policies
 	// OpenEpoch returns the claims that were refused.
 	OpenEpoch(ctx context.Context, claims []hold.Claim) ([]hold.Claim, error)
 	// ListShards lists the mailboxes of shards of one backend: those of the users at least,

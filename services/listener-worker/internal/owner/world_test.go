@@ -114,6 +114,7 @@ type fakeWorld struct {
 	listsAll  bool          // whoever is asked for, as an earlier release does
 	suspended []string
 	suspendUp bool
+	policy    string
 
 	listening  map[mailbox.User]mailbox.Listening
 	delivering map[mailbox.User]hold.Claim
@@ -191,6 +192,12 @@ func (w *fakeWorld) ListShards(_ context.Context, claims []hold.Claim, users []u
 		}
 	}
 	return listing, nil
+}
+
+func (w *fakeWorld) Policy(context.Context) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.policy, nil
 }
 
 func (w *fakeWorld) SuspendCredential(_ context.Context, claim hold.Claim, user mailbox.User, version uint64, reason string) error {

@@ -45,17 +45,32 @@ func (c *Registry) Installation(ctx context.Context) (string, error) {
 	if installation := c.installation.Load(); installation != nil {
 		return *installation, nil
 	}
+	told, err := c.told(ctx)
+	if told == nil || err != nil {
+		return "", err
+	}
+	c.installation.Store(new(told.GetInstallationId()))
+	return told.GetInstallationId(), nil
+}
+
+// Policy implements [owner.Policies].
+func (c *Registry) Policy(ctx context.Context) (string, error) {
+	told, err := c.told(ctx)
+	return told.GetPolicy(), err
+}
+
+// told is what the registry tells of itself, nil when it is too old to.
+func (c *Registry) told(ctx context.Context) (*registryv1.GetInstallationResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	response, err := c.service.GetInstallation(ctx, connect.NewRequest(&registryv1.GetInstallationRequest{}))
 	switch {
 	case connect.CodeOf(err) == connect.CodeUnimplemented:
-		return "", nil
+		return nil, nil //nolint:nilnil // that it cannot tell is an answer
 	case err != nil:
-		return "", fmt.Errorf("asking the registry for its installation: %w", rpc.FromConnect("the registry", err))
+		return nil, fmt.Errorf("asking the registry for its installation: %w", rpc.FromConnect("the registry", err))
 	}
-	c.installation.Store(new(response.Msg.GetInstallationId()))
-	return response.Msg.GetInstallationId(), nil
+	return response.Msg, nil
 }
 
 // OpenEpoch implements [owner.Registry].

@@ -194,8 +194,12 @@ type GetInstallationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Made with the registry, and moves with its database.
 	InstallationId string `protobuf:"bytes,1,opt,name=installation_id,json=installationId,proto3" json:"installation_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Tells one policy from the next: who gets a permanent listener, and which mail stores
+	// there are. Workers ask every few seconds, and read their shards again when it changes.
+	// Empty where the registry is too old to tell.
+	Policy        string `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetInstallationResponse) Reset() {
@@ -231,6 +235,13 @@ func (*GetInstallationResponse) Descriptor() ([]byte, []int) {
 func (x *GetInstallationResponse) GetInstallationId() string {
 	if x != nil {
 		return x.InstallationId
+	}
+	return ""
+}
+
+func (x *GetInstallationResponse) GetPolicy() string {
+	if x != nil {
+		return x.Policy
 	}
 	return ""
 }
@@ -1891,9 +1902,10 @@ var File_mailpush_registry_v1_registry_proto protoreflect.FileDescriptor
 const file_mailpush_registry_v1_registry_proto_rawDesc = "" +
 	"\n" +
 	"#mailpush/registry/v1/registry.proto\x12\x14mailpush.registry.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmailpush/mail/v1/mail.proto\"\x18\n" +
-	"\x16GetInstallationRequest\"B\n" +
+	"\x16GetInstallationRequest\"Z\n" +
 	"\x17GetInstallationResponse\x12'\n" +
-	"\x0finstallation_id\x18\x01 \x01(\tR\x0einstallationId\"9\n" +
+	"\x0finstallation_id\x18\x01 \x01(\tR\x0einstallationId\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\tR\x06policy\"9\n" +
 	"\x11ShardLoadsRequest\x12$\n" +
 	"\x0eonly_max_epoch\x18\x14 \x01(\bR\fonlyMaxEpoch\"h\n" +
 	"\x12ShardLoadsResponse\x125\n" +

@@ -67,7 +67,7 @@ const (
 // RegistryServiceClient is a client for the mailpush.registry.v1.RegistryService service.
 type RegistryServiceClient interface {
 	// GetInstallation tells which installation the registry is of, so that nobody works
-	// in the cluster of another.
+	// in the cluster of another, and which policy this replica of it goes by.
 	GetInstallation(context.Context, *connect.Request[v1.GetInstallationRequest]) (*connect.Response[v1.GetInstallationResponse], error)
 	// ShardLoads counts, per shard, the users that get a permanent listener.
 	ShardLoads(context.Context, *connect.Request[v1.ShardLoadsRequest]) (*connect.Response[v1.ShardLoadsResponse], error)
@@ -211,7 +211,7 @@ func (c *registryServiceClient) FindUsers(ctx context.Context, req *connect.Requ
 // RegistryServiceHandler is an implementation of the mailpush.registry.v1.RegistryService service.
 type RegistryServiceHandler interface {
 	// GetInstallation tells which installation the registry is of, so that nobody works
-	// in the cluster of another.
+	// in the cluster of another, and which policy this replica of it goes by.
 	GetInstallation(context.Context, *connect.Request[v1.GetInstallationRequest]) (*connect.Response[v1.GetInstallationResponse], error)
 	// ShardLoads counts, per shard, the users that get a permanent listener.
 	ShardLoads(context.Context, *connect.Request[v1.ShardLoadsRequest]) (*connect.Response[v1.ShardLoadsResponse], error)

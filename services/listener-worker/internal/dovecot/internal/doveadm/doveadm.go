@@ -35,8 +35,8 @@ const (
 type Config struct {
 	// URL is where the API is: http(s)://host:port/doveadm/v1.
 	URL string
-	// Key is the doveadm_api_key.
-	Key secret.String
+	// Key is the doveadm_api_key at this moment; nil: an empty one.
+	Key func() secret.String
 	// TLS protects https; nil trusts what the system trusts.
 	TLS *tls.Config
 	// Concurrency is how many POSTs there are at once; 2 when zero. Each occupies a
@@ -73,6 +73,9 @@ type Client struct {
 func New(cfg Config) *Client {
 	cfg.Concurrency = cmp.Or(cfg.Concurrency, defaultConcurrency)
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	if cfg.Key == nil {
+		cfg.Key = func() secret.String { return secret.String{} }
+	}
 	if cfg.Posted == nil {
 		cfg.Posted = func(string) {}
 	}

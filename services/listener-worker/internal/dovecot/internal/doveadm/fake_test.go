@@ -51,7 +51,7 @@ func newFakeServer(t *testing.T) *fakeServer {
 
 func (f *fakeServer) client(t *testing.T, change func(*Config)) *Client {
 	t.Helper()
-	cfg := Config{URL: f.URL + "/doveadm/v1", Key: secret.New(apiKey), Timeout: patience}
+	cfg := Config{URL: f.URL + "/doveadm/v1", Key: func() secret.String { return secret.New(apiKey) }, Timeout: patience}
 	if change != nil {
 		change(&cfg)
 	}

@@ -33,7 +33,7 @@ func (c *Client) post(batch []*request) ([][]Answer, *Error) {
 	if err != nil {
 		return nil, &Error{Kind: Down, Reason: "the URL of doveadm cannot be used", Err: err}
 	}
-	request.Header.Set("Authorization", "X-Dovecot-API "+base64.StdEncoding.EncodeToString([]byte(c.cfg.Key.Reveal())))
+	request.Header.Set("Authorization", "X-Dovecot-API "+base64.StdEncoding.EncodeToString([]byte(c.cfg.Key().Reveal())))
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
