@@ -26,10 +26,13 @@ const sqliteOptions = "?_txlock=immediate" +
 	"&_pragma=synchronous(FULL)" +
 	"&_pragma=foreign_keys(ON)"
 
+// memory is the address of a database that is gone when it is closed.
+const memory = ":memory:"
+
 // openSQLite opens a file, or a database in memory. There is one connection: SQLite
 // has one writer, and with one connection waiting is a queue and not a race of retries.
 func openSQLite(ctx context.Context, where string) (opened, error) {
-	name := ":memory:"
+	name := memory
 	if where != name {
 		path, err := sqlitePath(where)
 		if err != nil {

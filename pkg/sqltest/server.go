@@ -37,6 +37,8 @@ type Server struct {
 	admin    *sql.DB
 	address  url.URL // without the database
 	dropping string  // the statement that drops a database, with %s for its name
+
+	serve func(port string) (*proctest.Process, error)
 }
 
 // engine is what differs between the servers.
@@ -103,16 +105,33 @@ func (e engine) launch(ctx context.Context, owner owner, site site) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	running, err := e.serve(owner, site, address.Port())
-	if err != nil {
+	server := &Server{
+		dir: site.dir, admin: admin, address: address, dropping: e.dropping,
+		serve: func(port string) (*proctest.Process, error) { return e.serve(owner, site, port) },
+	}
+	if err := server.Up(ctx); err != nil {
 		return nil, errors.Join(err, admin.Close())
 	}
-	if err := running.Await(ctx, "an answer", admin.PingContext); err != nil {
-		running.Kill()
-		return nil, errors.Join(err, admin.Close())
-	}
-	return &Server{dir: site.dir, process: running, admin: admin, address: address, dropping: e.dropping}, nil
+	return server, nil
 }
+
+// Up starts the server, again after Down: at the same address, with the same databases.
+func (s *Server) Up(ctx context.Context) error {
+	running, err := s.serve(s.address.Port())
+	if err != nil {
+		return err
+	}
+	if err := running.Await(ctx, "an answer", s.admin.PingContext); err != nil {
+		running.Kill()
+		return err
+	}
+	s.process = running
+	return nil
+}
+
+// Down stops the server as a power cut would: connections break, and new ones are refused
+// until it is Up.
+func (s *Server) Down() error { return s.process.Stop() }
 
 // NewDatabase makes an empty database and returns its address for sqldb.Open and a
 // function that drops it.
