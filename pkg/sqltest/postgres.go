@@ -35,6 +35,7 @@ func NewPostgres(dir string) (*Server, error) {
 		user:     "postgres",
 		scheme:   "postgres",
 		dropping: "DROP DATABASE %s WITH (FORCE)",
+		orderly:  syscall.SIGINT,
 		prepare:  programs.prepare,
 		serve:    programs.serve,
 		open: func(address url.URL) (*sql.DB, error) {

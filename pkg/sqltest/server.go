@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"mailpush.internal/pkg/proctest"
@@ -38,7 +39,8 @@ type Server struct {
 	address  url.URL // without the database
 	dropping string  // the statement that drops a database, with %s for its name
 
-	serve func(port string) (*proctest.Process, error)
+	serve   func(port string) (*proctest.Process, error)
+	orderly syscall.Signal // has it end in order, with connections open
 }
 
 // engine is what differs between the servers.
@@ -46,6 +48,7 @@ type engine struct {
 	user     string // the system user who runs it when the tests run as root
 	scheme   string
 	dropping string
+	orderly  syscall.Signal
 	prepare  func(ctx context.Context, site site) error
 	serve    func(owner owner, site site, port string) (*proctest.Process, error)
 	open     func(address url.URL) (*sql.DB, error)
@@ -106,7 +109,7 @@ func (e engine) launch(ctx context.Context, owner owner, site site) (*Server, er
 		return nil, err
 	}
 	server := &Server{
-		dir: site.dir, admin: admin, address: address, dropping: e.dropping,
+		dir: site.dir, admin: admin, address: address, dropping: e.dropping, orderly: e.orderly,
 		serve: func(port string) (*proctest.Process, error) { return e.serve(owner, site, port) },
 	}
 	if err := server.Up(ctx); err != nil {
@@ -129,9 +132,21 @@ func (s *Server) Up(ctx context.Context) error {
 	return nil
 }
 
-// Down stops the server as a power cut would: connections break, and new ones are refused
-// until it is Up.
-func (s *Server) Down() error { return s.process.Stop() }
+// Down stops the server: connections break, and new ones are refused until it is Up. It
+// keeps what was committed, which [Server.Stop] has no time for.
+func (s *Server) Down() error {
+	if err := syscall.Kill(s.process.Pid(), s.orderly); err != nil {
+		return fmt.Errorf("stopping a server: %w", err)
+	}
+	late := time.NewTimer(startTimeout)
+	defer late.Stop()
+	select {
+	case <-s.process.Ended():
+		return nil
+	case <-late.C:
+		return fmt.Errorf("stopping a server: it did not end within %s", startTimeout)
+	}
+}
 
 // NewDatabase makes an empty database and returns its address for sqldb.Open and a
 // function that drops it.
