@@ -16,12 +16,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
@@ -29,7 +31,7 @@ import (
 	"mailpush.internal/services/admin-api/internal/decide"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/peers"
-	"mailpush.internal/services/admin-api/internal/rpc"
+	handler "mailpush.internal/services/admin-api/internal/rpc"
 	"mailpush.internal/services/admin-api/internal/store"
 )
 
@@ -97,7 +99,7 @@ type Service struct {
 	policy  decide.Policy
 	stores  map[string]*mailv1.MailStore
 	auth    *auth.Authenticator
-	metrics *rpc.Metrics
+	metrics *handler.Metrics
 	store   atomic.Pointer[store.Store] // nil until Run has opened it
 }
 
@@ -134,7 +136,7 @@ func New(c Config, rt service.Runtime) (*Service, error) {
 	if s.auth, err = auth.New(c.Admins, c.Applications); err != nil {
 		return nil, fmt.Errorf("admin-api: %w", err)
 	}
-	if s.metrics, err = rpc.NewMetrics(rt.Metrics); err != nil {
+	if s.metrics, err = handler.NewMetrics(rt.Metrics); err != nil {
 		return nil, fmt.Errorf("admin-api: registering metrics: %w", err)
 	}
 	return s, nil
@@ -162,53 +164,62 @@ func (s *Service) Ready(ctx context.Context) error {
 	return registry.Ping(ctx)
 }
 
-// Run opens the registry, waits for the cluster and serves until ctx ends.
-func (s *Service) Run(ctx context.Context) (err error) {
-	registry, err := store.Open(ctx, s.config.Database, s.rt.Log)
-	if err != nil {
-		return fmt.Errorf("admin-api: %w", err)
+// Run opens the registry, joins the cluster and serves until ctx ends. What is away, the
+// database or etcd, it waits for: calls are answered Unavailable meanwhile.
+func (s *Service) Run(ctx context.Context) error {
+	public := rpc.NewLater("the registry is not open or the cluster not joined yet")
+	internal := rpc.NewLater("the registry is not open yet")
+	var opened closers
+	err := service.Group(ctx,
+		func(ctx context.Context) error {
+			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.config.PublicTLS, public)
+		},
+		func(ctx context.Context) error {
+			return service.Serve(ctx, s.rt.Log, "registry", s.config.Internal, s.rt.Identity.ServerTLS(), internal)
+		},
+		func(ctx context.Context) error { return s.work(ctx, &opened, public, internal) })
+	return errors.Join(err, opened.close()) // not before the last call has ended
+}
+
+// closers close what was opened, the last first.
+type closers []func() error
+
+func (c *closers) add(closer func() error) { *c = append(*c, closer) }
+
+func (c *closers) close() error {
+	var errs []error
+	for _, closer := range slices.Backward(*c) {
+		errs = append(errs, closer())
 	}
-	defer func() { err = errors.Join(err, registry.Close()) }()
-	installation, err := registry.Installation(ctx)
-	if err != nil {
-		return fmt.Errorf("admin-api: %w", err)
+	return errors.Join(errs...)
+}
+
+// work opens what calls need, puts their handlers in place and does what no call asks for,
+// until ctx ends.
+func (s *Service) work(ctx context.Context, opened *closers, public, internal *rpc.Later) error {
+	registry, installation, err := s.open(ctx)
+	if registry == nil {
+		return err // or stopped before it began
 	}
+	opened.add(registry.Close)
 	members, err := cluster.Await(ctx, s.config.Cluster, s.rt.Log)
 	if err != nil {
 		return fmt.Errorf("admin-api: %w", err)
 	}
 	if members == nil {
-		return nil // stopped before it began
+		return nil
 	}
-	defer func() { err = errors.Join(err, members.Close()) }()
-	return s.serve(ctx, registry, installation, members)
-}
-
-func (s *Service) serve(ctx context.Context, registry *store.Store, installation string, members *cluster.Client) error {
-	shards := members.Settings().GetShards()
-	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs)
-	defer vault.Close()
-	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs)
-	defer scheduler.Close()
-	workers := peers.NewWorkers(s.rt.Identity)
-	defer workers.Close()
-	e := edge.New(edge.Config{
-		Policy: s.policy, Stores: s.stores, MasterLogins: s.config.MasterLogins, Shards: shards,
-		AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
-		Store:             registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers, Log: s.rt.Log, Count: s.metrics.Gone,
-	})
-	public := rpc.Public{
-		Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
-	}.Handler()
-	internal := rpc.Internal{
-		Edge:   e,
-		Shards: edge.Shards{Policy: s.policy, Shards: shards, Epochs: registry, Mailboxes: registry},
-		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log, Installation: installation,
-	}.Handler()
-	former, err := registry.Place(ctx, s.policy.Stores, time.Now())
+	opened.add(members.Close)
+	former, err := s.place(ctx, registry)
 	if err != nil {
-		return fmt.Errorf("admin-api: %w", err)
+		return err
 	}
+	e := s.edge(registry, members, opened)
+	internal.Set(handler.Internal{
+		Edge:   e,
+		Shards: edge.Shards{Policy: s.policy, Shards: e.Shards, Epochs: registry, Mailboxes: registry},
+		Stores: s.stores, Metrics: s.metrics, Log: s.rt.Log, Installation: installation,
+	}.Handler())
 	return service.Group(ctx, e.Run,
 		func(ctx context.Context) error {
 			e.Move(ctx, former)
@@ -220,10 +231,62 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 			if err := members.AwaitBelonging(ctx, installation); err != nil {
 				return err
 			}
+			public.Set(handler.Public{
+				Edge: e, Auth: s.auth, Metrics: s.metrics, Log: s.rt.Log, AllowedOrigins: s.config.AllowedOrigins, Ready: s.Ready,
+			}.Handler())
 			s.store.Store(registry)
-			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.config.PublicTLS, public)
-		},
-		func(ctx context.Context) error {
-			return service.Serve(ctx, s.rt.Log, "registry", s.config.Internal, s.rt.Identity.ServerTLS(), internal)
+			return nil
 		})
+}
+
+// edge joins what decides with whom it asks.
+func (s *Service) edge(registry *store.Store, members *cluster.Client, opened *closers) *edge.Edge {
+	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs)
+	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs)
+	workers := peers.NewWorkers(s.rt.Identity)
+	opened.add(func() error {
+		vault.Close()
+		scheduler.Close()
+		workers.Close()
+		return nil
+	})
+	return edge.New(edge.Config{
+		Policy: s.policy, Stores: s.stores, MasterLogins: s.config.MasterLogins, Shards: members.Settings().GetShards(),
+		AllowHTTPWebhooks: s.config.AllowHTTPWebhooks,
+		Store:             registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers, Log: s.rt.Log, Count: s.metrics.Gone,
+	})
+}
+
+// waiting is what the log says while the database is away at the start.
+const waiting = "admin-api waits for its database"
+
+// open opens the registry and learns which installation it is of.
+func (s *Service) open(ctx context.Context) (registry *store.Store, installation string, err error) {
+	err = service.Await(ctx, s.rt.Log, waiting, func(ctx context.Context) error {
+		opened, err := store.Open(ctx, s.config.Database, s.rt.Log)
+		if err != nil {
+			return err
+		}
+		if installation, err = opened.Installation(ctx); err != nil {
+			return errors.Join(err, opened.Close())
+		}
+		registry = opened
+		return nil
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("admin-api: %w", err)
+	}
+	return registry, installation, nil
+}
+
+// place notes the backends of the mail stores, and returns which had another one.
+func (s *Service) place(ctx context.Context, registry *store.Store) (former map[string]string, err error) {
+	err = service.Await(ctx, s.rt.Log, waiting, func(ctx context.Context) (err error) {
+		former, err = registry.Place(ctx, s.policy.Stores, time.Now())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("admin-api: %w", err)
+	}
+	return former, nil
 }

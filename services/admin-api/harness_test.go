@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ import (
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
@@ -235,9 +237,28 @@ type world struct {
 	database  string
 	log       *syncBuffer
 	metrics   *prometheus.Registry
+	service   *Service
 }
 
+// newWorld is a world whose admin-api is ready.
 func newWorld(t *testing.T, change func(*Config)) *world {
+	t.Helper()
+	w := launchWorld(t, change)
+	w.awaitReady()
+	return w
+}
+
+func (w *world) awaitReady() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	if err := proctest.Await(ctx, "readiness", w.service.Ready); err != nil {
+		w.t.Fatalf("%v\n%s", err, w.log)
+	}
+}
+
+// launchWorld is a world whose admin-api has only begun to start.
+func launchWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
 	authority, err := identity.OpenAuthority(t.TempDir(), "test")
 	check(t, err)
@@ -277,6 +298,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		Log: slog.New(rpc.LogRequestIDs(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))), Metrics: w.metrics, Identity: w.identity(identity.Admin), Version: "test",
 	})
 	check(t, err)
+	w.service = s
 	w.run(s.Run)
 	return w
 }

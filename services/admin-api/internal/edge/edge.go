@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/pkg/secret"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
@@ -181,11 +182,19 @@ type Edge struct {
 	devices *locks[device]
 	untold  untold
 	tests   paces
+
+	telling, erasing, expiring, forgetting *condition.Condition // what is tried again until it works
 }
 
 // New makes an Edge.
 func New(c Config) *Edge {
-	return &Edge{Config: c, locks: newLocks[registry.UserID](), devices: newLocks[device]()}
+	return &Edge{
+		Config: c, locks: newLocks[registry.UserID](), devices: newLocks[device](),
+		telling:    condition.NewShared(c.Log, slog.LevelWarn, "owners not told of changes yet"),
+		erasing:    condition.NewShared(c.Log, slog.LevelWarn, "credentials not erased yet"),
+		expiring:   condition.New(c.Log, slog.LevelWarn, "subscriptions that have been gone for long not deleted"),
+		forgetting: condition.New(c.Log, slog.LevelWarn, "departures not forgotten"),
+	}
 }
 
 // cleanupTime bounds what is done after the caller has gone away.

@@ -61,9 +61,10 @@ func (e *Edge) tell(ctx context.Context, at registry.Shard) bool {
 	e.untold.remove(at) // first: a change that comes meanwhile adds it again
 	if err := e.Cluster.Touch(ctx, at.Backend, at.Number); err != nil {
 		e.untold.add(at)
-		e.Log.WarnContext(ctx, "owner not told of a change yet", "backend", at.Backend, "shard", at.Number, "error", err)
+		e.telling.Failed(ctx, err, "backend", at.Backend, "shard", at.Number)
 		return false
 	}
+	e.telling.Worked(ctx)
 	return true
 }
 
