@@ -15,12 +15,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"mailpush.internal/cmd/internal/online"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/identity"
@@ -42,17 +42,26 @@ func (l *list) Set(value string) error { *l = append(*l, value); return nil }
 
 type options struct {
 	config  string
-	check   bool
+	check   Check
+	ready   bool
 	version bool
 	set     list
 }
 
-// Check tells what is wrong with settings that only a service itself can judge.
-type Check func(*settings.Settings) error
+// Service is what a process runs. Name and Build must be set.
+type Service struct {
+	Name  string
+	Build wire.Builder
+	// Check tells what is wrong with settings that only the service itself can judge; it is
+	// part of validating them.
+	Check func(*settings.Settings) error
+	// Probes are what it needs to reach.
+	Probes func(*settings.Settings) []online.Probe
+}
 
-// Main runs the named service as this process and returns its exit code. The checks
-// are part of validating its settings.
-func Main(name string, build wire.Builder, version string, args []string, stdout, stderr io.Writer, checks ...Check) int { //nolint:revive // few bring a seventh
+// Main runs the service as this process and returns its exit code.
+func Main(of Service, version string, args []string, stdout, stderr io.Writer) int {
+	name := of.Name
 	var o options
 	flags := flagSet(name, &o, stderr)
 	switch err := flags.Parse(args); {
@@ -67,34 +76,64 @@ func Main(name string, build wire.Builder, version string, args []string, stdout
 		fmt.Fprintf(stdout, "%s %s\n", name, version)
 		return exitOK
 	}
-	s, err := settings.Load(o.config, os.Environ(), o.set)
+	s, err := of.settings(o)
 	if err == nil {
-		err = s.Validate(name)
-		for _, check := range checks {
-			err = errors.Join(err, check(s))
-		}
+		err = of.do(s, o, version, stdout)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		return exitError
-	}
-	if o.check {
-		s.Explain(stdout, name)
-		fmt.Fprintf(stdout, "%s: the configuration is valid\n", name)
-		return exitOK
-	}
-	if err := run(name, build, version, s); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitError
 	}
 	return exitOK
 }
 
+// settings reads and validates the settings.
+func (p Service) settings(o options) (*settings.Settings, error) {
+	s, err := settings.Load(o.config, os.Environ(), o.set)
+	if err != nil {
+		return nil, err
+	}
+	err = s.Validate(p.Name)
+	if p.Check != nil {
+		err = errors.Join(err, p.Check(s))
+	}
+	return s, err
+}
+
+// do does what the flags ask for.
+func (p Service) do(s *settings.Settings, o options, version string, stdout io.Writer) error {
+	switch {
+	case o.ready:
+		return ready(s.OpsListen(p.Name))
+	case o.check.Asked:
+		return p.explain(s, o.check, stdout)
+	default:
+		return run(p.Name, p.Build, version, s)
+	}
+}
+
+// explain judges the certificates, says what the settings mean and, when it is asked to,
+// reaches for what they name.
+func (p Service) explain(s *settings.Settings, check Check, stdout io.Writer) error {
+	if err := errors.Join(s.CheckIdentity(p.Name), s.CheckServed(p.Name)); err != nil {
+		return err
+	}
+	s.Explain(stdout, p.Name)
+	if check.Online && p.Probes != nil {
+		if err := online.Look(context.Background(), stdout, p.Probes(s)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "%s: the configuration is valid\n", p.Name)
+	return nil
+}
+
 func flagSet(name string, o *options, stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.config, "config", "", "the cluster's YAML `FILE`")
-	flags.BoolVar(&o.check, "check", false, "validate the configuration, explain it and exit")
+	flags.Var(&o.check, "check", CheckUsage)
+	flags.BoolVar(&o.ready, "ready", false, "ask the service that runs with this configuration whether it is ready, and exit")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.Var(&o.set, "set", "one setting as `KEY=VALUE`, e.g. worker.capacity=5000; may be repeated")
 	flags.Usage = func() {
@@ -113,11 +152,7 @@ func run(name string, build wire.Builder, version string, s *settings.Settings) 
 	context.AfterFunc(ctx, stop)
 	ctx, restart := wire.NewRestart(ctx)
 
-	id, err := identity.Load(s.Cluster.Name, name, identity.Files{
-		CA:   filepath.Join(s.Identity.Dir, "ca.crt"),
-		Cert: filepath.Join(s.Identity.Dir, name+".crt"),
-		Key:  filepath.Join(s.Identity.Dir, name+".key"),
-	})
+	id, err := identity.Load(s.Cluster.Name, name, s.IdentityFiles(name))
 	if err != nil {
 		return err
 	}
