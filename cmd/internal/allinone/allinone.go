@@ -3,8 +3,8 @@
 
 // Package allinone runs a whole mailpush in one process: an embedded etcd, SQLite
 // files and the four services, which talk over loopback with mutual TLS exactly as
-// they would between machines. Invariant: no service behaves differently here, and
-// everything that must survive a restart lies in one directory.
+// they would between machines. Invariant: no service behaves differently here,
+// everything that must survive a restart lies in one directory, and that is one process's.
 package allinone
 
 import (
@@ -62,7 +62,7 @@ type Node struct {
 }
 
 // New starts the embedded etcd and builds the services. When it returns an error
-// nothing is left running.
+// nothing is left running. The directory must be this process's: see [Hold].
 func New(ctx context.Context, options Options) (*Node, error) {
 	n := &Node{options: options, settings: options.Settings}
 	if err := n.build(ctx); err != nil {
