@@ -10,14 +10,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
 	"mailpush.internal/services/listener-worker/internal/heap"
@@ -68,10 +72,11 @@ type Config struct {
 
 // Service is a worker.
 type Service struct {
-	cfg   Config
-	rules []*webhook.Rule
-	rt    service.Runtime
-	ready chan *owner.Owner // holds the owner once there is one
+	cfg    Config
+	rules  []*webhook.Rule
+	rt     service.Runtime
+	clocks *rpc.Clocks
+	ready  chan *owner.Owner // holds the owner once there is one
 }
 
 // New checks the configuration and makes a worker that does nothing until Run.
@@ -100,8 +105,15 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	clocks, err := rpc.NewClocks(prometheus.GaugeOpts{
+		Namespace: "mailpush", Subsystem: "worker", Name: "clock_difference_seconds",
+		Help: "By how much the clock of another service is ahead of this one's, in whole seconds.",
+	}, rt.Log, rt.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("making the worker: %w", err)
+	}
 	cfg.Advertise = cmp.Or(cfg.Advertise, cfg.Listener.Addr().String())
-	return &Service{cfg: cfg, rules: rules, rt: rt, ready: make(chan *owner.Owner, 1)}, nil
+	return &Service{cfg: cfg, rules: rules, rt: rt, clocks: clocks, ready: make(chan *owner.Owner, 1)}, nil
 }
 
 // Ready tells whether the worker is a member of the cluster.

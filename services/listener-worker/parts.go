@@ -82,8 +82,8 @@ func closeSources(sources map[string]listen.Source) {
 
 func (s *Service) assemble(etcd *cluster.Client, hub *hints.Hub) parts {
 	settings := etcd.Settings()
-	toRegistry := rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs)
-	toVault := rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs)
+	toRegistry := s.clocks.Watch(identity.Admin, rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs))
+	toVault := s.clocks.Watch(identity.Vault, rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs))
 	registry := peers.NewRegistry(toRegistry)
 	found := &sink{}
 	w := parts{
