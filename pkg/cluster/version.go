@@ -37,11 +37,16 @@ func (c *Client) checkVersions(ctx context.Context) error {
 	for _, endpoint := range c.config.Endpoints {
 		go func() { answers <- c.ask(ctx, endpoint) }()
 	}
-	var late <-chan time.Time
+	late := time.NewTimer(openTimeout)
+	defer late.Stop()
+	answered := false
 	var errs []error
 	for range c.config.Endpoints {
 		select {
-		case <-late:
+		case <-late.C:
+			if !answered {
+				return c.unreachable(context.DeadlineExceeded)
+			}
 			return nil
 		case m := <-answers:
 			switch {
@@ -49,14 +54,13 @@ func (c *Client) checkVersions(ctx context.Context) error {
 				errs = append(errs, m.err)
 			case outdated(m.version):
 				return tooOld(m)
-			case late == nil:
-				timer := time.NewTimer(pingTimeout)
-				defer timer.Stop()
-				late = timer.C
+			case !answered:
+				answered = true
+				late.Reset(pingTimeout)
 			}
 		}
 	}
-	if late == nil { // nobody has answered
+	if !answered {
 		return c.unreachable(errors.Join(errs...))
 	}
 	return nil

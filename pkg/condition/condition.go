@@ -71,7 +71,7 @@ func (c *Condition) Failed(ctx context.Context, err error, args ...any) {
 	c.tries++
 	if kind := fault.KindOf(err); !c.told[kind] {
 		c.told[kind] = true
-		c.log.Log(ctx, c.level, c.what, append(args, "error", err)...)
+		c.log.Log(ctx, c.level, c.what, append(args, "error", err)...) //nolint:sloglint // a constant, by New's word
 	}
 }
 

@@ -37,7 +37,7 @@ func TestAnOutageIsTwoLines(t *testing.T) {
 		c.Worked(t.Context()) // nothing to tell
 		for range 1000 {
 			c.Failed(t.Context(), fault.New(fault.Unavailable, "away"), "rows", 7)
-			time.Sleep(time.Second) // of the test's own clock
+			time.Sleep(time.Second) //nolint:forbidigo // of the test's own clock
 		}
 		c.Worked(t.Context())
 		c.Worked(t.Context())
@@ -74,12 +74,12 @@ func TestASharedConditionDoesNotFlap(t *testing.T) {
 		for range 100 {
 			c.Failed(t.Context(), errors.New("this one"))
 			c.Worked(t.Context())
-			time.Sleep(settling / 2)
+			time.Sleep(settling / 2) //nolint:forbidigo // of the test's own clock
 		}
 		if c.Worked(t.Context()); !c.failing.Load() {
 			t.Error("it was over while it might go on")
 		}
-		time.Sleep(settling)
+		time.Sleep(settling) //nolint:forbidigo // of the test's own clock
 		c.Failed(t.Context(), errors.New("the next one"))
 	})
 	if want := []string{"this one", "is over", "the next one"}; strings.Count(got, "\n") != len(want) {

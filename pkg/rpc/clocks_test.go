@@ -53,7 +53,7 @@ func TestClocksThatDifferAreSaid(t *testing.T) {
 			}
 			client := clocks.Watch("admin-api", &http.Client{Transport: at(c.ahead)})
 			for range 3 {
-				answer, err := client.Get("http://x") //nolint:noctx // nothing is asked
+				answer, err := client.Get("http://x")
 				if err != nil {
 					t.Fatal(err)
 				}

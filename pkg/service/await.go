@@ -24,7 +24,7 @@ func Await(ctx context.Context, log *slog.Logger, what string, try func(context.
 		err := try(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil // stopped before it began
+			return nil //nolint:nilerr // stopped before it began, which is no error
 		case err == nil:
 			waits.Worked(ctx)
 			return nil
