@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
@@ -226,6 +227,9 @@ func (n *Node) Run(ctx context.Context) error {
 		own, stops[i] = context.WithCancel(context.WithoutCancel(ctx))
 		done[i] = make(chan error, 1)
 		go func() {
+			if order()[i] == identity.Scheduler {
+				n.awaitWorker(own)
+			}
 			err := program.Run(own, n.runtimes[i], built)
 			if err != nil {
 				fail(fmt.Errorf("running %s: %w", order()[i], err))
@@ -242,6 +246,28 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// workerTime is how long the scheduler waits for the worker to join: one that leads
+// before there is a worker has to say that none is there.
+const (
+	workerTime = 10 * time.Second
+	workerPoll = 20 * time.Millisecond
+)
+
+func (n *Node) awaitWorker(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, workerTime)
+	defer cancel()
+	worker := n.built[slices.Index(order(), identity.Worker)].Service
+	again := time.NewTicker(workerPoll)
+	defer again.Stop()
+	for worker.Ready(ctx) != nil {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Kept are the sockets that stay open for a process that follows in this one's place; see

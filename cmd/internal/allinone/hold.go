@@ -38,10 +38,10 @@ func Hold(ctx context.Context, dir string, progress io.Writer) (*Held, error) {
 }
 
 func hold(ctx context.Context, dir string, progress io.Writer, patience time.Duration) (*Held, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // it is where the operator says
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // likewise
 	if err != nil {
 		return nil, fmt.Errorf("locking the data directory: %w", err)
 	}

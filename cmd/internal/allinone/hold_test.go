@@ -96,7 +96,7 @@ func TestAKilledProcessHoldsNothing(t *testing.T) {
 		if _, err := Hold(t.Context(), dir, os.Stderr); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("held")
+		fmt.Fprintln(os.Stdout, "held")
 		select {}
 	}
 	t.Parallel()
