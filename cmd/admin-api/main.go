@@ -16,5 +16,6 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(program.Main(identity.Admin, adminwire.Build, version, os.Args[1:], os.Stdout, os.Stderr, adminwire.Check))
+	service := program.Service{Name: identity.Admin, Build: adminwire.Build, Check: adminwire.Check, Probes: adminwire.Probes}
+	os.Exit(program.Main(service, version, os.Args[1:], os.Stdout, os.Stderr))
 }

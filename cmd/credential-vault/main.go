@@ -16,5 +16,6 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(program.Main(identity.Vault, vaultwire.Build, version, os.Args[1:], os.Stdout, os.Stderr))
+	service := program.Service{Name: identity.Vault, Build: vaultwire.Build, Probes: vaultwire.Probes}
+	os.Exit(program.Main(service, version, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -16,5 +16,6 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(program.Main(identity.Worker, workerwire.BuildAlone, version, os.Args[1:], os.Stdout, os.Stderr, workerwire.Check))
+	service := program.Service{Name: identity.Worker, Build: workerwire.BuildAlone, Check: workerwire.Check, Probes: workerwire.Probes}
+	os.Exit(program.Main(service, version, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -4,20 +4,28 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 
 	"mailpush.internal/cmd/internal/allinone"
+	"mailpush.internal/cmd/internal/online"
+	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
+	"mailpush.internal/pkg/identity"
 )
 
 // demoMailFile is the file that keeps the password of the demo's mailbox.
 const demoMailFile = "demo-mail-password"
 
-// explainRun writes what the settings mean, and what run adds to them.
-func explainRun(w io.Writer, s *settings.Settings) {
+// explainRun judges certificates and writes what the settings mean, what run adds to them
+// and, when it is asked to, whether the mail stores are reached.
+func explainRun(ctx context.Context, w io.Writer, s *settings.Settings, check program.Check) error {
+	if err := s.CheckServed(identity.Services()...); err != nil {
+		return err
+	}
 	s.ExplainSingle(w)
 	if len(s.Admin.Administrators) == 0 {
 		fmt.Fprintln(w, "administrator  none is named: "+allinone.AdminName+" is made at the first start")
@@ -25,6 +33,13 @@ func explainRun(w io.Writer, s *settings.Settings) {
 	if isDemo(s) {
 		fmt.Fprintln(w, "demo           no mail store is configured: a demo mail store and a demo webhook receiver are added")
 	}
+	if check.Online {
+		if err := online.Look(ctx, w, online.MailStores(s)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(w, "mailpush run: the configuration is valid")
+	return nil
 }
 
 // greet tells whoever has started it what runs and how to go on.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailpush.internal/cmd/internal/allinone"
+	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/pushtest"
@@ -58,7 +59,10 @@ puts the passphrase elsewhere.
 
 Ctrl-C or SIGTERM stops it in order. SIGUSR2 does, too, and starts it again in its place:
 the address that mail stores notify stays open meanwhile. SIGHUP has the settings read
-again, as does a change of the file or of one that it names.`
+again, as does a change of the file or of one that it names.
+
+A data directory is one process's. A start waits for some seconds for the process before it
+to stop, and then says "data directory in use by PID".`
 
 const runExamples = `  mailpush run
   mailpush run --config mailpush.yaml --check
@@ -70,7 +74,7 @@ func runCommand() *cobra.Command {
 	var o stageOptions
 	var file string
 	var set []string
-	var check bool
+	var check program.Check
 	command := &cobra.Command{
 		Use:     "run",
 		Short:   "Run everything in one process, with a data directory that survives restarts",
@@ -91,21 +95,26 @@ func runCommand() *cobra.Command {
 			if err := checkRun(o); err != nil {
 				return err
 			}
-			if check {
-				explainRun(cmd.OutOrStdout(), o.settings)
-				fmt.Fprintln(cmd.OutOrStdout(), "mailpush run: the configuration is valid")
-				return nil
+			if check.Asked {
+				return explainRun(cmd.Context(), cmd.OutOrStdout(), o.settings, check)
 			}
 			ctx, restart := wire.NewRestart(cmd.Context())
-			kept, err := run(ctx, cmd.OutOrStdout(), o, newReloads(file, load, &o))
+			again := newReloads(file, load, &o)
+			held, err := allinone.Hold(ctx, o.dir, cmd.OutOrStdout())
 			if err != nil {
+				return err
+			}
+			kept, err := run(ctx, cmd.OutOrStdout(), o, again)
+			// Before a process follows in this one's place, which takes it again.
+			if err = errors.Join(err, held.Release()); err != nil {
 				return errors.Join(err, wire.CloseAll(kept))
 			}
 			return restart.Follow(kept)
 		},
 	}
 	command.Flags().StringVar(&file, "config", "", "YAML file with the settings")
-	command.Flags().BoolVar(&check, "check", false, "validate the configuration, explain it and exit")
+	command.Flags().Var(&check, "check", program.CheckUsage)
+	command.Flags().Lookup("check").NoOptDefVal = "true"
 	command.Flags().StringVar(&o.dir, "data", "data", "the data directory")
 	command.Flags().StringVar(&o.mailAddress, demoMailFlag, "127.0.0.1:8143", "address of the demo mail store")
 	command.Flags().StringVar(&o.receiverAddress, demoWebhookFlag, "127.0.0.1:8190", "address of the demo webhook receiver")

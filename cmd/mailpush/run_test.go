@@ -37,6 +37,12 @@ type running struct {
 // startRun starts mailpush run with a settings file, on free ports.
 func startRun(t *testing.T, config string, more ...string) *running {
 	t.Helper()
+	return startRunSaying(t, config, func(string) {}, more...)
+}
+
+// startRunSaying is startRun with what is told of each line that it says.
+func startRunSaying(t *testing.T, config string, hear func(line string), more ...string) *running {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "mailpush.yaml")
 	config += `
@@ -65,6 +71,7 @@ log: {level: error}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "webhooks") {
 		r.said = append(r.said, lines.Text())
+		hear(lines.Text())
 		if strings.HasPrefix(lines.Text(), "List the push users") && r.receiver != "" {
 			break // a demo says no more
 		}
@@ -80,6 +87,29 @@ log: {level: error}
 		t.Fatalf("it did not start: %v\n%s", <-r.ended, strings.Join(r.said, "\n"))
 	}
 	return r
+}
+
+// TestAStartWaitsForTheStopBefore starts it again, on the same data, before it has stopped.
+func TestAStartWaitsForTheStopBefore(t *testing.T) {
+	t.Parallel()
+	const store = `
+mail: {stores: {office: {address: "127.0.0.1:143", tls: none}}}
+admin: {listen: "127.0.0.1:0", internalListen: "127.0.0.1:0", opsListen: "127.0.0.1:0"}`
+	first := startRun(t, store)
+	stopped := false
+	second := startRunSaying(t, store, func(line string) {
+		if strings.HasPrefix(line, fmt.Sprintf("data directory in use by PID %d: waiting", os.Getpid())) {
+			stopped = true
+			first.stop() // the end of its Run is what the second one waits for
+		}
+	}, "--data", first.dir)
+	if !stopped {
+		t.Errorf("it did not wait: %v", second.said)
+	}
+	if err := <-first.ended; err != nil {
+		t.Errorf("the first: %v", err)
+	}
+	second.end(t)
 }
 
 func (r *running) end(t *testing.T) {
@@ -217,5 +247,34 @@ func TestRunPassesOverNoSetting(t *testing.T) {
 				t.Errorf("--check has made the data directory: %v", err)
 			}
 		})
+	}
+}
+
+// The unit for systemd starts what there is, on the example that goes with it.
+func TestTheUnitRuns(t *testing.T) {
+	t.Parallel()
+	const folder = "../../deployments/systemd/"
+	unit, err := os.ReadFile(folder + "mailpush.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	place := strings.NewReplacer("%d/", folder, "%S/mailpush/run", data)
+	var commands []string
+	for line := range strings.Lines(string(unit)) {
+		key, command, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if key == "ExecStartPre" || key == "ExecStart" {
+			commands = append(commands, command)
+		}
+	}
+	if len(commands) != 2 || commands[0] != commands[1]+" --check" {
+		t.Fatalf("it checks and starts %q", commands)
+	}
+	args := strings.Fields(place.Replace(commands[0]))
+	if args[0] != "/usr/lib/mailpush/mailpush" {
+		t.Errorf("it starts %s", args[0])
+	}
+	if said, err := execute(t, "", args[1:]...); err != nil || !strings.Contains(said, "mail store     main at imap.example.com:993") {
+		t.Errorf("%v\n%s", err, said)
 	}
 }

@@ -16,5 +16,6 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(program.Main(identity.Scheduler, schedulerwire.Build, version, os.Args[1:], os.Stdout, os.Stderr))
+	service := program.Service{Name: identity.Scheduler, Build: schedulerwire.Build, Probes: schedulerwire.Probes}
+	os.Exit(program.Main(service, version, os.Args[1:], os.Stdout, os.Stderr))
 }

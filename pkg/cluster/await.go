@@ -18,8 +18,8 @@ const awaitPause = time.Second
 // Await opens a cluster as often as it takes: an etcd that is away comes back, and
 // what another cluster or somebody else has left at its keys can be put right, while a
 // process that ends is started again to the same end. The same reason why it has to wait
-// is logged once. Only a configuration that is wrong by itself is an error; nil without
-// one means that ctx has ended.
+// is logged once. Only a configuration that is wrong by itself is an error, and an etcd
+// that is too old; nil without one means that ctx has ended.
 func Await(ctx context.Context, config Config, log *slog.Logger) (client *Client, err error) {
 	err = persist(ctx, log, func() (err error) {
 		client, err = Open(ctx, config, log)
@@ -35,7 +35,8 @@ func (c *Client) AwaitBelonging(ctx context.Context, installation string) error 
 
 // persist tries until it succeeds or ctx ends, which is no error.
 func persist(ctx context.Context, log *slog.Logger, try func() error) error {
-	for refused := ""; ; {
+	said := make(map[string]bool)
+	for {
 		err := try()
 		switch {
 		case err == nil || ctx.Err() != nil:
@@ -43,10 +44,14 @@ func persist(ctx context.Context, log *slog.Logger, try func() error) error {
 		case fault.KindOf(err) == fault.Invalid:
 			return fmt.Errorf("joining the cluster: %w", err)
 		}
-		if err.Error() != refused {
+		reason := err.Error()
+		if fault.KindOf(err) == fault.Unavailable {
+			reason = "" // whose words differ from try to try, and say the same
+		}
+		if !said[reason] {
 			log.Log(ctx, gravity(err), "cluster cannot be joined yet", "error", err)
 		}
-		refused = err.Error()
+		said[reason] = true
 		select {
 		case <-ctx.Done():
 		case <-time.After(awaitPause):

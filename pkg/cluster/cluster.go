@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -75,12 +74,11 @@ type Client struct {
 	log      *slog.Logger
 	etcd     *clientv3.Client
 	settings *clusterv1.Config
-	checks   sync.WaitGroup // beside whoever opened it
 }
 
 // Open connects to etcd and joins the cluster under the prefix, or makes a new one
-// there. It refuses a cluster with other settings than configured, and returns
-// within seconds when no endpoint answers.
+// there. It refuses a cluster with other settings than configured and an etcd that is too
+// old, and returns within seconds when no endpoint answers.
 func Open(ctx context.Context, config Config, log *slog.Logger) (*Client, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -93,14 +91,17 @@ func Open(ctx context.Context, config Config, log *slog.Logger) (*Client, error)
 		return nil, c.unreachable(err)
 	}
 	c.etcd = etcd
-	if err := c.settle(ctx); err != nil {
+	err = c.checkVersions(ctx)
+	if err == nil {
+		err = c.settle(ctx)
+	}
+	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = c.unreachable(c.why(etcd, err))
 		}
 		_ = etcd.Close()
 		return nil, err
 	}
-	c.checks.Go(func() { c.warnOfVersions(etcd.Ctx()) })
 	return c, nil
 }
 
@@ -120,9 +121,7 @@ func (config Config) check() error {
 
 // Close ends the connection. Leave and Resign first: it revokes nothing.
 func (c *Client) Close() error {
-	err := c.etcd.Close()
-	c.checks.Wait()
-	if err != nil {
+	if err := c.etcd.Close(); err != nil {
 		return fmt.Errorf("closing the connection to etcd: %w", err)
 	}
 	return nil

@@ -6,10 +6,12 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/pkg/shard"
 	clusterv1 "mailpush.internal/proto/gen/mailpush/cluster/v1"
 )
@@ -66,11 +68,13 @@ func (c *Client) Owners(ctx context.Context) <-chan Owners {
 	out := make(chan Owners)
 	go func() {
 		defer close(out)
+		reading := condition.New(c.log, slog.LevelWarn, "the owners of shards could not be read")
 		for range c.Watch(ctx) {
 			owners, err := c.owners(ctx)
 			for ; err != nil && wait(ctx, ownersRetry); owners, err = c.owners(ctx) {
-				c.log.WarnContext(ctx, "the owners of shards could not be read", "error", err)
+				reading.Failed(ctx, err)
 			}
+			reading.Worked(ctx)
 			select {
 			case out <- owners:
 			case <-ctx.Done():

@@ -11,8 +11,11 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 
 	"connectrpc.com/connect"
+
+	"mailpush.internal/pkg/condition"
 )
 
 const (
@@ -32,7 +35,7 @@ const (
 // requests are bounded to maxBytes and validated, errors mapped, large answers compressed. The given interceptors run
 // before validation, so that a stranger learns nothing of the fields.
 func HandlerOptions(log *slog.Logger, maxBytes int, interceptors ...connect.Interceptor) []connect.HandlerOption {
-	chain := append([]connect.Interceptor{requestIDs{}, publicErrors{log}}, interceptors...)
+	chain := append([]connect.Interceptor{requestIDs{}, &publicErrors{log: log}}, interceptors...)
 	chain = append(chain, fieldErrors{})
 	return []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxBytes),
@@ -45,11 +48,16 @@ func HandlerOptions(log *slog.Logger, maxBytes int, interceptors ...connect.Inte
 	}
 }
 
-// publicErrors lets only public texts out of the process and logs the rest.
-type publicErrors struct{ log *slog.Logger }
+// publicErrors lets only public texts out of the process and logs the rest: what is broken
+// at every call, what is unavailable once for each procedure until it is served again.
+type publicErrors struct {
+	log    *slog.Logger
+	served sync.Map // by procedure: *condition.Condition
+}
 
-func (p publicErrors) public(ctx context.Context, procedure string, err error) error {
+func (p *publicErrors) public(ctx context.Context, procedure string, err error) error {
 	if err == nil {
+		p.condition(procedure).Worked(ctx)
 		return nil
 	}
 	out := ForCaller(ctx, err)
@@ -60,14 +68,29 @@ func (p publicErrors) public(ctx context.Context, procedure string, err error) e
 	case connect.CodeInternal, connect.CodeDataLoss, connect.CodeUnknown:
 		p.log.ErrorContext(ctx, "call could not be served", "procedure", procedure, "error", detail(err))
 	case connect.CodeUnavailable:
-		p.log.WarnContext(ctx, "call could not be served", "procedure", procedure, "error", detail(err))
+		p.condition(procedure).Failed(ctx, withDetail{err}, "procedure", procedure)
 	default:
 	}
 	return out
 }
 
+func (p *publicErrors) condition(procedure string) *condition.Condition {
+	if c, ok := p.served.Load(procedure); ok {
+		return c.(*condition.Condition) //nolint:forcetypeassert,errcheck // nothing else is stored
+	}
+	c, _ := p.served.LoadOrStore(procedure, condition.NewShared(p.log, slog.LevelWarn, "call could not be served"))
+	return c.(*condition.Condition) //nolint:forcetypeassert,errcheck // nothing else is stored
+}
+
+// withDetail is an error whose text is for the log.
+type withDetail struct{ error }
+
+func (e withDetail) Error() string { return detail(e.error) }
+
+func (e withDetail) Unwrap() error { return e.error }
+
 // WrapUnary implements [connect.Interceptor].
-func (p publicErrors) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+func (p *publicErrors) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
 		response, err := next(ctx, request)
 		return response, p.public(ctx, request.Spec().Procedure, err)
@@ -75,12 +98,12 @@ func (p publicErrors) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 }
 
 // WrapStreamingClient implements [connect.Interceptor].
-func (publicErrors) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+func (*publicErrors) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
 
 // WrapStreamingHandler implements [connect.Interceptor].
-func (p publicErrors) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+func (p *publicErrors) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		return p.public(ctx, conn.Spec().Procedure, next(ctx, conn))
 	}

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"gorm.io/gorm/logger"
+
+	"mailpush.internal/pkg/condition"
+	"mailpush.internal/pkg/fault"
 )
 
 // slow is when a statement is worth a warning.
@@ -17,8 +20,12 @@ const slow = time.Second
 
 // statementLog logs slow statements as warnings and all of them for debugging,
 // with placeholders instead of parameters. It logs no errors: they are returned,
-// and a driver's error may quote a value.
-type statementLog struct{ log *slog.Logger }
+// and a driver's error may quote a value. That the database answers again is one of its
+// lines.
+type statementLog struct {
+	log     *slog.Logger
+	answers *condition.Condition
+}
 
 // ParamsFilter implements gorm.ParamsFilter: parameters never reach the log.
 func (statementLog) ParamsFilter(_ context.Context, sql string, _ ...any) (string, []any) {
@@ -43,8 +50,11 @@ func (l statementLog) Error(ctx context.Context, _ string, _ ...any) {
 	l.log.DebugContext(ctx, "database driver error")
 }
 
-// Trace implements [logger.Interface].
-func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), _ error) {
+// Trace implements [logger.Interface]. An error may be an answer as well.
+func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), err error) {
+	if fault.KindOf(err) != fault.Unavailable {
+		l.answers.Worked(ctx)
+	}
 	elapsed, level := time.Since(begin), slog.LevelDebug
 	if elapsed > slow {
 		level = slog.LevelWarn

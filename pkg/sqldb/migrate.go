@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
+
+	"mailpush.internal/pkg/fault"
 )
 
 // lockPatience is how long a starting replica waits for another one's migrations.
@@ -47,6 +49,9 @@ func Migrate(db *gorm.DB, table string, migrations []*gormigrate.Migration) erro
 			UseTransaction: conn.Name() != "mysql",
 		}, migrations).Migrate()
 	})
+	if away(err) { // GORM does not translate what it takes a connection for
+		return fault.Wrap(fault.Unavailable, err, "migrating the schema listed in %s: the database does not answer", table)
+	}
 	if err != nil {
 		return fmt.Errorf("migrating the schema listed in %s: %w", table, err)
 	}

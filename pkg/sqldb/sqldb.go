@@ -5,7 +5,8 @@
 // MySQL/MariaDB, chosen by the scheme of an address. Only store packages use it.
 // Invariants: neither the password of an address nor a parameter of a statement
 // appears in an error or a log line of this package; a committed transaction
-// survives a power cut; names compare byte by byte on every engine.
+// survives a power cut; names compare byte by byte on every engine; a database that is
+// away is an error of kind Unavailable, whatever it was asked, and one line of the log.
 //
 // What a store must know to behave alike on all three:
 //   - give every indexed string a size (gorm:"size:64"), MySQL indexes no unbounded text;
@@ -27,6 +28,8 @@ import (
 
 	"gorm.io/gorm"
 
+	"mailpush.internal/pkg/condition"
+	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 )
 
@@ -60,7 +63,8 @@ type opened struct {
 //	mysql://user:password@host:3306/name      MySQL or MariaDB; ?tls=true, skip-verify or preferred
 //
 // Special characters in a password are percent-encoded. The handle is safe for
-// concurrent use; close it with [Close].
+// concurrent use; close it with [Close]. A server that does not answer, yet, is
+// Unavailable.
 func Open(ctx context.Context, dsn secret.String, log *slog.Logger) (*gorm.DB, error) {
 	return open(ctx, dsn, log, writing)
 }
@@ -85,11 +89,15 @@ func open(ctx context.Context, dsn secret.String, log *slog.Logger, is purpose) 
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	o, err := connect(ctx, dsn.Reveal(), is)
+	if away(err) {
+		return nil, &fault.Error{Kind: fault.Unavailable, Message: err.Error(), Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}
-	db, err := gorm.Open(o.dialect, &gorm.Config{
-		Logger:                 statementLog{log},
+	answers := condition.NewShared(log, slog.LevelWarn, "the database does not answer")
+	db, err := gorm.Open(dialect{o.dialect, answers}, &gorm.Config{
+		Logger:                 statementLog{log, answers},
 		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		SkipDefaultTransaction: true,
 		TranslateError:         true,
@@ -136,7 +144,7 @@ func Ping(ctx context.Context, db *gorm.DB) error {
 		return fmt.Errorf("reaching the database: %w", err)
 	}
 	if err := pool.PingContext(ctx); err != nil {
-		return fmt.Errorf("reaching the database: %w", err)
+		return fault.Wrap(fault.Unavailable, err, "the database does not answer")
 	}
 	return nil
 }

@@ -33,17 +33,20 @@ const readerOptions = "?_pragma=busy_timeout(10000)&_pragma=query_only(ON)"
 // ErrInMemory refuses a reader of a database in memory, which has one connection.
 var ErrInMemory = errors.New("a database in memory has no readers of its own")
 
+// memory is the address of a database that is gone when it is closed.
+const memory = ":memory:"
+
 // openSQLite opens a file, or a database in memory. There is one connection: SQLite
 // has one writer, and with one connection waiting is a queue and not a race of retries.
 func openSQLite(ctx context.Context, where string, is purpose) (opened, error) {
-	name, options := ":memory:", sqliteOptions
+	name, options := memory, sqliteOptions
 	if is == reading {
 		options = readerOptions
 	}
 	switch {
-	case where == name && is == reading:
+	case where == memory && is == reading:
 		return opened{}, ErrInMemory
-	case where != name:
+	case where != memory:
 		path, err := sqlitePath(where)
 		if err != nil {
 			return opened{}, err

@@ -29,6 +29,7 @@ func NewMariaDB(dir string) (*Server, error) {
 		user:     "mysql",
 		scheme:   "mysql",
 		dropping: "DROP DATABASE %s",
+		orderly:  syscall.SIGTERM,
 		prepare:  programs.prepare,
 		serve:    programs.serve,
 		open: func(address url.URL, database string) (*sql.DB, error) {

@@ -36,6 +36,7 @@ func NewPostgres(dir string) (*Server, error) {
 		user:     "postgres",
 		scheme:   "postgres",
 		dropping: "DROP DATABASE %s WITH (FORCE)",
+		orderly:  syscall.SIGINT,
 		prepare:  programs.prepare,
 		serve:    programs.serve,
 		open: func(address url.URL, database string) (*sql.DB, error) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"mailpush.internal/pkg/proctest"
@@ -38,7 +39,10 @@ type Server struct {
 	admin    *sql.DB
 	address  url.URL // without the database
 	dropping string  // the statement that drops a database, with %s for its name
-	open     func(address url.URL, database string) (*sql.DB, error)
+
+	open    func(address url.URL, database string) (*sql.DB, error)
+	serve   func(port string) (*proctest.Process, error)
+	orderly syscall.Signal // has it end in order, with connections open
 }
 
 // engine is what differs between the servers.
@@ -46,6 +50,7 @@ type engine struct {
 	user     string // the system user who runs it when the tests run as root
 	scheme   string
 	dropping string
+	orderly  syscall.Signal
 	prepare  func(ctx context.Context, site site) error
 	serve    func(owner owner, site site, port string) (*proctest.Process, error)
 	open     func(address url.URL, database string) (*sql.DB, error) // empty: the server's own
@@ -105,15 +110,44 @@ func (e engine) launch(ctx context.Context, owner owner, site site) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	running, err := e.serve(owner, site, address.Port())
+	server := &Server{
+		dir: site.dir, admin: admin, address: address, dropping: e.dropping, orderly: e.orderly, open: e.open,
+		serve: func(port string) (*proctest.Process, error) { return e.serve(owner, site, port) },
+	}
+	if err := server.Up(ctx); err != nil {
+		return nil, errors.Join(err, admin.Close())
+	}
+	return server, nil
+}
+
+// Up starts the server, again after Down: at the same address, with the same databases.
+func (s *Server) Up(ctx context.Context) error {
+	running, err := s.serve(s.address.Port())
 	if err != nil {
-		return nil, errors.Join(err, admin.Close())
+		return err
 	}
-	if err := running.Await(ctx, "an answer", admin.PingContext); err != nil {
+	if err := running.Await(ctx, "an answer", s.admin.PingContext); err != nil {
 		running.Kill()
-		return nil, errors.Join(err, admin.Close())
+		return err
 	}
-	return &Server{dir: site.dir, process: running, admin: admin, address: address, dropping: e.dropping, open: e.open}, nil
+	s.process = running
+	return nil
+}
+
+// Down stops the server: connections break, and new ones are refused until it is Up. It
+// keeps what was committed, which [Server.Stop] has no time for.
+func (s *Server) Down() error {
+	if err := syscall.Kill(s.process.Pid(), s.orderly); err != nil {
+		return fmt.Errorf("stopping a server: %w", err)
+	}
+	late := time.NewTimer(startTimeout)
+	defer late.Stop()
+	select {
+	case <-s.process.Ended():
+		return nil
+	case <-late.C:
+		return fmt.Errorf("stopping a server: it did not end within %s", startTimeout)
+	}
 }
 
 // NewDatabase makes an empty database and returns its address for sqldb.Open and a

@@ -112,6 +112,32 @@ func Each(t *testing.T, body func(t *testing.T, dsn secret.String)) {
 	})
 }
 
+// EachServer runs body on PostgreSQL and MariaDB in parallel subtests of those names, each
+// with a server of its own, for tests that have it go down and come up. With -short, or
+// when MAILPUSH_TEST_SQL is sqlite, there are none, and it says so.
+func EachServer(t *testing.T, body func(t *testing.T, server *Server)) {
+	t.Helper()
+	if testing.Short() || os.Getenv(OnlyEnv) == "sqlite" {
+		t.Log("without servers: not on any")
+		return
+	}
+	for name, start := range map[string]func(dir string) (*Server, error){"postgres": NewPostgres, "mariadb": NewMariaDB} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := start("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := server.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+			body(t, server)
+		})
+	}
+}
+
 // database makes a database for one test and drops it at the end.
 func database(t *testing.T, l *lazy) secret.String {
 	t.Helper()

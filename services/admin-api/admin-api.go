@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -156,50 +157,60 @@ func (s *Service) Ready(ctx context.Context) error {
 	return registry.Ping(ctx)
 }
 
-// Run opens the registry, waits for the cluster and serves until ctx ends.
-func (s *Service) Run(ctx context.Context) (err error) {
-	registry, err := store.Open(ctx, s.config.Database, s.rt.Log)
-	if err != nil {
-		return fmt.Errorf("admin-api: %w", err)
+// Run opens the registry, joins the cluster and serves until ctx ends. What is away, the
+// database or etcd, it waits for: calls are answered Unavailable meanwhile.
+func (s *Service) Run(ctx context.Context) error {
+	public := pkgrpc.NewLater("the registry is not open or the cluster not joined yet")
+	internal := pkgrpc.NewLater("the registry is not open yet")
+	var opened closers
+	err := service.Group(ctx,
+		func(ctx context.Context) error {
+			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.tls.Config(), public)
+		},
+		func(ctx context.Context) error {
+			return service.Serve(ctx, s.rt.Log, "registry", s.config.Internal, s.rt.Identity.ServerTLS(), internal)
+		},
+		func(ctx context.Context) error { return s.work(ctx, &opened, public, internal) })
+	return errors.Join(err, opened.close()) // not before the last call has ended
+}
+
+// closers close what was opened, the last first.
+type closers []func() error
+
+func (c *closers) add(closer func() error) { *c = append(*c, closer) }
+
+func (c *closers) close() error {
+	var errs []error
+	for _, closer := range slices.Backward(*c) {
+		errs = append(errs, closer())
 	}
-	defer func() { err = errors.Join(err, registry.Close()) }()
-	installation, err := registry.Installation(ctx)
-	if err != nil {
-		return fmt.Errorf("admin-api: %w", err)
+	return errors.Join(errs...)
+}
+
+// work opens what calls need, puts their handlers in place and does what no call asks for,
+// until ctx ends.
+func (s *Service) work(ctx context.Context, opened *closers, public, internal *pkgrpc.Later) error {
+	registry, installation, err := s.open(ctx)
+	if registry == nil {
+		return err // or stopped before it began
 	}
+	opened.add(registry.Close)
 	members, err := cluster.Await(ctx, s.config.Cluster, s.rt.Log)
 	if err != nil {
 		return fmt.Errorf("admin-api: %w", err)
 	}
 	if members == nil {
-		return nil // stopped before it began
+		return nil
 	}
-	defer func() { err = errors.Join(err, members.Close()) }()
-	return s.serve(ctx, registry, installation, members)
-}
-
-func (s *Service) serve(ctx context.Context, registry *store.Store, installation string, members *cluster.Client) error {
-	shards := members.Settings().GetShards()
-	calls := pkgrpc.NewCalls(s.rt.Metrics)
-	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs, calls)
-	defer vault.Close()
-	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs, calls)
-	defer scheduler.Close()
-	workers := peers.NewWorkers(s.rt.Identity)
-	defer workers.Close()
+	opened.add(members.Close)
 	now := s.rules.Load()
-	on := &serving{
-		Service: s, registry: registry, shards: shards, installation: installation,
-		edge: edge.New(edge.Config{
-			Shards: shards, Store: registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers,
-			Log: s.rt.Log, Count: s.metrics.Gone,
-		}),
-	}
-	former, err := registry.Place(ctx, now.Policy.Stores, time.Now())
+	former, err := s.place(ctx, registry, now)
 	if err != nil {
-		return fmt.Errorf("admin-api: %w", err)
+		return err
 	}
+	on := s.serving(registry, installation, members, opened)
 	on.begin(now)
+	internal.Set(&on.internal)
 	return service.Group(ctx,
 		func(ctx context.Context) error { return on.follow(ctx, now, former) },
 		func(ctx context.Context) error {
@@ -208,10 +219,64 @@ func (s *Service) serve(ctx context.Context, registry *store.Store, installation
 			if err := members.AwaitBelonging(ctx, installation); err != nil {
 				return err
 			}
+			public.Set(&on.public)
 			s.store.Store(registry)
-			return service.Serve(ctx, s.rt.Log, "public", s.config.Public, s.tls.Config(), &on.public)
-		},
-		func(ctx context.Context) error {
-			return service.Serve(ctx, s.rt.Log, "registry", s.config.Internal, s.rt.Identity.ServerTLS(), &on.internal)
+			return nil
 		})
+}
+
+// serving joins what decides with whom it asks.
+func (s *Service) serving(registry *store.Store, installation string, members *cluster.Client, opened *closers) *serving {
+	calls := pkgrpc.NewCalls(s.rt.Metrics)
+	vault := peers.NewVault(s.rt.Identity, s.config.VaultAddrs, calls)
+	scheduler := peers.NewScheduler(s.rt.Identity, s.config.SchedulerAddrs, calls)
+	workers := peers.NewWorkers(s.rt.Identity)
+	opened.add(func() error {
+		vault.Close()
+		scheduler.Close()
+		workers.Close()
+		return nil
+	})
+	shards := members.Settings().GetShards()
+	return &serving{
+		Service: s, registry: registry, shards: shards, installation: installation,
+		edge: edge.New(edge.Config{
+			Shards: shards, Store: registry, Vault: vault, Cluster: members, Scheduler: scheduler, Workers: workers,
+			Log: s.rt.Log, Count: s.metrics.Gone,
+		}),
+	}
+}
+
+// waiting is what the log says while the database is away at the start.
+const waiting = "admin-api waits for its database"
+
+// open opens the registry and learns which installation it is of.
+func (s *Service) open(ctx context.Context) (registry *store.Store, installation string, err error) {
+	err = service.Await(ctx, s.rt.Log, waiting, func(ctx context.Context) error {
+		opened, err := store.Open(ctx, s.config.Database, s.rt.Log)
+		if err != nil {
+			return err
+		}
+		if installation, err = opened.Installation(ctx); err != nil {
+			return errors.Join(err, opened.Close())
+		}
+		registry = opened
+		return nil
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("admin-api: %w", err)
+	}
+	return registry, installation, nil
+}
+
+// place notes the backends of the mail stores, and returns which had another one.
+func (s *Service) place(ctx context.Context, registry *store.Store, r *rules) (former map[string]string, err error) {
+	err = service.Await(ctx, s.rt.Log, waiting, func(ctx context.Context) (err error) {
+		former, err = registry.Place(ctx, r.Policy.Stores, time.Now())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("admin-api: %w", err)
+	}
+	return former, nil
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ import (
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/cluster/embedded"
 	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
@@ -286,7 +288,25 @@ type world struct {
 	service   *Service
 }
 
+// newWorld is a world whose admin-api is ready.
 func newWorld(t *testing.T, change func(*Config)) *world {
+	t.Helper()
+	w := launchWorld(t, change)
+	w.awaitReady()
+	return w
+}
+
+func (w *world) awaitReady() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	if err := proctest.Await(ctx, "readiness", w.service.Ready); err != nil {
+		w.t.Fatalf("%v\n%s", err, w.log)
+	}
+}
+
+// launchWorld is a world whose admin-api has only begun to start.
+func launchWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
 	authority, err := identity.OpenAuthority(t.TempDir(), "test")
 	check(t, err)

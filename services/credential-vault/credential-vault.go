@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 
 	"connectrpc.com/connect"
 
@@ -40,13 +42,16 @@ type Config struct {
 	MasterPassword secret.String // of MasterUser
 }
 
-// Service is a vault that is unlocked and about to serve.
+// Service is a vault.
 type Service struct {
 	config Config
 	rt     service.Runtime
-	store  keeper
-	vault  *credential.Vault
 	meter  connect.Interceptor
+	store  atomic.Pointer[keeper] // nil until Run has opened it
+
+	mu    sync.Mutex
+	rules credential.Rules  // the newest
+	vault *credential.Vault // nil until Run has unlocked its keys; goes by rules
 }
 
 // keeper is what both stores are.
@@ -58,8 +63,7 @@ type keeper interface {
 	Close() error
 }
 
-// New opens the store and unlocks its keys; it takes about a third of a second, which is
-// what a guess at the passphrase costs. Run must follow, or the store stays open.
+// New checks the configuration. It opens nothing: Run does.
 func New(config Config, rt service.Runtime) (*Service, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -68,21 +72,7 @@ func New(config Config, rt service.Runtime) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx := context.Background() // each step bounds itself
-	kept, err := config.open(ctx, rt)
-	if err != nil {
-		return nil, err
-	}
-	passphrase := config.Passphrase
-	if passphrase.IsZero() {
-		passphrase = secret.New(rand.Text()) // what it protects ends with the process
-	}
-	ring, err := credential.Unlock(ctx, kept, passphrase, seal.DefaultCost())
-	if err != nil {
-		return nil, errors.Join(err, kept.Close())
-	}
-	vault := credential.New(ring, kept, kept, config.rules(), rt.Log)
-	return &Service{config: config, rt: rt, store: kept, vault: vault, meter: meter}, nil
+	return &Service{config: config, rt: rt, meter: meter, rules: config.rules()}, nil
 }
 
 // Reconfigure judges a configuration that was read again, and returns what has it taken:
@@ -92,7 +82,25 @@ func (s *Service) Reconfigure(config Config) (take func(), err error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	return func() { s.vault.GoBy(config.rules()) }, nil
+	return func() { s.goBy(config.rules()) }, nil
+}
+
+// goBy has other rules hold from now on, also for a vault that is not unlocked yet.
+func (s *Service) goBy(rules credential.Rules) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules = rules
+	if s.vault != nil {
+		s.vault.GoBy(rules)
+	}
+}
+
+// begin makes the vault of unlocked keys.
+func (s *Service) begin(ring *seal.Keyring, kept keeper) *credential.Vault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.vault = credential.New(ring, kept, kept, s.rules, s.rt.Log)
+	return s.vault
 }
 
 func (c Config) rules() credential.Rules {
@@ -123,32 +131,71 @@ func (c Config) open(ctx context.Context, rt service.Runtime) (keeper, error) {
 	return store.OpenSQL(ctx, c.Database, rt.Log)
 }
 
-// Run serves until ctx ends, finishes running calls and closes the store. The vault ends
-// after the last call, for nothing opens without it.
+// Run opens the store, unlocks its keys and serves until ctx ends. A database that is away
+// is waited for, and calls are answered Unavailable meanwhile; a wrong passphrase is an
+// error. At the end running calls are finished first, for nothing opens without the vault.
 func (s *Service) Run(ctx context.Context) error {
 	beyond, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	calls := rpc.NewLater("the credential store is not open yet")
 	err := service.Group(ctx,
-		func(context.Context) error { return s.vault.Run(beyond) },
 		func(ctx context.Context) error {
 			defer stop()
-			return service.Serve(ctx, s.rt.Log, "vault rpc", s.config.Listener, s.rt.Identity.ServerTLS(), s.handler())
+			return service.Serve(ctx, s.rt.Log, "vault rpc", s.config.Listener, s.rt.Identity.ServerTLS(), calls)
+		},
+		func(ctx context.Context) error {
+			kept, vault, err := s.unlock(ctx)
+			if vault == nil {
+				return err // or stopped before it began
+			}
+			calls.Set(s.handler(vault))
+			s.store.Store(&kept)
+			return vault.Run(beyond)
 		})
-	return errors.Join(err, s.store.Close())
+	if kept := s.store.Load(); kept != nil {
+		err = errors.Join(err, (*kept).Close())
+	}
+	return err
+}
+
+// unlock opens the store and unlocks its keys, which takes about a third of a second: what
+// a guess at the passphrase costs. There is no vault when ctx has ended.
+func (s *Service) unlock(ctx context.Context) (kept keeper, vault *credential.Vault, err error) {
+	passphrase := s.config.Passphrase
+	if passphrase.IsZero() {
+		passphrase = secret.New(rand.Text()) // what it protects ends with the process
+	}
+	err = service.Await(ctx, s.rt.Log, "the vault waits for its database", func(ctx context.Context) error {
+		opened, err := s.config.open(ctx, s.rt)
+		if err != nil {
+			return err
+		}
+		ring, err := credential.Unlock(ctx, opened, passphrase, seal.DefaultCost())
+		if err != nil {
+			return errors.Join(err, opened.Close())
+		}
+		kept, vault = opened, s.begin(ring, opened)
+		return nil
+	})
+	return kept, vault, err
 }
 
 // Ready tells whether the vault can serve: it has its keys, so what counts is the store.
 func (s *Service) Ready(ctx context.Context) error {
-	if err := s.store.Ping(ctx); err != nil {
+	kept := s.store.Load()
+	if kept == nil {
+		return fault.New(fault.Unavailable, "the credential store is not open yet; the log says why")
+	}
+	if err := (*kept).Ping(ctx); err != nil {
 		return fmt.Errorf("reaching the credential store: %w", err)
 	}
 	return nil
 }
 
-func (s *Service) handler() http.Handler {
+func (s *Service) handler(vault *credential.Vault) http.Handler {
 	options := rpc.HandlerOptions(s.rt.Log, rpc.MaxInternalBytes, s.meter, identity.Allow(callers()))
 	mux := http.NewServeMux()
-	mux.Handle(vaultv1connect.NewVaultServiceHandler(handler.New(s.vault), options...))
+	mux.Handle(vaultv1connect.NewVaultServiceHandler(handler.New(vault), options...))
 	return identity.Middleware(mux)
 }
 

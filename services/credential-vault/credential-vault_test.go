@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ import (
 
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
@@ -69,8 +71,8 @@ type running struct {
 	stop    func()
 }
 
-// start runs a vault with its own authority until the test ends, or stop is called.
-func start(t *testing.T, config Config) *running {
+// build makes a vault with its own authority, and returns how to be one of its services.
+func build(t *testing.T, config *Config, log *slog.Logger, metrics *prometheus.Registry) (*Service, func(name string) *identity.Identity, error) {
 	t.Helper()
 	authority, err := identity.OpenAuthority(t.TempDir(), "test")
 	if err != nil {
@@ -86,13 +88,33 @@ func start(t *testing.T, config Config) *running {
 	if config.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	r := &running{log: new(logbook), metrics: prometheus.NewRegistry()}
-	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.service, err = New(config, service.Runtime{Log: log, Metrics: r.metrics, Identity: issue(identity.Vault)})
+	service, err := New(*config, service.Runtime{Log: log, Metrics: metrics, Identity: issue(identity.Vault)})
 	if err != nil {
 		_ = config.Listener.Close()
+	}
+	return service, issue, err
+}
+
+// refusal is why a vault ends that is not to start.
+func refusal(t *testing.T, config Config) error {
+	t.Helper()
+	s, _, err := build(t, &config, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	return s.Run(t.Context())
+}
+
+// launch runs a vault until the test ends, or stop is called. It is not ready yet.
+func launch(t *testing.T, config Config) *running {
+	t.Helper()
+	r := &running{log: new(logbook), metrics: prometheus.NewRegistry()}
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s, issue, err := build(t, &config, log, r.metrics)
+	if err != nil {
 		t.Fatal(err)
 	}
+	r.service = s
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.service.Run(ctx) }()
@@ -109,6 +131,23 @@ func start(t *testing.T, config Config) *running {
 		return vaultv1connect.NewVaultServiceClient(client, rpc.BaseURL)
 	}
 	return r
+}
+
+// start is launch of a vault that is soon ready.
+func start(t *testing.T, config Config) *running {
+	t.Helper()
+	r := launch(t, config)
+	r.awaitReady(t)
+	return r
+}
+
+func (r *running) awaitReady(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := proctest.Await(ctx, "readiness", r.service.Ready); err != nil {
+		t.Fatalf("%v\n%s", err, r.log)
+	}
 }
 
 func onDisk(dir string) Config {
@@ -211,7 +250,7 @@ func TestCredentialSurvivesARestartWithItsPassphraseOnly(t *testing.T) {
 
 	wrong := onDisk(dir)
 	wrong.Passphrase = secret.New("through the looking-glass")
-	_, err := New(wrong, service.Runtime{Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+	err := refusal(t, wrong)
 	if fault.KindOf(err) != fault.Precondition || !strings.Contains(err.Error(), "push.credstorage.passcrypt") {
 		t.Errorf("a wrong passphrase: %v", err)
 	}
@@ -328,7 +367,7 @@ func TestBadConfigurationDoesNotStart(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := New(tt.config, service.Runtime{Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+			err := refusal(t, tt.config)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want it to name %q", err, tt.want)
 			}

@@ -10,14 +10,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
+	"mailpush.internal/pkg/rpc"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
 	"mailpush.internal/services/listener-worker/internal/heap"
@@ -75,6 +79,7 @@ type Service struct {
 	live      live
 	notifyTLS *service.TLS
 	rt        service.Runtime
+	clocks    *rpc.Clocks
 	ready     chan *owner.Owner // holds the owner once there is one
 }
 
@@ -104,8 +109,15 @@ func New(cfg Config, rt service.Runtime) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	clocks, err := rpc.NewClocks(prometheus.GaugeOpts{
+		Namespace: "mailpush", Subsystem: "worker", Name: "clock_difference_seconds",
+		Help: "By how much the clock of another service is ahead of this one's, in whole seconds.",
+	}, rt.Log, rt.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("making the worker: %w", err)
+	}
 	cfg.Advertise = cmp.Or(cfg.Advertise, cfg.Listener.Addr().String())
-	s := &Service{cfg: cfg, notifyTLS: service.NewTLS(cfg.Notify.TLS), rt: rt, ready: make(chan *owner.Owner, 1)}
+	s := &Service{cfg: cfg, notifyTLS: service.NewTLS(cfg.Notify.TLS), rt: rt, clocks: clocks, ready: make(chan *owner.Owner, 1)}
 	s.live.cfg.Store(&cfg)
 	s.live.webhooks.limit(limitsOf(cfg), rules)
 	return s, nil

@@ -84,8 +84,10 @@ func closeSources(sources map[string]listen.Source) {
 func (s *Service) assemble(etcd *cluster.Client, hub *hints.Hub) parts {
 	settings := etcd.Settings()
 	calls := rpc.NewCalls(s.rt.Metrics)
-	toRegistry := calls.Count(rpc.Client(s.rt.Identity, identity.Admin, s.cfg.RegistryAddrs), identity.Admin)
-	toVault := calls.Count(rpc.Client(s.rt.Identity, identity.Vault, s.cfg.VaultAddrs), identity.Vault)
+	to := func(service string, addrs []string) *http.Client {
+		return calls.Count(s.clocks.Watch(service, rpc.Client(s.rt.Identity, service, addrs)), service)
+	}
+	toRegistry, toVault := to(identity.Admin, s.cfg.RegistryAddrs), to(identity.Vault, s.cfg.VaultAddrs)
 	registry := peers.NewRegistry(toRegistry)
 	found := &sink{}
 	w := parts{

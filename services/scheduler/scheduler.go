@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mailpush.internal/pkg/cluster"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/identity"
@@ -68,8 +70,15 @@ func New(config Config, rt service.Runtime) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the scheduler: %w", err)
 	}
-	toRegistry := rpc.NewCalls(rt.Metrics).Count(rpc.Client(rt.Identity, identity.Admin, config.RegistryAddrs), identity.Admin)
-	loads, err := registry.New(toRegistry, rt.Log, rt.Metrics)
+	clocks, err := rpc.NewClocks(prometheus.GaugeOpts{
+		Namespace: "mailpush", Subsystem: "scheduler", Name: "clock_difference_seconds",
+		Help: "By how much the clock of another service is ahead of this one's, in whole seconds.",
+	}, rt.Log, rt.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("making the scheduler: %w", err)
+	}
+	toRegistry := clocks.Watch(identity.Admin, rpc.Client(rt.Identity, identity.Admin, config.RegistryAddrs))
+	loads, err := registry.New(rpc.NewCalls(rt.Metrics).Count(toRegistry, identity.Admin), rt.Log, rt.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("making the scheduler: %w", err)
 	}

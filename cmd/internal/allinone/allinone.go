@@ -3,8 +3,8 @@
 
 // Package allinone runs a whole mailpush in one process: an embedded etcd, SQLite
 // files and the four services, which talk over loopback with mutual TLS exactly as
-// they would between machines. Invariant: no service behaves differently here, and
-// everything that must survive a restart lies in one directory.
+// they would between machines. Invariant: no service behaves differently here,
+// everything that must survive a restart lies in one directory, and that is one process's.
 package allinone
 
 import (
@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -64,7 +65,7 @@ type Node struct {
 }
 
 // New starts the embedded etcd and builds the services. When it returns an error
-// nothing is left running.
+// nothing is left running. The directory must be this process's: see [Hold].
 func New(ctx context.Context, options Options) (*Node, error) {
 	n := &Node{options: options, settings: options.Settings}
 	if err := n.build(ctx); err != nil {
@@ -289,6 +290,9 @@ func (n *Node) Run(ctx context.Context) error {
 		own, stops[i] = context.WithCancel(context.WithoutCancel(ctx))
 		done[i] = make(chan error, 1)
 		go func() {
+			if order()[i] == identity.Scheduler {
+				n.awaitWorker(own)
+			}
 			err := program.Run(own, n.runtimes[i], built)
 			if err != nil {
 				fail(fmt.Errorf("running %s: %w", order()[i], err))
@@ -305,6 +309,28 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// workerTime is how long the scheduler waits for the worker to join: one that leads
+// before there is a worker has to say that none is there.
+const (
+	workerTime = 10 * time.Second
+	workerPoll = 20 * time.Millisecond
+)
+
+func (n *Node) awaitWorker(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, workerTime)
+	defer cancel()
+	worker := n.built[slices.Index(order(), identity.Worker)].Service
+	again := time.NewTicker(workerPoll)
+	defer again.Stop()
+	for worker.Ready(ctx) != nil {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Kept are the sockets that stay open for a process that follows in this one's place; see

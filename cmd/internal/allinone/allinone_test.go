@@ -198,6 +198,27 @@ func TestRestartKeepsEverything(t *testing.T) {
 	second.end(t)
 }
 
+// A start in order has no error to tell of, neither the first one nor the one after.
+func TestAStartSaysNothingBad(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(t), filepath.Join(t.TempDir(), "data")
+	for _, life := range []string{"first", "second"} {
+		said := new(log)
+		r := startLogging(t, dir, w, slog.New(slog.NewTextHandler(said, nil)), func(*settings.Settings) {})
+		if life == "first" {
+			r.subscribe(t, w, "pw")
+		}
+		r.expectState(t, mailv1.ListenerState_LISTENER_STATE_IDLE)
+		r.end(t)
+		for line := range strings.Lines(said.String()) {
+			// On a busy machine there may be warnings, of what takes its time.
+			if strings.Contains(line, "level=ERROR") {
+				t.Errorf("the %s says %s", life, line)
+			}
+		}
+	}
+}
+
 // A refused password suspends the listener, visibly and with a reason, and without
 // any further login; a new password resumes it.
 func TestWrongPasswordIsSuspendedUntilANewOne(t *testing.T) {

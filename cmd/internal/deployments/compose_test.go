@@ -4,6 +4,7 @@
 package deployments
 
 import (
+	"bytes"
 	"maps"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/pkg/identity"
 )
 
@@ -32,7 +34,10 @@ type composeService struct {
 	Ports       []string
 	Secrets     []composeSecret
 	Volumes     []string
-	Ulimits     struct {
+	HealthCheck struct {
+		Test []string
+	} `yaml:"healthcheck"`
+	Ulimits struct {
 		NoFile string `yaml:"nofile"`
 	}
 }
@@ -61,6 +66,9 @@ func TestCompose(t *testing.T) {
 				t.Errorf("%s depends on %s, which there is not", name, other)
 			}
 		}
+		if len(c.HealthCheck.Test) < 2 || c.HealthCheck.Test[0] != "CMD" {
+			t.Errorf("%s has the health check %v: want a command, without a shell", name, c.HealthCheck.Test)
+		}
 		for _, volume := range c.Volumes {
 			if source, _, _ := strings.Cut(volume, ":"); strings.HasPrefix(source, ".") {
 				mustExist(t, filepath.Join(folder, source))
@@ -74,12 +82,32 @@ func TestCompose(t *testing.T) {
 		mustExist(t, filepath.Join(folder, c.Build.Context, c.Build.Dockerfile))
 		service := strings.TrimSuffix(path.Base(c.Build.Dockerfile), ".containerfile")
 		running[service]++
+		checkHealth(t, service, c.HealthCheck.Test[1:], settingsFile)
 		checkComposeService(t, compose, service, name, settingsFile)
 	}
 	for _, service := range identity.Services() {
 		if running[service] == 0 {
 			t.Errorf("%s is not in compose.yaml", service)
 		}
+	}
+}
+
+// checkHealth runs a service's health check, as its container would: nothing listens there,
+// and that is what it must say.
+func checkHealth(t *testing.T, service string, command []string, settingsFile string) {
+	t.Helper()
+	if command[0] != "/usr/bin/"+service {
+		t.Errorf("%s is asked by %s", service, command[0])
+	}
+	args := slices.Clone(command[1:])
+	args[slices.Index(args, "/etc/mailpush/mailpush.yaml")] = settingsFile
+	var said bytes.Buffer
+	nowhere := "--set=" + map[string]string{
+		identity.Admin: "admin", identity.Vault: "vault", identity.Scheduler: "scheduler", identity.Worker: "worker",
+	}[service] + ".opsListen=127.0.0.1:1"
+	if code := program.Main(program.Service{Name: service}, "test", append(args, nowhere, "--set=worker.advertise=worker:8104"), &said, &said); code != 1 ||
+		!strings.Contains(said.String(), "http://127.0.0.1:1/readyz") {
+		t.Errorf("%s %v: exit code %d\n%s", service, args, code, said.String())
 	}
 }
 

@@ -44,7 +44,7 @@ func load(t *testing.T, service, file string, environ, set []string) *settings.S
 func accepts(t *testing.T, service string, args []string) {
 	t.Helper()
 	var said bytes.Buffer
-	if code := program.Main(service, nil, "test", append(slices.Clone(args), "--check"), &said, &said); code != 0 {
+	if code := program.Main(program.Service{Name: service}, "test", append(slices.Clone(args), "--check"), &said, &said); code != 0 {
 		t.Errorf("%s %v --check: exit code %d\n%s", service, args, code, said.String())
 	}
 }

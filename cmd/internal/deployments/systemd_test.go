@@ -21,7 +21,7 @@ func TestSystemd(t *testing.T) {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel()
 			u := readUnit(t, filepath.Join(directory, "systemd", "mailpush-"+service+".service"))
-			credentials := loadCredentials(t, u)
+			credentials := loadCredentials(t, u, service)
 
 			start := strings.Fields(strings.ReplaceAll(u.only(t, "ExecStart"), "%d", credentials))
 			if start[0] != "/usr/lib/mailpush/"+service {
@@ -39,6 +39,36 @@ func TestSystemd(t *testing.T) {
 			database := map[string]string{identity.Admin: s.Admin.Database.Reveal(), identity.Vault: s.Vault.Database.Reveal()}[service]
 			if database != "" && !strings.HasPrefix(database, "sqlite:///var/lib/"+u.only(t, "StateDirectory")+"/") {
 				t.Errorf("its database %s is not in its state directory", database)
+			}
+		})
+	}
+}
+
+// Two instances of a template run side by side, each on ports that are its own.
+func TestSystemdTemplatesAreForSeveral(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{identity.Scheduler, identity.Worker} {
+		t.Run(service, func(t *testing.T) {
+			t.Parallel()
+			u := readUnit(t, filepath.Join(directory, "systemd", "mailpush-"+service+"@.service"))
+			alone := readUnit(t, filepath.Join(directory, "systemd", "mailpush-"+service+".service"))
+			if u.only(t, "ExecStart") != alone.only(t, "ExecStart") {
+				t.Errorf("it starts %s", u.only(t, "ExecStart"))
+			}
+			credentials := loadCredentials(t, u, service)
+			start := strings.Fields(strings.ReplaceAll(u.only(t, "ExecStart"), "%d", credentials))
+			seen := map[string]bool{}
+			for _, instance := range []string{"1", "2"} {
+				var environ []string
+				for _, line := range u["Environment"] {
+					environ = append(environ, strings.Fields(strings.ReplaceAll(line, "%i", instance))...)
+				}
+				for purpose, port := range ports(t, service, load(t, service, start[2], environ, flagValues(start, "--set"))) {
+					if seen[port] {
+						t.Errorf("%s of instance %s has a port that is another's: %s", purpose, instance, port)
+					}
+					seen[port] = true
+				}
 			}
 		})
 	}
@@ -70,7 +100,8 @@ func TestSystemdSocketIsTheWorkers(t *testing.T) {
 	}
 	u := readUnit(t, sockets[0])
 	service := readUnit(t, strings.TrimSuffix(sockets[0], ".socket")+".service")
-	accepts(t, identity.Worker, append(strings.Fields(strings.ReplaceAll(service.only(t, "ExecStart"), "%d", loadCredentials(t, service)))[1:],
+	credentials := loadCredentials(t, service, identity.Worker)
+	accepts(t, identity.Worker, append(strings.Fields(strings.ReplaceAll(service.only(t, "ExecStart"), "%d", credentials))[1:],
 		"--set", "worker.notify.listen="+u.only(t, "ListenStream"), "--set", "worker.notify.username=dove", "--set", "worker.notify.password=x"))
 	if !strings.Contains(service.only(t, "ExecReload"), "-USR2") {
 		t.Error("a reload does not restart the worker in its place")
@@ -123,15 +154,25 @@ func (u unit) only(t *testing.T, key string) string {
 	return u[key][0]
 }
 
-// loadCredentials makes the directory that systemd would make, of what the example
-// settings are and of stand-ins for keys.
-func loadCredentials(t *testing.T, u unit) string {
+// loadCredentials makes the directory that systemd would make, of the example settings,
+// of certificates for their cluster, and of stand-ins for all else.
+func loadCredentials(t *testing.T, u unit, service string) string {
 	t.Helper()
 	made := t.TempDir()
+	authority, err := identity.OpenAuthority(t.TempDir(), "single")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := authority.Write(service, made); err != nil {
+		t.Fatal(err)
+	}
 	for _, credential := range u["LoadCredential"] {
 		name, source, _ := strings.Cut(credential, ":")
 		if !strings.HasPrefix(source, "/etc/mailpush/") || filepath.Base(source) != name {
 			t.Errorf("unexpected credential %s", credential)
+		}
+		if _, err := os.Stat(filepath.Join(made, name)); err == nil {
+			continue // a certificate
 		}
 		text := []byte("stand-in")
 		if example, err := os.ReadFile(filepath.Join(directory, "systemd", name)); err == nil {

@@ -18,13 +18,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"mailpush.internal/cmd/internal/online"
 	"mailpush.internal/cmd/internal/reload"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/supervise"
@@ -48,19 +48,28 @@ func (l *list) Set(value string) error { *l = append(*l, value); return nil }
 
 type options struct {
 	config  string
-	check   bool
+	check   Check
+	ready   bool
 	version bool
 	set     list
 
 	supervise bool
 }
 
-// Check tells what is wrong with settings that only a service itself can judge.
-type Check func(*settings.Settings) error
+// Service is what a process runs. Name and Build must be set.
+type Service struct {
+	Name  string
+	Build wire.Builder
+	// Check tells what is wrong with settings that only the service itself can judge; it is
+	// part of validating them.
+	Check func(*settings.Settings) error
+	// Probes are what it needs to reach.
+	Probes func(*settings.Settings) []online.Probe
+}
 
-// Main runs the named service as this process and returns its exit code. The checks
-// are part of validating its settings.
-func Main(name string, build wire.Builder, version string, args []string, stdout, stderr io.Writer, checks ...Check) int { //nolint:revive // few bring a seventh
+// Main runs the service as this process and returns its exit code.
+func Main(of Service, version string, args []string, stdout, stderr io.Writer) int {
+	name := of.Name
 	var o options
 	flags := flagSet(name, &o, stderr)
 	switch err := flags.Parse(args); {
@@ -75,32 +84,63 @@ func Main(name string, build wire.Builder, version string, args []string, stdout
 		fmt.Fprintf(stdout, "%s %s\n", name, version)
 		return exitOK
 	}
-	load := loader(name, o, checks)
-	s, err := load()
-	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		return exitError
-	}
-	if o.check {
-		s.Explain(stdout, name)
-		fmt.Fprintf(stdout, "%s: the configuration is valid\n", name)
-		return exitOK
-	}
-	if o.supervise && !supervise.Supervised() {
+	s, err := of.settings(o)
+	switch {
+	case err != nil:
+	case o.ready:
+		err = ready(s.OpsListen(name))
+	case o.check.Asked:
+		err = of.explain(s, o.check, stdout)
+	case o.supervise && !supervise.Supervised():
 		return supervised(name, s, o, args, stderr)
+	default:
+		err = of.run(version, reload.Config{
+			Services: []string{name}, Path: o.config, Started: s,
+			Load: func() (*settings.Settings, error) { return of.settings(o) },
+		})
 	}
-	if err := run(name, build, version, reload.Config{Services: []string{name}, Path: o.config, Load: load, Started: s}); err != nil {
+	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitError
 	}
 	return exitOK
 }
 
+// settings reads the settings, and tells all that is wrong with them.
+func (p Service) settings(o options) (*settings.Settings, error) {
+	s, err := settings.Load(o.config, os.Environ(), o.set)
+	if err != nil {
+		return nil, err
+	}
+	err = s.Validate(p.Name)
+	if p.Check != nil {
+		err = errors.Join(err, p.Check(s))
+	}
+	return s, err
+}
+
+// explain judges the certificates, says what the settings mean and, when it is asked to,
+// reaches for what they name.
+func (p Service) explain(s *settings.Settings, check Check, stdout io.Writer) error {
+	if err := errors.Join(s.CheckIdentity(p.Name), s.CheckServed(p.Name)); err != nil {
+		return err
+	}
+	s.Explain(stdout, p.Name)
+	if check.Online && p.Probes != nil {
+		if err := online.Look(context.Background(), stdout, p.Probes(s)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "%s: the configuration is valid\n", p.Name)
+	return nil
+}
+
 func flagSet(name string, o *options, stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.config, "config", "", "the cluster's YAML `FILE`")
-	flags.BoolVar(&o.check, "check", false, "validate the configuration, explain it and exit")
+	flags.Var(&o.check, "check", CheckUsage)
+	flags.BoolVar(&o.ready, "ready", false, "ask the service that runs with this configuration whether it is ready, and exit")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.Var(&o.set, "set", "one setting as `KEY=VALUE`, e.g. worker.capacity=5000; may be repeated")
 	if name == identity.Worker {
@@ -114,22 +154,7 @@ func flagSet(name string, o *options, stderr io.Writer) *flag.FlagSet {
 	return flags
 }
 
-// loader reads the settings of a service, and tells all that is wrong with them.
-func loader(name string, o options, checks []Check) func() (*settings.Settings, error) {
-	return func() (*settings.Settings, error) {
-		s, err := settings.Load(o.config, os.Environ(), o.set)
-		if err != nil {
-			return nil, err
-		}
-		err = s.Validate(name)
-		for _, check := range checks {
-			err = errors.Join(err, check(s))
-		}
-		return s, err
-	}
-}
-
-func run(name string, build wire.Builder, version string, r reload.Config) error {
+func (p Service) run(version string, r reload.Config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	// After the first signal the default action is back, so that a second one ends
@@ -145,18 +170,18 @@ func run(name string, build wire.Builder, version string, r reload.Config) error
 	hangups := reload.Signals()
 
 	s := r.Started
-	id, err := loadIdentity(s.Cluster.Name, name, s)
+	id, err := identity.Load(s.Cluster.Name, p.Name, s.IdentityFiles(p.Name))
 	if err != nil {
 		return err
 	}
 	r.Level = new(slog.LevelVar)
-	r.Log = s.Log.Logger(r.Level).With("service", name)
+	r.Log = s.Log.Logger(r.Level).With("service", p.Name)
 	loop := reload.New(r)
 	rt := service.Runtime{Log: r.Log, Metrics: Metrics(), Identity: id, Version: version}
 	if err := loop.Register(rt.Metrics); err != nil {
 		return err
 	}
-	built, err := wire.Build(ctx, build, s, rt)
+	built, err := wire.Build(ctx, p.Build, s, rt)
 	if err != nil {
 		return err
 	}
@@ -174,19 +199,10 @@ func run(name string, build wire.Builder, version string, r reload.Config) error
 	return restart.Follow(built.Kept)
 }
 
-// loadIdentity reads the certificate of a service, which names the cluster.
-func loadIdentity(cluster, name string, s *settings.Settings) (*identity.Identity, error) {
-	return identity.Load(cluster, name, identity.Files{
-		CA:   filepath.Join(s.Identity.Dir, "ca.crt"),
-		Cert: filepath.Join(s.Identity.Dir, name+".crt"),
-		Key:  filepath.Join(s.Identity.Dir, name+".key"),
-	})
-}
-
 // adopt has an identity take on the certificates that are there.
 func adopt(id *identity.Identity) reload.Ask {
 	return func(s *settings.Settings) (func(), error) {
-		read, err := loadIdentity(id.Cluster(), id.Service(), s)
+		read, err := identity.Load(id.Cluster(), id.Service(), s.IdentityFiles(id.Service()))
 		if err != nil {
 			return nil, err
 		}

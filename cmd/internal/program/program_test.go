@@ -36,7 +36,7 @@ func TestFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	const example = "../../../deployments/config/mailpush.yaml"
-	for name, valid := range map[string]time.Duration{"ca": time.Hour, "old": -time.Hour} {
+	for name, valid := range map[string]time.Duration{"ca": 90 * 24 * time.Hour, "soon": time.Hour, "old": -time.Hour} {
 		certificate, err := imaptest.NewCertificate(valid, "hooks.example")
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestFlags(t *testing.T) {
 		file := filepath.Join(dir, name)
 		return "push.webhook.rules=[{origin: 'https://*.example', caFile: " + file + ".pem, certFile: " + file + ".pem, keyFile: " + file + ".key}]"
 	}
-	checks := map[string][]program.Check{identity.Admin: {adminwire.Check}, identity.Worker: {workerwire.Check}}
+	checks := map[string]func(*settings.Settings) error{identity.Admin: adminwire.Check, identity.Worker: workerwire.Check}
 	for _, c := range []struct {
 		name    string
 		service string
@@ -83,6 +83,8 @@ func TestFlags(t *testing.T) {
 			1, "push.webhook.rules[0].caFile: open " + dir + "/none.pem: no such file"},
 		{"explain a webhook rule", identity.Worker, []string{"--config", example, "--check", "--set", rule("ca")},
 			0, "; https://*.example by the authorities of " + dir + "/ca.pem and with the client certificate " + dir + "/ca.pem, until 20"},
+		{"explain one that ends soon", identity.Worker, []string{"--config", example, "--check", "--set", rule("soon")},
+			0, dir + "/soon.pem, ENDS SOON, on 20"},
 		{"explain an old certificate", identity.Worker, []string{"--config", example, "--check", "--set", rule("old")},
 			0, dir + "/old.pem, which has EXPIRED on 20"},
 		{"check two webhook rules", identity.Worker, []string{"--config", example, "--check", "--set", "push.webhook.rules=[{origin: 'http://hooks.example'}, {origin: 'https://hooks.example'}]"},
@@ -94,7 +96,8 @@ func TestFlags(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			code := program.Main(c.service, unbuilt, "v1.2.3", c.args, &out, &out, checks[c.service]...)
+			service := program.Service{Name: c.service, Build: unbuilt, Check: checks[c.service]}
+			code := program.Main(service, "v1.2.3", c.args, &out, &out)
 			if code != c.code || !strings.Contains(out.String(), c.want) {
 				t.Errorf("exit code %d, want %d; output lacks %q:\n%s", code, c.code, c.want, &out)
 			}

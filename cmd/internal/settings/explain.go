@@ -8,11 +8,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"mailpush.internal/cmd/internal/capacity"
 	"mailpush.internal/cmd/internal/config"
@@ -38,11 +35,7 @@ func (s *Settings) Explain(w io.Writer, service string) {
 		line("listens", "%s, known to others as %s, health and metrics on %s", s.Worker.Listen, s.WorkerAdvertise(), s.Worker.OpsListen)
 		s.explainWorker(line)
 	}
-	for _, file := range s.identityFiles(service) {
-		if _, err := os.Stat(file); err != nil {
-			line("note", "%s cannot be read here: %s will not start without it", file, service)
-		}
-	}
+	s.explainCertificates(line, service)
 	s.explainFiles(line, service)
 }
 
@@ -52,6 +45,7 @@ func (s *Settings) ExplainSingle(w io.Writer) {
 	line("cluster", "%s, %d shards, in this process alone", s.Cluster.Name, s.Cluster.Shards)
 	s.explainAdmin(line)
 	s.explainWorker(line)
+	s.explainServed(line, identity.Services()...)
 }
 
 // liner writes one line of an explanation.
@@ -162,12 +156,7 @@ func (r WebhookRule) words() string {
 		does = append(does, "by the authorities of "+r.CAFile)
 	}
 	if pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile); err == nil {
-		end := pair.Leaf.NotAfter
-		ends := "until " + end.UTC().Format(time.DateOnly)
-		if end.Before(time.Now()) {
-			ends = "which has EXPIRED on " + end.UTC().Format(time.DateOnly)
-		}
-		does = append(does, "with the client certificate "+r.CertFile+", "+ends)
+		does = append(does, "with the client certificate "+r.CertFile+", "+untilWords(pair.Leaf.NotAfter))
 	}
 	return r.Origin + " " + strings.Join(does, " and ")
 }
@@ -198,14 +187,6 @@ func tlsWords(mode string) string {
 		return "STARTTLS"
 	default:
 		return "TLS"
-	}
-}
-
-func (s *Settings) identityFiles(service string) []string {
-	return []string{
-		filepath.Join(s.Identity.Dir, "ca.crt"),
-		filepath.Join(s.Identity.Dir, service+".crt"),
-		filepath.Join(s.Identity.Dir, service+".key"),
 	}
 }
 

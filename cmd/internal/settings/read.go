@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"mailpush.internal/cmd/internal/config"
+	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/secret"
 )
 
@@ -106,6 +107,14 @@ func (e Etcd) EtcdTLS() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
+}
+
+// OpsListen is where a service tells of its health.
+func (s *Settings) OpsListen(service string) string {
+	return map[string]string{
+		identity.Admin: s.Admin.OpsListen, identity.Vault: s.Vault.OpsListen,
+		identity.Scheduler: s.Scheduler.OpsListen, identity.Worker: s.Worker.OpsListen,
+	}[service]
 }
 
 // AdminAddresses is where RegistryService is reached.

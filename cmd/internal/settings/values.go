@@ -74,7 +74,8 @@ func isFile(key string) bool { return strings.HasSuffix(key, "File") }
 func (s *Settings) certificates(services []string) []string {
 	var files []string
 	for _, service := range services {
-		files = append(files, s.identityFiles(service)...)
+		of := s.IdentityFiles(service)
+		files = append(files, of.CA, of.Cert, of.Key)
 	}
 	return files
 }

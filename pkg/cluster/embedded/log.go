@@ -49,9 +49,14 @@ func ofNoConcern(message string) bool {
 		message == "simple token is not cryptographically signed"
 }
 
-// slowRequest is said of a single request that took 100 ms, as any may on a machine
-// with other work.
-const slowRequest = "apply request took too long"
+const (
+	// slowRequest is said of a single request that took 100 ms, as any may on a machine
+	// with other work.
+	slowRequest = "apply request took too long"
+	// storageVersion is said when a new server notes its version before its first entry is
+	// on disk; it tries again every few seconds.
+	storageVersion = "failed to update storage version"
+)
 
 // Write implements [zapcore.Core].
 func (c core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
@@ -60,10 +65,10 @@ func (c core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	}
 	level := slog.LevelWarn
 	switch {
+	case entry.Message == slowRequest, entry.Message == storageVersion:
+		level = slog.LevelInfo
 	case entry.Level > zapcore.WarnLevel:
 		level = slog.LevelError
-	case entry.Message == slowRequest:
-		level = slog.LevelInfo
 	}
 	c.log.With("text", entry.Message).Log(context.Background(), level, "etcd says", attributes(fields)...)
 	return nil

@@ -19,6 +19,7 @@ func TestLevelsOfWhatEtcdSays(t *testing.T) {
 	for message, want := range map[string]string{
 		"simple token is not cryptographically signed": "",
 		slowRequest:                    "level=INFO",
+		storageVersion:                 "level=INFO",
 		"memory quota is nearly used":  "level=WARN",
 		"a warning while it is closed": "",
 	} {

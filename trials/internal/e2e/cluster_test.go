@@ -59,6 +59,7 @@ type deployment struct {
 	dir, config string
 	addr        []string
 	dovecot     *dovecottest.Server
+	postgres    *sqltest.Server
 
 	vault, admin        *proctest.Process
 	schedulers, workers []*proctest.Process
@@ -135,6 +136,7 @@ func (d *deployment) writeDatabases(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	d.postgres = postgres
 	superuser, _, err := postgres.NewDatabase(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -16,9 +16,12 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"mailpush.internal/cmd/internal/online"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
+	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/service"
+	"mailpush.internal/pkg/sqldb"
 	"mailpush.internal/proto/gen/mailpush/admin/v1/adminv1connect"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
@@ -89,6 +92,18 @@ func Check(s *settings.Settings) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Probes are what admin-api needs to reach.
+func Probes(s *settings.Settings) []online.Probe {
+	probes := append(online.Etcd(s), online.Probe{What: "the registry's database", Try: func(ctx context.Context) (string, error) {
+		database, err := settings.Secret(s.Admin.Database, s.Admin.DatabaseFile)
+		if err != nil {
+			return "", err
+		}
+		return "", sqldb.Reach(ctx, database)
+	}})
+	return append(probes, online.Peers(s, identity.Admin, identity.Vault, identity.Scheduler)...)
 }
 
 func adminConfig(s *settings.Settings) (adminapi.Config, error) {

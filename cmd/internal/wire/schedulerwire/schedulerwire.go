@@ -9,12 +9,19 @@ import (
 	"fmt"
 	"os"
 
+	"mailpush.internal/cmd/internal/online"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
+	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/service"
 	"mailpush.internal/proto/gen/mailpush/scheduler/v1/schedulerv1connect"
 	scheduler "mailpush.internal/services/scheduler"
 )
+
+// Probes are what the scheduler needs to reach.
+func Probes(s *settings.Settings) []online.Probe {
+	return append(online.Etcd(s), online.Peers(s, identity.Scheduler, identity.Admin)...)
+}
 
 // Build implements [wire.Builder] for scheduler.
 func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {

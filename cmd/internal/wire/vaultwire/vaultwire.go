@@ -8,12 +8,28 @@ import (
 	"context"
 	"fmt"
 
+	"mailpush.internal/cmd/internal/online"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/service"
+	"mailpush.internal/pkg/sqldb"
 	"mailpush.internal/proto/gen/mailpush/vault/v1/vaultv1connect"
 	vault "mailpush.internal/services/credential-vault"
 )
+
+// Probes are what the credential-vault needs to reach.
+func Probes(s *settings.Settings) []online.Probe {
+	if !s.Push.CredStorage.RDB {
+		return nil
+	}
+	return []online.Probe{{What: "the vault's database", Try: func(ctx context.Context) (string, error) {
+		database, err := settings.Secret(s.Vault.Database, s.Vault.DatabaseFile)
+		if err != nil {
+			return "", err
+		}
+		return "", sqldb.Reach(ctx, database)
+	}}}
+}
 
 // Build implements [wire.Builder] for credential-vault.
 func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {

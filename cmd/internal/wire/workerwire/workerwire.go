@@ -6,14 +6,23 @@ package workerwire
 
 import (
 	"context"
+	"slices"
 	"strings"
 
+	"mailpush.internal/cmd/internal/online"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
+	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/service"
 	"mailpush.internal/proto/gen/mailpush/worker/v1/workerv1connect"
 	worker "mailpush.internal/services/listener-worker"
 )
+
+// Probes are what the listener-worker needs to reach.
+func Probes(s *settings.Settings) []online.Probe {
+	peers := online.Peers(s, identity.Worker, identity.Admin, identity.Vault)
+	return slices.Concat(online.Etcd(s), peers, online.MailStores(s))
+}
 
 // BuildAlone is [Build] for a process that is nothing but a worker.
 func BuildAlone(ctx context.Context, s *settings.Settings, rt service.Runtime, addresses *wire.Addresses) (wire.Built, error) {

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/pkg/shard"
 	mailv1 "mailpush.internal/proto/gen/mailpush/mail/v1"
 	"mailpush.internal/services/admin-api/internal/decide"
@@ -195,6 +196,8 @@ type Edge struct {
 	members *rememberingScheduler
 	untold  *untold
 	tests   *paces
+
+	telling, erasing, expiring, forgetting, trimming *condition.Condition // what is tried again until it works
 }
 
 // New makes an Edge.
@@ -203,6 +206,11 @@ func New(c Config) *Edge {
 	c.Scheduler = members
 	return &Edge{
 		Config: c, members: members, locks: newLocks[registry.UserID](), devices: newLocks[device](), untold: new(untold), tests: new(paces),
+		telling:    condition.NewShared(c.Log, slog.LevelWarn, "owners not told of changes yet"),
+		erasing:    condition.NewShared(c.Log, slog.LevelWarn, "credentials not erased yet"),
+		expiring:   condition.New(c.Log, slog.LevelWarn, "subscriptions that have been gone for long not deleted"),
+		forgetting: condition.New(c.Log, slog.LevelWarn, "departures not forgotten"),
+		trimming:   condition.New(c.Log, slog.LevelWarn, "old history not forgotten"),
 	}
 }
 

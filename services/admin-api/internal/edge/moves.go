@@ -62,6 +62,8 @@ func (s Shards) placed(ctx context.Context, backend string) ([]string, error) {
 	now := time.Now()
 	return slices.DeleteFunc(s.Policy.StoresOf(backend), func(store string) bool {
 		p, noted := placements[store]
-		return noted && (p.Backend != backend || now.Sub(p.Since) < moveTime)
+		// Another replica has noted it by its own clock. One that is wrong must not keep
+		// mailboxes without an owner for as long as it is ahead.
+		return noted && (p.Backend != backend || now.Sub(p.Since).Abs() < moveTime)
 	}), nil
 }

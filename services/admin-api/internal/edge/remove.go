@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/services/admin-api/internal/registry"
 )
@@ -59,9 +60,7 @@ func (e *Edge) erase(ctx context.Context, erasures []registry.Erasure) {
 		if err == nil {
 			err = e.Store.Erased(ctx, one)
 		}
-		if err != nil {
-			e.Log.WarnContext(ctx, "credential not erased yet", "user", one.UserID, "account", one.Account, "error", err)
-		}
+		note(ctx, e.erasing, err, "user", one.UserID, "account", one.Account)
 	}
 }
 
@@ -79,23 +78,25 @@ func (e *Edge) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		e.TellUntold(ctx)
-		if err := e.EraseNoted(ctx); err != nil && ctx.Err() == nil {
-			e.Log.WarnContext(ctx, "erasures not read", "error", err)
-		}
-		if err := e.DeleteGone(ctx); err != nil && ctx.Err() == nil {
-			e.Log.WarnContext(ctx, "subscriptions that have been gone for long not deleted", "error", err)
-		}
-		if err := e.Store.ForgetDepartures(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			e.Log.WarnContext(ctx, "departures not forgotten", "error", err)
-		}
-		if err := e.Store.ForgetHistory(ctx, time.Now(), historyBatch); err != nil && ctx.Err() == nil {
-			e.Log.WarnContext(ctx, "old history not forgotten", "error", err)
-		}
+		note(ctx, e.erasing, e.EraseNoted(ctx))
+		note(ctx, e.expiring, e.DeleteGone(ctx))
+		note(ctx, e.forgetting, e.Store.ForgetDepartures(ctx, time.Now()))
+		note(ctx, e.trimming, e.Store.ForgetHistory(ctx, time.Now(), historyBatch))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// note takes note of what became of something that is tried again.
+func note(ctx context.Context, of *condition.Condition, err error, args ...any) {
+	switch {
+	case err == nil:
+		of.Worked(ctx)
+	case ctx.Err() == nil:
+		of.Failed(ctx, err, args...)
 	}
 }
 

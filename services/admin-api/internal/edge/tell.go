@@ -82,9 +82,10 @@ func (e *Edge) tellWaiting(ctx context.Context, at registry.Shard) bool {
 	defer cancel()
 	if err := e.Cluster.Touch(ctx, at, change); err != nil {
 		e.untold.add(at, change)
-		e.Log.WarnContext(ctx, "owner not told of a change yet", "backend", at.Backend, "shard", at.Number, "error", err)
+		e.telling.Failed(ctx, err, "backend", at.Backend, "shard", at.Number)
 		return false
 	}
+	e.telling.Worked(ctx)
 	return true
 }
 

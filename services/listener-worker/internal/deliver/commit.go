@@ -179,6 +179,7 @@ func (l *Loop) committed(began time.Time, leftBehind bool, refused []hold.Claim,
 		return
 	}
 	c.stored(began, leftBehind)
+	l.storing.Worked(l.ctx)
 	l.metrics.commits.Add(float64(len(group)))
 	if len(refused) > 0 {
 		l.fenced(refused)
@@ -206,5 +207,5 @@ func (l *Loop) commitFailed(group rows, err error) {
 	delay := backoff.Calls().Ceiling(c.failures)
 	c.failures++
 	c.at = time.Now().Add(delay)
-	l.cfg.Log.WarnContext(l.ctx, "cursors could not be stored", "cursors", len(c.waiting), "retry_in", delay, "error", err)
+	l.storing.Failed(l.ctx, err, "cursors", len(c.waiting))
 }

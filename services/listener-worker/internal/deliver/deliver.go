@@ -25,6 +25,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/doubt"
 	"mailpush.internal/services/listener-worker/internal/deliver/internal/origins"
@@ -102,6 +103,8 @@ type Loop struct {
 	drains   []*drain
 	told     allTold
 
+	storing, telling *condition.Condition // cursors and reports, tried again until it works
+
 	outagesTold time.Time
 }
 
@@ -124,6 +127,8 @@ func New(cfg Config, transports transport.Table, secrets Secrets, registry Regis
 		prefetch:   prefetch{max: cfg.Prefetches},
 		endings:    make(chan struct{}, maxEndings),
 	}
+	l.storing = condition.New(cfg.Log, slog.LevelWarn, "cursors could not be stored")
+	l.telling = condition.New(cfg.Log, slog.LevelWarn, "what endpoints have come to could not be told")
 	l.beside = l.loop.Go
 	l.origins = origins.New(l.outageOver)
 	l.turns = turns.New(turns.Limits{

@@ -184,10 +184,11 @@ func (l *Loop) judged(verdicts []Verdict, err error) {
 		delay := backoff.Calls().Ceiling(r.failures)
 		r.failures++
 		r.at = time.Now().Add(delay)
-		l.cfg.Log.WarnContext(l.ctx, "what endpoints have come to could not be told", "reports", len(r.waiting), "retry_in", delay, "error", err)
+		l.telling.Failed(l.ctx, err, "reports", len(r.waiting))
 		return
 	}
 	r.failures = 0
+	l.telling.Worked(l.ctx)
 	defer l.settleDrains()
 	for i, verdict := range verdicts[:min(len(verdicts), len(group))] {
 		l.heed(group[i], verdict)

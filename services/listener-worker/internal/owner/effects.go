@@ -93,8 +93,11 @@ func (m *membership) report(report hold.Report) {
 		ctx, cancel := context.WithTimeout(m.ctx, reportTimeout)
 		defer cancel()
 		err := m.member.Report(ctx, report.Have)
-		if err != nil && !m.lost() { // else there is nobody to report to
-			m.cfg.Log.WarnContext(ctx, "what is run could not be reported", "error", err)
+		switch {
+		case err == nil:
+			m.reporting.Worked(ctx)
+		case !m.lost(): // else there is nobody to report to
+			m.reporting.Failed(ctx, err)
 		}
 		m.loop.Post(func() { m.step(hold.Reported{Have: report.Have, Failed: err != nil}) })
 	})

@@ -23,6 +23,7 @@ import (
 
 	"mailpush.internal/pkg/backoff"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/hold"
 	"mailpush.internal/pkg/userid"
@@ -135,6 +136,8 @@ type Owner struct {
 
 	mu         sync.Mutex
 	membership *membership // nil without one
+
+	loading, reporting, suspending *condition.Condition // what is tried again until it works
 }
 
 // New makes an owner that does nothing until Run.
@@ -151,7 +154,12 @@ func New(cfg Config, cluster Cluster, registry Registry, listeners Listeners, de
 	if cfg.DrainFor == 0 {
 		cfg.DrainFor = defaultDrainFor
 	}
-	return &Owner{cfg: cfg, cluster: cluster, registry: registry, listeners: listeners, delivery: delivery}
+	return &Owner{
+		cfg: cfg, cluster: cluster, registry: registry, listeners: listeners, delivery: delivery,
+		loading:    condition.NewShared(cfg.Log, slog.LevelWarn, "shards could not be loaded"),
+		reporting:  condition.New(cfg.Log, slog.LevelWarn, "what is run could not be reported"),
+		suspending: condition.New(cfg.Log, slog.LevelWarn, "a refused credential could not be marked"),
+	}
 }
 
 // ID is the id this worker is a member under, empty while it is none.

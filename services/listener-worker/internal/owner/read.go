@@ -25,8 +25,11 @@ type loaded struct {
 func (m *membership) read(read hold.Read) {
 	m.loop.Go(func() {
 		listing, err := m.list(read)
-		if err != nil && m.ctx.Err() == nil {
-			m.cfg.Log.WarnContext(m.ctx, "shards could not be loaded", "backend", read.Backend, "shards", len(read.Claims), "error", err)
+		switch {
+		case err == nil:
+			m.loading.Worked(m.ctx)
+		case m.ctx.Err() == nil:
+			m.loading.Failed(m.ctx, err, "backend", read.Backend, "shards", len(read.Claims))
 		}
 		answer := loaded{hold.Loaded{Read: read, Refused: listing.Refused, Failed: err != nil}, listing}
 		m.loop.Post(func() { m.step(answer) })

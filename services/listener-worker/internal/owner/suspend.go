@@ -63,9 +63,10 @@ func (m *membership) tellNext(failures int) {
 
 func (m *membership) told(s suspension, failures int, err error) {
 	m.telling = false
-	if err != nil {
-		m.cfg.Log.WarnContext(m.ctx, "a refused credential could not be marked",
-			"context_id", s.user.Context, "user_id", s.user.ID, "error", err)
+	if err == nil {
+		m.suspending.Worked(m.ctx)
+	} else {
+		m.suspending.Failed(m.ctx, err, "context_id", s.user.Context, "user_id", s.user.ID)
 	}
 	if err != nil && worthRetrying(err) {
 		m.tellNext(failures + 1)

@@ -49,12 +49,14 @@ func (f *Flaps) Observe(entries []Entry, now time.Time) {
 	}
 }
 
-// unplaced are the gone whose shards nobody has taken over yet. Their addresses are not
-// known any more.
+// unplaced are the gone whose shards nobody has taken over yet, but for those who had let
+// go of them: all that run in one process stop in order, and start without an alarm. Their
+// addresses are not known any more.
 func unplaced(entries []Entry) map[string]string {
 	out := make(map[string]string)
 	for _, entry := range entries {
-		if !entry.live() && len(entry.Want.GetGranted()) > 0 {
+		letGo := entry.Have != nil && len(entry.Have.GetHeld()) == 0
+		if !entry.live() && len(entry.Want.GetGranted()) > 0 && !letGo {
 			out[entry.ID] = entry.ID
 		}
 	}

@@ -62,7 +62,8 @@ func TestNewLeaderMissesThoseWhoseShardsNobodyHas(t *testing.T) {
 	var flaps assign.Flaps
 	gone := []assign.Entry{
 		{ID: "1", Want: &clusterv1.Want{Granted: set(5, 0)}},
-		{ID: "2", Want: &clusterv1.Want{}}, // drained
+		{ID: "2", Want: &clusterv1.Want{}},                                            // drained
+		{ID: "4", Want: &clusterv1.Want{Granted: set(5, 2)}, Have: &clusterv1.Have{}}, // stopped in order, with the leader
 		{ID: "3", Worker: at("c", false), Want: &clusterv1.Want{Granted: set(5, 1)}},
 	}
 	for range 2 {
