@@ -60,14 +60,14 @@ func (p *Peer) tellNews() {
 	}
 }
 
-// Idle tells of announced mails until DONE comes; it returns false when the
-// connection ends instead.
+// Idle tells of mails that were announced since the command came, until DONE comes; it
+// returns false when the connection ends instead.
 func (p *Peer) Idle() bool {
+	word := p.word // a client may hear that it idles, and deliver, before this runs
 	ended := make(chan struct{})
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		word := p.Server.Folder.word()
 		for p.tellNews(); ; {
 			select {
 			case <-word:

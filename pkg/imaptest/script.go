@@ -173,8 +173,9 @@ type Peer struct {
 	lines  *bufio.Reader
 	done   chan struct{}
 	write  sync.Mutex
-	number int    // of the connection, from 1
-	told   uint32 // UIDNEXT when the connection was last told of mails
+	number int             // of the connection, from 1
+	told   uint32          // UIDNEXT when the connection was last told of mails
+	word   <-chan struct{} // closed at the first announcement after the last command came
 }
 
 // Send writes text as it is; what cannot be sent is forgotten.
@@ -195,6 +196,7 @@ func (p *Peer) Command() (tag, command, args string, ok bool) {
 	line, ok := p.Line()
 	tag, rest, _ := strings.Cut(line, " ")
 	command, args, _ = strings.Cut(rest, " ")
+	p.word = p.Server.Folder.word()
 	return tag, strings.ToUpper(command), args, ok
 }
 

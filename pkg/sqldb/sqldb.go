@@ -66,14 +66,19 @@ type opened struct {
 // concurrent use; close it with [Close]. A server that does not answer, yet, is
 // Unavailable.
 func Open(ctx context.Context, dsn secret.String, log *slog.Logger) (*gorm.DB, error) {
-	return open(ctx, dsn, log, writing)
+	return open(ctx, dsn, statementLog{log, condition.NewShared(log, slog.LevelWarn, "the database does not answer")}, writing)
 }
 
 // OpenReader opens a database that is open already once more, for reads that take long: on
 // connections of their own they wait for no write, and none waits for them. A read sees what
 // was committed when it began. SQLite and PostgreSQL refuse to write on such a connection.
-// A database in memory has none, which is [ErrInMemory].
-func OpenReader(ctx context.Context, dsn secret.String, log *slog.Logger) (*gorm.DB, error) {
+// A database in memory has none, which is [ErrInMemory]. of is the handle that [Open] has
+// returned for it: that the database is away is logged once for both.
+func OpenReader(ctx context.Context, dsn secret.String, of *gorm.DB) (*gorm.DB, error) {
+	log, ok := of.Logger.(statementLog)
+	if !ok {
+		return nil, errors.New("opening readers of a database: the handle is not one that was opened here")
+	}
 	return open(ctx, dsn, log, reading)
 }
 
@@ -85,7 +90,7 @@ const (
 	reading purpose = true
 )
 
-func open(ctx context.Context, dsn secret.String, log *slog.Logger, is purpose) (*gorm.DB, error) {
+func open(ctx context.Context, dsn secret.String, log statementLog, is purpose) (*gorm.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	o, err := connect(ctx, dsn.Reveal(), is)
@@ -95,9 +100,8 @@ func open(ctx context.Context, dsn secret.String, log *slog.Logger, is purpose) 
 	if err != nil {
 		return nil, err
 	}
-	answers := condition.NewShared(log, slog.LevelWarn, "the database does not answer")
-	db, err := gorm.Open(dialect{o.dialect, answers}, &gorm.Config{
-		Logger:                 statementLog{log, answers},
+	db, err := gorm.Open(dialect{o.dialect, log.answers}, &gorm.Config{
+		Logger:                 log,
 		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		SkipDefaultTransaction: true,
 		TranslateError:         true,

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/glebarez/sqlite"
@@ -36,8 +37,9 @@ var ErrInMemory = errors.New("a database in memory has no readers of its own")
 // memory is the address of a database that is gone when it is closed.
 const memory = ":memory:"
 
-// openSQLite opens a file, or a database in memory. There is one connection: SQLite
-// has one writer, and with one connection waiting is a queue and not a race of retries.
+// openSQLite opens a file, or a database in memory. There is one connection that writes:
+// SQLite has one writer, and with one connection waiting is a queue and not a race of
+// retries. Of those that only read there is one for each processor.
 func openSQLite(ctx context.Context, where string, is purpose) (opened, error) {
 	name, options := memory, sqliteOptions
 	if is == reading {
@@ -61,6 +63,11 @@ func openSQLite(ctx context.Context, where string, is purpose) (opened, error) {
 		return opened{}, fmt.Errorf("opening the database file: %w", err)
 	}
 	pool.SetMaxOpenConns(1)
+	if is == reading {
+		readers := max(2, runtime.GOMAXPROCS(0))
+		pool.SetMaxOpenConns(readers)
+		pool.SetMaxIdleConns(readers)
+	}
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close() // the error that counts is the one above
 		return opened{}, fmt.Errorf("opening the database file %s: %w", where, err)

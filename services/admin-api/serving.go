@@ -5,11 +5,13 @@ package adminapi
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/pkg/service"
 	"mailpush.internal/services/admin-api/internal/edge"
 	"mailpush.internal/services/admin-api/internal/rpc"
@@ -62,10 +64,10 @@ func (s *serving) follow(ctx context.Context, now *rules, former map[string]stri
 	var moves sync.WaitGroup // each goes on under the rules after those that it came with
 	defer moves.Wait()
 	for ctx.Err() == nil {
-		on := s.edge
+		on, rules, from := s.edge, now, former
 		moves.Go(func() {
-			s.tellOfStores(ctx, now)
-			on.Move(ctx, former)
+			s.tellOfStores(ctx, rules)
+			on.Move(ctx, from)
 		})
 		if err := s.under(ctx); err != nil {
 			return err
@@ -100,6 +102,7 @@ func (s *serving) under(ctx context.Context) error {
 // change goes over to the newest rules, once the registry knows which backends mail stores
 // have under them, and returns them with the former backends.
 func (s *serving) change(ctx context.Context, before *rules) (now *rules, former map[string]string) {
+	waits := condition.New(s.rt.Log, slog.LevelWarn, "the policy waits for the registry")
 	for {
 		now = s.rules.Load()
 		var err error
@@ -107,9 +110,10 @@ func (s *serving) change(ctx context.Context, before *rules) (now *rules, former
 			former, err = s.registry.Place(ctx, now.Policy.Stores, time.Now())
 		}
 		if err == nil {
+			waits.Worked(ctx)
 			break
 		}
-		s.rt.Log.WarnContext(ctx, "the policy waits for the registry", "error", err)
+		waits.Failed(ctx, err)
 		select {
 		case <-ctx.Done():
 			return before, nil

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -254,9 +255,7 @@ func (l *Loop) tellOfRestarts(ctx context.Context, waiting []string) {
 func (l *Loop) ends(s *settings.Settings) map[string]time.Time {
 	ends := s.CertificateEnds(l.cfg.Services...)
 	if l.of.Ends != nil {
-		for name, end := range l.of.Ends() {
-			ends[name] = end
-		}
+		maps.Copy(ends, l.of.Ends())
 	}
 	return ends
 }

@@ -99,10 +99,11 @@ func within(leaf config.Leaf) []config.Leaf {
 			out = append(out, one)
 		}
 	}
+	stores, mapping := reflect.TypeAssert[map[string]Store](leaf.Value) // the one mapping there is
 	switch of := leaf.Value; {
-	case of.Kind() == reflect.Map:
-		for _, name := range slices.Sorted(maps.Keys(of.Interface().(map[string]Store))) { //nolint:forcetypeassert // the one mapping there is
-			add(leaf.Key+"."+name, of.MapIndex(reflect.ValueOf(name)))
+	case mapping:
+		for _, name := range slices.Sorted(maps.Keys(stores)) {
+			add(leaf.Key+"."+name, reflect.ValueOf(stores[name]))
 		}
 	case of.Kind() == reflect.Slice && of.Type().Elem().Kind() == reflect.Struct && of.Type().Elem().PkgPath() == reflect.TypeFor[Settings]().PkgPath():
 		for i := range of.Len() {

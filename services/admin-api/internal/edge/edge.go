@@ -29,7 +29,7 @@ import (
 	"mailpush.internal/services/admin-api/internal/registry"
 )
 
-// Users reads and writes who is subscribed, and who is disabled.
+// Users reads and writes who is subscribed.
 type Users interface {
 	User(ctx context.Context, id registry.UserID) (registry.User, error)
 	Subscriptions(ctx context.Context, user registry.UserID) ([]registry.Subscription, error)
@@ -39,6 +39,10 @@ type Users interface {
 	// Subscribe stores enrolments, no two of one user, all in one transaction. The errors are
 	// of one each, in their order; err is of all.
 	Subscribe(ctx context.Context, list []registry.Enrolment) (errs []error, err error)
+}
+
+// Switches disables users and enables them again.
+type Switches interface {
 	DisableUser(ctx context.Context, user registry.UserID, reason string, now time.Time) (already bool, err error)
 	EnableUser(ctx context.Context, user registry.UserID) (already bool, err error)
 }
@@ -71,8 +75,10 @@ type Listings interface {
 	OpenedShards(ctx context.Context, backend string) ([]uint32, error)
 }
 
-// Changes are what becomes of a subscription after it has been made.
+// Changes are what becomes of users and subscriptions after they have been made.
 type Changes interface {
+	Switches
+
 	Rotate(ctx context.Context, sub registry.Subscription, to registry.Signing, now time.Time) error
 	Enable(ctx context.Context, id string) error
 	Restore(ctx context.Context, id string) error

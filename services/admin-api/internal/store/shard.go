@@ -47,7 +47,7 @@ func spans(list []uint32, shards uint32) []span {
 func (s *Store) ListShards(
 	ctx context.Context, stores []string, list []uint32, shards uint32, after registry.Position, size registry.PageSize,
 ) (page []registry.Mailbox, more bool, err error) {
-	db := s.db.WithContext(ctx)
+	db := s.reader.WithContext(ctx)
 	ahead := slices.DeleteFunc(spans(list, shards), func(s span) bool { return s.high <= int64(after.Cell) })
 	var rows []userRow
 	for part := range slices.Chunk(ahead, spansAtOnce) {
@@ -67,7 +67,7 @@ func (s *Store) ListShards(
 func (s *Store) ListNamed(
 	ctx context.Context, stores []string, users []registry.UserID, after registry.Position, size registry.PageSize,
 ) (page []registry.Mailbox, more bool, err error) {
-	db := s.db.WithContext(ctx)
+	db := s.reader.WithContext(ctx)
 	ahead := make([]registry.Position, 0, len(users))
 	for _, u := range users {
 		if at := (registry.Position{Cell: u.Cell(), Key: u.Key()}); at.Compare(after) > 0 {

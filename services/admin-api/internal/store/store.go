@@ -57,7 +57,7 @@ func Open(ctx context.Context, dsn secret.String, log *slog.Logger) (*Store, err
 	if err := sqldb.Migrate(db.WithContext(ctx), "registry_migrations", migrations()); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing the registry: %w", err), sqldb.Close(db))
 	}
-	reader, err := sqldb.OpenReader(ctx, dsn, log)
+	reader, err := sqldb.OpenReader(ctx, dsn, db)
 	if errors.Is(err, sqldb.ErrInMemory) {
 		reader, err = db, nil
 	}
