@@ -50,7 +50,7 @@ func run(m *testing.M) int {
 }
 
 // patience bounds each wait for something that is expected to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 

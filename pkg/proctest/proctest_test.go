@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds each wait for something that is expected to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // shell starts a script and waits until it has said that it is ready.
 func shell(t *testing.T, script string, change func(*proctest.Command)) *proctest.Process {

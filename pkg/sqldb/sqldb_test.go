@@ -180,7 +180,7 @@ func TestReadersAndWritersDoNotWait(t *testing.T) {
 		if err := db.AutoMigrate(&named{}); err != nil {
 			t.Fatal(err)
 		}
-		reader, err := sqldb.OpenReader(t.Context(), dsn, quiet())
+		reader, err := sqldb.OpenReader(t.Context(), dsn, db)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,8 @@ func TestReadersAndWritersDoNotWait(t *testing.T) {
 
 func TestReadersOfADatabaseInMemoryAreRefused(t *testing.T) {
 	t.Parallel()
-	if _, err := sqldb.OpenReader(t.Context(), secret.New("sqlite::memory:"), quiet()); !errors.Is(err, sqldb.ErrInMemory) {
+	dsn := secret.New("sqlite::memory:")
+	if _, err := sqldb.OpenReader(t.Context(), dsn, open(t, dsn, quiet())); !errors.Is(err, sqldb.ErrInMemory) {
 		t.Errorf("another database was opened: %v", err)
 	}
 }

@@ -162,16 +162,21 @@ func user() *mailv1.User { return &mailv1.User{ContextId: "1", UserId: "249"} }
 
 func sealPassword(t *testing.T, r *running) uint64 {
 	t.Helper()
-	answer, err := r.call(identity.Admin).Seal(t.Context(), connect.NewRequest(&vaultv1.SealRequest{
+	answer, err := trySeal(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Msg.GetVersion()
+}
+
+func trySeal(t *testing.T, r *running) (*connect.Response[vaultv1.SealResponse], error) {
+	t.Helper()
+	return r.call(identity.Admin).Seal(t.Context(), connect.NewRequest(&vaultv1.SealRequest{
 		User: user(), Account: "mail",
 		Credential: &vaultv1.Credential{Kind: &vaultv1.Credential_Password{
 			Password: &vaultv1.Password{Login: login, Password: password},
 		}},
 	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.Msg.GetVersion()
 }
 
 func open(t *testing.T, r *running, u *mailv1.User) (*vaultv1.OpenResponse, error) {

@@ -18,7 +18,8 @@ import (
 )
 
 // A vault whose database comes after it, goes away and comes again: it is unavailable
-// without it, says so once each time, and needs no restart.
+// without it, says so once each time, and needs no restart. A configuration that is read
+// meanwhile holds once it is there.
 func TestDatabaseMayComeLaterAndGo(t *testing.T) {
 	t.Parallel()
 	sqltest.EachServer(t, func(t *testing.T, server *sqltest.Server) {
@@ -29,7 +30,17 @@ func TestDatabaseMayComeLaterAndGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := launch(t, Config{Passphrase: secret.New(passphrase), StorePasswords: true, Database: dsn})
+		config := Config{Passphrase: secret.New(passphrase), StorePasswords: true, Database: dsn}
+		r := launch(t, config)
+		reread := func(storePasswords bool) {
+			t.Helper()
+			config.StorePasswords = storePasswords
+			take, err := r.service.Reconfigure(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			take()
+		}
 		unavailable := func() {
 			t.Helper()
 			for range 20 {
@@ -43,10 +54,15 @@ func TestDatabaseMayComeLaterAndGo(t *testing.T) {
 		}
 		unavailable()
 		r.log.await(t, "the vault waits for its database")
+		reread(false)
 		if err := server.Up(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		r.awaitReady(t)
+		if _, err := trySeal(t, r); connect.CodeOf(err) != connect.CodeFailedPrecondition {
+			t.Errorf("under a configuration that was read while the database was away: %v", err)
+		}
+		reread(true)
 		version := sealPassword(t, r)
 
 		if err := server.Down(); err != nil {

@@ -39,8 +39,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	shards   = 16
-	quota    = 8 << 20          // of etcd: more than enough, and soon filled by those who want to
-	patience = 20 * time.Second // bounds each wait for something expected
+	quota    = 8 << 20     // of etcd: more than enough, and soon filled by those who want to
+	patience = time.Minute // bounds each wait for something expected
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

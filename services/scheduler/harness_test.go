@@ -34,7 +34,7 @@ import (
 
 const (
 	shards   = 32
-	patience = 20 * time.Second
+	patience = time.Minute
 )
 
 // fakeRegistry is admin-api as the scheduler needs it.

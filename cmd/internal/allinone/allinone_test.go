@@ -27,7 +27,7 @@ import (
 	"mailpush.internal/proto/gen/mailpush/push/v1/pushv1connect"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // world is what lies outside of mailpush: a mail store and a webhook.
 type world struct {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"mailpush.internal/cmd/internal/reload"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/pkg/identity"
@@ -95,7 +96,8 @@ func start(t *testing.T, path, text string) *world {
 		if err != nil {
 			return nil, err
 		}
-		return s, s.Validate(identity.Worker)
+		err = s.Validate(identity.Worker)
+		return s, err
 	}
 	started, err := load()
 	if err != nil {

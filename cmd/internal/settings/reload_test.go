@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestChangesAreSortedByWhatTheyTake(t *testing.T) {
 	}
 	values := func(service string, set ...string) settings.Values {
 		t.Helper()
-		s, err := settings.Load("", nil, append(base[:len(base):len(base)], set...))
+		s, err := settings.Load("", nil, slices.Concat(base, set))
 		if err != nil {
 			t.Fatal(err)
 		}

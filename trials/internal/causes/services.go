@@ -131,6 +131,13 @@ func (w *world) vaults(ctx context.Context) error {
 
 // etcdAway lets nothing through to etcd and from it.
 func (w *world) etcdAway(ctx context.Context) error {
+	// The vault has kept nothing, and a worker that loses its lease logs in anew.
+	if _, err := w.subscribe(ctx, subscription{user: "etcd", store: rig.StoreName, url: w.receiver.URL()}); err != nil {
+		return err
+	}
+	if err := w.well(ctx, "etcd"); err != nil {
+		return err
+	}
 	w.toEtcd.Silence(faults.ToServer)
 	w.toEtcd.Silence(faults.ToClient)
 	err := w.expect(ctx, "etcd away (in doubt)", "etcd", "etcd-away", "etcd does not answer")

@@ -30,6 +30,8 @@ func TestAnOutageOfTheDatabaseIsFewLines(t *testing.T) {
 		return
 	}
 	d := deploy(t)
+	// A first plan waits for the registry, and is over when both workers have shards.
+	d.awaitCalls(t, "OpenEpoch", "ok", 2)
 	if err := d.postgres.Down(); err != nil {
 		t.Fatal(err)
 	}
@@ -37,16 +39,8 @@ func TestAnOutageOfTheDatabaseIsFewLines(t *testing.T) {
 	stop(t, d.schedulers[1])
 	again := start(t, d.programs, "scheduler", "scheduler-again", "--config", d.config, "--set", "scheduler.name=scheduler-again",
 		"--set", "scheduler.listen="+d.addr[addrScheduler2], "--set", "scheduler.opsListen="+d.addr[addrSchedulerOps2])
-	for procedure, calls := range map[string]float64{"ShardLoads": 20, "OpenEpoch": 3} {
-		name := `mailpush_admin_rpc_total{code="unavailable",procedure="/mailpush.registry.v1.RegistryService/` + procedure + `"}`
-		await(t, procedure+" to be unavailable", 2*time.Minute, func(ctx context.Context) error {
-			got, err := rig.Metric(ctx, d.addr[addrAdminOps], name)
-			if err == nil && got < calls {
-				err = fmt.Errorf("only %v times", got)
-			}
-			return err
-		})
-	}
+	d.awaitCalls(t, "ShardLoads", "unavailable", 20)
+	d.awaitCalls(t, "OpenEpoch", "unavailable", 3)
 	if err := d.postgres.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -71,4 +65,17 @@ func TestAnOutageOfTheDatabaseIsFewLines(t *testing.T) {
 			t.Errorf("%s has ended: %v", p.Name(), err)
 		}
 	}
+}
+
+// awaitCalls waits until the registry has answered so many calls of a procedure with a code.
+func (d *deployment) awaitCalls(t *testing.T, procedure, code string, calls float64) {
+	t.Helper()
+	name := `mailpush_admin_rpc_total{code="` + code + `",procedure="/mailpush.registry.v1.RegistryService/` + procedure + `"}`
+	await(t, procedure+" to be "+code, 2*time.Minute, func(ctx context.Context) error {
+		got, err := rig.Metric(ctx, d.addr[addrAdminOps], name)
+		if err == nil && got < calls {
+			err = fmt.Errorf("only %v times", got)
+		}
+		return err
+	})
 }

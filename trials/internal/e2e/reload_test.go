@@ -128,7 +128,7 @@ func (s *switchTrial) hangUp(services ...string) {
 // and with SIGHUP, without a restart of anything; the mail that comes meanwhile is pushed.
 func TestSwitchesReachRunningListeners(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs real processes")
+		t.Skip("runs real processes") //nolint:forbidigo // only with -short
 	}
 	t.Parallel()
 	s := newSwitchTrial(t)
@@ -161,7 +161,7 @@ func TestSwitchesReachRunningListeners(t *testing.T) {
 // SIGHUP ends no process, whatever the configuration is like.
 func TestSIGHUPEndsNoProcess(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs real processes")
+		t.Skip("runs real processes") //nolint:forbidigo // only with -short
 	}
 	t.Parallel()
 	s := newSwitchTrial(t)
@@ -207,7 +207,7 @@ func (s *switchTrial) awaitMetric(name string, want float64) {
 // taken without a restart.
 func TestCertificatesAreRenewedInPlace(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs real processes")
+		t.Skip("runs real processes") //nolint:forbidigo // only with -short
 	}
 	t.Parallel()
 	s := newSwitchTrial(t)

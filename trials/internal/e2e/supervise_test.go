@@ -200,7 +200,7 @@ func TestSupervisedWorkersKeepSystemdsSocket(t *testing.T) {
 	go func() { ended <- parent.Wait() }()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-parent.Process.Pid, syscall.SIGKILL)
-		_ = <-ended // it may have been killed
+		<-ended //nolint:errcheck // it may have been killed
 		if text, err := os.ReadFile(log.Name()); t.Failed() {
 			t.Logf("log: %v\n%s", err, text)
 		}

@@ -16,7 +16,7 @@ import (
 	"mailpush.internal/services/listener-worker/internal/mailbox"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // doveadm asks for one thing, in words of its own, and returns the rows.
 func doveadm(t *testing.T, w *world, name string, given map[string]any) []map[string]string {

@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // answers are what a server says to commands, by their names and, for UID, the word after
 // it; {tag} stands for the tag. What comes more often than there are answers gets the

@@ -161,7 +161,8 @@ func TestHalfOfTheHostsAreDown(t *testing.T) {
 			return sound(at, number)
 		})
 		w.drop(all)
-		if took, limit := w.back(n), 2*n/perSecond*time.Second+30*time.Second; took > limit { // two tries each
+		// Two tries each, and the last one may be unlucky more often than the others.
+		if took, limit := w.back(n), 2*n/perSecond*time.Second+90*time.Second; took > limit {
 			t.Errorf("the last one was back after %s, want %s at most", took, limit)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -241,11 +242,11 @@ type fakeSource struct {
 	listen.Source
 	listen.Reader
 
-	opened, closed int
+	opened, closed atomic.Int32
 }
 
 func (f *fakeSource) Open(context.Context, mailbox.Listening, listen.LoginFunc, listen.Notify) (listen.Reader, listen.Opening, error) {
-	f.opened++
+	f.opened.Add(1)
 	return f, listen.Opening{End: mailbox.End{UIDNext: 5}, Waits: machine.ByIdle, Version: 3}, nil
 }
 
@@ -253,7 +254,7 @@ func (f *fakeSource) Check(mailbox.Look) (mailbox.Checkup, error) {
 	return mailbox.Checkup{End: mailbox.End{UIDNext: 6}}, nil
 }
 
-func (f *fakeSource) Close() { f.closed++ }
+func (f *fakeSource) Close() { f.closed.Add(1) }
 
 // A listener has no connection while it waits for hints. The next one within half a minute
 // finds the one before.
@@ -269,13 +270,14 @@ func TestTheSourceWaitsForHints(t *testing.T) {
 				t.Fatalf("%+v, %v", opening, err)
 			}
 			reader.Close()
-			time.Sleep(29 * time.Second) // of the test's own time
+			<-time.After(29 * time.Second) // simulated
 		}
-		if by.opened != 1 || by.closed != 0 {
-			t.Errorf("%d were opened and %d closed", by.opened, by.closed)
+		if by.opened.Load() != 1 || by.closed.Load() != 0 {
+			t.Errorf("%d were opened and %d closed", by.opened.Load(), by.closed.Load())
 		}
-		time.Sleep(2 * time.Second)
-		if by.closed != 1 {
+		<-time.After(2 * time.Second) // simulated
+		synctest.Wait()
+		if by.closed.Load() != 1 {
 			t.Error("it is open after half a minute")
 		}
 		source.Close()

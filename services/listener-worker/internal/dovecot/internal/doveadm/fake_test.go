@@ -20,7 +20,7 @@ import (
 
 const (
 	apiKey   = "key-of-the-test"
-	patience = 20 * time.Second
+	patience = time.Minute
 )
 
 // asked is one command as it came.

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for something that must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // streams makes two ends of a stream of the operating system.
 func streams(tb testing.TB) (here, there net.Conn) {
