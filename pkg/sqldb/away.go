@@ -94,6 +94,19 @@ type dialect struct {
 	answers *condition.Condition
 }
 
+// Initialize implements [gorm.Dialector]. GORM translates the errors of all statements but
+// those of Row, Rows and Scan, so that is done here.
+func (d dialect) Initialize(db *gorm.DB) error {
+	if err := d.Dialector.Initialize(db); err != nil {
+		return err
+	}
+	return db.Callback().Row().After("gorm:row").Register("sqldb:translate", func(tx *gorm.DB) {
+		if tx.Error != nil {
+			tx.Error = d.Translate(tx.Error)
+		}
+	})
+}
+
 // Translate implements [gorm.ErrorTranslator].
 func (d dialect) Translate(err error) error {
 	if fault.KindOf(err) == fault.Unavailable {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
+	"mailpush.internal/pkg/fault"
 	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/sqldb"
 	"mailpush.internal/pkg/sqltest"
@@ -293,6 +294,54 @@ func TestPing(t *testing.T) {
 		}
 		if err := sqldb.Ping(t.Context(), db); err == nil {
 			t.Error("a closed database answers")
+		}
+	})
+}
+
+// Whatever a statement is made with, a database that is away is Unavailable, on the
+// connections that only read as well.
+func TestADatabaseThatIsAwayIsUnavailable(t *testing.T) {
+	t.Parallel()
+	sqltest.EachServer(t, func(t *testing.T, server *sqltest.Server) {
+		dsn, _, err := server.NewDatabase(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := sqldb.Open(t.Context(), dsn, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, err := sqldb.OpenReader(t.Context(), dsn, db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Down(); err != nil {
+			t.Fatal(err)
+		}
+		var one int
+		for name, statement := range map[string]func(*gorm.DB) error{
+			"Scan": func(db *gorm.DB) error { return db.Raw("SELECT 1").Scan(&one).Error },
+			"Rows": func(db *gorm.DB) error {
+				rows, err := db.Raw("SELECT 1").Rows()
+				if err == nil {
+					err = errors.Join(rows.Err(), rows.Close())
+				}
+				return err
+			},
+			"Find": func(db *gorm.DB) error { return db.Raw("SELECT 1").Find(&one).Error },
+			"Exec": func(db *gorm.DB) error { return db.Exec("SELECT 1").Error },
+			"Transaction": func(db *gorm.DB) error {
+				return db.Transaction(func(tx *gorm.DB) error { return tx.Exec("SELECT 1").Error })
+			},
+		} {
+			for pool, db := range map[string]*gorm.DB{"writer": db, "reader": reader} {
+				if err := statement(db.WithContext(t.Context())); fault.KindOf(err) != fault.Unavailable {
+					t.Errorf("%s of the %s: %v", name, pool, err)
+				}
+			}
+		}
+		if err := errors.Join(sqldb.Close(reader), sqldb.Close(db)); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -105,10 +105,10 @@ func (s *Store) Fenced(ctx context.Context, claims []registry.Claim) ([]registry
 // MaxEpoch is the highest epoch ever opened, 0 when none was. New grants must be above it:
 // an etcd that was set up anew counts its revisions from one, below what workers hold.
 func (s *Store) MaxEpoch(ctx context.Context) (uint64, error) {
-	var top []int64 // one; what Scan reads, GORM does not translate errors of
-	err := s.reader.WithContext(ctx).Model(&epochRow{}).Pluck("COALESCE(MAX(epoch), 0)", &top).Error
+	var top int64
+	err := s.reader.WithContext(ctx).Model(&epochRow{}).Select("COALESCE(MAX(epoch), 0)").Scan(&top).Error
 	if err != nil {
 		return 0, fmt.Errorf("reading the highest epoch: %w", err)
 	}
-	return unsigned(top[0]), nil
+	return unsigned(top), nil
 }
