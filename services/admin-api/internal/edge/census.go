@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mailpush.internal/pkg/condition"
 	"mailpush.internal/services/admin-api/internal/decide"
 )
 
@@ -48,16 +49,14 @@ func (s Shards) Census(ctx context.Context) (Census, error) {
 // KeepCensus takes a census again and again until ctx ends, and tells what it comes to.
 // While the database is away the last one stays: nobody is to think that there are no users.
 func (s Shards) KeepCensus(ctx context.Context, log *slog.Logger, tell func(Census)) {
-	for failing := false; ; {
+	counting := condition.New(log, slog.LevelWarn, "users could not be counted")
+	for {
 		began := time.Now()
 		census, err := s.Census(ctx)
-		switch {
-		case err == nil:
+		if err == nil {
 			tell(census)
-		case !failing && ctx.Err() == nil:
-			log.WarnContext(ctx, "users could not be counted", "error", err)
 		}
-		failing = err != nil
+		note(ctx, counting, err)
 		select {
 		case <-ctx.Done():
 			return
