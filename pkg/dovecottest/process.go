@@ -51,8 +51,9 @@ func (s *Server) StartAgain() error {
 	return nil
 }
 
-// Drop ends all IMAP sessions without a word, as a crash does; Dovecot goes on.
-func (s *Server) Drop() { s.process.KillMembers("imap") }
+// Drop ends all IMAP sessions; Dovecot goes on. They are not killed: a session that dies
+// while it writes a mailbox's list of UIDs leaves it locked for two minutes.
+func (s *Server) Drop() { s.process.EndMembers("imap", syscall.SIGTERM) }
 
 // CPU is the processor time that all of its processes have used.
 func (s *Server) CPU() time.Duration { return s.process.GroupCPU() }

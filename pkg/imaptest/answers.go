@@ -10,8 +10,11 @@ import (
 
 // Answer answers a command honestly.
 func (p *Peer) Answer(tag, command, args string) {
-	folder := p.Server.Folder
-	validity, next, count := folder.ends()
+	switch command {
+	case "EXAMINE", "SELECT", "STATUS":
+		p.word = p.Server.Folder.word() // what is announced from here on is not told yet
+	}
+	validity, next, count := p.Server.Folder.ends()
 	switch command {
 	case "CAPABILITY":
 		p.Send("* CAPABILITY " + p.Server.capabilities() + "\r\n")
@@ -48,6 +51,7 @@ func (p *Peer) Answer(tag, command, args string) {
 
 // tell tells how many mails there are.
 func (p *Peer) tell() {
+	p.word = p.Server.Folder.word()
 	_, next, count := p.Server.Folder.ends()
 	p.told = next
 	p.Send(fmt.Sprintf("* %d EXISTS\r\n", count))
@@ -60,18 +64,16 @@ func (p *Peer) tellNews() {
 	}
 }
 
-// Idle tells of mails that were announced since the command came, until DONE comes; it
-// returns false when the connection ends instead.
+// Idle tells of mails that were announced since the connection was last told how many
+// there are, until DONE comes; it returns false when the connection ends instead.
 func (p *Peer) Idle() bool {
-	word := p.word // a client may hear that it idles, and deliver, before this runs
 	ended := make(chan struct{})
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
 		for p.tellNews(); ; {
 			select {
-			case <-word:
-				word = p.Server.Folder.word()
+			case <-p.word:
 				p.tell()
 			case <-ended:
 				return

@@ -106,7 +106,7 @@ func (s *ScriptServer) accept() {
 		if err != nil {
 			return
 		}
-		p := &Peer{Server: s, conn: conn, lines: bufio.NewReader(conn), done: make(chan struct{})}
+		p := &Peer{Server: s, conn: conn, lines: bufio.NewReader(conn), done: make(chan struct{}), word: s.Folder.word()}
 		s.mu.Lock()
 		if s.closed {
 			s.mu.Unlock()
@@ -175,7 +175,7 @@ type Peer struct {
 	write  sync.Mutex
 	number int             // of the connection, from 1
 	told   uint32          // UIDNEXT when the connection was last told of mails
-	word   <-chan struct{} // closed at the first announcement after the last command came
+	word   <-chan struct{} // closed at the first announcement after that
 }
 
 // Send writes text as it is; what cannot be sent is forgotten.
@@ -196,7 +196,6 @@ func (p *Peer) Command() (tag, command, args string, ok bool) {
 	line, ok := p.Line()
 	tag, rest, _ := strings.Cut(line, " ")
 	command, args, _ = strings.Cut(rest, " ")
-	p.word = p.Server.Folder.word()
 	return tag, strings.ToUpper(command), args, ok
 }
 

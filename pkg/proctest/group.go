@@ -46,14 +46,14 @@ type member struct {
 	name string
 }
 
-// KillMembers kills the processes of the group that have the given name, as a crash of
-// them does, and waits until they are gone. The others go on.
-func (p *Process) KillMembers(name string) {
+// EndMembers sends the processes of the group that have the given name a signal that ends
+// them, again and again, until they are gone. The others go on.
+func (p *Process) EndMembers(name string, signal syscall.Signal) {
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
 	for victims := p.others(name); len(victims) > 0; <-again.C {
 		for _, pid := range victims {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+			_ = syscall.Kill(pid, signal) // it may have ended
 		}
 		victims = slices.DeleteFunc(victims, func(pid int) bool {
 			now, group, alive := inspect(pid)

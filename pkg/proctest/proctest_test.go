@@ -233,11 +233,11 @@ func TestPausedProcessStandsStill(t *testing.T) {
 	}
 }
 
-func TestKillMembersSparesOthers(t *testing.T) {
+func TestEndMembersSparesOthers(t *testing.T) {
 	t.Parallel()
 	p := shell(t, `sleep 1000 & echo child $!; echo ready; wait; echo alone; exec tail -f /dev/null`, nil)
 	child := childOf(t, p)
-	p.KillMembers("sleep")
+	p.EndMembers("sleep", syscall.SIGTERM)
 	if alive(child) {
 		t.Error("it lives")
 	}

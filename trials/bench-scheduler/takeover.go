@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -220,7 +221,7 @@ func (b *bed) kill(ctx context.Context, victim *proctest.Process, t *takeovers) 
 	_, before := b.store.Seen()
 	start := time.Now()
 	if b.supervised {
-		victim.KillMembers(identity.Worker)
+		victim.EndMembers(identity.Worker, syscall.SIGKILL)
 	} else {
 		victim.Kill()
 	}
