@@ -210,9 +210,7 @@ func TestUIDValidityChangeIsAHead(t *testing.T) {
 	r.untilState(t, user("1"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 	server.Folder.Reset(77)
 	server.Folder.Deliver()
-	for h := receive(t, "head", r.sink.heads); h.end.UIDValidity != 77; {
-		h = receive(t, "head", r.sink.heads)
-	}
+	receiveThat(t, "head of the new UIDVALIDITY", r.sink.heads, func(h head) bool { return h.end.UIDValidity == 77 })
 }
 
 func TestCredentialsThatCannotBeAskedForAreTriedAgain(t *testing.T) {

@@ -5,6 +5,7 @@ package listen_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -156,13 +157,31 @@ func plainStore(address string) *mailv1.MailStore {
 
 func receive[T any](t *testing.T, what string, from <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("no %s within %s", what, patience)
-		panic("unreachable")
+	return receiveThat(t, what, from, func(T) bool { return true })
+}
+
+// receiveThat takes what comes until it is what is waited for. Whatever else comes gives it
+// no more time.
+func receiveThat[T any](t *testing.T, what string, from <-chan T, is func(T) bool) T {
+	t.Helper()
+	giveUp := time.After(patience)
+	for {
+		select {
+		case v := <-from:
+			if is(v) {
+				return v
+			}
+		case <-giveUp:
+			t.Fatalf("no %s within %s", what, patience)
+		}
 	}
+}
+
+// receiveEnd waits for the end of a user's folder that has the UIDNEXT given.
+func (r *rig) receiveEnd(t *testing.T, u mailbox.User, uidNext uint32) head {
+	t.Helper()
+	return receiveThat(t, fmt.Sprintf("end of %s's folder at %d", u.ID, uidNext), r.sink.heads,
+		func(h head) bool { return h.user == u && h.end.UIDNext == uidNext })
 }
 
 // until waits for a condition that no channel tells of.

@@ -177,9 +177,7 @@ func TestAFaultyMailStoreIsNamedAndHarmsNobodyElse(t *testing.T) {
 
 			r.untilState(t, user("sound"), mailv1.ListenerState_LISTENER_STATE_IDLE)
 			uid := sound.Folder.Deliver()
-			for h := receive(t, "head", r.sink.heads); h.user != user("sound") || h.end.UIDNext != uid+1; {
-				h = receive(t, "head", r.sink.heads)
-			}
+			r.receiveEnd(t, user("sound"), uid+1)
 			select {
 			case s := <-r.sink.suspended:
 				t.Errorf("suspended: %+v", s)

@@ -28,14 +28,10 @@ func listenTo(t *testing.T, m testbox) (*rig, mailbox.End) {
 	return r, receive(t, "first head", r.sink.heads).end
 }
 
-// untilHead waits for a head with the UIDNEXT given.
+// untilHead waits for a head of the first user with the UIDNEXT given.
 func (r *rig) untilHead(t *testing.T, uidNext uint32) head {
 	t.Helper()
-	for {
-		if h := receive(t, "head", r.sink.heads); h.end.UIDNext == uidNext {
-			return h
-		}
-	}
+	return r.receiveEnd(t, user("1"), uidNext)
 }
 
 func TestMailIsNoticedInIdleAndFetched(t *testing.T) {

@@ -200,8 +200,8 @@ func TestAHintThatTellsTheNextMailNeedsNoLook(t *testing.T) {
 			t.Fatal("the listener is not known")
 		}
 	}
-	for h.end.UIDNext != tells.UID+1 {
-		h = receive(t, "last end", r.sink.heads)
+	if h.end.UIDNext != tells.UID+1 {
+		r.receiveEnd(t, u, tells.UID+1)
 	}
 	if r.loop.Hint(user("9"), tells) {
 		t.Error("somebody else's listener is said to be known")
@@ -225,9 +225,7 @@ func TestWithoutAHintTheMailboxIsReadAllTheSame(t *testing.T) {
 		t.Errorf("read %+v", read)
 	}
 	uid := source.deliver(u)
-	for h := receive(t, "the end", r.sink.heads); h.end.UIDNext != uid+1; {
-		h = receive(t, "the end that no hint told of", r.sink.heads)
-	}
+	r.receiveEnd(t, u, uid+1) // no hint tells of it
 }
 
 // Each mailbox is opened by the source its mail store names, and one of a source that the
@@ -270,10 +268,7 @@ func TestLostHintsAreMadeUpFor(t *testing.T) {
 	}
 	since := r.untilState(t, user("2"), waiting).Since
 	uid := source.deliver(user("2"))
-	h := receive(t, "the end that no hint told of", r.sink.heads)
-	for h.user != user("2") || h.end.UIDNext != uid+1 {
-		h = receive(t, "the end that no hint told of", r.sink.heads)
-	}
+	r.receiveEnd(t, user("2"), uid+1) // no hint tells of it
 	got := r.untilState(t, user("2"), waiting)
 	if !got.Since.Equal(since) || time.Since(got.LastProof) > patience || got.LastEvent.IsZero() {
 		t.Errorf("status %+v, waited since %s", got.Status, since)
