@@ -5,6 +5,7 @@ package webhook
 
 import (
 	"net/netip"
+	"slices"
 	"syscall"
 )
 
@@ -35,8 +36,19 @@ func (e *blockedError) Error() string {
 }
 
 func newGuard(allowed []netip.Prefix) guard {
-	return guard{blocked: rules(), allowed: allowed}
+	g := guard{blocked: rules()}
+	for _, prefix := range allowed {
+		if bits := prefix.Bits() - mappedBits; prefix.Addr().Is4In6() && bits >= 0 {
+			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), bits)
+		}
+		g.allowed = append(g.allowed, prefix)
+	}
+	return g
 }
+
+// mappedBits are those before the IPv4 address in an IPv4-mapped one (RFC 4291 section
+// 2.5.5.2).
+const mappedBits = 96
 
 // control implements the hook of [net.Dialer] that runs before each connect.
 func (g guard) control(_, address string, _ syscall.RawConn) error {
@@ -47,11 +59,30 @@ func (g guard) control(_, address string, _ syscall.RawConn) error {
 	return g.check(target.Addr())
 }
 
+// check judges an address as it is, and then what it carries: a network that is allowed may
+// lead to any IPv4 address by way of a translator or a tunnel, and an interface of a public
+// network, too.
 func (g guard) check(address netip.Addr) error {
-	address = address.WithZone("") // a prefix contains no address with a zone
 	if !address.IsValid() {
 		return &blockedError{"not an IP address"}
 	}
+	address = address.Unmap().WithZone("") // a prefix contains no address with a zone
+	if slices.ContainsFunc(g.allowed, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Contains(address) }) {
+		return nil
+	}
+	if err := g.itself(address); err != nil {
+		return err
+	}
+	for _, inner := range carried(address) {
+		if err := g.itself(inner); err != nil {
+			return &blockedError{err.rule + ", carried by IPv6"}
+		}
+	}
+	return nil
+}
+
+// itself judges an address by the rules alone.
+func (g guard) itself(address netip.Addr) *blockedError {
 	for _, blocked := range g.blocked {
 		if blocked.prefix.Contains(address) {
 			return g.unlessAllowed(blocked, address)
@@ -60,7 +91,7 @@ func (g guard) check(address netip.Addr) error {
 	return nil
 }
 
-func (g guard) unlessAllowed(blocked rule, address netip.Addr) error {
+func (g guard) unlessAllowed(blocked rule, address netip.Addr) *blockedError {
 	for _, allowed := range g.allowed {
 		if allowed.Contains(address) && (!blocked.alone || allowed.IsSingleIP()) {
 			return nil
@@ -71,7 +102,8 @@ func (g guard) unlessAllowed(blocked rule, address netip.Addr) error {
 
 // rules are all blocked prefixes, the first that contains an address names it. They
 // are IANA's special-purpose registries (RFC 6890) without what is globally reachable
-// there, and the forms of IPv6 that carry an IPv4 address, whichever it is.
+// there, and the forms of IPv6 that carry an IPv4 address, whichever it is. An IPv4-mapped
+// address is the IPv4 address, and judged as that.
 func rules() []rule {
 	block := func(name, prefix string) rule { return rule{name: name, prefix: netip.MustParsePrefix(prefix)} }
 	metadata := func(address string) rule {
@@ -110,7 +142,6 @@ func rules() []rule {
 		block("unspecified", "::/128"),
 		block("loopback", "::1/128"),
 		block("IPv4-compatible", "::/96"),
-		block("IPv4-mapped", "::ffff:0:0/96"),
 		block("IPv4-translated", "::ffff:0:0:0/96"),
 		block("NAT64", "64:ff9b::/96"),
 		block("NAT64", "64:ff9b:1::/48"),

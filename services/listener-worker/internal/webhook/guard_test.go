@@ -45,7 +45,9 @@ func blockedRanges() []struct{ rule, first, last string } {
 		{"unspecified", "::", "::"},
 		{"loopback", "::1", "::1"},
 		{"IPv4-compatible", "::2", "::ffff:ffff"},
-		{"IPv4-mapped", "::ffff:0.0.0.0", "::ffff:255.255.255.255"},
+		{"unspecified", "::ffff:0.0.0.0", "::ffff:0.255.255.255"},
+		{"loopback", "::ffff:127.0.0.0", "::ffff:127.255.255.255"},
+		{"broadcast", "::ffff:255.255.255.255", "::ffff:255.255.255.255"},
 		{"IPv4-translated", "::ffff:0:0.0.0.0", "::ffff:0:255.255.255.255"},
 		{"NAT64", "64:ff9b::", "64:ff9b::ffff:ffff"},
 		{"NAT64", "64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff"},
@@ -125,7 +127,9 @@ func TestGuardAllowList(t *testing.T) {
 		{"127.0.0.0/8", "127.0.0.1", true},
 		{"127.0.0.0/8", "10.0.0.1", false},
 		{"127.0.0.0/8", "::1", false},
-		{"127.0.0.0/8", "::ffff:127.0.0.1", false},
+		{"127.0.0.0/8", "::ffff:127.0.0.1", true},
+		{"::ffff:127.0.0.0/104", "127.0.0.1", true},
+		{"127.0.0.0/8", "::ffff:10.0.0.1", false},
 		{"::1/128", "::1", true},
 		{"10.1.0.0/16", "10.1.2.3", true},
 		{"10.1.0.0/16", "10.2.0.1", false},
@@ -147,12 +151,50 @@ func TestGuardAllowList(t *testing.T) {
 	}
 }
 
+// A network that is allowed does not open what lies behind it in another form.
+func TestGuardJudgesTheCarriedAddress(t *testing.T) {
+	t.Parallel()
+	const metadata, private = "cloud metadata, carried by IPv6", "private, carried by IPv6"
+	for _, c := range []struct{ allowed, address, rule string }{
+		{"64:ff9b::/96", "64:ff9b::8.8.8.8", ""},
+		{"64:ff9b::/96", "64:ff9b::10.0.0.1", private},
+		{"64:ff9b::/96", "64:ff9b::169.254.169.254", metadata},
+		{"64:ff9b::/96", "64:ff9b::", "unspecified, carried by IPv6"},
+		{"64:ff9b::10.0.0.1/128", "64:ff9b::10.0.0.1", ""},
+		{"10.0.0.0/8", "64:ff9b::10.0.0.1", "NAT64"},
+		{"64:ff9b:1::/48", "64:ff9b:1:808:8:800::", ""},      // 8.8.8.8 behind a /48
+		{"64:ff9b:1::/48", "64:ff9b:1:a00:0:100::", private}, // 10.0.0.1
+		{"64:ff9b:1::/48", "64:ff9b:1:a:0:100::", private},   // behind a /56
+		{"64:ff9b:1::/48", "64:ff9b:1:0:a:0:100::", private}, // behind a /64
+		{"64:ff9b:1::/48", "64:ff9b:1::8.8.8.8", ""},
+		{"64:ff9b:1::/48", "64:ff9b:1::169.254.169.254", metadata},
+		{"2002::/16", "2002:808:808::1", ""},
+		{"2002::/16", "2002:a9fe:a9fe::1", metadata},
+		{"2001::/32", "2001:0:808:808::f7f7:f7f7", ""},
+		{"2001::/32", "2001:0:808:808::f5ff:fffe", private},
+		{"2001::/32", "2001:0:a00:1::f7f7:f7f7", private},
+		{"::/0", "::169.254.169.254", metadata},
+		{"::/0", "::ffff:0:169.254.169.254", metadata},
+		{"::1/128", "2a00:1::5efe:8.8.8.8", ""},
+		{"::1/128", "2a00:1::5efe:10.0.0.1", private},
+		{"::1/128", "2a00:1::200:5efe:10.0.0.1", private},
+		{"10.0.0.0/8", "2a00:1::5efe:10.0.0.1", ""},
+		{"fc00::/7", "fd00::5efe:169.254.169.254", metadata},
+		{"::1/128", "2a00:1::5eff:10.0.0.1", ""}, // an interface like any other
+	} {
+		g := newGuard([]netip.Prefix{netip.MustParsePrefix(c.allowed)})
+		if got := ruleFor(g, netip.MustParseAddr(c.address)); got != c.rule {
+			t.Errorf("%s with %s allowed is judged %q, want %q", c.address, c.allowed, got, c.rule)
+		}
+	}
+}
+
 func TestGuardReadsWhatTheDialerSays(t *testing.T) {
 	t.Parallel()
 	g := newGuard(nil)
 	for address, rule := range map[string]string{
 		"8.8.8.8:443": "", "[2a00::1]:443": "",
-		"127.0.0.1:443": "loopback", "[::1]:443": "loopback", "[::ffff:127.0.0.1]:443": "IPv4-mapped", "[fe80::1%lo]:443": "link-local",
+		"127.0.0.1:443": "loopback", "[::1]:443": "loopback", "[::ffff:127.0.0.1]:443": "loopback", "[fe80::1%lo]:443": "link-local",
 		"": "not an IP address", "/run/socket": "not an IP address", "example.org:443": "not an IP address", "8.8.8.8": "not an IP address",
 	} {
 		err := g.control("tcp", address, nil)
@@ -192,6 +234,7 @@ func FuzzGuard(f *testing.F) {
 // inward tells by other means than the table that an address, or the IPv4 address
 // that it carries, is not public.
 func inward(a netip.Addr) bool {
+	a = a.Unmap()
 	if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() {
 		return true
 	}
@@ -199,7 +242,7 @@ func inward(a netip.Addr) bool {
 		return false
 	}
 	raw := a.As16()
-	carrier := a.Is4In6() || raw[0] == 0x20 && raw[1] == 0x02 || raw[0] == 0 && raw[1] == 0x64
+	carrier := raw[0] == 0x20 && raw[1] == 0x02 || raw[0] == 0 && raw[1] == 0x64
 	return carrier || raw[0]>>5 != 1
 }
 
