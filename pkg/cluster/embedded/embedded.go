@@ -42,7 +42,8 @@ type Config struct {
 	Dir string
 	// ClientListen is the URL clients connect to, such as http://127.0.0.1:2379; a
 	// port of 0 takes a free one. Empty means a unix socket in Dir, which the file
-	// system guards: the server asks clients for no password.
+	// system guards: the server asks clients for no password. A server that is alone listens
+	// for peers on such a socket, too.
 	ClientListen string
 	// Log gets the server's warnings and errors. Nil drops them.
 	Log *slog.Logger
@@ -160,21 +161,12 @@ func settings(config Config, closing *atomic.Bool) (*embed.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	place := config.Place
-	if place == nil {
-		// A single member never dials its peers, so any free port will do.
-		const alone = "http://127.0.0.1:0"
-		place = &Place{Name: "mailpush", PeerURL: alone, Members: "mailpush=" + alone}
-	}
-	peer, err := url.Parse(place.PeerURL)
-	if err != nil {
-		return nil, fmt.Errorf("reading the peer URL: %w", err)
-	}
 	out := embed.NewConfig()
-	out.Name, out.Dir = place.Name, filepath.Join(config.Dir, "etcd")
+	out.Dir = filepath.Join(config.Dir, "etcd")
 	out.ListenClientUrls, out.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
-	out.ListenPeerUrls, out.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
-	out.InitialCluster = place.Members
+	if err := placed(out, config); err != nil {
+		return nil, err
+	}
 	out.AutoCompactionMode, out.AutoCompactionRetention = embed.CompactorModePeriodic, compactionRetention
 	out.QuotaBackendBytes = cmp.Or(config.QuotaBytes, quotaBytes)
 	if config.CheapPasswords {
@@ -185,6 +177,31 @@ func settings(config Config, closing *atomic.Bool) (*embed.Config, error) {
 	return out, nil
 }
 
+// placed sets the server's place among its peers. One that is alone has none, but etcd
+// listens for them all the same, and whoever reaches that without TLS may write: it listens on
+// a socket beside the clients', which nobody dials. The address under which it stands in the
+// list of members is the one that data directories of earlier releases have.
+func placed(out *embed.Config, config Config) error {
+	if config.Place == nil {
+		socket, err := socketPath(config, "peer.sock")
+		if err != nil {
+			return err
+		}
+		out.Name = "mailpush"
+		out.ListenPeerUrls = []url.URL{{Scheme: "unix", Host: socket}} // etcd takes the host for the path
+		out.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+		out.InitialCluster = out.Name + "=" + out.AdvertisePeerUrls[0].String()
+		return nil
+	}
+	peer, err := url.Parse(config.Place.PeerURL)
+	if err != nil {
+		return fmt.Errorf("reading the peer URL: %w", err)
+	}
+	out.Name, out.InitialCluster = config.Place.Name, config.Place.Members
+	out.ListenPeerUrls, out.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
+	return nil
+}
+
 func clientURL(config Config) (*url.URL, error) {
 	if config.ClientListen != "" {
 		out, err := url.Parse(config.ClientListen)
@@ -193,17 +210,26 @@ func clientURL(config Config) (*url.URL, error) {
 		}
 		return out, nil
 	}
-	socket, err := filepath.Abs(filepath.Join(config.Dir, "etcd.sock"))
+	socket, err := socketPath(config, "etcd.sock")
 	if err != nil {
-		return nil, fmt.Errorf("finding the socket's place: %w", err)
+		return nil, err
+	}
+	return &url.URL{Scheme: "unix", Path: socket}, nil
+}
+
+// socketPath is where a socket of the server is to be; there is none.
+func socketPath(config Config, name string) (string, error) {
+	socket, err := filepath.Abs(filepath.Join(config.Dir, name))
+	if err != nil {
+		return "", fmt.Errorf("finding the socket's place: %w", err)
 	}
 	if len(socket) > maxSocketPath {
-		return nil, fmt.Errorf("the path %s is too long for a socket: choose a shorter data directory", socket)
+		return "", fmt.Errorf("the path %s is too long for a socket: choose a shorter data directory", socket)
 	}
 	// A socket left behind by a killed process would be in the way. Two servers never
 	// share a directory: the database file in it is locked.
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("removing the old socket: %w", err)
+		return "", fmt.Errorf("removing the old socket: %w", err)
 	}
-	return &url.URL{Scheme: "unix", Path: socket}, nil
+	return socket, nil
 }

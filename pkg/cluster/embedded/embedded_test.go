@@ -82,12 +82,19 @@ func TestDataSurvivesRestart(t *testing.T) {
 	}
 }
 
-func TestSocketIsInADirectoryOfItsOwner(t *testing.T) {
+// Peers of a server that is alone, of which there are none, and its clients would come by
+// sockets that the directory guards.
+func TestSocketsAreInADirectoryOfItsOwner(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new")
 	server := start(t, embedded.Config{Dir: dir})
 	if diff := cmp.Diff([]string{"unix://" + dir + "/etcd.sock"}, server.Endpoints()); diff != "" {
 		t.Error(diff)
+	}
+	for _, name := range []string{"etcd.sock", "peer.sock"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Type() != os.ModeSocket {
+			t.Errorf("%s: %v, %v, want a socket", name, info, err)
+		}
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
