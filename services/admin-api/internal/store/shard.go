@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -92,9 +93,16 @@ func (s *Store) ListNamed(
 }
 
 // mailboxes is a page of the users in their order, as many as fit, and whether the listing
-// may go on.
+// may go on. Nearly always all of them fit: that shows when they are read, and only where
+// they do not is it counted how many do.
 func mailboxes(db *gorm.DB, rows []userRow, size registry.PageSize) (page []registry.Mailbox, more bool, err error) {
-	fit, err := fitting(db, rows, size.Subscriptions)
+	fit := len(rows)
+	subscriptions, all, err := subscriptionsOf(db, keysOf(rows), size.Subscriptions, enabledOnly)
+	if err == nil && !all {
+		if fit, err = fitting(db, rows, size.Subscriptions); err == nil {
+			subscriptions, _, err = subscriptionsOf(db, keysOf(rows[:fit]), unbounded, enabledOnly)
+		}
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -102,20 +110,24 @@ func mailboxes(db *gorm.DB, rows []userRow, size registry.PageSize) (page []regi
 	if err != nil {
 		return nil, false, err
 	}
-	page, err = withSubscriptions(db, users, enabledOnly)
+	page, err = together(db, users, subscriptions)
 	return page, fit < len(rows) || fit == size.Users, err
 }
 
-// fitting is how many of the users, one at least, have no more subscriptions than that.
-// They are counted before they are read, so that no page is read that is too large to be
-// sent; without the one a listing would end there for ever.
+func keysOf(rows []userRow) []string {
+	keys := make([]string, len(rows))
+	for i, r := range rows {
+		keys[i] = r.UserKey
+	}
+	return keys
+}
+
+// fitting is how many of the users, one at least, have no more subscriptions than that:
+// without the one a listing would end there for ever.
 func fitting(db *gorm.DB, rows []userRow, most int) (int, error) {
 	at, sum := 0, 0
 	for part := range slices.Chunk(rows, chunk) {
-		keys := make([]string, len(part))
-		for i, r := range part {
-			keys[i] = r.UserKey
-		}
+		keys := keysOf(part)
 		var counts []struct {
 			UserKey string
 			Have    int
@@ -159,38 +171,69 @@ func usersIn(db *gorm.DB, stores []string, part []span, after registry.Position,
 	return rows, nil
 }
 
-// enabledOnly leaves out subscriptions that are disabled. A user may have no other: the
-// listener stays for when one is enabled.
-func enabledOnly(db *gorm.DB) *gorm.DB { return db.Where("disabled = ?", false) }
+// enabledOnly leaves out subscriptions that are disabled, and what can be said of those
+// alone. A user may have no other: the listener stays for when one is enabled.
+func enabledOnly(db *gorm.DB) *gorm.DB {
+	return db.Where("disabled = ?", false).Omit("disabled", "disabled_reason", "disabled_at", "gone_at")
+}
+
+// unbounded is a number of rows that is none.
+const unbounded = math.MaxInt
 
 // withSubscriptions completes users with those of their subscriptions that are in scope, and
-// their cursors, in two statements for each part of them.
+// their cursors.
 func withSubscriptions(db *gorm.DB, users []registry.User, scope ...func(*gorm.DB) *gorm.DB) ([]registry.Mailbox, error) {
 	keys := make([]string, len(users))
+	for i, u := range users {
+		keys[i] = u.Key()
+	}
+	rows, _, err := subscriptionsOf(db, keys, unbounded, scope...)
+	if err != nil {
+		return nil, err
+	}
+	return together(db, users, rows)
+}
+
+// subscriptionsOf reads the subscriptions of users, each user's in the order they were made
+// in; of more than most it reads a part, and all is false.
+func subscriptionsOf(
+	db *gorm.DB, keys []string, most int, scope ...func(*gorm.DB) *gorm.DB,
+) (rows []subscriptionRow, all bool, err error) {
+	for part := range slicesOf(keys) {
+		query := db.Scopes(scope...).Where("user_key IN ?", part).Order("created_at, id")
+		if most != unbounded {
+			query = query.Limit(most - len(rows) + 1)
+		}
+		var found []subscriptionRow
+		if err := query.Find(&found).Error; err != nil {
+			return nil, false, fmt.Errorf("reading subscriptions: %w", err)
+		}
+		if rows = append(rows, found...); len(rows) > most {
+			return rows, false, nil
+		}
+	}
+	return rows, true, nil
+}
+
+// together is the users with their subscriptions, whose cursors it reads.
+func together(db *gorm.DB, users []registry.User, rows []subscriptionRow) ([]registry.Mailbox, error) {
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	cursors, err := cursorsOf(db, ids)
+	if err != nil {
+		return nil, err
+	}
 	boxes := make([]registry.Mailbox, len(users))
 	at := make(map[string]int, len(users))
 	for i, u := range users {
-		keys[i] = u.Key()
 		boxes[i].User = u
-		at[keys[i]] = i
+		at[u.Key()] = i
 	}
-	for part := range slicesOf(keys) {
-		var rows []subscriptionRow
-		if err := db.Scopes(scope...).Where("user_key IN ?", part).Order("created_at, id").Find(&rows).Error; err != nil {
-			return nil, fmt.Errorf("reading subscriptions: %w", err)
-		}
-		ids := make([]string, len(rows))
-		for i, r := range rows {
-			ids[i] = r.ID
-		}
-		cursors, err := cursorsOf(db, ids)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			box := &boxes[at[r.UserKey]]
-			box.Subscriptions = append(box.Subscriptions, r.subscription(box.UserID, cursors[r.ID]))
-		}
+	for _, r := range rows {
+		box := &boxes[at[r.UserKey]]
+		box.Subscriptions = append(box.Subscriptions, r.subscription(box.UserID, cursors[r.ID]))
 	}
 	return boxes, nil
 }
