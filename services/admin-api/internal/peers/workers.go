@@ -26,7 +26,7 @@ func NewWorkers(id *identity.Identity) *Workers {
 }
 
 func (w *Workers) client(address string) workerv1connect.WorkerServiceClient {
-	return workerv1connect.NewWorkerServiceClient(w.clients.At(address), rpc.BaseURL)
+	return workerv1connect.NewWorkerServiceClient(w.clients.At(address), rpc.BaseURL, rpc.Uncompressed())
 }
 
 // Close lets go of idle connections.
