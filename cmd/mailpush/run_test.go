@@ -208,10 +208,10 @@ func TestRunPassesOverNoSetting(t *testing.T) {
 		want []string // in what is said, or in the error
 		bad  bool
 	}{
-		{"a demo", nil, []string{"demo ", "webhooks       https and http, public addresses, 127.0.0.0/8", "is valid"}, false},
+		{"a demo", nil, []string{"demo ", "webhooks       https and http, public addresses (ports 443, 8443), 127.0.0.0/8", "is valid"}, false},
 		{"a store", []string{"--set", oneStore}, []string{
 			"permanent      users of every client get", "passwords      sealed and kept in SQL", "mail store     main at imap.example.com:993, TLS",
-			"webhooks       https only, public addresses\n", "admin is made at the first start", "is valid",
+			"webhooks       https only, public addresses (ports 443, 8443)\n", "admin is made at the first start", "is valid",
 		}, false},
 		{"the smallest example", []string{"--config", examples + "small.yaml"}, []string{"mail store     main at imap.example.com:993", "is valid"}, false},
 		{"what the file says wins", []string{"--set", oneStore, "--set", "push.credstorage.enabled=false"}, []string{"nobody gets a permanent listener"}, false},

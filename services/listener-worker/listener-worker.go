@@ -58,6 +58,8 @@ type Config struct {
 	AllowHTTPWebhooks bool
 	// AllowPrivateWebhooks are addresses endpoints may have although they are not public.
 	AllowPrivateWebhooks []netip.Prefix
+	// WebhookPorts are those of endpoints at other addresses. Nil means 443 and 8443.
+	WebhookPorts []uint16
 	// RequireWebhookEcho asks for a ping's challenge in the body of the answer.
 	RequireWebhookEcho bool
 	// WebhookRules are what holds for endpoints of some origins.

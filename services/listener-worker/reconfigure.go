@@ -79,11 +79,12 @@ type webhooks struct {
 type limits struct {
 	allowHTTP, requireEcho bool
 	allowPrivate           []netip.Prefix
+	ports                  []uint16
 	rules                  []WebhookRule
 }
 
 func limitsOf(cfg Config) limits {
-	return limits{cfg.AllowHTTPWebhooks, cfg.RequireWebhookEcho, cfg.AllowPrivateWebhooks, cfg.WebhookRules}
+	return limits{cfg.AllowHTTPWebhooks, cfg.RequireWebhookEcho, cfg.AllowPrivateWebhooks, cfg.WebhookPorts, cfg.WebhookRules}
 }
 
 // start sends from now on.
@@ -111,7 +112,7 @@ func (w *webhooks) limit(to limits, rules []*webhook.Rule) {
 func (w *webhooks) renew() {
 	cfg := w.base
 	cfg.AllowHTTP, cfg.AllowPrivate, cfg.RequireEcho = w.limits.allowHTTP, w.limits.allowPrivate, w.limits.requireEcho
-	cfg.Rules = w.rules
+	cfg.Ports, cfg.Rules = w.limits.ports, w.rules
 	if before := w.current.Swap(webhook.New(cfg)); before != nil {
 		before.Close()
 	}

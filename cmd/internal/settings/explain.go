@@ -138,7 +138,7 @@ func (s *Settings) webhookWords() string {
 	if s.Push.Webhook.AllowHTTP {
 		words = "https and http"
 	}
-	words += ", public addresses"
+	words += ", public addresses (ports " + cmp.Or(numbers(s.Push.Webhook.AllowPorts), "none") + ")"
 	for _, prefix := range s.Push.Webhook.AllowPrivate {
 		words += ", " + prefix.String()
 	}
@@ -199,10 +199,16 @@ func Table(w io.Writer) {
 	}
 }
 
+func numbers(list []uint16) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
+}
+
 func defaultWords(leaf config.Leaf) string {
 	switch value := leaf.Value.Interface().(type) {
 	case []string:
 		return strings.Join(value, ", ")
+	case []uint16:
+		return numbers(value)
 	case interface{ Reveal() string }:
 		// Defaults hold no secrets, only places.
 		return value.Reveal()

@@ -77,6 +77,7 @@ type CredStorage struct {
 type Webhook struct {
 	AllowHTTP    bool           `yaml:"allowHTTP" doc:"whether webhooks may use http:// (for tests on loopback)"`
 	AllowPrivate []netip.Prefix `yaml:"allowPrivate" doc:"addresses webhooks may have although they are not public, as a list of prefixes like 10.1.0.0/16"`
+	AllowPorts   []uint16       `yaml:"allowPorts" doc:"ports of webhooks at public addresses; those in allowPrivate may have any"`
 	RequireEcho  bool           `yaml:"requireEcho" doc:"whether a webhook must repeat the challenge of its first ping in the answer; else any 2xx will do"`
 	Rules        []WebhookRule  `yaml:"rules" doc:"private authorities and client certificates for webhooks: a list of {origin, caFile, certFile, keyFile}; see below"`
 }
@@ -213,7 +214,7 @@ func Default() *Settings {
 			LeaseTTL: 5 * time.Second,
 		},
 		Identity: Identity{Dir: "/etc/mailpush/tls"},
-		Push:     Push{AllowPermanentPush: true},
+		Push:     Push{AllowPermanentPush: true, Webhook: Webhook{AllowPorts: []uint16{443, 8443}}},
 		Mail:     Mail{PasswordSource: PasswordSession},
 		Admin: Admin{
 			Listen: "127.0.0.1:8080", InternalListen: "127.0.0.1:8101", OpsListen: "127.0.0.1:8111",

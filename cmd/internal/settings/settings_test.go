@@ -136,6 +136,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"unreachable worker", identity.Worker, []string{"worker.listen=0.0.0.0:8104"}, "worker.advertise"},
 		{"allowed prefix with host bits", identity.Worker, []string{"push.webhook.allowPrivate=[10.1.2.3/8]"}, "push.webhook.allowPrivate[0]: \"10.1.2.3/8\": want 10.0.0.0/8"},
 		{"allowed prefix of mapped addresses", identity.Worker, []string{"push.webhook.allowPrivate=['::ffff:10.0.0.0/104']"}, "push.webhook.allowPrivate[0]: \"::ffff:10.0.0.0/104\": want the prefix as IPv4"},
+		{"allowed port that is none", identity.Worker, []string{"push.webhook.allowPorts=[443, 0]"}, "push.webhook.allowPorts[1]: want a port from 1 to 65535"},
 		{"allowed prefix that is none", identity.Worker, []string{"push.webhook.allowPrivate=['']"}, "push.webhook.allowPrivate[0]: want a prefix"},
 		{"notifications from anybody", identity.Worker, []string{"worker.notify.listen=127.0.0.1:8105"}, "worker.notify.username: want username and passwordFile, or clientCAFile"},
 		{"notifications without a password", identity.Worker, []string{"worker.notify.listen=127.0.0.1:8105", "worker.notify.username=dove"}, "worker.notify.username: username and password"},

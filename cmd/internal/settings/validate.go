@@ -243,6 +243,9 @@ func (s *Settings) validateTogether(p *problems) {
 // validateWebhook refuses limits that do not say what they mean.
 func (s *Settings) validateWebhook(p *problems) {
 	p.prefixes("push.webhook.allowPrivate", s.Push.Webhook.AllowPrivate)
+	if i := slices.Index(s.Push.Webhook.AllowPorts, 0); i >= 0 {
+		p.add(item("push.webhook.allowPorts", i), "want a port from 1 to 65535")
+	}
 }
 
 func (p *problems) notNegative(key string, d time.Duration) {

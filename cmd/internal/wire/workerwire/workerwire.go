@@ -100,6 +100,7 @@ func workerConfig(s *settings.Settings, alone bool) (worker.Config, error) {
 		Instance:             s.Cluster.Name,
 		AllowHTTPWebhooks:    s.Push.Webhook.AllowHTTP,
 		AllowPrivateWebhooks: s.Push.Webhook.AllowPrivate,
+		WebhookPorts:         s.Push.Webhook.AllowPorts,
 		RequireWebhookEcho:   s.Push.Webhook.RequireEcho,
 		WebhookRules:         webhookRules(s),
 		Alone:                alone,

@@ -4,6 +4,7 @@
 package webhook
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 type guard struct {
 	blocked []rule
 	allowed []netip.Prefix
+	ports   []uint16 // of addresses that are not on the allow-list
 }
 
 // rule blocks the addresses of a prefix.
@@ -35,20 +37,9 @@ func (e *blockedError) Error() string {
 	return "the endpoint's address is not allowed: " + e.rule
 }
 
-func newGuard(allowed []netip.Prefix) guard {
-	g := guard{blocked: rules()}
-	for _, prefix := range allowed {
-		if bits := prefix.Bits() - mappedBits; prefix.Addr().Is4In6() && bits >= 0 {
-			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), bits)
-		}
-		g.allowed = append(g.allowed, prefix)
-	}
-	return g
+func newGuard(allowed []netip.Prefix, ports []uint16) guard {
+	return guard{blocked: rules(), allowed: allowed, ports: ports}
 }
-
-// mappedBits are those before the IPv4 address in an IPv4-mapped one (RFC 4291 section
-// 2.5.5.2).
-const mappedBits = 96
 
 // control implements the hook of [net.Dialer] that runs before each connect.
 func (g guard) control(_, address string, _ syscall.RawConn) error {
@@ -56,7 +47,21 @@ func (g guard) control(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return &blockedError{"not an IP address"}
 	}
-	return g.check(target.Addr())
+	if err := g.check(target.Addr()); err != nil {
+		return err
+	}
+	return g.checkPort(target)
+}
+
+// checkPort judges the port of an address that may be dialled. The operator who has named the
+// address means what listens there, whatever its port; elsewhere a port other than those of
+// https is another protocol's, as likely as not.
+func (g guard) checkPort(target netip.AddrPort) error {
+	address := target.Addr().Unmap().WithZone("")
+	if slices.Contains(g.ports, target.Port()) || slices.ContainsFunc(g.allowed, func(p netip.Prefix) bool { return p.Contains(address) }) {
+		return nil
+	}
+	return &blockedError{fmt.Sprintf("port %d", target.Port())}
 }
 
 // check judges an address as it is, and then what it carries: a network that is allowed may
@@ -67,7 +72,7 @@ func (g guard) check(address netip.Addr) error {
 		return &blockedError{"not an IP address"}
 	}
 	address = address.Unmap().WithZone("") // a prefix contains no address with a zone
-	if slices.ContainsFunc(g.allowed, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Contains(address) }) {
+	if slices.ContainsFunc(g.allowed, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Addr().Unmap() == address }) {
 		return nil
 	}
 	if err := g.itself(address); err != nil {

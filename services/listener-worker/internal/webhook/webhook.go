@@ -41,6 +41,9 @@ type Config struct {
 	// loopback or otherwise not public. Metadata services of clouds are let through
 	// only by a prefix of one address.
 	AllowPrivate []netip.Prefix
+	// Ports are those that may be dialled at addresses that are not in AllowPrivate. Nil
+	// means 443 and 8443.
+	Ports []uint16
 	// Resolver looks up the names of endpoints; nil means the system's.
 	Resolver *net.Resolver
 	// RequireEcho asks for the challenge of a ping in the body of its answer.
@@ -92,10 +95,14 @@ func New(cfg Config) *Client {
 	if cfg.Reread == 0 {
 		cfg.Reread = rereadEvery
 	}
+	if cfg.Ports == nil {
+		cfg.Ports = []uint16{443, 8443}
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{cfg: cfg, dialer: &net.Dialer{Timeout: dialTimeout, Resolver: cfg.Resolver, Control: newGuard(cfg.AllowPrivate).control}}
+	guard := newGuard(cfg.AllowPrivate, cfg.Ports)
+	c := &Client{cfg: cfg, dialer: &net.Dialer{Timeout: dialTimeout, Resolver: cfg.Resolver, Control: guard.control}}
 	c.rest = c.newPool(nil, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs})
 	for _, rule := range sorted(cfg.Rules) {
 		c.ruled = append(c.ruled, c.newPool(rule, rule.tls))
