@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"mailpush.internal/pkg/secret"
 )
 
 // version is set by the linker.
@@ -23,6 +25,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	// A second signal ends a stop that hangs.
 	context.AfterFunc(ctx, stop)
+	if err := secret.NoDumps(); err != nil {
+		fmt.Fprintln(os.Stderr, "mailpush: the kernel may write this process's memory to disk:", err)
+	}
 	err := command().ExecuteContext(ctx)
 	stop()
 	if err != nil {

@@ -80,7 +80,7 @@ func TestSystemdUnitsAreHardened(t *testing.T) {
 		u := readUnit(t, file)
 		for _, setting := range []string{
 			"DynamicUser=yes", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateDevices=yes",
-			"CapabilityBoundingSet=", "MemoryDenyWriteExecute=yes", "SystemCallFilter=@system-service",
+			"CapabilityBoundingSet=", "MemoryDenyWriteExecute=yes", "SystemCallFilter=@system-service", "LimitCORE=0", "MemorySwapMax=0",
 		} {
 			key, value, _ := strings.Cut(setting, "=")
 			if !slices.Contains(u[key], value) {

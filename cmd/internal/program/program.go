@@ -30,6 +30,7 @@ import (
 	"mailpush.internal/cmd/internal/supervise"
 	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/pkg/identity"
+	"mailpush.internal/pkg/secret"
 	"mailpush.internal/pkg/service"
 )
 
@@ -83,6 +84,9 @@ func Main(of Service, version string, args []string, stdout, stderr io.Writer) i
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s\n", name, version)
 		return exitOK
+	}
+	if err := secret.NoDumps(); err != nil {
+		fmt.Fprintf(stderr, "%s: the kernel may write this process's memory to disk: %v\n", name, err)
 	}
 	s, err := of.settings(o)
 	switch {
