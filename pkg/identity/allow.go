@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"connectrpc.com/connect"
 )
@@ -20,11 +19,9 @@ type callerKey struct{}
 func Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-			for _, uri := range r.TLS.PeerCertificates[0].URIs {
-				if uri.Scheme == "spiffe" {
-					ctx := context.WithValue(r.Context(), callerKey{}, strings.TrimPrefix(uri.Path, "/"))
-					r = r.WithContext(ctx)
-				}
+			// The cluster is the TLS layer's to check. Who has no name is nobody.
+			if _, service, err := named(r.TLS.PeerCertificates[0]); err == nil {
+				r = r.WithContext(context.WithValue(r.Context(), callerKey{}, service))
 			}
 		}
 		next.ServeHTTP(w, r)

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -191,19 +192,37 @@ func (i *Identity) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage) (st
 	return serviceOf(chain[0], i.cluster)
 }
 
-// serviceOf reads the service's name from a verified certificate.
+// serviceOf reads the service's name from a verified certificate of a cluster.
 func serviceOf(cert *x509.Certificate, cluster string) (string, error) {
-	for _, uri := range cert.URIs {
-		if uri.Scheme != "spiffe" {
-			continue
-		}
-		if uri.Host != cluster {
-			return "", fmt.Errorf("the certificate is of cluster %q, not %q", uri.Host, cluster)
-		}
-		return strings.TrimPrefix(uri.Path, "/"), nil
+	of, service, err := named(cert)
+	if err == nil && of != cluster {
+		err = fmt.Errorf("the certificate is of cluster %q, not %q", of, cluster)
 	}
-	return "", errors.New("the certificate has no spiffe:// name")
+	if err != nil {
+		return "", err
+	}
+	return service, nil
 }
+
+// named reads the one name of a verified certificate. With two, it would depend on the reader
+// whom it stands for, so it stands for nobody (SPIFFE's X509-SVID, section 2). Nor does a name
+// that is written another way than ours, with a port, a query or a longer path.
+func named(cert *x509.Certificate) (cluster, service string, err error) {
+	switch {
+	case len(cert.URIs) == 0:
+		return "", "", errors.New("the certificate has no spiffe:// name")
+	case len(cert.URIs) > 1:
+		return "", "", fmt.Errorf("the certificate has %d URIs for names: want one, spiffe://CLUSTER/SERVICE", len(cert.URIs))
+	}
+	uri := cert.URIs[0]
+	cluster, service = uri.Host, strings.TrimPrefix(uri.Path, "/")
+	if cluster == "" || cluster != uri.Hostname() || !serviceName.MatchString(service) || *uri != *spiffeID(cluster, service) {
+		return "", "", errors.New("the certificate's name is not spiffe://CLUSTER/SERVICE")
+	}
+	return cluster, service, nil
+}
+
+var serviceName = regexp.MustCompile(`^[a-z0-9-]+$`)
 
 func spiffeID(cluster, service string) *url.URL {
 	return &url.URL{Scheme: "spiffe", Host: cluster, Path: "/" + service}
