@@ -75,7 +75,7 @@ func (g *group) expecting() map[string]mood {
 // suffer has the endpoints of one tenant be in trouble for a while, with another tenant's
 // beside them, and counts what is lost.
 func (w *World) suffer(ctx context.Context, t trouble) (Lost, error) {
-	at, err := newOrigin(ctx, t.host)
+	at, err := newOrigin(t.host)
 	if err != nil {
 		return Lost{}, err
 	}

@@ -25,7 +25,7 @@ const oldPassword = "the password of last year"
 // the right password the second client is subscribed beside the first. The login of a user
 // who has none is kept, suspended.
 func (w *World) RefusedLogin(ctx context.Context) (wrong []error, err error) {
-	at, err := newOrigin(ctx, "127.0.0.14")
+	at, err := newOrigin("127.0.0.14")
 	if err != nil {
 		return nil, err
 	}

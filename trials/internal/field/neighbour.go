@@ -67,7 +67,7 @@ func (b *besides) all() []*group {
 // mail: from the origin's first answer until the last of them has accepted it. Beside them,
 // another tenant's endpoints fail, never consented, or have a name that does not resolve.
 func (w *World) Neighbour(ctx context.Context, o NeighbourOptions) (served Served, err error) {
-	at, err := newOrigin(ctx, "127.0.0.11")
+	at, err := newOrigin("127.0.0.11")
 	if err != nil {
 		return served, err
 	}

@@ -6,11 +6,12 @@ package field
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
-	"mailpush.internal/pkg/proctest"
 	"mailpush.internal/pkg/pushtest"
 )
 
@@ -46,14 +47,13 @@ type origin struct {
 
 // newOrigin starts one on an address of a loopback host, which should be one that
 // connections do not come from: the address must still be free when the origin is back.
-func newOrigin(ctx context.Context, host string) (*origin, error) {
-	free, err := proctest.FreeAddresses(ctx, host, 1)
-	if err != nil {
+func newOrigin(host string) (*origin, error) {
+	o := &origin{address: net.JoinHostPort(host, "0"), moods: make(map[string]mood), accepted: make(map[string]map[uint32]time.Time), refused: make(map[string]int)}
+	if err := o.comeBack(); err != nil {
 		return nil, err
 	}
-	o := &origin{address: free[0], moods: make(map[string]mood), accepted: make(map[string]map[uint32]time.Time), refused: make(map[string]int)}
-	err = o.comeBack()
-	return o, err
+	o.address = strings.TrimPrefix(o.server.URL(), "http://") // where it comes back, too
+	return o, nil
 }
 
 // url is where an endpoint is.

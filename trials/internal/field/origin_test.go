@@ -34,7 +34,7 @@ func push(t *testing.T, o *origin, path, body string) int {
 // An origin counts what it has accepted, whatever it refuses, and wherever it was meanwhile.
 func TestOriginCountsWhatItAccepts(t *testing.T) {
 	t.Parallel()
-	o, err := newOrigin(t.Context(), "127.0.0.21")
+	o, err := newOrigin("127.0.0.21")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestOriginCountsWhatItAccepts(t *testing.T) {
 // A receiver with a wrong secret refuses what is signed by another.
 func TestExpectingRefusesWhatIsNotSigned(t *testing.T) {
 	t.Parallel()
-	o, err := newOrigin(t.Context(), "127.0.0.21")
+	o, err := newOrigin("127.0.0.21")
 	if err != nil {
 		t.Fatal(err)
 	}

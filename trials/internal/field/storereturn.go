@@ -66,7 +66,7 @@ func (w *World) listeners(ctx context.Context, n int) (*group, error) {
 	w.atDovecot = n
 	if w.sink == nil {
 		var err error
-		if w.sink, err = newOrigin(ctx, "127.0.0.15"); err != nil {
+		if w.sink, err = newOrigin("127.0.0.15"); err != nil {
 			return nil, err
 		}
 	}
