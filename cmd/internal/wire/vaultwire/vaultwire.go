@@ -17,6 +17,15 @@ import (
 	vault "mailpush.internal/services/credential-vault"
 )
 
+// Warnings are of a database that the vault speaks to in clear text.
+func Warnings(s *settings.Settings) []string {
+	if !s.Push.CredStorage.RDB {
+		return nil
+	}
+	host, remedy := sqldb.ClearText(settings.Glance(s.Vault.Database, s.Vault.DatabaseFile))
+	return settings.ClearText("vault.database", host, remedy+" in its address")
+}
+
 // Probes are what the credential-vault needs to reach.
 func Probes(s *settings.Settings) []online.Probe {
 	if !s.Push.CredStorage.RDB {
