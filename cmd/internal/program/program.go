@@ -128,10 +128,10 @@ func (p Service) settings(o options) (*settings.Settings, error) {
 // startable are the settings, when the service may be started with their files as well.
 func (p Service) startable(o options) (*settings.Settings, error) {
 	s, err := p.settings(o)
-	if err != nil {
-		return s, err
+	if err == nil {
+		err = s.CheckFileModes(p.Name)
 	}
-	return s, s.CheckFileModes(p.Name)
+	return s, err
 }
 
 func (p Service) warnings(s *settings.Settings) []string {

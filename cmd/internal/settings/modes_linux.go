@@ -14,5 +14,5 @@ const (
 // inMemory tells whether a file is on a file system that is gone with the machine.
 func inMemory(name string) bool {
 	var on syscall.Statfs_t
-	return syscall.Statfs(name, &on) == nil && (uint32(on.Type) == tmpfs || uint32(on.Type) == ramfs) //nolint:gosec // the numbers have 32 bits
+	return syscall.Statfs(name, &on) == nil && (uint32(on.Type) == tmpfs || uint32(on.Type) == ramfs)
 }

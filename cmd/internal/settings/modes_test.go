@@ -76,7 +76,7 @@ func TestSecretFilesOfEachService(t *testing.T) {
 		for _, file := range s.ownSecretFiles(service) {
 			read[file.name] = true
 		}
-		for _, name := range strings.Fields(want) {
+		for name := range strings.FieldsSeq(want) {
 			if !read[name] {
 				t.Errorf("%s does not look at %s", service, name)
 			}
