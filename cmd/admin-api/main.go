@@ -16,6 +16,6 @@ import (
 var version = "dev"
 
 func main() {
-	service := program.Service{Name: identity.Admin, Build: adminwire.Build, Check: adminwire.Check, Probes: adminwire.Probes}
+	service := program.Service{Name: identity.Admin, Build: adminwire.Build, Check: adminwire.Check, Warnings: adminwire.Warnings, Probes: adminwire.Probes}
 	os.Exit(program.Main(service, version, os.Args[1:], os.Stdout, os.Stderr))
 }

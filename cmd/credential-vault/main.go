@@ -16,6 +16,6 @@ import (
 var version = "dev"
 
 func main() {
-	service := program.Service{Name: identity.Vault, Build: vaultwire.Build, Probes: vaultwire.Probes}
+	service := program.Service{Name: identity.Vault, Build: vaultwire.Build, Check: vaultwire.Check, Warnings: vaultwire.Warnings, Probes: vaultwire.Probes}
 	os.Exit(program.Main(service, version, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -197,11 +197,15 @@ func TestBackupOfPostgreSQLAsDocumented(t *testing.T) {
 			do(t, `psql --quiet --set=ON_ERROR_STOP=1 --command="`+sql+`" "$`+name+`"`, environ...)
 		}
 	}
+	both("CREATE TABLE vault_keys (id int PRIMARY KEY); INSERT INTO vault_keys VALUES (1)")
 	both("CREATE TABLE kept (day text PRIMARY KEY); INSERT INTO kept VALUES ('yesterday')")
 	do(t, `echo yesterday > "$PASSCRYPT"`, environ...)
 	do(t, blocks[0], environ...)
-	both("INSERT INTO kept VALUES ('today')")
+	both("INSERT INTO kept VALUES ('today'); DELETE FROM vault_keys")
 	do(t, `echo today > "$PASSCRYPT"`, environ...)
+
+	do(t, documented(t, "An emptied key table")[0], environ...)
+	do(t, `test "$(psql --tuples-only --no-align --command="SELECT id FROM vault_keys" "$VAULT_DATABASE")" = 1`, environ...)
 
 	do(t, blocks[1], environ...)
 	for _, name := range []string{"REGISTRY_DATABASE", "VAULT_DATABASE"} {

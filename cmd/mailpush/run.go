@@ -150,7 +150,7 @@ func checkRun(o stageOptions) error {
 	if isDemo(&s) {
 		s.Mail.Stores = demoStores("127.0.0.1:143") // its own is known once it listens: the port may be any
 	}
-	return allinone.Check(&s)
+	return errors.Join(allinone.Check(&s), s.CheckFileModesSingle())
 }
 
 // run runs everything until ctx ends, and returns the sockets that were kept.

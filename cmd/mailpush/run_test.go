@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -202,6 +203,10 @@ func TestRunPassesOverNoSetting(t *testing.T) {
 	t.Parallel()
 	const examples = "../../deployments/config/"
 	full := examples + "mailpush.yaml"
+	passcrypt := filepath.Join(t.TempDir(), "passcrypt")
+	if err := errors.Join(os.WriteFile(passcrypt, []byte("down the rabbit hole\n"), 0o600), os.Chmod(passcrypt, 0o622)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		args []string
@@ -226,6 +231,8 @@ func TestRunPassesOverNoSetting(t *testing.T) {
 		{"an unknown key", []string{"--set", "mail.store={}"}, []string{`did you mean "mail.stores"?`}, true},
 		{"what no service would take", []string{"--set", oneStore, "--set", "cluster.leaseTTL=1s", "--set", "admin.administrators=[{name: a, passwordHash: x}]"},
 			[]string{"cluster.leaseTTL: 1s", "admin.administrators[0]: passwordHash"}, true},
+		{"a short passphrase", []string{"--set", oneStore, "--set", "push.credstorage.passcrypt=short"}, []string{"push.credstorage.passcrypt: the passphrase is too short"}, true},
+		{"a file that others may write", []string{"--set", oneStore, "--set", "push.credstorage.passcryptFile=" + passcrypt}, []string{passcrypt + " has the mode 0622"}, true},
 		{"no such file", []string{"--config", "none.yaml"}, []string{"none.yaml"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 
@@ -35,6 +36,7 @@ import (
 type Config struct {
 	Listener       net.Listener  // where workers and admin-api call; Run owns it
 	Passphrase     secret.String // push.credstorage.passcrypt; only with InMemory it may be empty
+	AllowShort     bool          // push.credstorage.allowShortPasscrypt: a Passphrase that CheckPassphrase refuses
 	StorePasswords bool          // push.credstorage.enabled
 	InMemory       bool          // push.credstorage.rdb is false: gone when the process ends
 	Database       secret.String // the address for sqldb.Open, unless InMemory
@@ -116,12 +118,29 @@ func (c Config) check() error {
 	case !c.InMemory && c.Passphrase.IsZero():
 		return fault.New(fault.Precondition, "push.credstorage.passcrypt: a passphrase is needed to store "+
 			"credentials in a database; give it as a file or in the environment")
+	case !c.Passphrase.IsZero() && !c.AllowShort && CheckPassphrase(c.Passphrase) != nil:
+		return CheckPassphrase(c.Passphrase)
 	case !c.InMemory && c.Database.IsZero():
 		return fault.New(fault.Precondition, "push.credstorage.rdb is true, but no database is configured")
 	case c.MasterUser != "" && c.MasterPassword.IsZero():
 		return fault.New(fault.Precondition, "mail.passwordSource is global, but the master user %q has no password", c.MasterUser)
 	}
 	return nil
+}
+
+// minPassphrase is how many characters a passphrase has at least. Argon2id makes a guess
+// dear, but not dear enough for what can be guessed in a few million tries.
+const minPassphrase = 16
+
+// CheckPassphrase refuses a passphrase that is too short to keep anything. Characters count,
+// not bytes.
+func CheckPassphrase(passphrase secret.String) error {
+	if utf8.RuneCountInString(passphrase.Reveal()) >= minPassphrase {
+		return nil
+	}
+	return fault.New(fault.Precondition, "push.credstorage.passcrypt: the passphrase is too short, want at least %d "+
+		"characters; where an earlier release has sealed credentials under it already, set "+
+		"push.credstorage.allowShortPasscrypt to true", minPassphrase)
 }
 
 func (c Config) open(ctx context.Context, rt service.Runtime) (keeper, error) {

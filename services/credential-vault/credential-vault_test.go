@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -362,8 +363,14 @@ func TestBadConfigurationDoesNotStart(t *testing.T) {
 		want   string
 	}{
 		"no passphrase":      {Config{Database: database}, "push.credstorage.passcrypt"},
-		"no database":        {Config{Passphrase: secret.New(passphrase)}, "push.credstorage.rdb"},
-		"no master password": {Config{InMemory: true, MasterUser: "master"}, "mail.passwordSource"},
+		"a short passphrase": {Config{Passphrase: secret.New("fifteen letters"), Database: database}, "push.credstorage.passcrypt: the passphrase is too short"},
+		"a short one kept in memory": {
+			Config{Passphrase: secret.New("fifteen letters"), InMemory: true},
+			"set push.credstorage.allowShortPasscrypt to true",
+		},
+		"characters and not bytes": {Config{Passphrase: secret.New("fünfzehn Zeichè"), Database: database}, "push.credstorage.passcrypt"},
+		"no database":              {Config{Passphrase: secret.New(passphrase)}, "push.credstorage.rdb"},
+		"no master password":       {Config{InMemory: true, MasterUser: "master"}, "mail.passwordSource"},
 		"no such directory": {
 			Config{Passphrase: secret.New(passphrase), Database: secret.New("sqlite:///nowhere/vault.db")},
 			"no such file or directory",
@@ -376,7 +383,29 @@ func TestBadConfigurationDoesNotStart(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want it to name %q", err, tt.want)
 			}
+			if word := tt.config.Passphrase.Reveal(); word != "" && strings.Contains(fmt.Sprint(err), word) {
+				t.Errorf("it shows the passphrase: %v", err)
+			}
 		})
+	}
+}
+
+// Whoever has credentials under a short passphrase goes on with it when told to, and only then.
+func TestShortPassphraseIsKeptWhenAllowed(t *testing.T) {
+	t.Parallel()
+	config := Config{
+		Passphrase: secret.New("short"), AllowShort: true, StorePasswords: true,
+		Database: secret.New("sqlite://" + filepath.Join(t.TempDir(), "vault.db")),
+	}
+	r := start(t, config)
+	sealPassword(t, r)
+	config.AllowShort = false
+	if _, err := r.service.Reconfigure(config); fault.KindOf(err) != fault.Precondition {
+		t.Errorf("read again without the permission: %v", err)
+	}
+	r.stop()
+	if err := refusal(t, config); fault.KindOf(err) != fault.Precondition {
+		t.Errorf("started without the permission: %v", err)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestDatabaseMayComeLaterAndGo(t *testing.T) {
 				t.Errorf("%q is there %d times\n%s", line, got, r.log)
 			}
 		}
-		if got := strings.Count(r.log.String(), "level=WARN") + strings.Count(r.log.String(), "level=ERROR"); got > 3 {
+		if got := strings.Count(r.log.String(), "level=WARN") + strings.Count(r.log.String(), "level=ERROR"); got > 4 { // pruning at the start may be cut short as well
 			t.Errorf("%d warnings and errors of two outages\n%s", got, r.log)
 		}
 	})

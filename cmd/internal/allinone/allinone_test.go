@@ -265,7 +265,7 @@ func TestWrongPassphraseRefusesToStart(t *testing.T) {
 
 	s := settings.Embedded()
 	s.Mail.Stores = map[string]settings.Store{"main": {Address: w.mail.Addr(), TLS: settings.TLSNone}}
-	if err := s.Push.CredStorage.Passcrypt.UnmarshalText([]byte("wrong-horse")); err != nil {
+	if err := s.Push.CredStorage.Passcrypt.UnmarshalText([]byte("wrong-horse-battery")); err != nil {
 		t.Fatal(err)
 	}
 	s.AnyPort()
@@ -273,7 +273,7 @@ func TestWrongPassphraseRefusesToStart(t *testing.T) {
 	if err == nil {
 		err = node.Run(t.Context())
 	}
-	if err == nil || !strings.Contains(err.Error(), "passphrase") || strings.Contains(err.Error(), "wrong-horse") {
+	if err == nil || !strings.Contains(err.Error(), "passphrase") || strings.Contains(err.Error(), "wrong-horse-battery") {
 		t.Errorf("got %v, want a refusal that speaks of the passphrase", err)
 	}
 }

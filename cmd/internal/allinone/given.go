@@ -13,6 +13,7 @@ import (
 	"mailpush.internal/cmd/internal/config"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire/adminwire"
+	"mailpush.internal/cmd/internal/wire/vaultwire"
 	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/secret"
@@ -48,7 +49,7 @@ func Refuse(given config.Given) error {
 func Check(s *settings.Settings) error {
 	// What New makes where the settings are silent is taken as made.
 	whole := *s
-	made := secret.New("made")
+	made := secret.New(newSecret())
 	if storage := &whole.Push.CredStorage; storage.Passcrypt.IsZero() && storage.PasscryptFile == "" {
 		storage.Passcrypt = made
 	}
@@ -62,6 +63,9 @@ func validate(s *settings.Settings, services []string) error {
 	err := s.Validate(services...)
 	if slices.Contains(services, identity.Admin) {
 		err = errors.Join(err, adminwire.Check(s))
+	}
+	if slices.Contains(services, identity.Vault) {
+		err = errors.Join(err, vaultwire.Check(s))
 	}
 	if slices.Contains(services, identity.Worker) {
 		err = errors.Join(err, workerwire.Check(s))

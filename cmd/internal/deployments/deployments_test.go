@@ -18,6 +18,7 @@ import (
 	"mailpush.internal/cmd/internal/program"
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire/adminwire"
+	"mailpush.internal/cmd/internal/wire/vaultwire"
 	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/identity"
 )
@@ -34,7 +35,7 @@ func load(t *testing.T, service, file string, environ, set []string) *settings.S
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Validate(service), adminwire.Check(s), workerwire.Check(s)); err != nil {
+	if err := errors.Join(s.Validate(service), adminwire.Check(s), vaultwire.Check(s), workerwire.Check(s)); err != nil {
 		t.Errorf("%s for %s: %v", file, service, err)
 	}
 	return s

@@ -174,7 +174,7 @@ func loadCredentials(t *testing.T, u unit, service string) string {
 		if _, err := os.Stat(filepath.Join(made, name)); err == nil {
 			continue // a certificate
 		}
-		text := []byte("stand-in")
+		text := []byte("stand-in for a secret")
 		if example, err := os.ReadFile(filepath.Join(directory, "systemd", name)); err == nil {
 			text = example
 		}

@@ -64,6 +64,8 @@ type Service struct {
 	// Check tells what is wrong with settings that only the service itself can judge; it is
 	// part of validating them.
 	Check func(*settings.Settings) error
+	// Warnings are what else than [settings.Settings.Warnings] an operator should mend.
+	Warnings func(*settings.Settings) []string
 	// Probes are what it needs to reach.
 	Probes func(*settings.Settings) []online.Probe
 }
@@ -88,7 +90,11 @@ func Main(of Service, version string, args []string, stdout, stderr io.Writer) i
 	if err := secret.NoDumps(); err != nil {
 		fmt.Fprintf(stderr, "%s: the kernel may write this process's memory to disk: %v\n", name, err)
 	}
-	s, err := of.settings(o)
+	read := of.startable
+	if o.ready {
+		read = of.settings // whoever runs is not less ready for a file's mode
+	}
+	s, err := read(o)
 	switch {
 	case err != nil:
 	case o.ready:
@@ -100,7 +106,7 @@ func Main(of Service, version string, args []string, stdout, stderr io.Writer) i
 	default:
 		err = of.run(version, reload.Config{
 			Services: []string{name}, Path: o.config, Started: s,
-			Load: func() (*settings.Settings, error) { return of.settings(o) },
+			Load: func() (*settings.Settings, error) { return of.startable(o) },
 		})
 	}
 	if err != nil {
@@ -123,13 +129,29 @@ func (p Service) settings(o options) (*settings.Settings, error) {
 	return s, err
 }
 
+// startable are the settings, when the service may be started with their files as well.
+func (p Service) startable(o options) (*settings.Settings, error) {
+	s, err := p.settings(o)
+	if err == nil {
+		err = s.CheckFileModes(p.Name)
+	}
+	return s, err
+}
+
+func (p Service) warnings(s *settings.Settings) []string {
+	if p.Warnings == nil {
+		return nil
+	}
+	return p.Warnings(s)
+}
+
 // explain judges the certificates, says what the settings mean and, when it is asked to,
 // reaches for what they name.
 func (p Service) explain(s *settings.Settings, check Check, stdout io.Writer) error {
 	if err := errors.Join(s.CheckIdentity(p.Name), s.CheckServed(p.Name)); err != nil {
 		return err
 	}
-	s.Explain(stdout, p.Name)
+	s.Explain(stdout, p.Name, p.warnings(s)...)
 	if check.Online && p.Probes != nil {
 		if err := online.Look(context.Background(), stdout, p.Probes(s)); err != nil {
 			return err
@@ -184,6 +206,9 @@ func (p Service) run(version string, r reload.Config) error {
 	rt := service.Runtime{Log: r.Log, Metrics: Metrics(), Identity: id, Version: version}
 	if err := loop.Register(rt.Metrics); err != nil {
 		return err
+	}
+	for _, words := range append(s.Warnings(p.Name), p.warnings(s)...) {
+		rt.Log.WarnContext(ctx, "the configuration is not as safe as it could be", "warning", words)
 	}
 	built, err := wire.Build(ctx, p.Build, s, rt)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"mailpush.internal/cmd/internal/settings"
 	"mailpush.internal/cmd/internal/wire"
 	"mailpush.internal/cmd/internal/wire/adminwire"
+	"mailpush.internal/cmd/internal/wire/vaultwire"
 	"mailpush.internal/cmd/internal/wire/workerwire"
 	"mailpush.internal/pkg/identity"
 	"mailpush.internal/pkg/imaptest"
@@ -51,7 +52,13 @@ func TestFlags(t *testing.T) {
 		file := filepath.Join(dir, name)
 		return "push.webhook.rules=[{origin: 'https://*.example', caFile: " + file + ".pem, certFile: " + file + ".pem, keyFile: " + file + ".key}]"
 	}
-	checks := map[string]func(*settings.Settings) error{identity.Admin: adminwire.Check, identity.Worker: workerwire.Check}
+	passcrypt := filepath.Join(dir, "passcrypt")
+	if err := errors.Join(os.WriteFile(passcrypt, []byte("down the rabbit hole\n"), 0o600), os.Chmod(passcrypt, 0o622)); err != nil {
+		t.Fatal(err)
+	}
+	checks := map[string]func(*settings.Settings) error{identity.Admin: adminwire.Check, identity.Vault: vaultwire.Check, identity.Worker: workerwire.Check}
+	warnings := map[string]func(*settings.Settings) []string{identity.Admin: adminwire.Warnings, identity.Vault: vaultwire.Warnings}
+	const remote = "postgres://vault:hunter2@db.example/vault"
 	for _, c := range []struct {
 		name    string
 		service string
@@ -91,15 +98,30 @@ func TestFlags(t *testing.T) {
 			1, "push.webhook.rules[0].origin: must be https; http is not allowed here; want https://host, https://host:port or https://*.domain\npush.webhook.rules[1].caFile: is needed"},
 		{"an unknown key of a webhook rule", identity.Worker, []string{"--check", "--set", "push.webhook.rules=[{orign: 'https://hooks.example'}]"},
 			1, `unknown key "push.webhook.rules[0].orign"; did you mean "push.webhook.rules[0].origin"?`},
+		{"check a short passphrase", identity.Vault, []string{"--check", "--set", "push.credstorage.passcrypt=hunter2"},
+			1, "push.credstorage.passcrypt: the passphrase is too short"},
+		{"check a file that others may write", identity.Vault, []string{"--check", "--set", "push.credstorage.passcryptFile=" + passcrypt},
+			1, passcrypt + " has the mode 0622: others than its owner may replace the secret; chmod 0600 " + passcrypt},
+		{"start with a file that others may write", identity.Vault, []string{"--set", "push.credstorage.passcryptFile=" + passcrypt},
+			1, passcrypt + " has the mode 0622"},
+		{"warn of etcd in clear text", identity.Scheduler, []string{"--check", "--set", "cluster.etcd.endpoints=['http://127.0.0.1:2379', 'http://etcd.example:2379']"},
+			0, "warning        cluster.etcd.endpoints[1]: what goes to etcd.example:2379 crosses the network in CLEAR TEXT, or may do so; set https:// and cluster.etcd.caFile\n"},
+		{"warn of the registry in clear text", identity.Admin, []string{"--config", example, "--check", "--set", "admin.databaseFile=", "--set", "admin.database=" + remote},
+			0, "warning        admin.database: what goes to db.example crosses the network in CLEAR TEXT, or may do so; set sslmode=verify-full in its address\n"},
+		{"warn of the vault in clear text", identity.Vault, []string{"--config", example, "--check", "--set", "vault.databaseFile=", "--set", "vault.database=" + remote},
+			0, "warning        vault.database: what goes to db.example "},
 		{"no certificates", identity.Worker, []string{"--set", "identity.dir=" + dir}, 1, "reading the authority's certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			service := program.Service{Name: c.service, Build: unbuilt, Check: checks[c.service]}
+			service := program.Service{Name: c.service, Build: unbuilt, Check: checks[c.service], Warnings: warnings[c.service]}
 			code := program.Main(service, "v1.2.3", c.args, &out, &out)
 			if code != c.code || !strings.Contains(out.String(), c.want) {
 				t.Errorf("exit code %d, want %d; output lacks %q:\n%s", code, c.code, c.want, &out)
+			}
+			if strings.Contains(out.String(), "hunter2") {
+				t.Errorf("it shows a secret:\n%s", &out)
 			}
 		})
 	}

@@ -17,8 +17,9 @@ import (
 )
 
 // Explain writes what the settings mean for the named service, for --check: the
-// consequences a reader of the file would want to know, no secrets.
-func (s *Settings) Explain(w io.Writer, service string) {
+// consequences a reader of the file would want to know, no secrets. Further warnings come
+// after its own.
+func (s *Settings) Explain(w io.Writer, service string, warnings ...string) {
 	line := lines(w)
 	line("cluster", "%s, %d shards per backend, lease %s, etcd %s below %s",
 		s.Cluster.Name, s.Cluster.Shards, s.Cluster.LeaseTTL, strings.Join(s.Cluster.Etcd.Endpoints, " "), s.Cluster.Etcd.Prefix)
@@ -37,6 +38,7 @@ func (s *Settings) Explain(w io.Writer, service string) {
 	}
 	s.explainCertificates(line, service)
 	s.explainFiles(line, service)
+	explainWarnings(line, append(s.Warnings(service), warnings...))
 }
 
 // ExplainSingle is Explain for a whole mailpush in one process.
@@ -46,6 +48,13 @@ func (s *Settings) ExplainSingle(w io.Writer) {
 	s.explainAdmin(line)
 	s.explainWorker(line)
 	s.explainServed(line, identity.Services()...)
+	explainWarnings(line, s.warningsSingle())
+}
+
+func explainWarnings(line liner, warnings []string) {
+	for _, words := range warnings {
+		line("warning", "%s", words)
+	}
 }
 
 // liner writes one line of an explanation.

@@ -83,6 +83,19 @@ func Secret(inline secret.String, file string) (secret.String, error) {
 	return secret.New(line), nil
 }
 
+// Glance is [Secret] for whoever judges a secret before the service that needs it reads it.
+// It is the empty one where there is none to judge: the file is not here, or is none, such
+// as a pipe, which could be read once only.
+func Glance(inline secret.String, file string) secret.String {
+	if file != "" {
+		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+			return secret.String{}
+		}
+	}
+	found, _ := Secret(inline, file) // what is wrong with it the service says
+	return found
+}
+
 // EtcdTLS returns the TLS configuration for etcd, nil when none is asked for.
 func (e Etcd) EtcdTLS() (*tls.Config, error) {
 	if e.CAFile == "" && e.CertFile == "" {

@@ -70,6 +70,7 @@ type CredStorage struct {
 	Enabled       bool          `yaml:"enabled" doc:"whether users' mail passwords are stored, sealed"`
 	Passcrypt     secret.String `yaml:"passcrypt" doc:"passphrase all stored credentials are sealed under"`
 	PasscryptFile string        `yaml:"passcryptFile" doc:"file with the passphrase"`
+	AllowShort    bool          `yaml:"allowShortPasscrypt" doc:"whether the passphrase may have fewer than 16 characters, as an earlier release allowed"`
 	RDB           bool          `yaml:"rdb" doc:"store sealed credentials in SQL; false keeps them in memory only"`
 }
 

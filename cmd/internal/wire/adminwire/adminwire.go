@@ -94,6 +94,12 @@ func Check(s *settings.Settings) error {
 	return errors.Join(errs...)
 }
 
+// Warnings are of a database that admin-api speaks to in clear text.
+func Warnings(s *settings.Settings) []string {
+	host, remedy := sqldb.ClearText(settings.Glance(s.Admin.Database, s.Admin.DatabaseFile))
+	return settings.ClearText("admin.database", host, remedy+" in its address")
+}
+
 // Probes are what admin-api needs to reach.
 func Probes(s *settings.Settings) []online.Probe {
 	probes := append(online.Etcd(s), online.Probe{What: "the registry's database", Try: func(ctx context.Context) (string, error) {

@@ -17,6 +17,15 @@ import (
 	vault "mailpush.internal/services/credential-vault"
 )
 
+// Warnings are of a database that the vault speaks to in clear text.
+func Warnings(s *settings.Settings) []string {
+	if !s.Push.CredStorage.RDB {
+		return nil
+	}
+	host, remedy := sqldb.ClearText(settings.Glance(s.Vault.Database, s.Vault.DatabaseFile))
+	return settings.ClearText("vault.database", host, remedy+" in its address")
+}
+
 // Probes are what the credential-vault needs to reach.
 func Probes(s *settings.Settings) []online.Probe {
 	if !s.Push.CredStorage.RDB {
@@ -59,6 +68,23 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 	return built, nil
 }
 
+// Check tells whether the vault would refuse to start for its passphrase, which it shows
+// nothing of.
+func Check(s *settings.Settings) error {
+	storage, key := s.Push.CredStorage, "push.credstorage.passcrypt"
+	passphrase := settings.Glance(storage.Passcrypt, storage.PasscryptFile)
+	if passphrase.IsZero() || storage.AllowShort {
+		return nil
+	}
+	if storage.PasscryptFile != "" {
+		key += "File"
+	}
+	if err := vault.CheckPassphrase(passphrase); err != nil {
+		return s.Where(key, err)
+	}
+	return nil
+}
+
 // vaultConfig is all but the addresses.
 func vaultConfig(s *settings.Settings) (vault.Config, error) {
 	passphrase, err := settings.Secret(s.Push.CredStorage.Passcrypt, s.Push.CredStorage.PasscryptFile)
@@ -75,6 +101,7 @@ func vaultConfig(s *settings.Settings) (vault.Config, error) {
 	}
 	config := vault.Config{
 		Passphrase:     passphrase,
+		AllowShort:     s.Push.CredStorage.AllowShort,
 		StorePasswords: s.Push.CredStorage.Enabled,
 		InMemory:       !s.Push.CredStorage.RDB,
 		Database:       database,

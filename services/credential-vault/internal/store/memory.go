@@ -42,6 +42,13 @@ func (m *Memory) Close() error {
 // Ping always answers.
 func (*Memory) Ping(context.Context) error { return nil }
 
+// AnySealed implements [credential.Keys].
+func (m *Memory) AnySealed(context.Context) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.records) > 0, nil
+}
+
 // Keys implements [credential.Keys].
 func (m *Memory) Keys(context.Context) ([]seal.WrappedKey, error) {
 	m.mu.Lock()

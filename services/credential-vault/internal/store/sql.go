@@ -48,6 +48,15 @@ func (s *SQL) Close() error { return sqldb.Close(s.db) }
 // Ping tells whether the database answers.
 func (s *SQL) Ping(ctx context.Context) error { return sqldb.Ping(ctx, s.db) }
 
+// AnySealed implements [credential.Keys].
+func (s *SQL) AnySealed(ctx context.Context) (bool, error) {
+	var rows []credentialRow
+	if err := s.db.WithContext(ctx).Select("key_id").Limit(1).Find(&rows).Error; err != nil {
+		return false, fmt.Errorf("reading credentials: %w", err)
+	}
+	return len(rows) > 0, nil
+}
+
 // Keys implements [credential.Keys].
 func (s *SQL) Keys(ctx context.Context) ([]seal.WrappedKey, error) {
 	var rows []keyRow

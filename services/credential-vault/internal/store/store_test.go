@@ -10,6 +10,8 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -229,6 +231,95 @@ func TestReplicasThatStartTogetherShareOneKey(t *testing.T) {
 		}
 		if _, err := credential.Unlock(t.Context(), open(), secret.New("word"), seal.DefaultCost()); !errors.Is(err, seal.ErrPassphrase) {
 			t.Errorf("another passphrase: %v", err)
+		}
+	})
+}
+
+// An emptied key table, as after a restore of half the tables: no replica may make a key, for
+// what is sealed would be lost for good.
+func TestEmptiedKeysBesideCredentialsRefuse(t *testing.T) {
+	t.Parallel()
+	cost := seal.Cost{MemoryKiB: 16, Passes: 1, Lanes: 1}
+	sqltest.Each(t, func(t *testing.T, dsn secret.String) {
+		s := openSQL(t, dsn)
+		ring, err := credential.Unlock(t.Context(), s, secret.New("pass"), cost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, o := ring.Seal(owner("a", "mail"), []byte("text")), owner("a", "mail")
+		if _, err := s.Put(t.Context(), []credential.Put{{Owner: o, Sealed: sealed, At: time.Now()}}); err != nil {
+			t.Fatal(err)
+		}
+		var kept []keyRow
+		if err := errors.Join(s.db.Find(&kept).Error, s.db.Where("id > 0").Delete(&keyRow{}).Error); err != nil || len(kept) != 1 {
+			t.Fatalf("%d keys, %v", len(kept), err)
+		}
+		for range 2 {
+			_, err := credential.Unlock(t.Context(), openSQL(t, dsn), secret.New("pass"), cost)
+			if !errors.Is(err, credential.ErrKeysLost) || fault.KindOf(err) != fault.Precondition || !strings.Contains(err.Error(), "docs/backup.md") {
+				t.Errorf("without its keys: %v", err)
+			}
+			if keys, err := s.Keys(t.Context()); err != nil || len(keys) != 0 {
+				t.Errorf("it has made %d keys: %v", len(keys), err)
+			}
+		}
+		if err := s.db.Create(&kept).Error; err != nil {
+			t.Fatal(err)
+		}
+		again, err := credential.Unlock(t.Context(), openSQL(t, dsn), secret.New("pass"), cost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := again.Open(o, get(t, s, o).Sealed); err != nil || string(text) != "text" {
+			t.Errorf("with its keys again: %q, %v", text, err)
+		}
+	})
+}
+
+// late is a replica whose key is stored, and that has sealed, between two looks of another
+// one that starts.
+type late struct {
+	store
+
+	between func() // runs once, after the first look
+}
+
+func (l *late) AnySealed(ctx context.Context) (bool, error) {
+	sealed, err := l.store.AnySealed(ctx)
+	l.between()
+	return sealed, err
+}
+
+func (l *late) Keys(ctx context.Context) ([]seal.WrappedKey, error) {
+	keys, err := l.store.Keys(ctx)
+	l.between()
+	return keys, err
+}
+
+// A replica that has just made the first key and sealed with it is not taken for a database
+// whose keys are lost, whatever another one has seen before.
+func TestReplicaThatStartsBesideTheFirstSealIsNotRefused(t *testing.T) {
+	t.Parallel()
+	cost := seal.Cost{MemoryKiB: 16, Passes: 1, Lanes: 1}
+	each(t, func(t *testing.T, open func() store) {
+		first, o := open(), owner("a", "mail")
+		second := &late{store: open(), between: sync.OnceFunc(func() {
+			ring, err := credential.Unlock(t.Context(), first, secret.New("pass"), cost)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			put := credential.Put{Owner: o, Sealed: ring.Seal(o, []byte("text")), At: time.Now()}
+			if _, err := first.Put(t.Context(), []credential.Put{put}); err != nil {
+				t.Error(err)
+			}
+		})}
+		ring, err := credential.Unlock(t.Context(), second, secret.New("pass"), cost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := ring.Open(o, get(t, first, o).Sealed); err != nil || string(text) != "text" {
+			t.Errorf("what the first has sealed: %q, %v", text, err)
 		}
 	})
 }
