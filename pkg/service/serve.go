@@ -25,12 +25,6 @@ import (
 // StopTimeout is how long running requests may take after a stop was asked for.
 const StopTimeout = 10 * time.Second
 
-const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-)
-
 // Runtime is what a service gets from the process it runs in.
 type Runtime struct {
 	Log      *slog.Logger
@@ -40,9 +34,18 @@ type Runtime struct {
 }
 
 // Serve serves HTTP/1.1 and HTTP/2 on l until ctx ends, with TLS when config is not
-// nil and with prior-knowledge HTTP/2 in clear text when it is. Paths reach h clean. It
-// owns l.
+// nil and with prior-knowledge HTTP/2 in clear text when it is. Paths reach h clean, and
+// bodies within 30 seconds or not whole. It owns l.
 func Serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, config *tls.Config, h http.Handler) error {
+	return serve(ctx, log, what, l, config, h, callLimits())
+}
+
+// ServeOps is Serve for what [OpsHandler] makes: in clear text, and to few.
+func ServeOps(ctx context.Context, log *slog.Logger, l net.Listener, h http.Handler) error {
+	return serve(ctx, log, "health and metrics", l, nil, h, opsLimits())
+}
+
+func serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, config *tls.Config, h http.Handler, limits limits) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -50,10 +53,11 @@ func Serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, c
 	fresh := newFresh()
 	server := &http.Server{
 		ConnState:         fresh.changed,
-		Handler:           cleanPaths(h),
+		Handler:           cleanPaths(timed(limits.body, h)),
 		TLSConfig:         config,
 		Protocols:         protocols,
-		ReadHeaderTimeout: readHeaderTimeout,
+		HTTP2:             http2(),
+		ReadHeaderTimeout: limits.header,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
