@@ -4,8 +4,6 @@
 package service
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"time"
 )
@@ -63,34 +61,15 @@ func http2() *http.HTTP2Config {
 }
 
 // timed ends the reading of a body that has not come in whole within a time. It bounds
-// reading alone: a call that has been read takes the time it takes.
+// reading alone: a call that has been read takes the time it takes, for net/http lifts the
+// deadline with the last byte. Without a body it has done so already and watches the
+// connection: a deadline that passed would be taken for a caller that has left.
 func timed(within time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
-			control := http.NewResponseController(w)
-			// Both of net/http's connections know deadlines.
-			_ = control.SetReadDeadline(time.Now().Add(within))
-			body := *r // r is the server's
-			body.Body = &timedBody{ReadCloser: r.Body, control: control}
-			r = &body
+			// Connections of both versions know deadlines.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within))
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// timedBody lifts the deadline once the body is whole. In HTTP/1.1 it is the connection's,
-// and net/http, which watches the connection while a handler runs, would take a deadline
-// that passes for a caller that has left.
-type timedBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-// Read implements [io.Reader].
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }

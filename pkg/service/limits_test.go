@@ -5,6 +5,7 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,7 +22,7 @@ import (
 const patience = time.Minute
 
 // start serves h under limits until the test ends, and returns the address.
-func start(t *testing.T, limits limits, h http.Handler) string {
+func start(t *testing.T, limits limits, config *tls.Config, h http.Handler) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,7 +30,7 @@ func start(t *testing.T, limits limits, h http.Handler) string {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, slog.New(slog.DiscardHandler), "test", l, nil, h, limits) }()
+	go func() { ended <- serve(ctx, slog.New(slog.DiscardHandler), "test", l, config, h, limits) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -54,7 +56,7 @@ func TestServeEndsABodyThatDoesNotCome(t *testing.T) {
 	t.Parallel()
 	for _, version := range []int{1, 2} {
 		read := make(chan error, 1)
-		address := start(t, limits{connections: 8, header: patience, body: 50 * time.Millisecond},
+		address := start(t, limits{connections: 8, header: patience, body: 50 * time.Millisecond}, nil,
 			http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				_, err := io.ReadAll(r.Body)
 				read <- err
@@ -89,7 +91,7 @@ func TestServeEndsABodyThatDoesNotCome(t *testing.T) {
 func TestServeLetsACallTakeItsTime(t *testing.T) {
 	t.Parallel()
 	const within = 3 * time.Second // for two short writes, on a machine that is busy
-	address := start(t, limits{connections: 8, header: patience, body: within},
+	address := start(t, limits{connections: 8, header: patience, body: within}, nil,
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			passed := time.After(within + within/10) // the time that must not matter
 			body, err := io.ReadAll(r.Body)
@@ -99,32 +101,39 @@ func TestServeLetsACallTakeItsTime(t *testing.T) {
 			}
 			select {
 			case <-passed:
-				_, _ = w.Write(body)
+				_, _ = fmt.Fprintf(w, "read %q", body)
 			case <-r.Context().Done():
 			}
 		}))
 	for _, version := range []int{1, 2} {
-		t.Run(fmt.Sprintf("HTTP %d", version), func(t *testing.T) {
-			t.Parallel()
-			body, sender := io.Pipe()
-			go func() {
-				_, _ = sender.Write([]byte("in "))
-				_, _ = sender.Write([]byte("parts"))
-				_ = sender.Close()
-			}()
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address, body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			response, err := over(t, version).Do(request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer response.Body.Close()
-			answer, err := io.ReadAll(response.Body)
-			if err != nil || string(answer) != "in parts" {
-				t.Errorf("answered %q, %v", answer, err)
-			}
-		})
+		for _, parts := range [][]string{nil, {"in ", "parts"}} {
+			t.Run(fmt.Sprintf("HTTP %d, %d parts", version, len(parts)), func(t *testing.T) {
+				t.Parallel()
+				var sent io.Reader
+				if len(parts) > 0 {
+					body, sender := io.Pipe()
+					go func() {
+						for _, part := range parts {
+							_, _ = sender.Write([]byte(part))
+						}
+						_ = sender.Close()
+					}()
+					sent = body
+				}
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address, sent)
+				if err != nil {
+					t.Fatal(err)
+				}
+				response, err := over(t, version).Do(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close()
+				answer, err := io.ReadAll(response.Body)
+				if want := fmt.Sprintf("read %q", strings.Join(parts, "")); err != nil || string(answer) != want {
+					t.Errorf("answered %q, want %q, %v", answer, want, err)
+				}
+			})
+		}
 	}
 }

@@ -35,7 +35,8 @@ type Runtime struct {
 
 // Serve serves HTTP/1.1 and HTTP/2 on l until ctx ends, with TLS when config is not
 // nil and with prior-knowledge HTTP/2 in clear text when it is. Paths reach h clean, and
-// bodies within 30 seconds or not whole. It owns l.
+// bodies within 30 seconds or not whole; connections that say nothing are ended and displaced.
+// It owns l.
 func Serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, config *tls.Config, h http.Handler) error {
 	return serve(ctx, log, what, l, config, h, callLimits())
 }
@@ -50,10 +51,14 @@ func serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, c
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(config == nil)
-	fresh := newFresh()
+	fresh, connections := newFresh(), newConnections(l, log, what, limits)
 	server := &http.Server{
-		ConnState:         fresh.changed,
-		Handler:           cleanPaths(timed(limits.body, h)),
+		ConnContext: connections.context,
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			fresh.changed(conn, state)
+			connections.changed(conn, state)
+		},
+		Handler:           noted(cleanPaths(timed(limits.body, h))),
 		TLSConfig:         config,
 		Protocols:         protocols,
 		HTTP2:             http2(),
@@ -67,10 +72,10 @@ func serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, c
 	served := make(chan error, 1)
 	go func() {
 		if config != nil {
-			served <- server.ServeTLS(l, "", "")
+			served <- server.ServeTLS(connections, "", "")
 			return
 		}
-		served <- server.Serve(l)
+		served <- server.Serve(connections)
 	}()
 	select {
 	case err := <-served:
