@@ -4,7 +4,7 @@
 // Package rpc serves admin-api's calls: PushService and AdminService to the public,
 // RegistryService to workers and the scheduler. It translates and nothing else.
 //
-// It keeps these invariants: every public call but health and reflection passes
+// It keeps these invariants: every public call but health passes
 // authentication, every internal one the allow-list of services; whatever a caller
 // sends is answered with a Connect error at worst, that says what to send, and each answer
 // has the id of its call.
@@ -53,13 +53,14 @@ const (
 	preflightTime = 2 * time.Hour
 )
 
-// Handler serves PushService, AdminService, their OpenAPI document, health and reflection.
+// Handler serves PushService, AdminService, their OpenAPI document, and health.
 // A call gets an id and passes, in this order, CORS, the bound on size (on time, it is the
 // port's: [service.Serve]),
 // authentication, the table of procedures, and only then a decoder: a stranger's body is not
 // read.
 func (p Public) Handler() http.Handler {
-	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor(), acting()), rpc.PublicJSON(), boundedGzip())
+	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor(), acting()), rpc.PublicJSON(),
+		rpc.BoundedGzip(rpc.MaxPublicBytes, tooLarge))
 	refusals := refusals{connect.NewErrorWriter(), p.Metrics.Refused}
 	calls := http.NewServeMux()
 	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics, log: p.Log}, options...)
