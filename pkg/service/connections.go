@@ -50,10 +50,10 @@ type connection struct {
 	since time.Time   // that it waits, or does not
 }
 
-func newConnections(l net.Listener, log *slog.Logger, what string, limits limits) *connections {
+func newConnections(l net.Listener, log *slog.Logger, limits limits) *connections {
 	return &connections{
 		Listener: l, limits: limits, open: make(map[*connection]struct{}),
-		full: condition.NewShared(log.With("port", what), slog.LevelWarn, "connections are refused"),
+		full: condition.NewShared(log.With("port", limits.port), slog.LevelWarn, "connections are refused"),
 	}
 }
 

@@ -128,7 +128,7 @@ func TestServeRefusesConnectionsWhenAllAreAtWork(t *testing.T) {
 				client := over(t, 1)
 				if config != nil {
 					client = &http.Client{Transport: &http.Transport{
-						TLSClientConfig:   kit.Client().Transport.(*http.Transport).TLSClientConfig.Clone(), //nolint:forcetypeassert // httptest's word
+						TLSClientConfig:   kit.Client().Transport.(*http.Transport).TLSClientConfig.Clone(), //nolint:forcetypeassert,errcheck // httptest's word
 						ForceAttemptHTTP2: true,
 					}}
 					t.Cleanup(client.CloseIdleConnections)

@@ -11,6 +11,8 @@ import (
 // limits are what a port bears of whoever reaches it. They hold for all of its handlers,
 // before any of them is asked: a handler that is added is bounded, too.
 type limits struct {
+	// port is what the log calls it.
+	port string
 	// connections are how many are open at a time.
 	connections int
 	// header is how long a connection has from its first packet to its first request, TLS
@@ -34,12 +36,12 @@ const (
 	idleTimeout    = 2 * time.Minute
 )
 
-func callLimits() limits {
-	return limits{connections: maxConnections, header: headerTime, body: bodyTime}
+func callLimits(port string) limits {
+	return limits{port: port, connections: maxConnections, header: headerTime, body: bodyTime}
 }
 
 func opsLimits() limits {
-	return limits{connections: maxOpsConnections, header: headerTime, body: bodyTime}
+	return limits{port: "health and metrics", connections: maxOpsConnections, header: headerTime, body: bodyTime}
 }
 
 // http2 bounds what one connection of HTTP/2 may keep going. Go's own defaults are named

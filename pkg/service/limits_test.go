@@ -30,7 +30,7 @@ func start(t *testing.T, limits limits, config *tls.Config, h http.Handler) stri
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, slog.New(slog.DiscardHandler), "test", l, config, h, limits) }()
+	go func() { ended <- serve(ctx, slog.New(slog.DiscardHandler), l, config, h, limits) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

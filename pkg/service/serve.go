@@ -38,20 +38,20 @@ type Runtime struct {
 // bodies within 30 seconds or not whole; connections that say nothing are ended and displaced.
 // It owns l.
 func Serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, config *tls.Config, h http.Handler) error {
-	return serve(ctx, log, what, l, config, h, callLimits())
+	return serve(ctx, log, l, config, h, callLimits(what))
 }
 
 // ServeOps is Serve for what [OpsHandler] makes: in clear text, and to few.
 func ServeOps(ctx context.Context, log *slog.Logger, l net.Listener, h http.Handler) error {
-	return serve(ctx, log, "health and metrics", l, nil, h, opsLimits())
+	return serve(ctx, log, l, nil, h, opsLimits())
 }
 
-func serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, config *tls.Config, h http.Handler, limits limits) error {
+func serve(ctx context.Context, log *slog.Logger, l net.Listener, config *tls.Config, h http.Handler, limits limits) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(config == nil)
-	fresh, connections := newFresh(), newConnections(l, log, what, limits)
+	fresh, connections := newFresh(), newConnections(l, log, limits)
 	server := &http.Server{
 		ConnContext: connections.context,
 		ConnState: func(conn net.Conn, state http.ConnState) {
@@ -67,7 +67,7 @@ func serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, c
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	log.InfoContext(ctx, "listening", "what", what, "address", l.Addr().String(), "tls", config != nil)
+	log.InfoContext(ctx, "listening", "what", limits.port, "address", l.Addr().String(), "tls", config != nil)
 
 	served := make(chan error, 1)
 	go func() {
@@ -79,19 +79,19 @@ func serve(ctx context.Context, log *slog.Logger, what string, l net.Listener, c
 	}()
 	select {
 	case err := <-served:
-		return fmt.Errorf("serving %s: %w", what, err)
+		return fmt.Errorf("serving %s: %w", limits.port, err)
 	case <-ctx.Done():
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopTimeout)
 	defer cancel()
 	closed := l.Close()
 	if ended := <-served; closed == nil && !errors.Is(ended, net.ErrClosed) {
-		return fmt.Errorf("serving %s: %w", what, ended)
+		return fmt.Errorf("serving %s: %w", limits.port, ended)
 	}
 	server.SetKeepAlivesEnabled(false)
 	fresh.wait(freshTime)
 	if err := server.Shutdown(stop); err != nil {
-		log.WarnContext(ctx, "requests were cut off at stop", "what", what, "error", err)
+		log.WarnContext(ctx, "requests were cut off at stop", "what", limits.port, "error", err)
 		_ = server.Close() // the connections that would not end in time
 	}
 	return nil
