@@ -3,7 +3,8 @@
 
 // Package service is what every mailpush process has around its loop: listening,
 // graceful stop, health, metrics. Invariant: when the context ends, new requests
-// are refused, running ones finish within StopTimeout, and Serve returns only then.
+// are refused, running ones finish within StopTimeout, and Serve returns only then. What a
+// port bears of whoever reaches it is bounded before any handler is asked.
 package service
 
 import (
