@@ -39,6 +39,7 @@ func HandlerOptions(log *slog.Logger, maxBytes int, interceptors ...connect.Inte
 	chain = append(chain, fieldErrors{})
 	return []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxBytes),
+		boundedGzip(maxBytes),
 		connect.WithCompressMinBytes(compressAtLeast),
 		connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ http.Header, cause any) error {
 			log.ErrorContext(ctx, "handler panicked", "procedure", spec.Procedure, "cause", cause, "stack", string(debug.Stack()))

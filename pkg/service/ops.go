@@ -40,25 +40,30 @@ func OpsHandler(rt Runtime, ready func(context.Context) error, rpcServices ...st
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(rt.Metrics, promhttp.HandlerOpts{}))
 	MountHealth(mux, ready, rpcServices...)
+	reflector := grpcreflect.NewStaticReflector(rpcServices...)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, anybody()...))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, anybody()...))
 	return mux
 }
 
 // healthBytes bounds what is asked of health and reflection: names of services and symbols.
 const healthBytes = 16 << 10
 
-// MountHealth adds the gRPC health protocol and reflection for the named services. Anybody
-// who reaches the port may ask: what is asked is bounded, and not compressed.
+// anybody are the options of handlers that anybody may ask who reaches the port: what is
+// asked is bounded, and not compressed.
+func anybody() []connect.HandlerOption {
+	return []connect.HandlerOption{connect.WithReadMaxBytes(healthBytes), connect.WithCompression("gzip", nil, nil)}
+}
+
+// MountHealth adds the gRPC health protocol for the named services, on a public port, too.
+// Reflection is for operators: [OpsHandler] alone has it.
 func MountHealth(mux *http.ServeMux, ready func(context.Context) error, rpcServices ...string) {
 	known := make(map[string]bool, len(rpcServices)+1)
 	known[""] = true
 	for _, name := range rpcServices {
 		known[name] = true
 	}
-	options := []connect.HandlerOption{connect.WithReadMaxBytes(healthBytes), connect.WithCompression("gzip", nil, nil)}
-	mux.Handle(grpchealth.NewHandler(checker{ready: ready, known: known}, options...))
-	reflector := grpcreflect.NewStaticReflector(rpcServices...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
+	mux.Handle(grpchealth.NewHandler(checker{ready: ready, known: known}, anybody()...))
 }
 
 // checker answers the gRPC health protocol from the readiness check.

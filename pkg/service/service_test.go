@@ -106,6 +106,28 @@ func TestHealthIsBounded(t *testing.T) {
 	}
 }
 
+// What a service can do is told to operators, and not to whoever reaches a public port.
+func TestReflectionIsForOperators(t *testing.T) {
+	t.Parallel()
+	ready := func(context.Context) error { return nil }
+	public := http.NewServeMux()
+	service.MountHealth(public, ready, "a")
+	ops := service.OpsHandler(service.Runtime{Metrics: prometheus.NewRegistry()}, ready, "a")
+	for _, path := range []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"} {
+		for _, c := range []struct {
+			name    string
+			handler http.Handler
+			there   bool
+		}{{"public", public, false}, {"ops", ops, true}} {
+			answer := httptest.NewRecorder()
+			c.handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, nil))
+			if there := answer.Code != http.StatusNotFound; there != c.there {
+				t.Errorf("%s: %s answers with %d", c.name, path, answer.Code)
+			}
+		}
+	}
+}
+
 func TestServeFinishesRunningRequests(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

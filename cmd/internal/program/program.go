@@ -263,7 +263,7 @@ func Run(ctx context.Context, rt service.Runtime, built wire.Built, beside ...fu
 			return built.Service.Run(ctx)
 		},
 		func(context.Context) error {
-			return service.Serve(opsCtx, rt.Log, "health and metrics", built.Ops, nil, ops)
+			return service.ServeOps(opsCtx, rt.Log, built.Ops, ops)
 		},
 	}
 	return service.Group(life, append(all, beside...)...)

@@ -4,7 +4,6 @@
 package rpc
 
 import (
-	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,37 +57,6 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(len(p), b.left+1)])
 	if b.left -= n; b.left < 0 {
 		_, _ = io.CopyN(io.Discard, b.ReadCloser, drained) // for the caller's sake alone
-		return 0, tooLarge()
-	}
-	return n, err
-}
-
-// boundedGzip bounds what compressed requests become.
-func boundedGzip() connect.HandlerOption {
-	return connect.WithCompression("gzip",
-		func() connect.Decompressor { return new(inflater) },
-		func() connect.Compressor { return gzip.NewWriter(io.Discard) },
-	)
-}
-
-type inflater struct {
-	gzip.Reader
-	left int
-}
-
-// Reset implements [connect.Decompressor].
-func (i *inflater) Reset(r io.Reader) error {
-	i.left = rpc.MaxPublicBytes
-	return i.Reader.Reset(r)
-}
-
-// Read implements [io.Reader].
-func (i *inflater) Read(p []byte) (int, error) {
-	if i.left < 0 {
-		return 0, tooLarge()
-	}
-	n, err := i.Reader.Read(p[:min(len(p), i.left+1)])
-	if i.left -= n; i.left < 0 {
 		return 0, tooLarge()
 	}
 	return n, err

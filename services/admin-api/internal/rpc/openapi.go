@@ -17,7 +17,7 @@ import (
 const openAPIPath = "/openapi.json"
 
 // openAPI serves the OpenAPI document of the public services. It is the contract, which
-// everybody may read, as reflection shows it without credentials.
+// everybody may read without credentials.
 func openAPI() http.Handler {
 	sum := sha256.Sum256([]byte(openapi.Document()))
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`

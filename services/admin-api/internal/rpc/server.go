@@ -4,7 +4,7 @@
 // Package rpc serves admin-api's calls: PushService and AdminService to the public,
 // RegistryService to workers and the scheduler. It translates and nothing else.
 //
-// It keeps these invariants: every public call but health and reflection passes
+// It keeps these invariants: every public call but health passes
 // authentication, every internal one the allow-list of services; whatever a caller
 // sends is answered with a Connect error at worst, that says what to send, and each answer
 // has the id of its call.
@@ -49,19 +49,18 @@ type Public struct {
 
 const (
 	adminPrefix = "/" + adminv1connect.AdminServiceName + "/"
-	// bodyTime bounds how long a caller may take to send a request of at most a
-	// mebibyte.
-	bodyTime = 30 * time.Second
 	// preflightTime is how long a browser may remember what CORS has told it.
 	preflightTime = 2 * time.Hour
 )
 
-// Handler serves PushService, AdminService, their OpenAPI document, health and reflection.
-// A call gets an id and passes, in this order, CORS, the bounds on size and time,
+// Handler serves PushService, AdminService, their OpenAPI document, and health.
+// A call gets an id and passes, in this order, CORS, the bound on size (on time, it is the
+// port's: [service.Serve]),
 // authentication, the table of procedures, and only then a decoder: a stranger's body is not
 // read.
 func (p Public) Handler() http.Handler {
-	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor(), acting()), rpc.PublicJSON(), boundedGzip())
+	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor(), acting()), rpc.PublicJSON(),
+		rpc.BoundedGzip(rpc.MaxPublicBytes, tooLarge))
 	refusals := refusals{connect.NewErrorWriter(), p.Metrics.Refused}
 	calls := http.NewServeMux()
 	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics, log: p.Log}, options...)
@@ -74,17 +73,7 @@ func (p Public) Handler() http.Handler {
 	service.MountHealth(mux, p.Ready, pushv1connect.PushServiceName, adminv1connect.AdminServiceName)
 	mux.Handle("GET "+openAPIPath, openAPI())
 	mux.Handle("/", p.Auth.Middleware(adminPrefix, p.Metrics.Refused, calls))
-	return rpc.RequestIDs(p.cors(refusals.wordy(bounded(hurried(mux)))))
-}
-
-// hurried does not wait for a body that comes byte by byte. It bounds reading alone: a call
-// that has been read takes the time it takes.
-func hurried(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Where the connection knows no deadlines, the caller's patience is the bound.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-		next.ServeHTTP(w, r)
-	})
+	return rpc.RequestIDs(p.cors(refusals.wordy(bounded(mux))))
 }
 
 // cors lets browsers call from the allowed origins; without any, from none. It is in front
