@@ -103,7 +103,12 @@ func refusal(t *testing.T, config Config) error {
 	if err != nil {
 		return err
 	}
-	return s.Run(t.Context())
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("it runs"))
+	defer cancel()
+	if err := s.Run(ctx); err != nil {
+		return err
+	}
+	return context.Cause(ctx) // nil would be a refusal without a word
 }
 
 // launch runs a vault until the test ends, or stop is called. It is not ready yet.
