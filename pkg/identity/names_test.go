@@ -87,11 +87,11 @@ func TestACertificateHasOneName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			odd := issueNamed(t, a, names)
-			if err := meet(t, &tls.Config{Certificates: []tls.Certificate{odd}, InsecureSkipVerify: true}, vault.ServerTLS()); err == nil { //nolint:gosec // the server is what is tested
+			if err := meet(t, &tls.Config{Certificates: []tls.Certificate{odd}, InsecureSkipVerify: true}, vault.ServerTLS()); err == nil {
 				t.Error("a server takes it from a client")
 			}
 			for _, service := range Services() {
-				if err := meet(t, vault.ClientTLS(service), &tls.Config{Certificates: []tls.Certificate{odd}}); err == nil { //nolint:gosec // its versions are the client's to choose
+				if err := meet(t, vault.ClientTLS(service), &tls.Config{Certificates: []tls.Certificate{odd}}); err == nil {
 					t.Errorf("a client takes it for %s", service)
 				}
 			}
@@ -107,7 +107,7 @@ func TestACertificateHasOneName(t *testing.T) {
 			})).ServeHTTP(httptest.NewRecorder(), request)
 		})
 	}
-	if err := meet(t, vault.ClientTLS(Worker), &tls.Config{Certificates: []tls.Certificate{issueNamed(t, a, []string{"spiffe://blue/" + Worker})}}); err != nil { //nolint:gosec // as above
+	if err := meet(t, vault.ClientTLS(Worker), &tls.Config{Certificates: []tls.Certificate{issueNamed(t, a, []string{"spiffe://blue/" + Worker})}}); err != nil {
 		t.Errorf("the one name: %v", err)
 	}
 }

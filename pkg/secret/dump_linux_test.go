@@ -30,7 +30,7 @@ func TestNoDumps(t *testing.T) {
 		}
 		return
 	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoDumps$", "-test.v") //nolint:gosec // this very program
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoDumps$", "-test.v")
 	child.Env = append(os.Environ(), inChild+"=1")
 	if out, err := child.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestNoDumps") {
 		t.Errorf("%v\n%s", err, out)
