@@ -12,8 +12,6 @@ import (
 	"net/http"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"mailpush.internal/pkg/identity"
 )
 
@@ -27,10 +25,6 @@ const (
 	pingAfter   = 10 * time.Second
 	pingTimeout = 5 * time.Second
 )
-
-// Uncompressed is the option of clients between services: at a start pages of 1,000 mailboxes
-// are all that processors are busy with, and the network between services is not.
-func Uncompressed() connect.ClientOption { return connect.WithAcceptCompression("gzip", nil, nil) }
 
 // Client speaks HTTP/2 over mutual TLS with one service, which may have several
 // replicas. A new connection goes to the first address that answers. A call that is made

@@ -121,15 +121,21 @@ func TestErrorsWithinAnAnswer(t *testing.T) {
 	}
 }
 
-// To compress what is small costs more than it saves.
-func TestSmallAnswersAreNotCompressed(t *testing.T) {
+// To compress what is small costs more than it saves, and between services anything.
+func TestLargeAnswersToThePublicAreCompressed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, encoding string
 		bytes          int
-	}{{"small", "", 100}, {"large", "gzip", 10_000}} {
+		more           []connect.HandlerOption
+	}{
+		{"small", "", 100, []connect.HandlerOption{rpc.CompressLarge()}},
+		{"large", "gzip", 10_000, []connect.HandlerOption{rpc.CompressLarge()}},
+		{"large, to a service", "", 10_000, nil},
+	} {
 		mux := http.NewServeMux()
-		mux.Handle(vaultv1connect.NewVaultServiceHandler(largeVault{bytes: c.bytes}, rpc.HandlerOptions(slog.New(slog.DiscardHandler), 4096)...))
+		mux.Handle(vaultv1connect.NewVaultServiceHandler(largeVault{bytes: c.bytes},
+			append(rpc.HandlerOptions(slog.New(slog.DiscardHandler), 4096), c.more...)...))
 		server := httptest.NewServer(mux)
 		t.Cleanup(server.Close)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+vaultv1connect.VaultServiceOpenProcedure,

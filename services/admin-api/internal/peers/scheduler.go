@@ -25,7 +25,7 @@ type Scheduler struct {
 // NewScheduler makes a client of the scheduler's replicas.
 func NewScheduler(id *identity.Identity, addresses []string, calls *rpc.Calls) *Scheduler {
 	c := calls.Count(rpc.Client(id, identity.Scheduler, addresses), identity.Scheduler)
-	return &Scheduler{schedulerv1connect.NewSchedulerServiceClient(c, rpc.BaseURL, rpc.Uncompressed()), c}
+	return &Scheduler{schedulerv1connect.NewSchedulerServiceClient(c, rpc.BaseURL), c}
 }
 
 // Close lets go of idle connections.

@@ -30,7 +30,7 @@ type Vault struct {
 // NewVault makes a client of the vault's replicas.
 func NewVault(id *identity.Identity, addresses []string, calls *rpc.Calls) *Vault {
 	c := calls.Count(rpc.Client(id, identity.Vault, addresses), identity.Vault)
-	return &Vault{vaultv1connect.NewVaultServiceClient(c, rpc.BaseURL, rpc.Uncompressed()), c}
+	return &Vault{vaultv1connect.NewVaultServiceClient(c, rpc.BaseURL), c}
 }
 
 // Close lets go of idle connections.

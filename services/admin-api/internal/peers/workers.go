@@ -26,7 +26,7 @@ func NewWorkers(id *identity.Identity) *Workers {
 }
 
 func (w *Workers) client(address string) workerv1connect.WorkerServiceClient {
-	return workerv1connect.NewWorkerServiceClient(w.clients.At(address), rpc.BaseURL, rpc.Uncompressed())
+	return workerv1connect.NewWorkerServiceClient(w.clients.At(address), rpc.BaseURL)
 }
 
 // Close lets go of idle connections.

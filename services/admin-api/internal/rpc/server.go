@@ -60,7 +60,7 @@ const (
 // read.
 func (p Public) Handler() http.Handler {
 	options := append(rpc.HandlerOptions(p.Log, rpc.MaxPublicBytes, p.Metrics.interceptor(), acting()), rpc.PublicJSON(),
-		rpc.BoundedGzip(rpc.MaxPublicBytes, tooLarge))
+		rpc.CompressLarge(), rpc.BoundedGzip(rpc.MaxPublicBytes, tooLarge))
 	refusals := refusals{connect.NewErrorWriter(), p.Metrics.Refused}
 	calls := http.NewServeMux()
 	_, pushes := pushv1connect.NewPushServiceHandler(push{edge: p.Edge, metrics: p.Metrics, log: p.Log}, options...)

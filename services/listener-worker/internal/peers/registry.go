@@ -36,7 +36,7 @@ var (
 
 // NewRegistry makes a client that calls through the given HTTP client; see [rpc.Client].
 func NewRegistry(client *http.Client) *Registry {
-	return &Registry{service: registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL, rpc.Uncompressed())}
+	return &Registry{service: registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL)}
 }
 
 // Installation is which one the registry is of, empty when it is too old to know. It is

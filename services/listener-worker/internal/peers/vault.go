@@ -40,7 +40,7 @@ var (
 
 // NewVault makes a client that calls through the given HTTP client; see [rpc.Client].
 func NewVault(client *http.Client) *Vault {
-	return &Vault{vaultv1connect.NewVaultServiceClient(client, rpc.BaseURL, rpc.Uncompressed())}
+	return &Vault{vaultv1connect.NewVaultServiceClient(client, rpc.BaseURL)}
 }
 
 // Login implements [listen.Credentials].

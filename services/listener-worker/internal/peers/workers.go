@@ -31,7 +31,7 @@ func NewWorkers(id *identity.Identity) *Workers {
 func (w *Workers) Close() { w.clients.CloseIdleConnections() }
 
 func (w *Workers) client(address string) workerv1connect.WorkerServiceClient {
-	return workerv1connect.NewWorkerServiceClient(w.clients.At(address), rpc.BaseURL, rpc.Uncompressed())
+	return workerv1connect.NewWorkerServiceClient(w.clients.At(address), rpc.BaseURL)
 }
 
 // Notify implements [hints.Workers].

@@ -54,7 +54,7 @@ type known struct {
 
 // New returns Loads without any; Run gets them.
 func New(client connect.HTTPClient, log *slog.Logger, metrics prometheus.Registerer) (*Loads, error) {
-	l := &Loads{registry: registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL, rpc.Uncompressed()), log: log}
+	l := &Loads{registry: registryv1connect.NewRegistryServiceClient(client, rpc.BaseURL), log: log}
 	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "mailpush", Subsystem: "scheduler", Name: "loads_age_seconds",
 		Help: "Time since the registry last told the loads of the shards; -1 when it never did.",
