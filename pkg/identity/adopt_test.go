@@ -17,21 +17,21 @@ func TestAdoptedCertificatesHoldForTheNextConnections(t *testing.T) {
 	former, next := authority(t, t.TempDir(), "blue"), authority(t, t.TempDir(), "blue")
 	vault, worker, late := issue(t, former, identity.Vault), issue(t, former, identity.Worker), issue(t, former, identity.Worker)
 	server, client := vault.ServerTLS(), worker.ClientTLS(identity.Vault)
-	if err := handshake(t, client, server); err != nil {
+	if err := identity.Handshake(t, client, server); err != nil {
 		t.Fatal(err)
 	}
 	vault.Adopt(issue(t, next, identity.Vault))
-	if err := handshake(t, client, server); err == nil {
+	if err := identity.Handshake(t, client, server); err == nil {
 		t.Error("a server of another authority was taken")
 	}
 	worker.Adopt(issue(t, next, identity.Worker))
-	if err := handshake(t, client, server); err != nil {
+	if err := identity.Handshake(t, client, server); err != nil {
 		t.Errorf("both have the new ones: %v", err)
 	}
-	if err := handshake(t, late.ClientTLS(identity.Vault), server); err == nil {
+	if err := identity.Handshake(t, late.ClientTLS(identity.Vault), server); err == nil {
 		t.Error("a client of the former authority was taken")
 	}
-	if err := handshake(t, worker.ClientTLS(identity.Admin), server); err == nil {
+	if err := identity.Handshake(t, worker.ClientTLS(identity.Admin), server); err == nil {
 		t.Error("a service under another name was taken")
 	}
 }

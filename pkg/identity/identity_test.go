@@ -6,7 +6,6 @@ package identity_test
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,35 +37,6 @@ func issue(t *testing.T, a *identity.Authority, service string) *identity.Identi
 	return id
 }
 
-// handshake lets a client with one configuration meet a server with another. Both
-// sides read and write, so that a refusal of either shows.
-func handshake(t *testing.T, client, server *tls.Config) error {
-	t.Helper()
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
-	refused := make(chan error, 1)
-	go func() {
-		conn := tls.Server(far, server)
-		err := conn.HandshakeContext(t.Context())
-		if err == nil {
-			_, err = conn.Write([]byte("x"))
-		}
-		refused <- err
-		far.Close()
-	}()
-	conn := tls.Client(near, client)
-	err := conn.HandshakeContext(t.Context())
-	if err == nil {
-		_, err = conn.Read(make([]byte, 1))
-	}
-	near.Close()
-	if served := <-refused; err == nil {
-		return served
-	}
-	return err
-}
-
 func TestHandshakeNeedsTheSameAuthorityAndTheRightName(t *testing.T) {
 	t.Parallel()
 	ours := authority(t, t.TempDir(), "blue")
@@ -86,7 +56,7 @@ func TestHandshakeNeedsTheSameAuthorityAndTheRightName(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if err := handshake(t, c.client, vault.ServerTLS()); (err == nil) != c.ok {
+			if err := identity.Handshake(t, c.client, vault.ServerTLS()); (err == nil) != c.ok {
 				t.Errorf("handshake: %v, want ok %v", err, c.ok)
 			}
 		})
@@ -120,7 +90,7 @@ func TestAuthoritySurvivesReopening(t *testing.T) {
 	dir := t.TempDir()
 	before := issue(t, authority(t, dir, "blue"), identity.Worker)
 	after := issue(t, authority(t, dir, "blue"), identity.Vault)
-	if err := handshake(t, before.ClientTLS(identity.Vault), after.ServerTLS()); err != nil {
+	if err := identity.Handshake(t, before.ClientTLS(identity.Vault), after.ServerTLS()); err != nil {
 		t.Errorf("an identity of before the restart is refused: %v", err)
 	}
 }

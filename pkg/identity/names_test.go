@@ -4,6 +4,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"testing"
 	"time"
 )
@@ -87,11 +87,11 @@ func TestACertificateHasOneName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			odd := issueNamed(t, a, names)
-			if err := meet(t, &tls.Config{Certificates: []tls.Certificate{odd}, InsecureSkipVerify: true}, vault.ServerTLS()); err == nil {
+			if err := Handshake(t, &tls.Config{Certificates: []tls.Certificate{odd}, InsecureSkipVerify: true}, vault.ServerTLS()); err == nil {
 				t.Error("a server takes it from a client")
 			}
 			for _, service := range Services() {
-				if err := meet(t, vault.ClientTLS(service), &tls.Config{Certificates: []tls.Certificate{odd}}); err == nil {
+				if err := Handshake(t, vault.ClientTLS(service), &tls.Config{Certificates: []tls.Certificate{odd}}); err == nil {
 					t.Errorf("a client takes it for %s", service)
 				}
 			}
@@ -107,13 +107,14 @@ func TestACertificateHasOneName(t *testing.T) {
 			})).ServeHTTP(httptest.NewRecorder(), request)
 		})
 	}
-	if err := meet(t, vault.ClientTLS(Worker), &tls.Config{Certificates: []tls.Certificate{issueNamed(t, a, []string{"spiffe://blue/" + Worker})}}); err != nil {
+	if err := Handshake(t, vault.ClientTLS(Worker), &tls.Config{Certificates: []tls.Certificate{issueNamed(t, a, []string{"spiffe://blue/" + Worker})}}); err != nil {
 		t.Errorf("the one name: %v", err)
 	}
 }
 
-// meet makes a handshake, and tells what either side has against it.
-func meet(t *testing.T, client, server *tls.Config) error {
+// Handshake lets a client with one configuration meet a server with another. Both sides
+// read and write, so that a refusal of either shows.
+func Handshake(t *testing.T, client, server *tls.Config) error {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // a pipe holds no alert that nobody reads yet
 	if err != nil {
@@ -143,9 +144,5 @@ func meet(t *testing.T, client, server *tls.Config) error {
 		_, err = conn.Read(make([]byte, 1))
 	}
 	near.Close()
-	errs := []error{err, <-served}
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return errs[i]
-	}
-	return nil
+	return cmp.Or(err, <-served)
 }
