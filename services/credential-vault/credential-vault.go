@@ -114,12 +114,13 @@ func (c Config) rules() credential.Rules {
 }
 
 func (c Config) check() error {
+	short := CheckPassphrase(c.Passphrase, c.AllowShort)
 	switch {
 	case !c.InMemory && c.Passphrase.IsZero():
 		return fault.New(fault.Precondition, "push.credstorage.passcrypt: a passphrase is needed to store "+
 			"credentials in a database; give it as a file or in the environment")
-	case !c.Passphrase.IsZero() && !c.AllowShort && CheckPassphrase(c.Passphrase) != nil:
-		return CheckPassphrase(c.Passphrase)
+	case short != nil:
+		return short
 	case !c.InMemory && c.Database.IsZero():
 		return fault.New(fault.Precondition, "push.credstorage.rdb is true, but no database is configured")
 	case c.MasterUser != "" && c.MasterPassword.IsZero():
@@ -132,10 +133,10 @@ func (c Config) check() error {
 // dear, but not dear enough for what can be guessed in a few million tries.
 const minPassphrase = 16
 
-// CheckPassphrase refuses a passphrase that is too short to keep anything. Characters count,
-// not bytes.
-func CheckPassphrase(passphrase secret.String) error {
-	if utf8.RuneCountInString(passphrase.Reveal()) >= minPassphrase {
+// CheckPassphrase refuses a passphrase that is too short to keep anything, unless it may be
+// short. Characters count, not bytes. None at all is not its to judge.
+func CheckPassphrase(passphrase secret.String, allowShort bool) error {
+	if passphrase.IsZero() || allowShort || utf8.RuneCountInString(passphrase.Reveal()) >= minPassphrase {
 		return nil
 	}
 	return fault.New(fault.Precondition, "push.credstorage.passcrypt: the passphrase is too short, want at least %d "+

@@ -72,17 +72,14 @@ func Build(ctx context.Context, s *settings.Settings, rt service.Runtime, addres
 // nothing of.
 func Check(s *settings.Settings) error {
 	storage, key := s.Push.CredStorage, "push.credstorage.passcrypt"
-	passphrase := settings.Glance(storage.Passcrypt, storage.PasscryptFile)
-	if passphrase.IsZero() || storage.AllowShort {
+	err := vault.CheckPassphrase(settings.Glance(storage.Passcrypt, storage.PasscryptFile), storage.AllowShort)
+	if err == nil {
 		return nil
 	}
 	if storage.PasscryptFile != "" {
 		key += "File"
 	}
-	if err := vault.CheckPassphrase(passphrase); err != nil {
-		return s.Where(key, err)
-	}
-	return nil
+	return s.Where(key, err)
 }
 
 // vaultConfig is all but the addresses.
