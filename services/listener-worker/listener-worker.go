@@ -58,7 +58,7 @@ type Config struct {
 	AllowHTTPWebhooks bool
 	// AllowPrivateWebhooks are addresses endpoints may have although they are not public.
 	AllowPrivateWebhooks []netip.Prefix
-	// WebhookPorts are those of endpoints at other addresses. Nil means 443 and 8443.
+	// WebhookPorts are those of endpoints at other addresses.
 	WebhookPorts []uint16
 	// RequireWebhookEcho asks for a ping's challenge in the body of the answer.
 	RequireWebhookEcho bool

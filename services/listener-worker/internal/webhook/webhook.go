@@ -41,8 +41,7 @@ type Config struct {
 	// loopback or otherwise not public. Metadata services of clouds are let through
 	// only by a prefix of one address.
 	AllowPrivate []netip.Prefix
-	// Ports are those that may be dialled at addresses that are not in AllowPrivate. Nil
-	// means 443 and 8443.
+	// Ports are those that may be dialled at addresses that are not in AllowPrivate.
 	Ports []uint16
 	// Resolver looks up the names of endpoints; nil means the system's.
 	Resolver *net.Resolver
@@ -94,9 +93,6 @@ func New(cfg Config) *Client {
 	}
 	if cfg.Reread == 0 {
 		cfg.Reread = rereadEvery
-	}
-	if cfg.Ports == nil {
-		cfg.Ports = []uint16{443, 8443}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
